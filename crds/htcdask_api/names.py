@@ -1,0 +1,54 @@
+"""Every name that two sides must agree on: the API group, labels, annotations, ClassAd attributes, options.
+
+Imported by the client, the operator and the tests; the gateway extension and the CRD repeat the few that
+they need, and a test holds them to these.
+"""
+
+from typing import Final
+
+GROUP: Final = "htcdask.org"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "HTCWorkerPool"
+PLURAL: Final = "htcworkerpools"
+
+GATEWAY_GROUP: Final = "gateway.dask.org"
+GATEWAY_VERSION: Final = "v1alpha1"
+GATEWAY_API_VERSION: Final = f"{GATEWAY_GROUP}/{GATEWAY_VERSION}"
+DASKCLUSTER_KIND: Final = "DaskCluster"
+DASKCLUSTER_PLURAL: Final = "daskclusters"
+
+FINALIZER: Final = f"{GROUP}/condor-jobs"
+CLUSTER_LABEL: Final = f"{GROUP}/cluster"
+# Set by hand on a pool that says CleanupBlocked: lets it go although its jobs could not be seen to end.
+RELEASE_ANNOTATION: Final = f"{GROUP}/release-without-cleanup"
+
+# The field beside spec.replicas of a DaskCluster into which the gateway extension writes how many
+# HTCondor workers the scheduler asks for, and the cluster option that chooses it.
+WANTED_FIELD: Final = "htcondorReplicas"
+WORKER_BACKEND_OPTION: Final = "worker_backend"
+WORKER_BACKEND_HTCONDOR: Final = "htcondor"
+WORKER_BACKEND_KUBERNETES: Final = "kubernetes"
+
+# ClassAd attributes of every job of ours (anchor and worker), written in the transaction that creates it.
+AD_OPERATOR: Final = "HTCDaskOperator"
+AD_POOL_UID: Final = "HTCDaskPoolUID"
+AD_POOL: Final = "HTCDaskPool"  # "namespace/name", for people who read condor_q
+AD_CLUSTER_UID: Final = "HTCDaskClusterUID"
+AD_WORKER: Final = "HTCDaskWorker"
+AD_TEMPLATE: Final = "HTCDaskTemplate"
+AD_ROLE: Final = "HTCDaskRole"
+AD_LEASE: Final = "HTCDaskLease"
+
+ROLE_ANCHOR: Final = "anchor"
+ROLE_WORKER: Final = "worker"
+
+
+def pool_name(pool: str, cluster: str) -> str:
+    """The name of pool `pool` of the gateway's cluster `cluster`: `default-a29bba7c…`."""
+    return f"{pool}-{cluster}"
+
+
+def scheduler_sni(namespace: str, cluster: str) -> str:
+    """The TLS server name by which the gateway's proxy routes to a cluster's scheduler."""
+    return f"daskgateway-{namespace}.{cluster}"

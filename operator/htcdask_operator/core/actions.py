@@ -1,0 +1,100 @@
+"""What `plan` may ask the shell to do. Plain values: a test compares them with `==`.
+
+Each action is one port call; `perform` matches every one of them (`assert_never`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from htcdask_api import PoolStatus
+from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, WorkerName
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Make the DaskCluster with this uid the pool's owner (ownerReference, blockOwnerDeletion false)."""
+
+    pool: PoolUid
+    cluster: ClusterUid
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What the worker's bundle is rendered from, but for the certificate and key, which the core never sees."""
+
+    scheduler: str  # tls://host:port
+    sni: str
+    threads: int
+    memory_limit: int  # bytes
+    nanny: bool
+    death_timeout: int  # seconds
+    lifetime: int | None  # seconds
+    worker_ports: str | None  # "first:last"
+    nanny_ports: str | None
+    contact_address: str | None
+    environment: tuple[tuple[str, str], ...]
+    resources: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitAnchor:
+    """Submit the pool's anchor and spool the bundle into it."""
+
+    pool: PoolUid
+    description: Mapping[str, str]
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitWorkers:
+    """Submit one job for each name, in one transaction, after asking again by pool UID."""
+
+    pool: PoolUid
+    description: Mapping[str, str]
+    names: tuple[WorkerName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Hold jobs (the anchor, once it is spooled) with a reason that says what they are."""
+
+    jobs: tuple[JobId, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove jobs: a running worker gets SIGTERM and closes gracefully; an ended job is forgotten."""
+
+    jobs: tuple[JobId, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLogs:
+    """Bring the last lines of these workers from the anchor's directory: shown in the next status."""
+
+    pool: PoolUid
+    anchor: JobId
+    workers: tuple[WorkerName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Nothing of this deleted pool is left (or it is released by hand): let its finalizer go."""
+
+    pool: PoolUid
+
+
+Action = Adopt | SubmitAnchor | SubmitWorkers | Hold | Remove | ReadLogs | Release
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, what to publish then, and when to look again if nothing happens before."""
+
+    actions: tuple[Action, ...] = ()
+    statuses: Mapping[PoolUid, PoolStatus] = field(default_factory=dict)
+    wake_at: float | None = None

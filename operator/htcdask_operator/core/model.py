@@ -1,0 +1,191 @@
+"""What the core knows of the world: frozen values, made by the shell from answers of the three ports.
+
+A question that failed is `Unseen`, never an empty answer: nothing is submitted or removed on `Unseen`.
+Times are seconds since the epoch; memory and disk are bytes unless a name says MiB.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from htcdask_api import PoolSpec, PoolStatus, Template
+
+JobId = str
+"""`cluster.proc`, as condor_q prints it: `"17.0"`."""
+
+WorkerName = str
+PoolUid = str
+ClusterUid = str
+
+
+class JobStatus(enum.IntEnum):
+    """HTCondor's JobStatus."""
+
+    IDLE = 1
+    RUNNING = 2
+    REMOVED = 3
+    COMPLETED = 4
+    HELD = 5
+    TRANSFERRING_OUTPUT = 6
+    SUSPENDED = 7
+
+
+class Role(enum.StrEnum):
+    """What a job of ours is for: `HTCDaskRole`."""
+
+    ANCHOR = "anchor"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """The question could not be answered, and why (a sentence for people)."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The object was asked for and is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job of ours in the schedd's queue, anchor or worker. `None`: the attribute is absent or undefined."""
+
+    id: JobId
+    status: JobStatus
+    role: Role
+    pool_uid: PoolUid
+    cluster_uid: ClusterUid
+    worker: WorkerName
+    template: str  # hash of what the job was made from
+    queued_at: float  # QDate
+    status_since: float  # EnteredCurrentStatus
+    lease: float | None = None  # HTCDaskLease
+    shadow_starts: int = 0  # NumShadowStarts
+    reconnects: int = 0  # NumJobReconnects: a schedd restart, not a new life
+    started_at: float | None = None  # JobCurrentStartExecutingDate: the process really runs
+    machine: str | None = None  # RemoteHost, or LastRemoteHost of an ended job
+    hold_code: int | None = None
+    hold_subcode: int | None = None
+    hold_reason: str | None = None
+    vacate_code: int | None = None
+    vacate_reason: str | None = None
+    exit_code: int | None = None  # only of a COMPLETED job
+    exit_signal: int | None = None
+    stage_in_start: float | None = None
+    stage_in_finish: float | None = None
+    iwd: str | None = None  # an anchor's: its private spool directory on the access point
+    memory_mib: int | None = None  # measured
+    request_memory_mib: int | None = None
+    reject_reason: str | None = None  # LastRejMatchReason
+
+    @property
+    def lives(self) -> int:
+        """How often a worker process was started for this job (reconnects are not starts)."""
+        return max(0, self.shadow_starts - self.reconnects)
+
+    @property
+    def spent(self) -> bool:
+        """Idle again after a run: its one life is over (the Requirements keep HTCondor from restarting it)."""
+        return self.status is JobStatus.IDLE and self.lives > 0
+
+    @property
+    def spooling(self) -> bool:
+        """Held by the schedd until its input is spooled (HoldReasonCode 16)."""
+        return self.status is JobStatus.HELD and self.hold_code == 16
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """One HTCWorkerPool as the API server last showed it."""
+
+    namespace: str
+    name: str
+    uid: PoolUid
+    generation: int
+    created_at: float
+    spec: PoolSpec
+    status: PoolStatus  # what we published last: memory of failures and of transition times, nothing more
+    deleting: bool = False
+    finalized: bool = True  # our finalizer is there: without it nothing may be submitted
+    owner_uid: ClusterUid | None = None  # the DaskCluster that owns it (ownerReference), if any yet
+    release: bool = False  # RELEASE_ANNOTATION is set
+    invalid: str | None = None  # the spec cannot be read by this operator, and why
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """One DaskCluster of dask-gateway."""
+
+    namespace: str
+    name: str
+    uid: ClusterUid
+    active: bool  # spec.active, not being deleted, and phase neither Stopped nor Failed
+    running: bool  # phase Running: scheduler and credentials are there
+    phase: str
+    wanted: int  # N = spec.htcondorReplicas; 0 when absent or not a whole number >= 0
+    htcondor: bool  # the cluster's worker_backend is htcondor
+    username: str
+    config: Mapping[str, object] = field(default_factory=dict)  # worker_cores, worker_memory (bytes), image, cluster_max_*
+    credentials_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """All that one decision is made from, for the pools of one cluster."""
+
+    cluster: ClusterFacts | Gone | Unseen
+    jobs: tuple[Job, ...] | Unseen  # every job of ours of these pools, ended ones still in the queue too
+    connected: frozenset[WorkerName] | Unseen  # workers that the scheduler knows, by name
+    condor_identity: str | None = None  # who the access point says we are, once asked
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """TCP ports first..last, both included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Admin-named defaults and additions: raw ClassAd text is allowed here and nowhere else."""
+
+    name: str
+    template: Template
+    requirements: str | None = None
+    rank: str | None = None
+    accounting_group: str | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    max_replicas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The site's settings as far as decisions depend on them: seconds, counts, templates."""
+
+    operator_id: str
+    scheduler_address: str  # host:port of the SNI entry as execute nodes see it
+    default_template: Template
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    worker_ports: PortRange | None = None
+    nanny_ports: PortRange | None = None
+    contact_address: str | None = None
+    accounting_group: str | None = None
+    allowed_images: tuple[str, ...] = ()  # fnmatch patterns; empty: any
+    allow_user_expressions: bool = True
+    max_replicas_per_pool: int = 1000
+    delivery: str = "stream"
+    lease_seconds: float = 3600.0
+    ended_seconds: float = 300.0  # leave_in_queue
+    vacate_seconds: float = 30.0
+    death_timeout_seconds: int = 60
+    connect_seconds: float = 120.0  # running but not connected for longer than this is said
+    backoff_first_seconds: float = 10.0
+    backoff_last_seconds: float = 600.0
+    breaker_failures: int = 5  # consecutive failures, none connected: Stalled
