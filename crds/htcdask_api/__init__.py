@@ -1,0 +1,19 @@
+"""What an HTCWorkerPool says: models and names shared by the client, the operator and the tests.
+
+Promises: no I/O, and no import besides pydantic and the standard library.
+"""
+
+from .quantity import parse_bytes
+from .spec import ClusterRef, PoolSpec, Template
+from .status import Condition, Explanation, Failure, PoolStatus
+
+__all__ = [
+    "ClusterRef",
+    "Condition",
+    "Explanation",
+    "Failure",
+    "PoolSpec",
+    "PoolStatus",
+    "Template",
+    "parse_bytes",
+]

@@ -1,0 +1,85 @@
+"""What the operator says about a pool: `HTCWorkerPool.status`.
+
+Written by the operator only, read by the client and the gateway's route. A cache: wiping it loses nothing but
+the memory of recent failures. Times are RFC 3339 strings in UTC, as Kubernetes writes them.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints
+
+from .base import ApiModel
+
+MAX_EXPLANATIONS: Final = 5
+MAX_RECENT_FAILURES: Final = 5
+MAX_LOG_TAIL: Final = 1024
+MAX_MESSAGE: Final = 4096
+
+READY: Final = "Ready"
+RECONCILING: Final = "Reconciling"
+STALLED: Final = "Stalled"
+CLUSTER_ACTIVE: Final = "ClusterActive"
+CONDOR_REACHABLE: Final = "CondorReachable"
+CONDITION_TYPES: Final = (READY, RECONCILING, STALLED, CLUSTER_ACTIVE, CONDOR_REACHABLE)
+
+Reason = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9])?$")
+]
+Message = Annotated[str, StringConstraints(max_length=MAX_MESSAGE)]
+ShortText = Annotated[str, StringConstraints(max_length=256)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Condition(ApiModel):
+    """One condition, as metav1.Condition; `lastTransitionTime` moves only when `status` flips."""
+
+    type: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    status: Literal["True", "False", "Unknown"]
+    reason: Reason
+    message: Message = ""
+    last_transition_time: str
+    observed_generation: Count = 0
+
+
+class Explanation(ApiModel):
+    """One reason why `count` workers are not there yet, in words for the person who waits."""
+
+    reason: Reason
+    message: Message = ""
+    count: Count = 0
+
+
+class Failure(ApiModel):
+    """One worker that ended badly, newest first in the list."""
+
+    time: str
+    worker: ShortText
+    machine: ShortText | None = None
+    reason: Reason
+    message: Message = ""
+    exit_code: int | None = None
+    hold_reason_code: int | None = None
+    log_tail: Annotated[str, StringConstraints(max_length=MAX_LOG_TAIL)] | None = None
+
+
+class PoolStatus(ApiModel):
+    """`HTCWorkerPool.status`; everything may be missing on a pool that nobody has looked at yet."""
+
+    observed_generation: Count = 0
+    desired_replicas: Count = 0
+    replicas: Count = 0
+    submitting: Count = 0
+    idle: Count = 0
+    running: Count = 0
+    connected: Count = 0
+    held: Count = 0
+    retiring: Count = 0
+    finished: Count = 0
+    failed: Count = 0
+    explanation: Annotated[tuple[Explanation, ...], Field(max_length=MAX_EXPLANATIONS)] = ()
+    recent_failures: Annotated[tuple[Failure, ...], Field(max_length=MAX_RECENT_FAILURES)] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+
+    def condition(self, type_: str) -> Condition | None:
+        """The condition of this type, or None."""
+        return next((condition for condition in self.conditions if condition.type == type_), None)
