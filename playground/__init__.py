@@ -1,0 +1,1 @@
+"""A whole site on one machine: Kubernetes, dask-gateway, Traefik and HTCondor, for demos and tests."""
