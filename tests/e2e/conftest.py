@@ -1,0 +1,34 @@
+"""One fresh site for all end-to-end tests. A part that is missing fails here; nothing is skipped."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from playground.node import Node
+from playground.site import Site, apply
+from tests.e2e.notebook import DOORS, Door, Notebook
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """A whole site with the chart installed; its state is wiped first and all of it is taken away after."""
+    node = Node("test")
+    node.down()
+    node.up(fresh=True)
+    try:
+        yield apply(node)
+    finally:
+        node.down()
+
+
+@pytest.fixture(params=DOORS, ids=lambda door: door.name)
+def door(request: pytest.FixtureRequest) -> Door:
+    """Each way of making a pool."""
+    chosen: Door = request.param
+    return chosen
+
+
+@pytest.fixture
+def notebook(site: Site) -> Notebook:
+    """Alice, at the gateway's route."""
+    return Notebook(site)

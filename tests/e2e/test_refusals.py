@@ -1,0 +1,222 @@
+"""Bad input gets a clear error that names the field and the rule, and leaves nothing behind."""
+
+import json
+import subprocess
+
+import pytest
+
+from htcdask_api import names
+from playground.site import Site
+from tests.e2e.look import bare, clean, condition, eventually, pool, queue
+from tests.e2e.notebook import IMAGE, KUBERNETES_API, Door, Notebook
+
+TRY = """
+import asyncio
+before = {c.name for c in gateway.list_clusters()}
+try:
+    cluster = gateway.new_cluster(**keywords)
+    cluster.shutdown()
+    said = "accepted"
+except Exception as error:
+    said = f"{type(error).__name__}: {error}"
+result = [said, [c.name for c in gateway.list_clusters() if c.name not in before]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ({"container_image": ""}, "container_image"),
+        ({"container_image": "images/worker.sif"}, "container_image"),
+        ({"container_image": IMAGE, "worker_cores": 0}, "worker_cores"),
+        ({"container_image": IMAGE, "worker_memory": -1}, "worker_memory"),
+        ({"container_image": IMAGE, "colour": "red"}, "colour"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else value,
+)
+def test_new_cluster_names_the_field(
+    site: Site, door: Door, keywords: dict[str, object], sentence: str
+) -> None:
+    """The sentence names the keyword, and no cluster is left behind."""
+    said, left = Notebook(site, door).run(TRY, keywords=keywords)
+    assert sentence in said
+    assert said != "accepted"
+    assert left == []
+
+
+def test_a_wrong_password(site: Site, notebook: Notebook) -> None:
+    """It says that the password is the trouble."""
+    said = notebook.run(
+        """
+        try:
+            connect_gateway(password="wrong").list_clusters()
+            result = "accepted"
+        except Exception as error:
+            result = f"{type(error).__name__}: {error}"
+        """
+    )
+    assert "password" in said.lower() or "auth" in said.lower(), said
+
+
+def test_scale_below_zero(site: Site, notebook: Notebook) -> None:
+    """scale(-1) is refused and changes nothing."""
+    cluster = notebook.new_cluster()
+    said = notebook.run(
+        """
+        try:
+            gateway.connect(cluster).scale(-1)
+            result = "accepted"
+        except ValueError as error:
+            result = str(error)
+        """,
+        cluster=cluster,
+    )
+    assert "-1" in said
+    notebook.shutdown(cluster)
+
+
+def test_somebody_elses_cluster_by_every_route(site: Site, notebook: Notebook) -> None:
+    """Bob can neither see, connect to, stop nor read or write the pools of Alice's cluster."""
+    cluster = notebook.new_cluster()
+    answers = Notebook(site, user="bob").run(
+        """
+        import asyncio
+        from yarl import URL
+        def attempt(call):
+            try:
+                call()
+                return "accepted"
+            except Exception as error:
+                return f"{type(error).__name__}: {error}"
+
+        async def ask(method, path, body=None):
+            async with HTCGateway(address=gateway.address, auth=gateway.auth, asynchronous=True) as g:
+                return await g._request(method, f"{g.address}/api/v1/clusters/{cluster}{path}", json=body)
+
+        pools = "/htcondor/pools"
+        result = {
+            "listed": cluster in [c.name for c in gateway.list_clusters()],
+            "connect": attempt(lambda: gateway.connect(cluster)),
+            "stop": attempt(lambda: gateway.stop_cluster(cluster)),
+            "list": attempt(lambda: asyncio.run(ask("GET", pools))),
+            "create": attempt(lambda: asyncio.run(ask("POST", pools, {"name": "x", "spec": {}}))),
+            "read": attempt(lambda: asyncio.run(ask("GET", pools + "/default"))),
+            "delete": attempt(lambda: asyncio.run(ask("DELETE", pools + "/default"))),
+        }
+        """,
+        cluster=cluster,
+    )
+    assert answers.pop("listed") is False
+    assert all(answer != "accepted" for answer in answers.values()), answers
+    assert pool(site, cluster)["metadata"].get("deletionTimestamp") is None
+    notebook.shutdown(cluster)
+
+
+def manifest(cluster: str, **template: object) -> str:
+    """A pool for kubectl apply."""
+    return json.dumps(
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": f"by-hand-{cluster}"[:60], "namespace": "gateway"},
+            "spec": {
+                "clusterRef": {"name": cluster},
+                "template": {"containerImage": IMAGE, "memory": "1Gi"} | template,
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "field", "rule"),
+    [
+        ({"memory": "8GB"}, "memory", "quantity"),
+        ({"cores": 0}, "cores", "greater than or equal to 1"),
+        ({"containerImage": ""}, "containerImage", ""),
+        ({"containerImage": "images/worker.sif"}, "containerImage", "absolute"),
+    ],
+    ids=["memory 8GB", "cores 0", "empty image", "relative image"],
+)
+def test_kubectl_names_field_and_rule(site: Site, template: dict[str, object], field: str, rule: str) -> None:
+    """What the API server says to `kubectl apply`."""
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        site.kubectl("apply", "-f", "-", input=manifest("nobody", **template))
+    said = f"{refused.value.stderr}{refused.value.stdout}"
+    assert field in said
+    assert rule in said
+
+
+def test_a_pool_for_a_cluster_that_does_not_exist_waits_and_says_so(site: Site) -> None:
+    """ClusterNotFound; no job; and it is gone at once when deleted."""
+    site.kubectl("apply", "-f", "-", input=manifest("nosuchcluster"))
+    name = "by-hand-nosuchcluster"
+
+    def ready() -> dict[str, str]:
+        text = site.kubectl("-n", "gateway", "get", names.PLURAL, name, "-o", "json")
+        conditions = json.loads(text).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == "Ready"), {})
+
+    said = eventually(ready, 20, "a Ready condition")
+    assert said["status"] == "False"
+    assert said["reason"] == "ClusterNotFound"
+    assert "nosuchcluster" in said["message"]
+    assert queue(site, "nosuchcluster") == []
+    site.kubectl("-n", "gateway", "delete", names.PLURAL, name, "--timeout=20s")
+
+
+def test_somebody_elses_cluster_by_the_kubernetes_api(site: Site, notebook: Notebook) -> None:
+    """A service account without `use` on the cluster cannot write a pool for it."""
+    cluster = bare(notebook.new_cluster())
+    refused = site.kubectl(
+        "apply",
+        "-f",
+        "-",
+        "--as=system:serviceaccount:notebooks:notebook",
+        input=manifest(cluster),
+        check=False,
+    )
+    assert f"by-hand-{cluster}"[:60] not in site.kubectl("-n", "gateway", "get", names.PLURAL, "-o", "name")
+    assert "created" not in refused
+    notebook.shutdown(cluster)
+    clean(site, cluster)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("condor.accessPoint.schedd=nosuch@condor", "nosuch@condor"),
+        ("condor.tokenSecret.name=no-such-secret", "token"),
+    ],
+    ids=["wrong schedd name", "missing token"],
+)
+def test_a_wrong_site_setting_is_said_on_every_pool(
+    site: Site, notebook: Notebook, change: str, sentence: str
+) -> None:
+    """CondorReachable is False with the text that helps; mended, the same pool gets its worker."""
+    cluster = notebook.new_cluster()
+    with site.changed_chart(change):
+        notebook.scale(cluster, 1)
+        said = eventually(
+            lambda: condition(site, cluster, "CondorReachable"),
+            60,
+            "CondorReachable is False",
+            lambda c: c.get("status") == "False",
+        )
+        assert sentence in said["message"]
+    eventually(
+        lambda: condition(site, cluster, "CondorReachable").get("status"),
+        60,
+        "reachable",
+        lambda s: s == "True",
+    )
+    notebook.shutdown(cluster)
+    clean(site, cluster)
+
+
+def test_the_kubernetes_door_needs_its_right(site: Site) -> None:
+    """The notebook without a Kubernetes right is told what it lacks, and no cluster is left behind."""
+    door = Door("no-right", "notebook", KUBERNETES_API.config)
+    said, left = Notebook(site, door).run(TRY, keywords={"container_image": IMAGE})
+    assert said != "accepted"
+    assert "kubernetes" in said.lower()
+    assert left == []
