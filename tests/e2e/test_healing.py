@@ -7,7 +7,7 @@ from tests.e2e.notebook import Notebook
 
 
 def test_restart_and_a_worker_over_its_memory(site: Site, notebook: Notebook) -> None:
-    """client.restart() works through the proxy; a nanny restarts a worker over its memory; the jobs live on."""
+    """client.restart() works through the proxy; a nanny restarts a worker over its memory; jobs live on."""
     cluster = notebook.new_cluster(worker_memory=0.7)
     notebook.scale(cluster, 2)
     settled(site, cluster, 2)
