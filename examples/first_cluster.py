@@ -3,7 +3,7 @@
     python first_cluster.py [container image as the execute nodes see it]
 
 It makes a cluster, takes 8 workers, computes pi from random points on all of them, shows the result and which
-worker did what when, goes down to 2 workers, and shuts down. `make demo` runs it in the playground's notebook pod.
+worker did what when, goes down to 2 workers, and shuts down. `make demo` runs it in a notebook pod.
 """
 
 import random
