@@ -1,0 +1,182 @@
+"""The Kubernetes API by the official asynchronous client: the only module that talks to the API server.
+
+Made by `__main__` for the operator's life. It sends its requests through `ApiClient` itself, because the typed
+API classes import the models of all of Kubernetes (24 MB) and guess the content type of a patch wrongly.
+kopf watches with its own client; this one only asks and writes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from htcdask_api import PoolStatus, names
+from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
+from htcdask_operator.kube import clusters, pools
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.port import Credentials, EventType
+
+MANAGER: Final = "htcdask-operator"
+_APPLY: Final = "application/apply-patch+yaml"
+_DEADLINE: Final = 15.0
+_MAX_EVENT: Final = 1024  # the API server's bound on an Event's message
+
+
+class KubeApi:
+    """The port `Kube`, on a real API server."""
+
+    def __init__(self, client: ApiClient, instance: str) -> None:
+        self._client = client
+        self._instance = instance
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        await self._client.close()
+
+    async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
+        path = _path(names.GATEWAY_API_VERSION, namespace, names.DASKCLUSTER_PLURAL, name)
+        try:
+            return clusters.facts(await self._request("GET", path))
+        except KubeError as error:
+            if error.status == 404:
+                return Gone()
+            raise
+
+    async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
+        query = {} if cluster is None else {"fieldSelector": f"spec.clusterRef.name={cluster}"}
+        found = await self._request("GET", _pools_path(namespace), query=query)
+        return tuple(pools.facts(item) for item in found["items"])
+
+    async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
+        # blockOwnerDeletion would need rights on the owner, which belongs to the gateway.
+        owner = {
+            "apiVersion": names.GATEWAY_API_VERSION,
+            "kind": names.DASKCLUSTER_KIND,
+            "name": pool.spec.cluster_ref.name,
+            "uid": cluster,
+            "controller": False,
+            "blockOwnerDeletion": False,
+        }
+        await self._apply(pool, {"metadata": {"ownerReferences": [owner]}})
+
+    async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
+        content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        await self._apply(pool, {"status": content}, "status")
+
+    async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
+        now = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{pool.name[:200]}-", "namespace": pool.namespace},
+            "involvedObject": {
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "namespace": pool.namespace,
+                "name": pool.name,
+                "uid": pool.uid,
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message if len(message) <= _MAX_EVENT else message[: _MAX_EVENT - 1] + "…",
+            "action": "Reconcile",
+            "reportingComponent": names.GROUP,
+            "reportingInstance": self._instance[:128],
+            "source": {"component": names.GROUP},
+            "firstTimestamp": now[:19] + "Z",
+            "lastTimestamp": now[:19] + "Z",
+            "eventTime": now,
+            "count": 1,
+        }
+        await self._request("POST", _path("v1", pool.namespace, "events"), body=event)
+
+    async def credentials(self, namespace: str, secret: str) -> Credentials:
+        found = await self._request("GET", _path("v1", namespace, "secrets", secret))
+        data = found.get("data") or {}
+        try:
+            certificate, key, token = (_text(data[name]) for name in ("dask.crt", "dask.pem", "api-token"))
+        except (KeyError, ValueError):
+            raise KubeError(
+                f"Secret {namespace}/{secret}", "has no dask.crt, dask.pem or api-token"
+            ) from None
+        return Credentials(certificate, key, token)
+
+    async def _apply(self, pool: PoolFacts, content: Mapping[str, Any], subresource: str = "") -> None:
+        """Server-side apply; the uid keeps a new object of the same name from getting an old one's words."""
+        metadata = {**content.get("metadata", {}), "name": pool.name, "uid": pool.uid}
+        body = {"apiVersion": names.API_VERSION, "kind": names.KIND, **content, "metadata": metadata}
+        path = _pools_path(pool.namespace, pool.name, subresource)
+        query = {"fieldManager": MANAGER, "force": "true"}
+        await self._request("PATCH", path, body=body, query=query, content_type=_APPLY)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Any:
+        what = f"{method} {path}"
+        try:
+            request = await self._client.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._client.call_api(*request, _request_timeout=_DEADLINE)
+            content = await response.read()
+        except TimeoutError as error:
+            raise KubeError(what, f"no answer from the API server in {_DEADLINE:.0f} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise KubeError(what, f"the API server cannot be reached: {error}") from error
+        answer = _json(content)
+        if not 200 <= response.status <= 299:
+            raise KubeError(what, str(answer.get("message") or response.reason), response.status)
+        return answer
+
+
+async def connect(instance: str) -> KubeApi:
+    """As the pod's service account inside a cluster, else by the kubeconfig."""
+    configuration = Configuration()
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        config.load_incluster_config(client_configuration=configuration)
+    else:
+        await config.load_kube_config(client_configuration=configuration)
+    return KubeApi(ApiClient(configuration), instance)
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return {}
+
+
+def _text(value: str) -> str:
+    return base64.b64decode(value, validate=True).decode()
+
+
+def _path(version: str, namespace: str, plural: str, *rest: str) -> str:
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    parts = ("namespaces", namespace, plural, *(part for part in rest if part))
+    return "/".join((root, *(quote(part, safe="") for part in parts)))
+
+
+def _pools_path(namespace: str, *rest: str) -> str:
+    return _path(names.API_VERSION, namespace, names.PLURAL, *rest)

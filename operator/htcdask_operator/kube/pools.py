@@ -1,0 +1,81 @@
+"""An HTCWorkerPool as the API server shows it -> `PoolFacts`. Pure, and total for any body.
+
+The CRD refuses most nonsense, but an older or newer CRD may not: a spec that this operator cannot read makes
+the pool invalid, with the reason, and is otherwise treated as an empty one. A status that cannot be read is
+forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from htcdask_api import ClusterRef, PoolSpec, PoolStatus, names
+from htcdask_operator.core.model import PoolFacts
+
+
+def facts(body: Mapping[str, Any]) -> PoolFacts:
+    """What the operator needs to know of a pool."""
+    metadata = body.get("metadata") or {}
+    spec, invalid = _spec(body.get("spec"))
+    return PoolFacts(
+        namespace=metadata.get("namespace", ""),
+        name=metadata.get("name", ""),
+        uid=metadata.get("uid", ""),
+        generation=metadata.get("generation", 0),
+        created_at=seconds(metadata.get("creationTimestamp")),
+        spec=spec,
+        status=_status(body.get("status")),
+        deleting=metadata.get("deletionTimestamp") is not None,
+        finalized=names.FINALIZER in (metadata.get("finalizers") or ()),
+        owner_uid=_owner(metadata.get("ownerReferences") or ()),
+        release=(metadata.get("annotations") or {}).get(names.RELEASE_ANNOTATION, "false") != "false",
+        invalid=invalid,
+    )
+
+
+def cluster_name(body: Mapping[str, Any]) -> str | None:
+    """The DaskCluster that the pool names, if it names one."""
+    spec = body.get("spec")
+    reference = spec.get("clusterRef") if isinstance(spec, Mapping) else None
+    name = reference.get("name") if isinstance(reference, Mapping) else None
+    return name if isinstance(name, str) and name else None
+
+
+def seconds(timestamp: object) -> float:
+    """An RFC 3339 time as seconds since the epoch; 0 for anything else."""
+    try:
+        return datetime.fromisoformat(str(timestamp)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _spec(value: object) -> tuple[PoolSpec, str | None]:
+    try:
+        return PoolSpec.model_validate(value), None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in ("spec", *first["loc"]))
+        why = f"{where}: {first['msg'].removeprefix('Value error, ')}"
+        name = cluster_name({"spec": value}) or "unreadable"
+        # The name is kept as it is, valid or not: it is how the pool's cluster is found.
+        return PoolSpec(cluster_ref=ClusterRef.model_construct(name=name)), why
+
+
+def _status(value: object) -> PoolStatus:
+    try:
+        return PoolStatus.model_validate(value or {})
+    except ValidationError:
+        return PoolStatus()
+
+
+def _owner(references: Any) -> str | None:
+    for reference in references:
+        if reference.get("kind") == names.DASKCLUSTER_KIND and str(
+            reference.get("apiVersion", "")
+        ).startswith(f"{names.GATEWAY_GROUP}/"):
+            return str(reference.get("uid"))
+    return None

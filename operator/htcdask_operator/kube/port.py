@@ -1,0 +1,45 @@
+"""What the operator asks of Kubernetes. Implemented by `api.KubeApi` and by the tests' fake.
+
+Every call asks the API server now: nothing here is a cache. A failure is a KubeError.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from htcdask_api import PoolStatus
+from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
+
+EventType = Literal["Normal", "Warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to join a cluster: never printed, never logged."""
+
+    certificate: str = field(repr=False)
+    key: str = field(repr=False)
+    api_token: str = field(repr=False)
+
+
+class Kube(Protocol):
+    """The port."""
+
+    async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
+        """The DaskCluster of this name."""
+
+    async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
+        """The pools of a namespace, or only those that name this cluster."""
+
+    async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
+        """Make the pool's DaskCluster its owner, so that Kubernetes deletes the pool with it."""
+
+    async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
+        """Write the pool's whole status."""
+
+    async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
+        """Tell people who look at the pool with `kubectl describe`."""
+
+    async def credentials(self, namespace: str, secret: str) -> Credentials:
+        """What workers of a cluster need to join it."""
