@@ -1,0 +1,36 @@
+"""The client's own errors. Each is also one of dask-gateway's, so that code written for it keeps working."""
+
+from dask_gateway import GatewayClusterError
+
+__all__ = ["ExtensionMissingError", "HTCDaskError", "PoolRefusedError"]
+
+
+class HTCDaskError(GatewayClusterError):  # type: ignore[misc]
+    """Something about HTCondor workers went wrong; the message says what, where and what to do."""
+
+
+class ExtensionMissingError(HTCDaskError):
+    """The gateway does not know HTCondor workers: its administrator has something to install."""
+
+
+class PoolRefusedError(HTCDaskError, ValueError):
+    """A worker pool was refused. The message names the field and the rule, or the missing right."""
+
+
+def extension_missing(address: str, option: str) -> ExtensionMissingError:
+    """The error for a gateway that does not list our cluster option."""
+    return ExtensionMissingError(
+        f"The gateway at {address} does not offer HTCondor workers: it has no cluster option {option!r}. "
+        "Its administrator has to add HTCDask's gateway extension: install the chart `htcdask`, and upgrade "
+        "the gateway's own release with `--values gateway-values.yaml` from that chart. Until then, "
+        "dask_gateway.Gateway gives clusters with Kubernetes workers."
+    )
+
+
+def option_missing(address: str, option: str, offered: list[str]) -> ValueError:
+    """The error for a keyword that is a cluster option elsewhere, but not on this gateway."""
+    known = ", ".join(offered) or "none"
+    return ValueError(
+        f"The gateway at {address} does not offer the cluster option {option!r} (it offers: {known}). "
+        f"Leave {option}= away, or ask its administrator to add it to c.Backend.cluster_options."
+    )

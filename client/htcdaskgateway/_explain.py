@@ -1,0 +1,112 @@
+"""What to tell a person about the workers of a cluster: one line, a text, and HTML.
+
+Called by the cluster object and its widget; pure, from the pools' last status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from htcdask_api import PoolStatus
+from htcdask_api.status import READY, STALLED
+
+if TYPE_CHECKING:
+    from ._pools import Pool
+
+_STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
+NO_POOL = "no worker pool yet: the operator makes the site's default one when workers are asked for"
+
+
+def one_line(status: PoolStatus) -> str:
+    """`3 of 4 workers connected, 1 idle`, and what is wrong if something is."""
+    parts = [f"{status.connected} of {status.desired_replicas} workers connected"]
+    starting = status.running - status.connected
+    if starting > 0:
+        parts.append(f"{starting} starting")
+    for state in ("submitting", "idle", "held", "retiring"):
+        if number := getattr(status, state):
+            parts.append(f"{number} {state}")
+    text = ", ".join(parts)
+    stalled = status.condition(STALLED)
+    if stalled is not None and stalled.status == "True":
+        return f"{text}; {stalled.reason}: {stalled.message}".rstrip(": ")
+    if status.explanation:
+        first = status.explanation[0]
+        return f"{text}; {first.reason}: {first.message}".rstrip(": ")
+    return text
+
+
+def status_html(pools: Sequence[Pool]) -> str:
+    """The line under dask-gateway's own widget."""
+    lines = [f"<b>HTCondor:</b> {escape(one_line(pool.status))}" for pool in pools]
+    if len(pools) > 1:
+        lines = [f"<b>HTCondor, {escape(pool.name)}:</b> {escape(one_line(pool.status))}" for pool in pools]
+    return "<p>" + "<br>".join(lines or [f"<b>HTCondor:</b> {NO_POOL}"]) + "</p>"
+
+
+@dataclass(frozen=True, repr=False)
+class ClusterExplanation:
+    """Where the workers of a cluster are, and why the missing ones are missing. Prints as text."""
+
+    cluster: str
+    pools: tuple[Pool, ...]
+
+    def __str__(self) -> str:
+        lines = [f"HTCondor workers of cluster {self.cluster}"]
+        if not self.pools:
+            lines.append(f"  {NO_POOL}")
+        for pool in self.pools:
+            lines += [f"  pool {pool.name}: {_counts(pool.status)}"]
+            lines += [f"    {line}" for line in _details(pool.status)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p><b>HTCondor workers of cluster {escape(self.cluster)}</b></p>"]
+        if not self.pools:
+            parts.append(f"<p>{NO_POOL}</p>")
+        for pool in self.pools:
+            items = "".join(f"<li>{_item(line)}</li>" for line in _details(pool.status))
+            parts.append(
+                f"<p>pool <b>{escape(pool.name)}</b>: {escape(_counts(pool.status))}</p><ul>{items}</ul>"
+            )
+        return "".join(parts)
+
+
+def _counts(status: PoolStatus) -> str:
+    states = ", ".join(f"{getattr(status, state)} {state}" for state in _STATES if getattr(status, state))
+    text = f"{status.connected} of {status.desired_replicas} workers connected"
+    return f"{text} ({states})" if states else text
+
+
+def _details(status: PoolStatus) -> Iterator[str]:
+    """Why not more, then what is not as it should be, then what failed last."""
+    if not status.conditions:
+        yield "the operator has not looked at this pool yet"
+    for reason in status.explanation:
+        yield f"{reason.count} waiting: {reason.reason}: {reason.message}".rstrip(": ")
+    for condition in status.conditions:
+        # Stalled and Reconciling are bad when true; the others when false.
+        bad = "True" if condition.type == STALLED else "False"
+        if condition.status in (bad, "Unknown") and condition.type != "Reconciling":
+            yield f"{condition.type} is {condition.status}: {condition.reason}: {condition.message}".rstrip(
+                ": "
+            )
+        elif condition.type == READY:
+            yield f"Ready: {condition.message or condition.reason}"
+    for failure in status.recent_failures:
+        where = f" on {failure.machine}" if failure.machine else ""
+        code = f" (exit code {failure.exit_code})" if failure.exit_code is not None else ""
+        what = f"worker {failure.worker}{where} at {failure.time}: {failure.reason}{code}"
+        yield f"{what}: {failure.message}" if failure.message else what
+        if failure.log_tail:
+            yield f"its last lines:\n{failure.log_tail.rstrip()}"
+
+
+def _item(line: str) -> str:
+    head, newline, tail = line.partition("\n")
+    return f"{escape(head)}<pre>{escape(tail)}</pre>" if newline else escape(head)

@@ -1,0 +1,162 @@
+"""What the keywords of `new_cluster` mean: pure, from what the user said to a pool's template and options.
+
+Called by `HTCGateway._submit` before anything is created. The bounds of every field are those of
+`htcdask_api.Template`; nothing is checked twice here.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from htcdask_api import Template, parse_bytes
+
+from ._config import ClientConfig
+from ._match import parse_match
+
+# A template's field, and the keyword by which a user sets it.
+_FIELDS: Final = {
+    "profile": "profile",
+    "container_image": "container_image",
+    "cores": "worker_cores",
+    "memory": "worker_memory",
+    "disk": "worker_disk",
+    "gpus": "worker_gpus",
+    "threads": "worker_threads",
+    "nanny": "worker_nanny",
+    "environment": "environment",
+    "resources": "worker_resources",
+    "requirements": "node_match_expr",
+    "rank": "node_match_expr",
+    "max_runtime_seconds": "max_runtime",
+}
+KEYWORDS: Final = frozenset({*_FIELDS.values(), "image", "apptainer_image", "image_registry"})
+# Keywords that gateways often have as cluster options too; they are told as well, if they list them.
+_SHARED: Final[tuple[str, ...]] = (
+    "worker_cores",
+    "worker_memory",
+    "worker_threads",
+    "environment",
+    "profile",
+)
+# What a cluster_options object says about a worker, read as the keyword of the same name.
+_FROM_OPTIONS: Final = ("worker_cores", "worker_memory")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the keywords come to."""
+
+    template: Template
+    options: Mapping[str, Any]  # to send if the gateway lists them
+    image: str | None = None  # to send, or to fail: the user asked for it by name
+
+    def told(self, offered: Mapping[str, Any]) -> dict[str, Any]:
+        """The options for this gateway, given those that it offers and their defaults."""
+        told = {
+            name: _in_kind(offered[name], value) for name, value in self.options.items() if name in offered
+        }
+        if self.image is not None:
+            told["image"] = self.image
+        return told
+
+
+def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config: ClientConfig) -> Request:
+    """The template and options that `keywords` ask for, over what the chosen cluster options say.
+
+    ValueError or TypeError names the keyword and its rule.
+    """
+    given = {name: value for name, value in keywords.items() if value is not None}
+    sizes = {name: chosen[name] for name in _FROM_OPTIONS if isinstance(chosen.get(name), (int, float))}
+    fields = _fields({**sizes, **given})
+    options: dict[str, Any] = {name: given[name] for name in _SHARED if name in given}
+    image = _optional_text(given, "image")
+
+    reference = _unpacked(given, config)
+    if reference is not None:
+        registry, name = reference
+        options["image"] = f"{registry}/{name}"
+        fields.setdefault("container_image", config.image_path_template.format(registry=registry, name=name))
+    return Request(template=_template(fields), options=options, image=image)
+
+
+def _in_kind(default: Any, value: Any) -> Any:
+    """`value` as the option wants it, whose default shows its kind; its bounds are the gateway's affair."""
+    if isinstance(default, (int, float)) and isinstance(value, str):
+        value = parse_bytes(value) / 2**30
+    if isinstance(default, int) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    keyword_to_field = {keyword: field for field, keyword in _FIELDS.items() if keyword != "node_match_expr"}
+    fields = {field: given[keyword] for keyword, field in keyword_to_field.items() if keyword in given}
+    for field in ("memory", "disk"):
+        if field in fields:
+            fields[field] = _quantity(_FIELDS[field], fields[field])
+    expression = _optional_text(given, "node_match_expr")
+    if expression is not None:
+        fields.update(parse_match(expression))
+    return fields
+
+
+def _quantity(keyword: str, value: Any) -> Any:
+    """A number is GiB, as in the older clients; a string is a Kubernetes quantity, left to the model."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    if not math.isfinite(value):
+        raise ValueError(f"{keyword} must be a finite number of GiB, got {value!r}")
+    return f"{round(value * 1024)}Mi"
+
+
+def _unpacked(given: Mapping[str, Any], config: ClientConfig) -> tuple[str, str] | None:
+    """Registry and name of an image that the site unpacks for its execute nodes."""
+    name = _optional_text(given, "apptainer_image")
+    registry = _optional_text(given, "image_registry")
+    if name is None and registry is None:
+        return None
+    name = name or config.apptainer_image
+    registry = registry or config.image_registry
+    if name is None:
+        raise ValueError("image_registry needs apptainer_image too: this site configures no default image")
+    if registry is None:
+        raise ValueError("apptainer_image needs image_registry too: this site configures no default registry")
+    return registry.strip("/"), name.strip("/")
+
+
+def _optional_text(given: Mapping[str, Any], keyword: str) -> str | None:
+    value = given.get(keyword)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"{keyword} must be a string, got {value!r}")
+    if not value.strip():
+        raise ValueError(f"{keyword} must not be empty; leave it away for the site's default")
+    return value
+
+
+def _template(fields: Mapping[str, Any]) -> Template:
+    for field, value in fields.items():
+        # pydantic would read True as one core and "2" as two.
+        if field in ("cores", "gpus", "threads", "max_runtime_seconds") and isinstance(value, (bool, str)):
+            raise TypeError(f"{_FIELDS[field]} must be a whole number, got {value!r}")
+    try:
+        return Template(**fields)
+    except ValidationError as error:
+        raise _in_words(error) from None
+
+
+def _in_words(error: ValidationError) -> Exception:
+    """The first thing that is wrong, by the keyword that the user wrote."""
+    first = error.errors(include_url=False)[0]
+    field, *inner = (str(part) for part in first["loc"])
+    # Locations are by alias (camelCase) or by name, whichever was used; ours are given by name.
+    keyword = next((word for name, word in _FIELDS.items() if field in (name, to_camel(name))), field)
+    where = ".".join([keyword, *inner])
+    rule = first["msg"].removeprefix("Value error, ")
+    message = f"{where}: {rule[:1].lower()}{rule[1:]}; got {first['input']!r}"
+    return TypeError(message) if first["type"].endswith("_type") else ValueError(message)

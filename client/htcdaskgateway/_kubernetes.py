@@ -1,0 +1,148 @@
+"""Pools by the Kubernetes API, for notebooks that have rights there (`htcdask.pool-api: kubernetes`).
+
+One of the two implementations of `_pools.PoolAccess`; imports the Kubernetes client only when it is used.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from htcdask_api import Template, names
+
+from ._errors import HTCDaskError, PoolRefusedError
+from ._pools import Pool
+
+# The gateway has just written the DaskCluster; the API server this asks may be a moment behind.
+_CLUSTER_WAIT: Final = 10.0
+_CLUSTER_PAUSE: Final = 0.25
+_SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def split_name(cluster: str, namespace: str | None = None) -> tuple[str, str]:
+    """Namespace and name of the DaskCluster behind the gateway's `cluster`.
+
+    dask-gateway on Kubernetes calls it `<namespace>.<name>`; `namespace` serves where a name carries none.
+    """
+    prefix, dot, name = cluster.partition(".")
+    if dot:
+        return prefix, name
+    if namespace is None and _SERVICE_ACCOUNT_NAMESPACE.is_file():
+        namespace = _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
+    if not namespace:
+        raise ValueError(f"the namespace of cluster {cluster!r} is not known: configure htcdask.namespace")
+    return namespace, cluster
+
+
+def manifest(namespace: str, cluster: str, uid: str, pool: str, template: Template) -> dict[str, Any]:
+    """The HTCWorkerPool to write; it goes when its DaskCluster goes."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {
+            "name": names.pool_name(pool, cluster),
+            "namespace": namespace,
+            "labels": {names.CLUSTER_LABEL: cluster},
+            "ownerReferences": [
+                {
+                    "apiVersion": names.GATEWAY_API_VERSION,
+                    "kind": names.DASKCLUSTER_KIND,
+                    "name": cluster,
+                    "uid": uid,
+                    "controller": False,
+                    "blockOwnerDeletion": False,  # true would need a right on the DaskCluster's finalizers
+                }
+            ],
+        },
+        "spec": {"clusterRef": {"name": cluster}, "template": template.manifest()},
+    }
+
+
+class KubernetesPools:
+    """Speaks with the credentials of the pod, or else of the kubeconfig."""
+
+    def __init__(self, namespace: str | None) -> None:
+        self._namespace = namespace
+
+    async def create(self, cluster: str, pool: str, template: Template) -> None:
+        namespace, name = split_name(cluster, self._namespace)
+        async with _custom_objects() as (api, refused):
+            try:
+                uid = await _uid(api, refused, namespace, name)
+                body = manifest(namespace, name, uid, pool, template)
+                await api.create_namespaced_custom_object(
+                    names.GROUP, names.VERSION, namespace, names.PLURAL, body, field_validation="Strict"
+                )
+            except refused as error:
+                raise PoolRefusedError(
+                    f"Kubernetes refused the worker pool of cluster {cluster}: {_said(error)}"
+                ) from error
+
+    async def list(self, cluster: str) -> list[Pool]:
+        namespace, name = split_name(cluster, self._namespace)
+        async with _custom_objects() as (api, refused):
+            try:
+                found = await api.list_namespaced_custom_object(
+                    names.GROUP,
+                    names.VERSION,
+                    namespace,
+                    names.PLURAL,
+                    field_selector=f"spec.clusterRef.name={name}",
+                )
+            except refused as error:
+                raise HTCDaskError(
+                    f"Kubernetes did not list the worker pools of cluster {cluster}: {_said(error)}"
+                ) from error
+        pools = [Pool.parse_object(item) for item in found["items"]]
+        return sorted(pools, key=lambda pool: (pool.created or "", pool.name))
+
+
+@asynccontextmanager
+async def _custom_objects() -> AsyncIterator[tuple[Any, type[Exception]]]:
+    """The API, and the error with which it refuses."""
+    try:
+        from kubernetes.aio import client, config
+    except ImportError as error:
+        raise HTCDaskError(
+            "htcdask.pool-api is 'kubernetes', and the Kubernetes client is not installed: "
+            "pip install 'htcdask[kubernetes]', or set htcdask.pool-api to 'gateway'"
+        ) from error
+    configuration = client.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException:
+        try:
+            await config.load_kube_config(client_configuration=configuration)
+        except config.ConfigException as error:
+            raise HTCDaskError(
+                "htcdask.pool-api is 'kubernetes', and there is neither a service account nor a kubeconfig "
+                f"here ({error}); set htcdask.pool-api to 'gateway' to need none"
+            ) from error
+    async with client.ApiClient(configuration) as connection:
+        yield client.CustomObjectsApi(connection), client.ApiException
+
+
+async def _uid(api: Any, refused: type[Exception], namespace: str, name: str) -> str:
+    until = asyncio.get_running_loop().time() + _CLUSTER_WAIT
+    ask: Callable[..., Any] = api.get_namespaced_custom_object
+    while True:
+        try:
+            cluster = await ask(
+                names.GATEWAY_GROUP, names.GATEWAY_VERSION, namespace, names.DASKCLUSTER_PLURAL, name
+            )
+        except refused as error:
+            if getattr(error, "status", None) != 404 or asyncio.get_running_loop().time() > until:
+                raise
+            await asyncio.sleep(_CLUSTER_PAUSE)
+        else:
+            return str(cluster["metadata"]["uid"])
+
+
+def _said(error: Any) -> str:
+    """The API server's own sentence, which names the field and the rule, or the missing right."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return f"{error.status} {error.reason}"

@@ -1,0 +1,47 @@
+"""Pools by the gateway's own route: no right in Kubernetes is needed, the gateway knows whose cluster it is.
+
+One of the two implementations of `_pools.PoolAccess`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import aiohttp
+from dask_gateway import GatewayClusterError
+
+from htcdask_api import Template
+
+from ._errors import PoolRefusedError
+from ._pools import Pool
+
+if TYPE_CHECKING:
+    from ._gateway import HTCGateway
+
+
+class RoutePools:
+    """Speaks by the gateway client's own authenticated session."""
+
+    def __init__(self, gateway: HTCGateway) -> None:
+        self._gateway = gateway
+
+    def _url(self, cluster: str) -> str:
+        return f"{self._gateway.address}/api/v1/clusters/{quote(cluster, safe='')}/htcondor/pools"
+
+    async def create(self, cluster: str, pool: str, template: Template) -> None:
+        body = {"name": pool, "spec": {"template": template.manifest()}}
+        try:
+            await self._gateway._request("POST", self._url(cluster), json=body)
+        except (ValueError, GatewayClusterError, aiohttp.ClientResponseError) as error:
+            raise PoolRefusedError(
+                f"The gateway refused the worker pool of cluster {cluster}: {_said(error)}"
+            ) from error
+
+    async def list(self, cluster: str) -> list[Pool]:
+        response = await self._gateway._request("GET", self._url(cluster))
+        return [Pool.parse(shown) for shown in (await response.json())["pools"]]
+
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
