@@ -83,10 +83,10 @@ def _apiserver(state: Path, credentials: Credentials) -> list[str]:
     command = controlplane.apiserver(
         credentials,
         "http://127.0.0.1:2379",
-        "0.0.0.0",
+        NODE_ADDRESS,
         NODE_ADDRESS,
         API_PORT,
-        state / "run",  # noqa: S104
+        state / "run",
     )
     return [
         *command,

@@ -9,6 +9,7 @@ from pathlib import Path
 from playground.errors import PlaygroundError
 
 SOURCE = Path(__file__).resolve().parent
+REPOSITORY = SOURCE.parent
 
 
 def cache() -> Path:

@@ -1,0 +1,125 @@
+"""The namespaces of a node, from the outside: start, find, enter, end. Only node.py calls it.
+
+A node is known by the process that is PID 1 inside. Its number could be given to somebody else once it has
+ended, so the time at which it started is kept and compared too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from playground import paths
+from playground.errors import PlaygroundError
+from playground.packages import need
+
+_NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc")
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def start(state: Path) -> int:
+    """Start PID 1 in new namespaces and return its number as the machine sees it."""
+    unshare = need("unshare")[0]
+    # The shell ends at once, so the node is nobody's child: it outlives us and leaves no zombie.
+    script = 'setsid "$@" </dev/null >"$0" 2>&1 & echo $!'
+    log = state / "logs" / "pid1.log"
+    program = [sys.executable, "-I", str(paths.SOURCE / "pid1.py"), str(state)]
+    command = [unshare, *_NAMESPACES, "--fork", "--kill-child", "--mount-proc", "--", *program]
+    outer = int(
+        subprocess.run(["sh", "-c", script, str(log), *command], capture_output=True, check=True).stdout
+    )
+    pid = _child(outer)
+    if pid is None:
+        raise PlaygroundError(f"the node's namespaces could not be made: {log.read_text().strip()}")
+    (state / "node.json").write_text(json.dumps({"pid": pid, "outer": outer, "started": _started(pid)}))
+    return pid
+
+
+def running(state: Path) -> int | None:
+    """The number of the node's PID 1, or None when the node is not running."""
+    try:
+        noted = json.loads((state / "node.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    pid = int(noted["pid"])
+    return pid if noted["started"] is not None and _started(pid) == noted["started"] else None
+
+
+def enter(pid: int) -> list[str]:
+    """What to put before a command so that it runs inside."""
+    return [need("nsenter")[0], f"--target={pid}", *_NAMESPACES, "--"]
+
+
+def end(state: Path, timeout: float = 30) -> None:
+    """Kill the node; returns when no process of it is left."""
+    pid = running(state)
+    if pid is not None:
+        handle = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            # PID 1 counts as ended only after the kernel has ended all others of its namespace.
+            if not select.select([handle], [], [], timeout)[0]:
+                raise PlaygroundError(f"process {pid}, the node's first, did not end within {timeout:.0f} s")
+        finally:
+            os.close(handle)
+    (state / "node.json").unlink(missing_ok=True)
+
+
+def make_cgroups(name: str) -> str:
+    """One group for the node's pods in every hierarchy; returns its name as the kubelet wants it."""
+    for hierarchy in _hierarchies():
+        (hierarchy / name).mkdir(exist_ok=True)
+    control = _CGROUPS / "cgroup.subtree_control"
+    if control.exists():
+        offered = (_CGROUPS / "cgroup.controllers").read_text().split()
+        control.write_text(" ".join(f"+{controller}" for controller in offered))
+    return f"/{name}"
+
+
+def remove_cgroups(name: str, timeout: float = 10) -> None:
+    """Remove the node's groups; those of processes that are just ending take a moment."""
+    deadline = time.monotonic() + timeout
+    for hierarchy in _hierarchies():
+        for folder, _, _ in os.walk(hierarchy / name, topdown=False):
+            while Path(folder).exists():
+                try:
+                    Path(folder).rmdir()
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.02)
+
+
+def _hierarchies() -> list[Path]:
+    if (_CGROUPS / "cgroup.procs").exists():
+        return [_CGROUPS]
+    return [path for path in _CGROUPS.iterdir() if (path / "cgroup.procs").exists() and not path.is_symlink()]
+
+
+def _child(outer: int, timeout: float = 10) -> int | None:
+    children = Path(f"/proc/{outer}/task/{outer}/children")
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            found = children.read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        if found:
+            return int(found[0])
+        time.sleep(0.01)
+    return None
+
+
+def _started(pid: int) -> int | None:
+    """When a process started, in ticks since boot; None when it is gone or only waits to be collected."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
