@@ -1,0 +1,300 @@
+"""HTCondor worker pools for dask-gateway, inside an unmodified dask-gateway API server.
+
+The gateway's configuration calls `configure(c)`, which adds three things to whatever backend class the site
+has (`scripts/render_gateway_values.py` writes this file into values for the upstream chart):
+- a cluster option `worker_backend`, kept in `DaskCluster.spec.options.worker_backend`;
+- for clusters that chose htcondor, the number of workers that the scheduler asks for goes to
+  `DaskCluster.spec.htcondorReplicas`, so that the stock controller makes no worker pods;
+- routes by which the owner of a cluster, and nobody else, reads and writes its HTCWorkerPools.
+"""
+
+import asyncio
+import json
+import re
+from typing import Any
+from weakref import WeakValueDictionary
+
+from aiohttp import web
+from dask_gateway_server.backends.kubernetes.backend import KubeBackend
+from dask_gateway_server.models import Cluster, ClusterStatus
+from dask_gateway_server.options import Options, Select
+from dask_gateway_server.routes import api_handler
+from kubernetes_asyncio.client.rest import ApiException
+from traitlets import Enum, Integer
+from traitlets.config import LoggingConfigurable
+from traitlets.utils.importstring import import_item
+
+# htcdask_api.names has these too, but is not installed where this runs; a test compares them.
+GROUP, VERSION, KIND, PLURAL = "htcdask.org", "v1alpha1", "HTCWorkerPool", "htcworkerpools"
+GATEWAY_GROUP, DASKCLUSTER_KIND, DASKCLUSTER_PLURAL = "gateway.dask.org", "DaskCluster", "daskclusters"
+CLUSTER_LABEL = "htcdask.org/cluster"
+WANTED_FIELD = "htcondorReplicas"
+WORKER_BACKEND_OPTION = "worker_backend"
+WORKER_BACKENDS = KUBERNETES, HTCONDOR = "kubernetes", "htcondor"
+
+ANSWERS = (web.HTTPNotFound, web.HTTPConflict, web.HTTPUnprocessableEntity, web.HTTPInternalServerError)
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+Json = dict[str, Any]
+
+
+def configure(c: Any) -> None:
+    """Put the pools on top of the backend class that the configuration `c` names so far."""
+    base = c.DaskGateway.get("backend_class", KubeBackend)
+    base = import_item(base) if isinstance(base, str) else base
+    if not issubclass(base, KubeBackend):
+        raise ValueError(f"htcdask needs a Kubernetes backend, and c.DaskGateway.backend_class is {base}")
+    if not issubclass(base, HTCDaskBackend):
+        c.DaskGateway.backend_class = type(f"HTCDask{base.__name__}", (HTCDaskBackend, base), {})
+
+
+class WorkerBackendField(Select):  # type: ignore[misc]
+    """The option `worker_backend`; a wrong value is answered with the choices."""
+
+    def validate(self, x: Any) -> str:
+        if not isinstance(x, str) or x not in self.options:
+            choices = " or ".join(repr(choice) for choice in self.options)
+            raise ValueError(f"{self.field} must be {choices}, got {x!r}")
+        return x
+
+
+class WithWorkerBackend(Options):  # type: ignore[misc]
+    """The site's own options and `worker_backend`, which the site's code never gets to see."""
+
+    def __init__(self, site: Any, default: str) -> None:
+        field = WORKER_BACKEND_OPTION
+        super().__init__(WorkerBackendField(field, WORKER_BACKENDS, default=default, label="Worker backend"))
+        self.site = site
+
+    def get_specification(self) -> list[Json]:
+        return [*self.site.get_specification(), *super().get_specification()]
+
+    def parse_options(self, request: Any) -> Json:
+        ours = {}
+        if isinstance(request, dict) and WORKER_BACKEND_OPTION in request:
+            request = dict(request)
+            ours = {WORKER_BACKEND_OPTION: request.pop(WORKER_BACKEND_OPTION)}
+        return {**self.site.parse_options(request), **super().parse_options(ours)}
+
+    def get_configuration(self, options: Json, user: Any) -> Any:
+        theirs = {field: value for field, value in options.items() if field != WORKER_BACKEND_OPTION}
+        return self.site.get_configuration(theirs, user)
+
+
+class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
+    """What is added to the site's backend class; its settings are `c.HTCDaskBackend.<name>`."""
+
+    default_worker_backend = Enum(WORKER_BACKENDS, KUBERNETES, help="If a user does not choose.", config=True)
+    max_pools_per_cluster = Integer(8, min=1, help="The most HTCWorkerPools of one cluster.", config=True)
+
+    async def setup(self, app: web.Application) -> None:
+        self._forgers: set[str] = set()
+        self.pool_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        for path, view in ROUTES.items():
+            app.router.add_route("*", path, api_handler(user_authenticated=True)(view.answer))
+        await super().setup(app)
+
+    async def get_cluster_options(self, user: Any) -> Any:
+        site = await super().get_cluster_options(user)
+        return WithWorkerBackend(site, self.default_worker_backend)
+
+    async def on_cluster_heartbeat(self, cluster_name: str, msg: Any) -> None:
+        cluster = self.clusters.get(cluster_name)
+        if cluster is None or cluster.options.get(WORKER_BACKEND_OPTION) != HTCONDOR:
+            await super().on_cluster_heartbeat(cluster_name, msg)
+            return
+        # User code in the scheduler can read the cluster's token, so the message is the user's to forge.
+        count = msg.get("count") if isinstance(msg, dict) else None
+        if type(count) is not int or not 0 <= count < 2**31:  # a bool is an int
+            if cluster_name not in self._forgers:
+                self._forgers = (self._forgers & self.clusters.keys()) | {cluster_name}
+                text = "Cluster %s of user %s asked for %.40r workers: ignored, and not logged again"
+                self.log.warning(text, cluster_name, cluster.username, count)
+            return
+        limit = cluster.config.get("cluster_max_workers")
+        if limit is not None and count > limit:
+            self.log.info("Cluster %s asked for %d workers; its limit is %s", cluster_name, count, limit)
+            count = limit
+        namespace, name = cluster_name.split(".")
+        change = [{"op": "add", "path": f"/spec/{WANTED_FIELD}", "value": count}]
+        try:
+            await self.custom_client.patch_namespaced_custom_object(
+                GATEWAY_GROUP, self.crd_version, namespace, DASKCLUSTER_PLURAL, name, change
+            )
+        except ApiException as exc:
+            if exc.status != 404:  # the cluster has just gone
+                raise
+
+
+def error(status: int, message: str) -> web.HTTPError:
+    kind = next(answer for answer in ANSWERS if answer.status_code == status)
+    return kind(reason=" ".join(message.split()))  # aiohttp refuses a reason with line breaks
+
+
+def from_kubernetes(exc: ApiException) -> web.HTTPError:
+    """The API server's refusal, for the user if it is about what they wrote, else for the site's admin."""
+    try:
+        status = json.loads(exc.body or "")
+        causes = (status.get("details") or {}).get("causes") or []
+        message = "; ".join(f"{c['field']}: {c['message']}" for c in causes) or str(status["message"])
+    except (ValueError, KeyError, AttributeError):  # not an API object: such as a kind that is not there
+        status, message = {}, str(exc.reason)
+    if status and exc.status in (400, 404, 409, 422):
+        return error(422 if exc.status == 400 else exc.status, message)
+    hint = "Tell the site's admin: is the htcdask chart installed, with its role for the gateway?"
+    return error(500, f"Kubernetes refused what the gateway asked for ({exc.status}: {message}). {hint}")
+
+
+def shown(name: str, pool: Json) -> Json:
+    """A pool as the routes tell it."""
+    told = {"name": name, "spec": pool["spec"], "status": pool.get("status") or {}}
+    return {**told, "creationTimestamp": pool["metadata"]["creationTimestamp"]}
+
+
+class View(web.View):
+    """Tells that the pools are here; and what the views of the pools share.
+
+    They ask the Kubernetes API, not this server's cache: another replica may just have made the cluster.
+    """
+
+    def __init__(self, request: web.Request) -> None:
+        super().__init__(request)
+        self.backend = request.app["backend"]
+        self.full_name = request.match_info.get("cluster_name", "")
+        namespace, _, self.cluster_name = self.full_name.partition(".")
+        self.clusters_path = (GATEWAY_GROUP, self.backend.crd_version, namespace, DASKCLUSTER_PLURAL)
+        self.pools_path = (GROUP, VERSION, namespace, PLURAL)
+
+    @classmethod
+    async def answer(cls, request: web.Request) -> web.StreamResponse:
+        try:
+            return await cls(request)
+        except ApiException as exc:
+            raise from_kubernetes(exc) from exc
+
+    async def get(self) -> web.Response:
+        default = self.backend.default_worker_backend
+        return web.json_response({"version": 1, "defaultWorkerBackend": default})
+
+    async def cluster(self, for_change: bool = False) -> Json:
+        """The DaskCluster; 404 if it is not this gateway's and the user's, 409 to change a stopped one."""
+        found: Json = {"items": []}
+        if all(DNS_LABEL.fullmatch(part) for part in self.full_name.split(".", 1)) and self.cluster_name:
+            found = await self.backend.custom_client.list_namespaced_custom_object(
+                *self.clusters_path,
+                field_selector=f"metadata.name={self.cluster_name}",
+                label_selector=self.backend.label_selector,  # not a cluster of another gateway's users
+            )
+        for cluster in found["items"]:
+            spec, status = cluster["spec"], cluster.get("status") or {}
+            phase = ClusterStatus.from_name(status.get("phase", "Pending"))
+            told = {field: spec.get(field) or {} for field in ("options", "config")}
+            record = Cluster(self.full_name, spec.get("username", ""), token="", status=phase, **told)
+            if not self.request["user"].has_permissions(record):
+                continue
+            ended = spec.get("active") is False or phase >= ClusterStatus.STOPPING
+            if for_change and (ended or "deletionTimestamp" in cluster["metadata"]):
+                raise error(409, f"Cluster {self.full_name} is stopped: start a new one")
+            return cluster  # type: ignore[no-any-return]
+        raise error(404, f"Cluster {self.full_name} not found")
+
+    async def pools(self) -> dict[str, Json]:
+        """The cluster's pools by their short names, oldest first."""
+        found = await self.backend.custom_client.list_namespaced_custom_object(
+            *self.pools_path, field_selector=f"spec.clusterRef.name={self.cluster_name}"
+        )
+        ours = [pool for pool in found["items"] if pool["spec"]["clusterRef"]["name"] == self.cluster_name]
+        ours.sort(key=lambda pool: (pool["metadata"]["creationTimestamp"], pool["metadata"]["name"]))
+        return {pool["metadata"]["name"].removesuffix(f"-{self.cluster_name}"): pool for pool in ours}
+
+    async def body(self, *fields: str) -> Json:
+        """The request's JSON object, with exactly these fields and a `spec` that names no other cluster."""
+        try:
+            body = await self.request.json()
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise error(422, f"the body of the request must be a JSON object with {' and '.join(fields)}")
+        for field in sorted(body.keys() ^ set(fields)):
+            problem = "is missing" if field in fields else "is not for you to set: the gateway writes it"
+            raise error(422, f"{field}: {problem}")
+        if not isinstance(body["spec"], dict):
+            raise error(422, "spec: must be an object")
+        if body["spec"].setdefault("clusterRef", {"name": self.cluster_name}) != {"name": self.cluster_name}:
+            raise error(422, "spec.clusterRef: must be the cluster in the address, or be left out")
+        return body
+
+
+class PoolsView(View):
+    """All pools of one cluster."""
+
+    async def get(self) -> web.Response:
+        await self.cluster()
+        return web.json_response({"pools": [shown(*item) for item in (await self.pools()).items()]})
+
+    async def post(self) -> web.Response:
+        cluster = await self.cluster(for_change=True)
+        body = await self.body("name", "spec")
+        if (cluster["spec"].get("options") or {}).get(WORKER_BACKEND_OPTION) != HTCONDOR:
+            raise error(
+                409, f"Cluster {self.full_name} was not made with {WORKER_BACKEND_OPTION}={HTCONDOR!r}"
+            )
+        short, name = body["name"], f"{body['name']}-{self.cluster_name}"
+        if not isinstance(short, str) or not DNS_LABEL.fullmatch(short) or not DNS_LABEL.fullmatch(name):
+            rule = f"1 to {62 - len(self.cluster_name)} of a-z, 0-9 and '-', a letter or digit at both ends"
+            raise error(422, f"name: must be {rule}")
+        owner = {
+            "apiVersion": f"{GATEWAY_GROUP}/{self.backend.crd_version}",
+            "kind": DASKCLUSTER_KIND,
+            "name": self.cluster_name,
+            "uid": cluster["metadata"]["uid"],
+            "blockOwnerDeletion": False,  # true would need a right on the DaskCluster's finalizers
+        }
+        metadata = {"name": name, "labels": {CLUSTER_LABEL: self.cluster_name}, "ownerReferences": [owner]}
+        pool = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": metadata, "spec": body["spec"]}
+        async with self.backend.pool_locks.setdefault(self.full_name, asyncio.Lock()):
+            others = await self.pools()
+            if short in others or len(others) >= self.backend.max_pools_per_cluster:
+                has = f"a pool {short!r}" if short in others else f"{len(others)} pools, which is the most"
+                raise error(409, f"Cluster {self.full_name} already has {has}")
+            pool = await self.backend.custom_client.create_namespaced_custom_object(
+                *self.pools_path, pool, field_validation="Strict"
+            )
+        return web.json_response(shown(short, pool), status=201)
+
+
+class PoolView(View):
+    """One pool."""
+
+    async def pool(self, for_change: bool = False) -> tuple[str, Json]:
+        """Its short name and the pool, if the cluster is the user's and the pool the cluster's."""
+        await self.cluster(for_change)
+        pools, name = await self.pools(), self.request.match_info["pool_name"]
+        if name not in pools:
+            raise error(404, f"Cluster {self.full_name} has no pool {name!r}; its pools: {list(pools)}")
+        return name, pools[name]
+
+    async def get(self) -> web.Response:
+        return web.json_response(shown(*await self.pool()))
+
+    async def patch(self) -> web.Response:
+        (name, pool), body = await self.pool(for_change=True), await self.body("spec")
+        change = {"metadata": {"uid": pool["metadata"]["uid"]}, **body}  # the uid: this one, no namesake
+        options = {"field_validation": "Strict", "_content_type": "application/merge-patch+json"}
+        pool = await self.backend.custom_client.patch_namespaced_custom_object(
+            *self.pools_path, pool["metadata"]["name"], change, **options
+        )
+        return web.json_response(shown(name, pool))
+
+    async def delete(self) -> web.Response:
+        pool = (await self.pool())[1]["metadata"]
+        await self.backend.custom_client.delete_namespaced_custom_object(
+            *self.pools_path, pool["name"], body={"preconditions": {"uid": pool["uid"]}}
+        )
+        return web.Response(status=204)
+
+
+ROUTES = {
+    "/api/v1/htcondor": View,
+    "/api/v1/clusters/{cluster_name}/htcondor/pools": PoolsView,
+    "/api/v1/clusters/{cluster_name}/htcondor/pools/{pool_name}": PoolView,
+}
