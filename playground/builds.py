@@ -118,11 +118,10 @@ def _cached(module: Module, name: str) -> Path:
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / f".{name}.lock").open("w") as lock:
+    with step(f"building {name}"), (target.parent / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # somebody else may be building it right now
         if not target.exists():
             draft = target.with_name(f".{name}.new")
-            with step(f"building {name}"):
-                go.run("build", *module.flags, "-o", str(draft), module.programs[name], cwd=module.folder)
+            go.run("build", *module.flags, "-o", str(draft), module.programs[name], cwd=module.folder)
             draft.replace(target)
     return target

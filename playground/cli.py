@@ -1,0 +1,163 @@
+"""The playground's command line. It only says what happens; the work is in node.py, site.py and builds.py."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from playground import builds, paths
+from playground.errors import PlaygroundError
+from playground.node import Node
+from playground.progress import say, step
+
+_DESCRIPTION = """\
+A whole site on this machine: a Kubernetes node in its own namespaces, with dask-gateway, Traefik and
+HTCondor on it. It needs root on Linux. Everything is built or installed from package registries, once, into
+${XDG_CACHE_HOME:-~/.cache}/htcdask: the first `up` takes about half an hour, the others less than a minute.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit status."""
+    own, passed = _split(list(sys.argv[1:] if arguments is None else arguments))
+    options = _parser().parse_args(own)
+    command: Callable[[argparse.Namespace, list[str]], int] = options.command
+    try:
+        return command(options, passed)
+    except PlaygroundError as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted: `up` again carries on from here, `down` takes everything away")
+        return 130
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and what belongs to the program that runs: `kubectl -n gateway get pods`."""
+    for index, word in enumerate(arguments):
+        if word in _PROGRAMS and arguments[index - 1 : index] != ["--name"]:
+            rest = arguments[index + 1 :]
+            return arguments[: index + 1], rest[1:] if rest[:1] == ["--"] else rest
+    return arguments, []
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m playground",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    which = "which playground (default: demo)"
+    parser.add_argument("--name", default="demo", help=which)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(
+        name: str, command: Callable[[argparse.Namespace, list[str]], int], text: str
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        if name not in _PROGRAMS:
+            added.add_argument("--name", default=argparse.SUPPRESS, help=which)
+        added.set_defaults(command=command)
+        return added
+
+    up = add("up", _up, "start the site, repair it, or leave it alone when it runs")
+    up.add_argument("--fresh", action="store_true", help="start from nothing, but keep the images")
+    up.add_argument("--bare", action="store_true", help="the Kubernetes node only, without the site on it")
+    add("down", _down, "end the site; its state stays for the next `up`")
+    add("status", _status, "show what runs, and where it can be reached")
+    add("build", _build, "build all programs now, so that `up` need not")
+    logs = add("logs", _logs, "the log of a part of the node (see `status`)")
+    logs.add_argument("part", nargs="?", help="default: the end of each")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    for name, (run, text) in _PROGRAMS.items():
+        add(name, run, text)
+    return parser
+
+
+def _up(options: argparse.Namespace, passed: list[str]) -> int:
+    node = Node(options.name)
+    node.up(fresh=options.fresh)
+    if not options.bare:
+        from playground import site  # heavier, and the other commands need nothing of it
+
+        site.apply(node)
+    return _status(options, passed)
+
+
+def _down(options: argparse.Namespace, passed: list[str]) -> int:
+    node = Node(options.name)
+    with step(f"ending {options.name!r}"):
+        node.down()
+    return 0
+
+
+def _status(options: argparse.Namespace, passed: list[str]) -> int:
+    node = Node(options.name)
+    if not node.running:
+        others = [name for name in paths.instances() if Node(name).running]
+        beside = f"; running: {', '.join(others)}" if others else ""
+        print(f"{options.name}: down{beside}")
+        return 3
+    print(f"{options.name}: up")
+    for part in node.parts():
+        state = "healthy" if part["healthy"] else "starting" if part["pid"] else "ended"
+        again = f", started again {part['restarts']} times" if part["restarts"] else ""
+        print(f"  {part['name']:<24} {state}{again}")
+    for name, ends in node.forwards().items():
+        print(f"  {name:<24} {ends}")
+    print(f"  export KUBECONFIG={node.kubeconfig}")
+    return 0
+
+
+def _build(options: argparse.Namespace, passed: list[str]) -> int:
+    for name, path in builds.everything().items():
+        print(f"{name:<24} {path}")
+    return 0
+
+
+def _logs(options: argparse.Namespace, passed: list[str]) -> int:
+    folder = Node(options.name).state / "logs"
+    files = sorted(folder.glob("*.log"))
+    names = [path.stem for path in files]
+    if options.part and options.part not in names:
+        raise PlaygroundError(f"no log of {options.part!r}; there are: {', '.join(names) or 'none'}")
+    chosen = [folder / f"{options.part}.log"] if options.part else files
+    follow = ["--follow"] if options.follow else []
+    lines = "--lines=+1" if options.part else "--lines=10"
+    return subprocess.run(["tail", *follow, lines, *map(str, chosen)]).returncode
+
+
+def _shell(options: argparse.Namespace, passed: list[str]) -> int:
+    node = Node(options.name)
+    return subprocess.run(node.enter(*(passed or ["bash"])), env=_environment(node)).returncode
+
+
+def _kubectl(options: argparse.Namespace, passed: list[str]) -> int:
+    return _tool("kubectl", options, passed)
+
+
+def _helm(options: argparse.Namespace, passed: list[str]) -> int:
+    return _tool("helm", options, passed)
+
+
+def _tool(tool: str, options: argparse.Namespace, passed: list[str]) -> int:
+    node = Node(options.name)
+    node.enter()  # refuses when the node is down
+    return subprocess.run([str(builds.program(tool)), *passed], env=_environment(node)).returncode
+
+
+def _environment(node: Node) -> dict[str, str]:
+    programs = str(Path(builds.program("kubectl")).parent)
+    path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    return {**os.environ, "KUBECONFIG": str(node.kubeconfig), "PATH": path}
+
+
+_PROGRAMS = {
+    "shell": (_shell, "a shell (or the command that follows) inside the node"),
+    "kubectl": (_kubectl, "run kubectl as cluster admin"),
+    "helm": (_helm, "run helm as cluster admin"),
+}
