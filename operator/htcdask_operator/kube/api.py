@@ -1,14 +1,16 @@
 """The Kubernetes API by the official asynchronous client: the only module that talks to the API server.
 
-Made by `__main__` for the operator's life. It sends its requests through `ApiClient` itself, because the typed
+Made by `__main__` for the operator's life. Its requests go through `ApiClient` itself, because the typed
 API classes import the models of all of Kubernetes (24 MB) and guess the content type of a patch wrongly.
 kopf watches with its own client; this one only asks and writes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -27,9 +29,12 @@ from htcdask_operator.kube import clusters, pools
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials, EventType
 
+_log = logging.getLogger(__name__)
+
 MANAGER: Final = "htcdask-operator"
 _APPLY: Final = "application/apply-patch+yaml"
 _DEADLINE: Final = 15.0
+_UNTIL_ASKED_AGAIN: Final = 5.0
 _MAX_EVENT: Final = 1024  # the API server's bound on an Event's message
 
 
@@ -43,6 +48,31 @@ class KubeApi:
     async def close(self) -> None:
         """Drop the connections."""
         await self._client.close()
+
+    async def wait_for_resources(self) -> None:
+        """Return once this cluster has both kinds of objects that the operator works on."""
+        said = None
+        while (missing := await self._missing_resource()) is not None:
+            if missing != said:
+                _log.warning("Waiting: %s", missing)
+                said = missing
+            await asyncio.sleep(_UNTIL_ASKED_AGAIN)
+
+    async def _missing_resource(self) -> str | None:
+        wanted = (
+            (names.API_VERSION, names.PLURAL, names.GROUP),
+            (names.GATEWAY_API_VERSION, names.DASKCLUSTER_PLURAL, names.GATEWAY_GROUP),
+        )
+        for version, plural, group in wanted:
+            try:
+                found = await self._request("GET", f"/apis/{version}")
+            except KubeError as error:
+                if error.status != 404:
+                    return str(error)
+                found = {"resources": []}
+            if not any(resource["name"] == plural for resource in found["resources"]):
+                return f"the CustomResourceDefinition {plural}.{group} is not installed in this cluster"
+        return None
 
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
         path = _path(names.GATEWAY_API_VERSION, namespace, names.DASKCLUSTER_PLURAL, name)

@@ -1,0 +1,135 @@
+"""The program: read the settings, connect the three ports, run kopf, the poller and the health server.
+
+SIGTERM ends it in order; nothing in HTCondor is cancelled then: the next operator finds all jobs by their
+attributes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import kopf
+
+from htcdask_operator import handlers, health
+from htcdask_operator import settings as site
+from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.kube.api import KubeApi, connect
+from htcdask_operator.orphans import Orphans
+from htcdask_operator.poller import Poller
+from htcdask_operator.ports import Ports
+from htcdask_operator.reconcile import Reconciler
+from htcdask_operator.scheduler.http import SchedulerHttp
+from htcdask_operator.settings import Settings, SettingsError
+from htcdask_operator.supervise import supervise
+from htcdask_operator.view import View
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_CYCLE = 300.0
+_LONGEST_TICK = 180.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until a signal; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="htcdask-operator",
+        description="Keeps HTCondor workers for the dask-gateway clusters that have an HTCWorkerPool.",
+    )
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        default=site.default_path(),
+        metavar="FILE",
+        help=f"the site's settings, YAML (default: the environment variable {site.VARIABLE})",
+    )
+    parser.add_argument("--log-format", choices=("plain", "json"), default="plain")
+    parser.add_argument("--verbose", action="store_true", help="log what kopf and the clients do, too")
+    options = parser.parse_args(arguments)
+    if options.settings is None:
+        parser.error(f"name the settings file with --settings or {site.VARIABLE}")
+    try:
+        settings = site.load(options.settings)
+    except SettingsError as error:
+        print(f"htcdask-operator: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    log_format = kopf.LogFormat.JSON if options.log_format == "json" else kopf.LogFormat.FULL
+    kopf.configure(verbose=options.verbose, log_format=log_format)
+    if not options.verbose:
+        handlers.quieten()
+    return 0 if asyncio.run(operate(settings)) else 1
+
+
+async def operate(settings: Settings) -> bool:
+    """Run until SIGTERM or SIGINT; whether it ended as asked."""
+    kube = await connect(socket.gethostname())
+    condor = CondorAgent(settings)
+    try:
+        async with aiohttp.ClientSession() as session:
+            return await _run(settings, Ports(condor, kube, SchedulerHttp(session)), kube)
+    finally:
+        await condor.close()
+        await kube.close()
+
+
+async def _run(settings: Settings, ports: Ports, kube: KubeApi) -> bool:
+    clock, view = time.time, View()
+    reconciler = Reconciler(ports, view, settings.policy, clock)
+    orphans = Orphans(ports, view, settings.gateway_namespaces)
+    poller = Poller(ports, view, settings.poll, settings.lease_seconds, orphans, reconciler.wake, clock)
+    reconciler.on_action = poller.stir
+    registry = kopf.OperatorRegistry()
+    handlers.register(registry, reconciler, view)
+    stop, ready = asyncio.Event(), asyncio.Event()
+
+    def unhealthy() -> str | None:
+        if clock() - poller.last_tick > _LONGEST_TICK:
+            return f"the poller has been silent for {clock() - poller.last_tick:.0f} s"
+        if reconciler.longest_cycle() > _LONGEST_CYCLE:
+            return f"a cycle has been running for {reconciler.longest_cycle():.0f} s"
+        return None
+
+    async def watch() -> None:
+        await kube.wait_for_resources()
+        await kopf.operator(
+            registry=registry,
+            settings=handlers.settings(socket.gethostname()),
+            namespaces=settings.gateway_namespaces,
+            standalone=True,
+            ready_flag=ready,
+        )
+
+    async def signals() -> None:
+        _end_on_signal(stop)
+        await ready.wait()
+        _end_on_signal(stop)  # kopf has put its own handlers there meanwhile
+        _log.info("Watching the pools in %s", ", ".join(settings.gateway_namespaces))
+        await asyncio.Event().wait()
+
+    # kopf comes last: at its end it waits for every task that is younger than itself.
+    services = {
+        "health server": health.serve(settings.health_port, unhealthy),
+        "signals": signals(),
+        "poller": poller.run(),
+        "reconciler": reconciler.run(),
+        "kopf": watch(),
+    }
+    return await supervise(services, stop)
+
+
+def _end_on_signal(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

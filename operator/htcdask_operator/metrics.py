@@ -1,0 +1,17 @@
+"""What the operator counts, for Prometheus: written where things happen, served by `health`."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+ACTIONS = Counter("htcdask_actions", "Actions done.", ["action"])
+FAILED_ACTIONS = Counter("htcdask_actions_failed", "Actions that HTCondor or Kubernetes refused.", ["action"])
+SUBMITTED = Counter("htcdask_workers_submitted", "Worker jobs submitted.")
+CYCLE_SECONDS = Histogram("htcdask_cycle_seconds", "From waking to the status written.", buckets=_SECONDS)
+CYCLE_FAILURES = Counter("htcdask_cycle_failures", "Cycles that ended with an error.")
+POLL_SECONDS = Histogram("htcdask_poll_seconds", "One question to the access point.", buckets=_SECONDS)
+CONDOR_UP = Gauge("htcdask_condor_up", "1 while the access point answers.")
+POOLS = Gauge("htcdask_pools", "Pools that the API server shows.")
+JOBS = Gauge("htcdask_jobs", "Worker jobs of ours in the queue.", ["status"])

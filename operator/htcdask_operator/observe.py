@@ -1,0 +1,93 @@
+"""Ask the three ports about one cluster and its pools: one frozen `Observed`.
+
+Called by `reconcile` at the start of a cycle and after every round of actions. A question that failed is
+`Unseen` with a sentence; nothing here raises for an outside system's failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Gone,
+    Job,
+    JobStatus,
+    Observed,
+    PoolFacts,
+    Role,
+    Unseen,
+)
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.ports import ClusterKey, Ports
+from htcdask_operator.scheduler.port import SchedulerError
+from htcdask_operator.view import Connected, View
+
+_ALIVE = (JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED, JobStatus.REMOVED)
+
+
+async def observe(
+    ports: Ports, view: View, key: ClusterKey, pools: Sequence[PoolFacts], now: float, *, fresh: bool
+) -> Observed:
+    """What is true now. Not `fresh`: the queue as the poller saw it last."""
+    cluster, jobs = await asyncio.gather(_cluster(ports, key), _jobs(ports, view, pools, now, fresh=fresh))
+    return Observed(
+        cluster=cluster,
+        jobs=jobs,
+        connected=await _connected(ports, view, key, cluster, jobs),
+        condor_identity=view.identity,
+    )
+
+
+async def _cluster(ports: Ports, key: ClusterKey) -> ClusterFacts | Gone | Unseen:
+    try:
+        return await ports.kube.cluster(*key)
+    except KubeError as error:
+        return Unseen(str(error))
+
+
+async def _jobs(
+    ports: Ports, view: View, pools: Sequence[PoolFacts], now: float, *, fresh: bool
+) -> tuple[Job, ...] | Unseen:
+    if view.unseen is not None:
+        # The poller retries for everybody; asking beside it would only wait for the same deadline.
+        return view.unseen
+    if fresh:
+        try:
+            found = await asyncio.gather(*(ports.condor.jobs_of(pool.uid) for pool in pools))
+        except CondorError as error:
+            return Unseen(str(error))
+        for pool, jobs in zip(pools, found, strict=True):
+            view.saw_pool(pool.uid, tuple(jobs), now)
+    return tuple(job for pool in pools for job in view.jobs.get(pool.uid, ()))
+
+
+async def _connected(
+    ports: Ports,
+    view: View,
+    key: ClusterKey,
+    cluster: ClusterFacts | Gone | Unseen,
+    jobs: tuple[Job, ...] | Unseen,
+) -> Connected:
+    no_scheduler = isinstance(cluster, Gone) or (isinstance(cluster, ClusterFacts) and not cluster.running)
+    nobody_to_ask_for = not isinstance(jobs, Unseen) and not any(may_be_connected(job) for job in jobs)
+    if no_scheduler or nobody_to_ask_for:  # saves the first submit a round trip
+        view.connected.pop(key, None)
+        return frozenset()
+    view.connected[key] = answer = await ask_scheduler(ports, key)
+    return answer
+
+
+async def ask_scheduler(ports: Ports, key: ClusterKey) -> Connected:
+    """The workers that the cluster's scheduler knows."""
+    try:
+        return await ports.scheduler.workers(*key)
+    except SchedulerError as error:
+        return Unseen(str(error))
+
+
+def may_be_connected(job: Job) -> bool:
+    """Whether the job's worker process may exist."""
+    return job.role is Role.WORKER and job.status in _ALIVE

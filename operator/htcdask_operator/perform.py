@@ -1,0 +1,107 @@
+"""Turn each action of a plan into one port call.
+
+Called by `reconcile`, in the plan's order. The first failure ends the round: its sentence becomes the next
+observation, and the next cycle plans afresh from what is true then.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from htcdask_operator import metrics
+from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.condor.worker.bundle import render
+from htcdask_operator.core.actions import (
+    Action,
+    Adopt,
+    Hold,
+    ReadLogs,
+    Release,
+    Remove,
+    SubmitAnchor,
+    SubmitWorkers,
+)
+from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, WorkerName
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.ports import Ports
+
+_log = logging.getLogger(__name__)
+
+LogTails = Mapping[tuple[PoolUid, WorkerName], str]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a round of actions."""
+
+    logs: dict[tuple[PoolUid, WorkerName], str] = field(default_factory=dict)
+    released: list[PoolUid] = field(default_factory=list)
+    condor_failure: str | None = None
+    kube_failure: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.condor_failure is not None or self.kube_failure is not None
+
+
+async def perform(
+    ports: Ports, actions: Sequence[Action], pools: Mapping[PoolUid, PoolFacts], observed: Observed
+) -> Outcome:
+    """Do `actions`, in order, until one fails."""
+    outcome = Outcome()
+    for action in actions:
+        try:
+            await _one(ports, action, pools, observed, outcome)
+        except CondorError as error:
+            outcome.condor_failure = str(error)
+        except KubeError as error:
+            if isinstance(action, Adopt) and error.gone:
+                continue  # the pool ended meanwhile
+            outcome.kube_failure = str(error)
+        if outcome.failed:
+            metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
+            break
+        metrics.ACTIONS.labels(type(action).__name__).inc()
+    return outcome
+
+
+async def _one(
+    ports: Ports,
+    action: Action,
+    pools: Mapping[PoolUid, PoolFacts],
+    observed: Observed,
+    outcome: Outcome,
+) -> None:
+    match action:
+        case Adopt(pool, cluster):
+            await ports.kube.adopt(pools[pool], cluster)
+        case SubmitAnchor(pool, description, bundle):
+            facts = observed.cluster
+            if not isinstance(facts, ClusterFacts) or facts.credentials_secret is None:
+                raise KubeError(
+                    f"pool {pools[pool].name}", "its cluster names no Secret with credentials yet"
+                )
+            credentials = await ports.kube.credentials(facts.namespace, facts.credentials_secret)
+            content = render(bundle, credentials.certificate, credentials.key)
+            await ports.condor.submit_anchor(description, content)
+            _log.info("Pool %s: anchor submitted", pools[pool].name)
+        case SubmitWorkers(pool, description, names):
+            await ports.condor.submit_workers(description, names)
+            metrics.SUBMITTED.inc(len(names))
+            _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))
+        case Hold(jobs, reason):
+            await ports.condor.hold(jobs, reason)
+        case Remove(jobs, reason):
+            await ports.condor.remove(jobs, reason)
+            _log.info("%d jobs removed: %s", len(jobs), reason)
+        case ReadLogs(pool, anchor, workers):
+            found = await ports.condor.logs(anchor, workers)
+            # An empty tail says "looked, and there was nothing", so that nobody asks for ever.
+            outcome.logs.update({(pool, worker): found.get(worker, "") for worker in workers})
+        case Release(pool):
+            outcome.released.append(pool)
+        case _:
+            assert_never(action)

@@ -1,0 +1,180 @@
+"""One poller for all pools: one question to the access point, and to the schedulers only where it matters.
+
+Run by `__main__` as a supervised task. It wakes the clusters whose jobs or connected workers changed,
+renews the lease of all jobs in one edit, and sweeps jobs whose pool is gone. An access point that does not
+answer makes every cluster's queue `Unseen`; the loop itself goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from htcdask_operator import metrics
+from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.core.model import Job, JobStatus, Role, Unseen
+from htcdask_operator.observe import ask_scheduler, may_be_connected
+from htcdask_operator.orphans import Orphans
+from htcdask_operator.ports import ClusterKey, Ports
+from htcdask_operator.settings import Poll
+from htcdask_operator.view import View
+
+_log = logging.getLogger(__name__)
+
+_STIRRED: Final = 10.0  # how long after a change the next one is likely
+_AT_ONCE: Final = 50  # schedulers asked at the same time
+
+
+class Poller:
+    """Asks at an interval that follows activity."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        view: View,
+        poll: Poll,
+        lease_seconds: float,
+        orphans: Orphans,
+        wake: Callable[[ClusterKey], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._ports = ports
+        self._view = view
+        self._poll = poll
+        self._lease = lease_seconds
+        self._orphans = orphans
+        self._wake = wake
+        self._clock = clock
+        self._stirred = asyncio.Event()
+        self._stirred_at = 0.0
+        self._renewed_at = 0.0
+        self._said: str | None = None
+        self._schedulers = asyncio.Semaphore(_AT_ONCE)
+        self.last_tick = clock()
+
+    def stir(self) -> None:
+        """Something was done or asked for: look more often for a while, beginning now."""
+        self._stirred_at = self._clock()
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            self._stirred.clear()
+            await self.tick()
+            interval = self._poll.active_seconds if self._moving() else self._poll.quiet_seconds
+            try:
+                async with asyncio.timeout(interval):
+                    await self._stirred.wait()
+                # Not at once: what was stirred needs a moment to show, and many stirs are one reason.
+                await asyncio.sleep(self._poll.active_seconds / 2)
+            except TimeoutError:
+                pass
+
+    async def tick(self) -> None:
+        """One poll."""
+        changed = await self._ask_condor()
+        changed |= await self._ask_schedulers()
+        if changed:
+            self._stirred_at = self._clock()
+        for key in changed:
+            self._wake(key)
+        if self._view.unseen is None:
+            await self._look_after_jobs()
+        self.last_tick = self._clock()
+
+    async def _ask_condor(self) -> set[ClusterKey]:
+        """The clusters whose jobs changed; all of them when the access point went or came."""
+        view, was = self._view, self._view.unseen
+        asked_at, began = self._clock(), time.monotonic()
+        try:
+            if view.identity is None:
+                view.identity = await self._ports.condor.whoami()
+            pools = view.saw_all(await self._ports.condor.jobs(), asked_at)
+        except CondorError as error:
+            view.unseen = Unseen(str(error))
+            metrics.CONDOR_UP.set(0)
+            if self._said != str(error):
+                _log.error("The access point does not answer: %s", error)
+                self._said = str(error)
+            return set(view.pools.values()) if was != view.unseen else set()
+        metrics.POLL_SECONDS.observe(time.monotonic() - began)
+        metrics.CONDOR_UP.set(1)
+        _count(self._all_jobs())
+        if self._said is not None:
+            _log.warning("The access point answers again")
+            self._said = None
+        if was is not None:
+            return set(view.pools.values())
+        return {view.pools[pool] for pool in pools if pool in view.pools}
+
+    async def _ask_schedulers(self) -> set[ClusterKey]:
+        """The clusters whose connected workers changed."""
+        quiet = not self._recently()
+        asked = [key for key, jobs in self._workers().items() if quiet or _unsettled(jobs, self._view, key)]
+
+        async def ask(key: ClusterKey) -> ClusterKey | None:
+            before = self._view.connected.get(key)
+            async with self._schedulers:
+                answer = await ask_scheduler(self._ports, key)
+            self._view.connected[key] = answer
+            return key if answer != before else None
+
+        return {key for key in await asyncio.gather(*(ask(key) for key in asked)) if key is not None}
+
+    async def _look_after_jobs(self) -> None:
+        now = self._clock()
+        try:
+            if self._view.jobs and now - self._renewed_at >= self._lease / 3:
+                await self._ports.condor.renew(now + self._lease)
+                self._renewed_at = now
+            await self._orphans.sweep(now)
+        except CondorError as error:
+            _log.warning("Leases could not be renewed, or orphans not removed: %s", error)
+
+    def _workers(self) -> dict[ClusterKey, list[Job]]:
+        """The jobs that may have a worker process, by cluster."""
+        found: dict[ClusterKey, list[Job]] = {}
+        for pool, jobs in self._view.jobs.items():
+            key = self._view.pools.get(pool)
+            alive = [job for job in jobs if may_be_connected(job)]
+            if key is not None and alive:
+                found.setdefault(key, []).extend(alive)
+        return found
+
+    def _all_jobs(self) -> Iterable[Job]:
+        return (job for jobs in self._view.jobs.values() for job in jobs)
+
+    def _recently(self) -> bool:
+        return self._clock() - self._stirred_at < _STIRRED
+
+    def _moving(self) -> bool:
+        if self._view.unseen is not None:
+            return self._recently()
+        unsettled = any(_unsettled(jobs, self._view, key) for key, jobs in self._workers().items())
+        return unsettled or self._recently() or any(_will_change(job) for job in self._all_jobs())
+
+
+def _will_change(job: Job) -> bool:
+    """Anything but a held or a running job is on its way to somewhere."""
+    return job.status not in (JobStatus.HELD, JobStatus.RUNNING, JobStatus.SUSPENDED) or job.spooling
+
+
+def _unsettled(jobs: Iterable[Job], view: View, key: ClusterKey) -> bool:
+    """Whether jobs run that are not connected, or the reverse, or nobody knows."""
+    connected = view.connected.get(key)
+    if connected is None or isinstance(connected, Unseen):
+        return True
+    return {job.worker for job in jobs} != connected
+
+
+def _count(jobs: Iterable[Job]) -> None:
+    counts = dict.fromkeys(JobStatus, 0)
+    for job in jobs:
+        if job.role is Role.WORKER:
+            counts[job.status] += 1
+    for status, count in counts.items():
+        metrics.JOBS.labels(status.name.lower()).set(count)

@@ -1,0 +1,70 @@
+"""What was seen last in the queue and at the schedulers: written by the poller, read by `observe`.
+
+One answer for everybody, so that the number of questions does not grow with the number of pools. It is only a
+memory of answers: a cycle that is about to submit asks again (`reconcile`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from htcdask_operator.core.model import Job, PoolUid, Unseen, WorkerName
+from htcdask_operator.ports import ClusterKey
+
+NOT_ASKED = Unseen("the access point has not answered yet")
+
+Connected = frozenset[WorkerName] | Unseen
+
+
+@dataclass(slots=True)
+class View:
+    """The last answers, and when they were asked for."""
+
+    unseen: Unseen | None = NOT_ASKED  # the last poll failed
+    jobs: dict[PoolUid, tuple[Job, ...]] = field(default_factory=dict)
+    asked_at: float = 0.0
+    pool_asked_at: dict[PoolUid, float] = field(default_factory=dict)
+    identity: str | None = None
+    connected: dict[ClusterKey, Connected] = field(default_factory=dict)
+    pools: dict[PoolUid, ClusterKey] = field(default_factory=dict)  # every pool that the API server showed
+
+    def pools_of(self, key: ClusterKey) -> list[PoolUid]:
+        """The pools that name this cluster."""
+        return [pool for pool, named in self.pools.items() if named == key]
+
+    def forget(self, pool: PoolUid) -> None:
+        """The pool is gone."""
+        self.pools.pop(pool, None)
+        self.pool_asked_at.pop(pool, None)
+
+    def saw_pool(self, pool: PoolUid, jobs: tuple[Job, ...], asked_at: float) -> None:
+        """One pool's jobs, asked for by its own cycle."""
+        self.jobs[pool] = jobs
+        self.pool_asked_at[pool] = asked_at
+
+    def saw_all(self, jobs: Iterable[Job], asked_at: float) -> set[PoolUid]:
+        """All jobs, asked for by the poller. Returns the pools whose jobs changed in a way that matters."""
+        grouped: dict[PoolUid, list[Job]] = defaultdict(list)
+        for job in jobs:
+            grouped[job.pool_uid].append(job)
+        changed = set()
+        for pool in grouped.keys() | self.jobs.keys():
+            if self.pool_asked_at.get(pool, 0.0) >= asked_at:
+                continue  # the pool's own cycle asked later than this poll did, and knows better
+            now = tuple(grouped.get(pool, ()))
+            if _essence(now) != _essence(self.jobs.get(pool, ())):
+                changed.add(pool)
+            if now:
+                self.jobs[pool] = now
+            else:
+                self.jobs.pop(pool, None)
+        self.unseen = None
+        self.asked_at = asked_at
+        return changed
+
+
+def _essence(jobs: Iterable[Job]) -> frozenset[Job]:
+    """The jobs without what changes all the time and decides nothing."""
+    return frozenset(replace(job, lease=None, memory_mib=None) for job in jobs)
