@@ -1,0 +1,50 @@
+"""The worker image as execute nodes see it: a folder below /cvmfs, as CVMFS publishes it. Site calls `tree`.
+
+It is the image that schedulers run, without this project's code, so both sides have the same versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from playground import images, images_buildah, paths
+from playground.progress import step
+
+# Below the root that pods mount at /cvmfs.
+PLACE = "unpacked.cern.ch/registry.hub.docker.com/htcdask/worker:latest"
+_CONTAINER = "htcdask-unpack"
+
+
+def tree() -> Path:
+    """The folder to mount at /cvmfs; the image in it is unpacked by Apptainer if the cache has not got it."""
+    worker, condor = images.image("dask-deps"), images.image("condor")
+    # Apptainer writes files of its own into the folder, so its version counts as well.
+    key = hashlib.sha256(f"{worker.key} {condor.key}".encode()).hexdigest()[:16]
+    root = paths.cache() / "cvmfs" / key
+    if root.exists():
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with images_buildah.turn():
+        if not root.exists():
+            with step("unpacking the worker image for /cvmfs"):
+                _unpack(worker, condor, root)
+    return root
+
+
+def _unpack(worker: images.Image, condor: images.Image, root: Path) -> None:
+    draft = root.with_name(f".{root.name}")
+    shutil.rmtree(draft, ignore_errors=True)
+    place = draft / PLACE
+    place.parent.mkdir(parents=True)
+    if images_buildah.has_container(_CONTAINER):
+        images_buildah.run("rm", _CONTAINER)
+    images_buildah.run("from", "--name", _CONTAINER, "--pull-never", condor.tag)
+    try:
+        mounts = ["--volume", f"{worker.archive}:/image.tar:ro", "--volume", f"{draft}:/out"]
+        command = ["apptainer", "build", "--sandbox", f"/out/{PLACE}", "oci-archive:/image.tar"]
+        images_buildah.run("run", *mounts, _CONTAINER, "--", *command)
+    finally:
+        images_buildah.run("rm", _CONTAINER)
+    draft.replace(root)
