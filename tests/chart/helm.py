@@ -1,0 +1,37 @@
+"""Real Helm, as the tests of this folder call it."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from playground import builds
+
+CHART = Path(__file__).parents[2] / "charts/htcdask"
+EXAMPLE = CHART / "ci/example-values.yaml"
+
+Objects = dict[tuple[str, str], dict[str, Any]]
+
+
+class HelmError(Exception):
+    """Helm refused; what it said is the message."""
+
+
+def run_helm(*arguments: str) -> str:
+    """What `helm` printed; HelmError when it refused."""
+    command = [str(builds.program("helm")), *arguments]
+    outcome = subprocess.run(command, capture_output=True, text=True)
+    if outcome.returncode != 0:
+        raise HelmError(outcome.stderr + outcome.stdout)
+    return outcome.stdout
+
+
+def render(*arguments: str, values: Path | None = EXAMPLE) -> Objects:
+    """The objects of `helm template` in release htcdask of namespace htcdask, by kind and name."""
+    given = ["--values", str(values)] if values else []
+    if "--kube-version" not in arguments:  # a helm without its release's stamps takes itself for 1.20
+        given += ["--kube-version", builds.KUBERNETES]
+    text = run_helm("template", "htcdask", str(CHART), "--namespace", "htcdask", *given, *arguments)
+    objects = [document for document in yaml.safe_load_all(text) if document]
+    return {(o["kind"], o["metadata"]["name"]): o for o in objects}

@@ -1,0 +1,309 @@
+"""What Helm makes of the chart, and of values that cannot be right."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from htcdask_api import Template
+from htcdask_operator import settings
+from htcdask_operator.settings import Settings
+from scripts import sync_chart_crd
+from tests.chart.helm import CHART, EXAMPLE, HelmError, render, run_helm
+
+ROOT = CHART.parents[1]
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+# What the chart works out by itself.
+DERIVED = {"gatewayNamespaces", "accessPoint", "tokenFile"}
+
+
+def settings_of(*arguments: str) -> Settings:
+    """The rendered settings file, read by the operator's own parser."""
+    text: str = render(*arguments)["ConfigMap", "htcdask"]["data"]["settings.yaml"]
+    return settings.parse(text)
+
+
+def pod() -> dict[str, Any]:
+    spec: dict[str, Any] = render()["Deployment", "htcdask"]["spec"]["template"]["spec"]
+    return spec
+
+
+def test_helm_finds_nothing_to_say() -> None:
+    assert "0 chart(s) failed" in run_helm("lint", "--strict", str(CHART), "--values", str(EXAMPLE))
+
+
+def test_the_chart_makes_these_objects_and_no_secret() -> None:
+    assert sorted(kind for kind, _ in render()) == sorted(
+        [
+            "ConfigMap",
+            "CustomResourceDefinition",
+            "Deployment",
+            "Job",
+            "ServiceAccount",
+            *["ClusterRole"] * 2,
+            *["Role"] * 3,
+            *["RoleBinding"] * 3,
+            *["ValidatingAdmissionPolicy"] * 2,
+            *["ValidatingAdmissionPolicyBinding"] * 2,
+        ]
+    )
+
+
+def test_the_crd_is_the_original() -> None:
+    original = yaml.safe_load((ROOT / "crds/htcworkerpool.yaml").read_text())
+    crd = render()["CustomResourceDefinition", "htcworkerpools.htcdask.org"]
+    assert crd["spec"] == original["spec"]
+    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_the_crd_may_be_left_out_or_let_go() -> None:
+    name = ("CustomResourceDefinition", "htcworkerpools.htcdask.org")
+    assert name not in render("--set", "crds.install=false")
+    assert "annotations" not in render("--set", "crds.keep=false")[name]["metadata"]
+
+
+def test_the_copy_of_the_crd_is_fresh_and_a_stale_one_is_told() -> None:
+    script = ROOT / "scripts/sync_chart_crd.py"
+    subprocess.run([sys.executable, str(script), "--check"], check=True)
+    original = sync_chart_crd.ORIGINAL.read_text()
+    assert sync_chart_crd.render(original) == sync_chart_crd.COPY.read_text()
+    assert sync_chart_crd.render(original.replace("htcwp", "pool")) != sync_chart_crd.COPY.read_text()
+
+
+# Settings
+
+
+def test_the_operator_reads_its_settings() -> None:
+    parsed = settings_of()
+    assert parsed.operator_id == "htcdask.htcdask"
+    assert parsed.gateway_namespaces == ("gateway",)
+    assert (parsed.access_point.collector, parsed.access_point.schedd) == (
+        "condor.example.org:9618",
+        "ap@condor.example.org",
+    )
+    assert parsed.scheduler_address == "dask.example.org:80"
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod()["containers"][0]["volumeMounts"]}
+    assert parsed.token_file == Path(mounts["condor-token"]) / "token"
+
+
+def test_the_charts_defaults_are_the_operators() -> None:
+    minimal = {
+        "operatorId": "htcdask.htcdask",
+        "gatewayNamespaces": ["gateway"],
+        "accessPoint": {"collector": "condor.example.org:9618", "schedd": "ap@condor.example.org"},
+        "tokenFile": str(settings_of().token_file),
+        "schedulerAddress": "dask.example.org:80",
+    }
+    assert settings_of() == Settings.model_validate(minimal)
+
+
+def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
+    site = {
+        "settings": {
+            "operatorId": "uchicago",
+            "workerPorts": "10000:10100",
+            "contactAddress": "worker.example.org",
+            "delivery": "transfer",
+            "template": {
+                "containerImage": "/cvmfs/images/default",
+                "maxRuntimeSeconds": 31536000,
+                "environment": {"A": "1"},
+            },
+            "profiles": {
+                "gpu": {
+                    "template": {"gpus": 1, "memory": "16Gi"},
+                    "requirements": "GPUs_Capability >= 7.0",
+                    "accountingGroup": "group_gpu",
+                    "attributes": {"Experiment": "dune", "Priority": 1000000, "Nice": True},
+                    "maxReplicas": 20,
+                }
+            },
+            "allowedImages": ["/cvmfs/images/*"],
+            "imagePathTemplate": "/cvmfs/unpacked.cern.ch/{registry}/{name}",
+            "limits": {"maxReplicasPerPool": 100000},
+        }
+    }
+    values = tmp_path / "site.yaml"
+    values.write_text(yaml.safe_dump(site))
+    parsed = settings_of("--values", str(values))
+    assert parsed.operator_id == "uchicago"
+    assert parsed.template.max_runtime_seconds == 31_536_000
+    assert parsed.profiles["gpu"].attributes == {"Experiment": "dune", "Priority": 1_000_000, "Nice": True}
+    assert parsed.profiles["gpu"].template.memory == "16Gi"
+    assert parsed.limits.max_replicas_per_pool == 100_000
+    assert parsed.allowed_images == ("/cvmfs/images/*",)
+
+
+def test_the_schema_knows_every_setting_and_no_other() -> None:
+    keys = {field.alias for field in Settings.model_fields.values()}
+    assert SCHEMA["properties"]["settings"]["properties"].keys() | DERIVED == keys
+    assert VALUES["settings"].keys() | DERIVED == keys
+    template = {field.alias for field in Template.model_fields.values()} - {"profile"}
+    assert SCHEMA["definitions"]["template"]["properties"].keys() == template
+    profile = settings.ProfileSettings.model_fields.values()
+    assert SCHEMA["definitions"]["profile"]["properties"].keys() == {field.alias for field in profile}
+
+
+def test_the_schema_knows_every_value_and_no_other() -> None:
+    def same(values: Any, schema: dict[str, Any], path: str) -> None:
+        if not isinstance(values, dict) or schema.get("additionalProperties") is not False:
+            return
+        known = schema["properties"].keys() - ({"global"} if not path else set())
+        assert values.keys() == known, path
+        for key, value in values.items():
+            same(value, schema["properties"][key], f"{path}.{key}")
+
+    same({k: v for k, v in VALUES.items() if k != "settings"}, _without_settings(), "")
+
+
+def _without_settings() -> dict[str, Any]:
+    properties = {key: value for key, value in SCHEMA["properties"].items() if key != "settings"}
+    return {**SCHEMA, "properties": properties}
+
+
+def test_a_change_of_settings_restarts_the_operator() -> None:
+    def checksum(*arguments: str) -> str:
+        deployment = render(*arguments)["Deployment", "htcdask"]
+        return str(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/settings"])
+
+    assert checksum() == checksum()
+    assert checksum() != checksum("--set", "settings.leaseSeconds=7200")
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ("condor.collector", "condor.collector is needed: the HTCondor collector"),
+        ("condor.schedd", "condor.schedd is needed: the access point's name"),
+        ("condor.tokenSecret.name", "condor.tokenSecret.name is needed: the Secret that holds"),
+        (
+            "settings.schedulerAddress",
+            "settings.schedulerAddress is needed: host:port of the gateway's proxy",
+        ),
+    ],
+)
+def test_what_has_no_default_is_asked_for(missing: str, sentence: str) -> None:
+    with pytest.raises(HelmError, match=sentence):
+        render("--set", f"{missing}=")
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "rule"),
+    [
+        ("settings.shedulerAddress=a:1", "/settings", "'shedulerAddress' not allowed"),
+        (
+            "settings.schedulerAddress=dask.example.org",
+            "/settings/schedulerAddress",
+            "does not match pattern",
+        ),
+        ("settings.delivery=pigeon", "/settings/delivery", "'stream', 'transfer'"),
+        ("settings.template.cores=0", "/settings/template/cores", "minimum: got 0, want 1"),
+        ("settings.template.memory=8GB", "/settings/template/memory", "does not match pattern"),
+        (
+            "settings.template.containerImage=worker:latest",
+            "/settings/template/containerImage",
+            "does not match pattern",
+        ),
+        ("settings.profiles.gpu.template.gpu=1", "/settings/profiles/gpu/template", "'gpu' not allowed"),
+        ("settings.leaseSeconds=5", "/settings/leaseSeconds", "minimum: got 5, want 120"),
+        ("image.digest=latest", "/image/digest", "does not match pattern"),
+        ("condor.token=eyJhbGciOi", "/condor", "'token' not allowed"),
+        ("replicas=2", "", "'replicas' not allowed"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_place_and_rule(value: str, place: str, rule: str) -> None:
+    with pytest.raises(HelmError) as caught:
+        render("--set", value)
+    said = str(caught.value)
+    assert f"at '{place}'" in said
+    assert rule in said
+
+
+def test_an_older_kubernetes_is_refused() -> None:
+    with pytest.raises(HelmError, match=r"requires kubeVersion: >=1\.32"):
+        render("--kube-version", "1.31.0")
+
+
+# The pod and its rights
+
+
+def test_the_pod_is_as_small_as_it_can_be() -> None:
+    spec = pod()
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["enableServiceLinks"] is False
+    writable = [mount["name"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert writable == ["tmp"]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert volumes["tmp"]["emptyDir"]["medium"] == "Memory"
+    assert volumes["condor-token"]["secret"] == {
+        "secretName": "condor-token",
+        "defaultMode": 0o440,
+        "items": [{"key": "token", "path": "token"}],
+    }
+    # The token is a file: never an environment variable, which every child process would inherit.
+    assert all("secretKeyRef" not in variable.get("valueFrom", {}) for variable in container["env"])
+
+
+def test_one_operator_at_a_time() -> None:
+    spec = render()["Deployment", "htcdask"]["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_rights_are_these_and_no_wider() -> None:
+    objects = render()
+
+    def rights(name: str) -> tuple[str, dict[str, list[str]]]:
+        role = objects["Role", name]
+        return role["metadata"]["namespace"], {
+            resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]
+        }
+
+    assert rights("htcdask-htcdask-operator") == (
+        "gateway",
+        {
+            "htcworkerpools": ["get", "list", "watch", "create", "patch", "delete"],
+            "htcworkerpools/status": ["get", "patch"],
+            "daskclusters": ["get", "list", "watch", "use"],
+            "secrets": ["get"],
+            "events": ["create", "patch"],
+        },
+    )
+    assert rights("htcdask-htcdask-gateway") == (
+        "gateway",
+        {"htcworkerpools": ["get", "list", "create", "patch", "delete"], "daskclusters": ["use"]},
+    )
+    assert rights("htcdask-lease")[0] == "htcdask"
+    roles = [o for (kind, _), o in objects.items() if kind in ("Role", "ClusterRole")]
+    assert all("*" not in rule["verbs"] + rule["resources"] for role in roles for rule in role["rules"])
+
+
+def test_without_a_gateway_account_there_is_no_role_for_it() -> None:
+    assert ("Role", "htcdask-htcdask-gateway") not in render("--set", "gateway.serviceAccountName=")
+
+
+def test_the_roles_of_people_never_reach_status() -> None:
+    roles = [o for (kind, _), o in render().items() if kind == "ClusterRole"]
+    assert len(roles) == 2
+    resources = {resource for role in roles for rule in role["rules"] for resource in rule["resources"]}
+    assert resources == {"htcworkerpools", "htcworkerpools/scale"}
+
+
+def test_a_digest_wins_over_a_tag() -> None:
+    digest = "sha256:" + "0" * 64
+    objects = render("--set", "image.tag=dev", "--set", f"image.digest={digest}")
+    container = objects["Deployment", "htcdask"]["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == f"htcdask/operator@{digest}"
