@@ -60,7 +60,7 @@ class ClusterExplanation:
             lines.append(f"  {NO_POOL}")
         for pool in self.pools:
             lines += [f"  pool {pool.name}: {_counts(pool.status)}"]
-            lines += [f"    {line}" for line in _details(pool.status)]
+            lines += ["    " + line.replace("\n", "\n      ") for line in _details(pool.status)]
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -59,6 +59,11 @@ class HTCGateway(Gateway):  # type: ignore[misc]
     def __repr__(self) -> str:
         return f"HTCGateway<{self.address}>"
 
+    def close(self) -> Any:
+        """Close the gateway client; harmless if it is closed already."""
+        # dask-gateway closes again when the object is collected, and fails if its loop has stopped by then.
+        return super().close() if self.asynchronous or self._loop_runner.is_started() else None
+
     def new_cluster(
         self,
         cluster_options: Any = None,
@@ -226,10 +231,11 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         except aiohttp.ClientResponseError as error:
             if error.status not in (401, 403):
                 raise
-            kind = type(self.auth).__name__
-            who = f" of user {self.auth.username!r}" if hasattr(self.auth, "username") else ""
-            what = "did not accept" if error.status == 401 else "does not allow this with"
-            message = f"the gateway at {self.address} {what} the credentials{who} ({kind})"
+            who = f"user {self.auth.username!r}" if hasattr(self.auth, "username") else "this user"
+            what = (
+                "did not accept the password or token of" if error.status == 401 else "does not allow this to"
+            )
+            message = f"the gateway at {self.address} {what} {who} ({type(self.auth).__name__})"
             raise aiohttp.ClientResponseError(
                 error.request_info, error.history, status=error.status, message=message, headers=error.headers
             ) from None

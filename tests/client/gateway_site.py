@@ -1,0 +1,104 @@
+"""Start a real gateway for the client's tests, and look into it."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from dask_gateway.auth import BasicAuth
+
+from htcdaskgateway import HTCGateway
+
+CONFIG = Path(__file__).with_name("site_config.py")
+EXTENSION = Path(__file__).parents[2] / "gateway"
+PASSWORD = "sesame"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A gateway that is up."""
+
+    address: str
+
+    def gateway(self, user: str = "ada", **settings: Any) -> HTCGateway:
+        settings = {"auth": BasicAuth(user, PASSWORD), **settings}
+        return HTCGateway(self.address, **settings)
+
+    async def pools(self) -> list[dict[str, Any]]:
+        """The HTCWorkerPool objects as they were stored."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self._private}/site/pools") as answer:
+            found: list[dict[str, Any]] = await answer.json()
+            return found
+
+    async def set_status(self, cluster: str, status: dict[str, Any], pool: str = "default") -> None:
+        """What the operator would say about a pool."""
+        name = f"{pool}-{cluster.partition('.')[2]}"
+        async with aiohttp.ClientSession() as session:
+            url = f"{self._private}/site/pools/{name}/status"
+            async with session.put(url, json=status, raise_for_status=True):
+                pass
+
+    @property
+    def _private(self) -> str:
+        return self.address
+
+
+@contextmanager
+def running_site(log: Path, extension: bool) -> Iterator[Site]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(EXTENSION),
+        "SITE_ADDRESS": address,
+        "SITE_EXTENSION": "yes" if extension else "no",
+    }
+    command = [sys.executable, "-m", "dask_gateway_server", "--config", str(CONFIG)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        assert server.stdout is not None
+        lines: list[str] = []
+        for line in server.stdout:
+            lines.append(line)
+            if "Dask-Gateway server started" in line:
+                break
+        else:
+            pytest.fail("the gateway did not start:\n" + "".join(lines))
+        rest = threading.Thread(target=_keep, args=(lines, server.stdout, log))
+        rest.start()
+        try:
+            _wait_for_route(f"http://{address}/api/health")
+            yield Site(f"http://{address}")
+        finally:
+            server.terminate()
+            server.wait(20)
+            rest.join()
+
+
+def _keep(lines: list[str], rest: Iterable[str], log: Path) -> None:
+    log.write_text("".join([*lines, *rest]))
+
+
+def _wait_for_route(url: str) -> None:
+    """The proxy learns its routes a moment after the server has started, and says nothing about it."""
+    until = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 (our own http:// address)
+                return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)

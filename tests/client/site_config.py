@@ -1,0 +1,130 @@
+"""The gateway under the client's tests: a real dask-gateway-server with HTCDask's own extension.
+
+Run by `dask-gateway-server --config`. The backend starts schedulers and workers in its own process; what it
+lacks of Kubernetes, the few objects that the extension reads and writes, is kept in memory and held to the
+models of `htcdask_api`. Which options a user is offered depends on the user's name.
+"""
+
+import json
+import os
+import uuid
+from types import SimpleNamespace
+from typing import Any
+
+from aiohttp import web
+from dask_gateway_server.backends import db_base
+from dask_gateway_server.backends.inprocess import InProcessBackend
+from dask_gateway_server.backends.local import LocalClusterConfig
+from dask_gateway_server.options import Float, Integer, Mapping, Options, String
+from kubernetes_asyncio.client.rest import ApiException
+from pydantic import ValidationError
+from traitlets import Unicode
+
+import htcdask_gateway
+from htcdask_api import PoolSpec, names
+
+Json = dict[str, Any]
+
+# On Kubernetes, the names of clusters carry their namespace.
+db_base.uuid = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=f"gateway.{uuid.uuid4().hex}"))
+
+
+class SiteClusterConfig(LocalClusterConfig):  # type: ignore[misc]
+    image = Unicode("site/default:1", config=True)
+
+
+def refusal(status: int, message: str, field: str | None = None) -> ApiException:
+    error = ApiException(status=status, reason=message)
+    causes = [{"field": field, "message": message}] if field else []
+    error.body = json.dumps({"message": message, "details": {"causes": causes}})  # type: ignore[assignment]
+    return error
+
+
+class KubernetesObjects:
+    """DaskClusters, as the gateway has them, and HTCWorkerPools."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.pools: dict[str, Json] = {}
+
+    async def list_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, field_selector: str, **selectors: str
+    ) -> Json:
+        field, _, name = field_selector.partition("=")
+        if plural == names.PLURAL:
+            assert field == "spec.clusterRef.name"
+            return {"items": [p for p in self.pools.values() if p["spec"]["clusterRef"]["name"] == name]}
+        cluster = self.backend.db.get_cluster(f"{namespace}.{name}")
+        if cluster is None:
+            return {"items": []}
+        stopped = cluster.target > db_base.JobStatus.RUNNING
+        spec = {"username": cluster.username, "options": cluster.options, "active": not stopped}
+        metadata = {"name": name, "namespace": namespace, "uid": f"uid-of-{name}"}
+        return {"items": [{"metadata": metadata, "spec": spec}]}
+
+    async def create_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, pool: Json, **settings: str
+    ) -> Json:
+        try:
+            spec = PoolSpec.model_validate(pool["spec"])
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise refusal(422, first["msg"], ".".join(map(str, ("spec", *first["loc"])))) from error
+        if spec.template.container_image == "/refused/by/the/site.sif":
+            raise refusal(422, "this image is not allowed here", "spec.template.containerImage")
+        stored = {**pool, "metadata": {**pool["metadata"], "creationTimestamp": "2026-01-01T00:00:00Z"}}
+        self.pools[pool["metadata"]["name"]] = stored
+        return stored
+
+
+class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ignore[misc]
+    crd_version = "v1alpha1"
+    label_selector = ""
+    # Workers are the backend's own here: the number goes where it always goes.
+    on_cluster_heartbeat = InProcessBackend.on_cluster_heartbeat
+
+    async def setup(self, app: web.Application) -> None:
+        self.custom_client = KubernetesObjects(self)
+        app.router.add_get("/site/pools", self.show_pools)
+        app.router.add_put("/site/pools/{name}/status", self.set_status)
+        await super().setup(app)
+
+    async def show_pools(self, request: web.Request) -> web.Response:
+        return web.json_response(list(self.custom_client.pools.values()))
+
+    async def set_status(self, request: web.Request) -> web.Response:
+        """What the operator would do."""
+        self.custom_client.pools[request.match_info["name"]]["status"] = await request.json()
+        return web.Response()
+
+
+def option_handler(options: Any) -> Json:
+    return {"image": options.image}
+
+
+def sizes_handler(options: Any) -> Json:
+    return {"worker_cores": options.worker_cores, "worker_memory": int(options.worker_memory * 2**30)}
+
+
+def cluster_options(user: Any) -> Options:
+    if user.name.startswith("ncsa"):
+        return Options(
+            String("image", default="daskgateway/dask-gateway:latest", label="Image"), handler=option_handler
+        )
+    if user.name.startswith("sizes"):
+        return Options(
+            Integer("worker_cores", default=3, min=1, max=4),
+            Float("worker_memory", default=1.5, min=1, max=8),
+            Mapping("environment", default={}),
+            handler=sizes_handler,
+        )
+    return Options()
+
+
+c: Any = globals()["c"]  # given by the loader of configuration files
+c.DaskGateway.backend_class = SiteBackend if os.environ["SITE_EXTENSION"] == "yes" else InProcessBackend
+c.Backend.cluster_options = cluster_options
+c.Backend.cluster_config_class = SiteClusterConfig
+c.Proxy.address = os.environ["SITE_ADDRESS"]
+c.SimpleAuthenticator.password = "sesame"
+c.DBBackendBase.cluster_heartbeat_period = 1

@@ -1,0 +1,136 @@
+"""What each keyword becomes, and what is said when it is wrong: before anything is created."""
+
+from typing import Any
+
+import dask
+import pytest
+
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._keywords import Request, read_keywords
+
+
+def read(chosen: dict[str, Any] | None = None, /, **keywords: Any) -> Request:
+    return read_keywords(keywords, chosen or {}, ClientConfig.read())
+
+
+def template(chosen: dict[str, Any] | None = None, /, **keywords: Any) -> dict[str, Any]:
+    return read(chosen, **keywords).template.manifest()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "expected"),
+    [
+        ({}, {}),
+        ({"container_image": None, "worker_cores": None}, {}),
+        (
+            {"container_image": "/u/bengal1/condor/PublicHealth.sif"},
+            {"containerImage": "/u/bengal1/condor/PublicHealth.sif"},
+        ),
+        ({"worker_cores": 4}, {"cores": 4}),
+        ({"worker_memory": 2}, {"memory": "2048Mi"}),
+        ({"worker_memory": 1.5}, {"memory": "1536Mi"}),
+        ({"worker_memory": "4Gi", "worker_disk": 10}, {"memory": "4Gi", "disk": "10240Mi"}),
+        (
+            {"worker_threads": 2, "worker_gpus": 1, "worker_nanny": False},
+            {"threads": 2, "gpus": 1, "nanny": False},
+        ),
+        ({"max_runtime": 3600, "profile": "gpu"}, {"maxRuntimeSeconds": 3600, "profile": "gpu"}),
+        (
+            {"environment": {"A": "1"}, "worker_resources": {"GPU": 1}},
+            {"environment": {"A": "1"}, "resources": {"GPU": 1.0}},
+        ),
+    ],
+)
+def test_what_a_keyword_becomes(keywords: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert template(**keywords) == expected
+
+
+def test_an_unpacked_image_is_for_scheduler_and_workers() -> None:
+    request = read(apptainer_image="coffeateam/coffea-dask:0.7")
+    path = "/cvmfs/unpacked.cern.ch/registry.hub.docker.com/coffeateam/coffea-dask:0.7"
+    assert request.template.container_image == path
+    assert request.told({"image": "any"}) == {"image": "registry.hub.docker.com/coffeateam/coffea-dask:0.7"}
+    assert request.told({}) == {}
+
+
+def test_a_site_sets_registry_image_and_path() -> None:
+    with dask.config.set(
+        {"htcdask.apptainer-image": "org/one:1", "htcdask.image-path-template": "/images/{registry}/{name}"}
+    ):
+        assert template(image_registry="quay.example") == {"containerImage": "/images/quay.example/org/one:1"}
+
+
+def test_container_image_precedes_apptainer_image_and_image_its_scheduler() -> None:
+    request = read(container_image="/a.sif", apptainer_image="org/b:1", image="org/c:1")
+    assert request.template.container_image == "/a.sif"
+    assert request.told({"image": ""}) == {"image": "org/c:1"}
+
+
+def test_sizes_in_cluster_options_hold_unless_a_keyword_says_otherwise() -> None:
+    chosen = {"worker_cores": 2, "worker_memory": 3.0, "image": "org/a:1"}
+    assert template(chosen, worker_cores=4) == {"cores": 4, "memory": "3072Mi"}
+
+
+def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
+    request = read(worker_cores=2, worker_memory="4Gi", environment={"A": "1"})
+    assert request.told({"worker_cores": 1.0, "worker_memory": 1.0}) == {
+        "worker_cores": 2,
+        "worker_memory": 4.0,
+    }
+    assert request.told({"worker_memory": "1G", "environment": {}}) == {
+        "worker_memory": "4Gi",
+        "environment": {"A": "1"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("rank = (isDaskNode == True)", {"rank": "(isDaskNode == True)"}),
+        ("Requirements=HasAVX2", {"requirements": "HasAVX2"}),
+        ("rank = KFlops\nrequirements = Memory > 1024", {"rank": "KFlops", "requirements": "Memory > 1024"}),
+        ('requirements = Arch == "a;b" ; rank = 1', {"requirements": 'Arch == "a;b"', "rank": "1"}),
+    ],
+)
+def test_node_match_expr(expression: str, expected: dict[str, str]) -> None:
+    assert template(node_match_expr=expression) == expected
+
+
+@pytest.mark.parametrize(
+    ("keywords", "kind", "keyword", "rule"),
+    [
+        ({"container_image": ""}, ValueError, "container_image", "must be an absolute path"),
+        ({"container_image": "worker.sif"}, ValueError, "container_image", "must be an absolute path"),
+        ({"container_image": "/a/../b.sif"}, ValueError, "container_image", "without '..'"),
+        ({"container_image": 3}, TypeError, "container_image", "string"),
+        ({"worker_cores": 0}, ValueError, "worker_cores", "greater than or equal to 1"),
+        ({"worker_cores": 1.5}, ValueError, "worker_cores", "integer"),
+        ({"worker_cores": True}, TypeError, "worker_cores", "whole number"),
+        ({"worker_cores": "2"}, TypeError, "worker_cores", "whole number"),
+        ({"worker_memory": "8GB"}, ValueError, "worker_memory", "Kubernetes quantity"),
+        ({"worker_memory": 0}, ValueError, "worker_memory", "from 64Mi"),
+        ({"worker_memory": -1}, ValueError, "worker_memory", "from 64Mi"),
+        ({"worker_memory": float("inf")}, ValueError, "worker_memory", "finite"),
+        ({"worker_memory": True}, TypeError, "worker_memory", "string"),
+        ({"worker_memory": [1]}, TypeError, "worker_memory", "string"),
+        ({"max_runtime": 1}, ValueError, "max_runtime", "greater than or equal to 60"),
+        ({"environment": {"A": 1}}, TypeError, "environment.A", "string"),
+        ({"environment": {"A B": "1"}}, ValueError, "environment", "letters, digits"),
+        ({"profile": "No Such"}, ValueError, "profile", "match"),
+        ({"image": ""}, ValueError, "image", "must not be empty"),
+        ({"image": 7}, TypeError, "image", "string"),
+        ({"image_registry": "quay.example"}, ValueError, "image_registry", "apptainer_image too"),
+        ({"node_match_expr": "+Want = 1"}, ValueError, "node_match_expr", "requirements = "),
+        ({"node_match_expr": "rank == 1"}, ValueError, "node_match_expr", "requirements = "),
+        ({"node_match_expr": "rank = 1\nrank = 2"}, ValueError, "node_match_expr", "twice"),
+        ({"node_match_expr": ";"}, ValueError, "node_match_expr", "requirements = "),
+    ],
+)
+def test_what_is_wrong_is_named(
+    keywords: dict[str, Any], kind: type[Exception], keyword: str, rule: str
+) -> None:
+    with pytest.raises(kind) as refused:
+        read(**keywords)
+    assert type(refused.value) is kind
+    assert str(refused.value).startswith(keyword)
+    assert rule in str(refused.value)
