@@ -1,0 +1,79 @@
+"""How many workers the scheduler asks for: where the number goes, and what is not believed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from dask_gateway_server.app import DaskGateway
+from dask_gateway_server.models import Cluster, ClusterStatus
+
+from tests.gateway.conftest import LIMIT
+from tests.gateway.servers import OURS, Site, configuration, extra_config, heard
+
+
+def test_goes_to_a_field_that_the_stock_controller_does_not_know(site: Site) -> None:
+    cluster = site.cluster()
+    for count in (4, 0, 8):
+        assert site.heartbeat(cluster, heard(count)) == 200
+        spec = site.dask_cluster(cluster)["spec"]
+        assert spec["htcondorReplicas"] == count
+        assert "replicas" not in spec
+
+
+def test_is_clamped_to_the_gateways_limit(site: Site) -> None:
+    cluster = site.cluster()
+    assert site.heartbeat(cluster, heard(LIMIT + 7)) == 200
+    assert site.dask_cluster(cluster)["spec"]["htcondorReplicas"] == LIMIT
+
+
+def test_of_a_cluster_with_kubernetes_workers_stays_the_gateways_own(site: Site) -> None:
+    cluster = site.cluster(worker_backend="kubernetes")
+    assert site.heartbeat(cluster, heard(3)) == 200
+    spec = site.dask_cluster(cluster)["spec"]
+    assert spec["replicas"] == 3
+    assert "htcondorReplicas" not in spec
+
+
+@pytest.mark.parametrize(
+    "message",
+    [*map(heard, (-3, "x", "4", 1.5, 4.0, True, None, 10**12, [4], {})), {}, [], 4],
+    ids=lambda message: json.dumps(message)[:40],
+)
+def test_forged_changes_nothing(site: Site, message: object) -> None:
+    cluster = site.cluster()
+    assert site.heartbeat(cluster, heard(2)) == 200
+    version = site.dask_cluster(cluster)["metadata"]["resourceVersion"]
+    assert site.heartbeat(cluster, message) == 200
+    now = site.dask_cluster(cluster)
+    assert now["spec"]["htcondorReplicas"] == 2
+    assert now["metadata"]["resourceVersion"] == version or "status" in now  # the controller's own write
+
+
+def test_forged_is_logged_once_per_cluster(site: Site) -> None:
+    first, second = site.cluster("eve"), site.cluster("eve")
+    for cluster in (first, first, second, first, second):
+        assert site.heartbeat(cluster, heard(-77)) == 200
+    warnings = [line for line in site.api.log.read_text().splitlines() if "asked for -77 workers" in line]
+    assert [
+        cluster in line and "eve" in line for cluster, line in zip((first, second), warnings, strict=True)
+    ]
+
+
+async def test_for_a_cluster_that_has_just_gone_is_no_error(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(site.kubeconfig))
+    path = tmp_path / "dask_gateway_config.py"
+    path.write_text(configuration(extra_config(OURS)))
+    gateway = DaskGateway()
+    gateway.initialize(["--config", str(path)])
+    await gateway.backend.setup(web.Application())
+    try:
+        for backend in ("htcondor", "kubernetes"):
+            name = f"gateway.gone-{backend}"
+            options = {"worker_backend": backend}
+            gateway.backend.clusters[name] = Cluster(name, "ada", "", options, {}, ClusterStatus.RUNNING)
+            await gateway.backend.on_cluster_heartbeat(name, heard(1))
+    finally:
+        await gateway.backend.cleanup()

@@ -1,0 +1,302 @@
+"""The routes of a cluster's pools: what their owner can do, and nobody else."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.gateway.servers import Site
+
+TEMPLATE = {"containerImage": "/cvmfs/unpacked.cern.ch/org/image:tag", "cores": 2}
+SPEC = {"maxReplicas": 20, "template": TEMPLATE}
+POOL = {"name": "default", "spec": SPEC}
+
+
+def pools(cluster: str, name: str = "") -> str:
+    return f"/api/v1/clusters/{cluster}/htcondor/pools" + (f"/{name}" if name else "")
+
+
+def made(site: Site, user: str = "ada") -> str:
+    """A cluster with one pool, `default`."""
+    cluster = site.cluster(user)
+    status, answer = site.api(user, "POST", pools(cluster), POOL)
+    assert status == 201, answer
+    return cluster
+
+
+def stopped(site: Site, cluster: str, user: str = "ada") -> None:
+    site.api(user, "DELETE", f"/api/v1/clusters/{cluster}")
+    site.wait(cluster, ".spec.active", "false")
+
+
+def stored(site: Site, cluster: str, name: str = "default") -> dict[str, Any]:
+    return site.get("htcworkerpool", f"{name}-{cluster.partition('.')[2]}")
+
+
+def test_the_gateway_tells_that_it_has_pools(site: Site) -> None:
+    told = {"version": 1, "defaultWorkerBackend": "kubernetes"}
+    assert site.api("ada", "GET", "/api/v1/htcondor") == (200, told)
+
+
+def test_the_whole_life_of_a_pool(site: Site) -> None:
+    cluster = site.cluster()
+    assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": []})
+    status, pool = site.api("ada", "POST", pools(cluster), POOL)
+    assert status == 201
+    assert pool.keys() == {"name", "spec", "status", "creationTimestamp"}
+    assert pool["name"] == "default"
+    assert pool["spec"]["template"] == TEMPLATE
+    assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": [pool]})
+    assert site.api("ada", "GET", pools(cluster, "default")) == (200, pool)
+
+    status, pool = site.api("ada", "PATCH", pools(cluster, "default"), {"spec": {"maxReplicas": 7}})
+    assert (status, pool["spec"]["maxReplicas"]) == (200, 7)
+    assert pool["spec"]["template"] == TEMPLATE
+
+    assert site.api("ada", "DELETE", pools(cluster, "default")) == (204, None)
+    assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": []})
+
+
+def test_the_server_writes_name_cluster_and_owner(site: Site) -> None:
+    cluster = made(site)
+    owner, pool = site.dask_cluster(cluster)["metadata"], stored(site, cluster)
+    assert pool["metadata"]["name"] == f"default-{owner['name']}"
+    assert pool["metadata"]["labels"] == {"htcdask.org/cluster": owner["name"]}
+    assert pool["spec"]["clusterRef"] == {"name": owner["name"]}
+    assert pool["metadata"]["ownerReferences"] == [
+        {
+            "apiVersion": "gateway.dask.org/v1alpha1",
+            "kind": "DaskCluster",
+            "name": owner["name"],
+            "uid": owner["uid"],
+            "blockOwnerDeletion": False,
+        }
+    ]
+
+
+def test_the_operators_status_is_shown(site: Site) -> None:
+    cluster = made(site)
+    name = stored(site, cluster)["metadata"]["name"]
+    change = '{"status": {"desiredReplicas": 4, "idle": 4}}'
+    site.kubectl("patch", "htcworkerpool", name, "--subresource=status", "--type=merge", "--patch", change)
+    _, pool = site.api("ada", "GET", pools(cluster, "default"))
+    assert pool["status"] == {"desiredReplicas": 4, "idle": 4}
+
+
+REQUESTS: list[tuple[str, str, object]] = [
+    ("GET", "", None),
+    ("POST", "", {**POOL, "name": "mine"}),
+    ("GET", "default", None),
+    ("PATCH", "default", {"spec": {"maxReplicas": 0}}),
+    ("DELETE", "default", None),
+]
+EACH = pytest.mark.parametrize(("method", "name", "body"), REQUESTS, ids=lambda part: str(part)[:10])
+
+
+@EACH
+def test_a_stranger_is_told_that_there_is_no_such_cluster(
+    site: Site, method: str, name: str, body: object
+) -> None:
+    cluster = made(site, "ada")
+    before = stored(site, cluster)
+    answer = site.api("eve", method, pools(cluster, name), body)
+    assert answer == (404, {"error": f"Cluster {cluster} not found"})
+    # and it is the answer for a cluster that nobody has
+    nobodys = f"gateway.{'0' * 32}"
+    answer = site.api("eve", method, pools(nobodys, name), body)
+    assert answer == (404, {"error": f"Cluster {nobodys} not found"})
+    assert stored(site, cluster) == before
+    assert site.api("ada", "GET", pools(cluster))[1]["pools"][0]["name"] == "default"
+
+
+@EACH
+def test_who_does_not_log_in_is_told_to(site: Site, method: str, name: str, body: object) -> None:
+    cluster = made(site)
+    assert site.api(None, method, pools(cluster, name), body)[0] == 401
+    # the scheduler's token, which user code can read, is no login for pools
+    assert site.api(None, method, pools(cluster, name), body, token="x")[0] == 401
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_a_pool_of_another_cluster_is_not_in_this_one(site: Site, method: str) -> None:
+    theirs, mine = made(site, "ada"), site.cluster("eve")
+    full_name = f"default-{theirs.partition('.')[2]}"
+    for name in ("default", full_name):
+        status, answer = site.api("eve", method, pools(mine, name), {"spec": {"maxReplicas": 0}})
+        assert status == 404
+        assert answer["error"] == f"Cluster {mine} has no pool {name!r}; its pools: []"
+    assert stored(site, theirs)["spec"]["maxReplicas"] == 20
+
+
+def test_a_pool_named_like_mine_for_another_cluster_is_not_mine(site: Site) -> None:
+    """Somebody with the Kubernetes API can name a pool as they like: what counts is its clusterRef."""
+    theirs, mine = site.cluster("ada"), site.cluster("eve")
+    name = f"default-{mine.partition('.')[2]}"
+    pool = {
+        "apiVersion": "htcdask.org/v1alpha1",
+        "kind": "HTCWorkerPool",
+        "metadata": {"name": name},
+        "spec": {**SPEC, "clusterRef": {"name": theirs.partition(".")[2]}},
+    }
+    site.kubectl("create", "-f", "-", input=json.dumps(pool))
+    assert site.api("eve", "GET", pools(mine, "default"))[0] == 404
+    assert site.api("eve", "DELETE", pools(mine, "default"))[0] == 404
+    assert site.api("ada", "GET", pools(theirs, name))[1]["name"] == name
+    status, answer = site.api("eve", "POST", pools(mine), POOL)
+    assert (status, answer["error"]) == (409, f'htcworkerpools.htcdask.org "{name}" already exists')
+
+
+def test_a_cluster_of_another_gateway_is_nobodys_here(site: Site) -> None:
+    cluster = made(site)
+    label = "gateway.dask.org/instance=another"
+    site.kubectl("label", "--overwrite", "daskcluster", cluster.partition(".")[2], label)
+    assert site.api("ada", "GET", pools(cluster))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    ["x", "gateway", "gateway.", ".x", "gateway.a.b", "gateway.A", "kube-system.x", "gateway.a%0Ab"],
+)
+def test_odd_names_of_clusters_are_just_not_found(site: Site, cluster: str) -> None:
+    status, answer = site.api("ada", "GET", pools(cluster))
+    assert (status, list(answer)) == (404, ["error"])
+
+
+@pytest.mark.parametrize(("method", "name", "body"), REQUESTS[1:2] + REQUESTS[3:4])
+def test_a_stopped_cluster_takes_no_change(site: Site, method: str, name: str, body: object) -> None:
+    cluster = made(site)
+    stopped(site, cluster)
+    status, answer = site.api("ada", method, pools(cluster, name), body)
+    assert (status, answer["error"]) == (409, f"Cluster {cluster} is stopped: start a new one")
+    assert site.api("ada", "GET", pools(cluster, "default"))[0] == 200
+    assert site.api("ada", "DELETE", pools(cluster, "default"))[0] == 204
+
+
+def test_a_cluster_with_kubernetes_workers_takes_no_pool(site: Site) -> None:
+    cluster = site.cluster(worker_backend="kubernetes")
+    status, answer = site.api("ada", "POST", pools(cluster), POOL)
+    assert (status, answer["error"]) == (
+        409,
+        f"Cluster {cluster} was not made with worker_backend='htcondor'",
+    )
+
+
+def test_a_name_is_taken_once(site: Site) -> None:
+    cluster = made(site)
+    status, answer = site.api("ada", "POST", pools(cluster), POOL)
+    assert (status, answer["error"]) == (409, f"Cluster {cluster} already has a pool 'default'")
+
+
+def test_there_are_at_most_eight_pools_however_fast_they_are_asked_for(site: Site) -> None:
+    cluster = site.cluster()
+
+    def post(number: int) -> int:
+        return site.api("ada", "POST", pools(cluster), {**POOL, "name": f"pool-{number}"})[0]
+
+    with ThreadPoolExecutor(12) as threads:
+        statuses = sorted(threads.map(post, range(12)))
+    assert statuses == [201] * 8 + [409] * 4
+    status, answer = site.api("ada", "POST", pools(cluster), POOL)
+    assert (status, answer["error"]) == (409, f"Cluster {cluster} already has 8 pools, which is the most")
+
+
+def test_another_replica_knows_the_cluster_at_once(site: Site) -> None:
+    for _ in range(5):
+        cluster = site.cluster()
+        assert site.replica("ada", "POST", pools(cluster), POOL)[0] == 201
+        assert site.api("ada", "GET", pools(cluster, "default"))[0] == 200
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[]", b'"x"', b"null", b"4", b"[" * 100_000])
+def test_a_body_that_is_no_json_object(site: Site, raw: bytes) -> None:
+    cluster = made(site)
+    wanted = "the body of the request must be a JSON object with"
+    for method, name, fields in (("POST", "", "name and spec"), ("PATCH", "default", "spec")):
+        status, answer = site.api("ada", method, pools(cluster, name), raw=raw)
+        assert (status, answer) == (422, {"error": f"{wanted} {fields}"})
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"name": "x"}, "spec: is missing"),
+        ({"spec": SPEC}, "name: is missing"),
+        ({**POOL, "metadata": {}}, "metadata: is not for you to set: the gateway writes it"),
+        ({**POOL, "ownerReferences": []}, "ownerReferences: is not for you to set: the gateway writes it"),
+        ({**POOL, "spec": []}, "spec: must be an object"),
+        ({**POOL, "spec": None}, "spec: must be an object"),
+        *(
+            (
+                {**POOL, "spec": {**SPEC, "clusterRef": other}},
+                "spec.clusterRef: must be the cluster in the address",
+            )
+            for other in ({"name": "another"}, None, {}, "x", {"name": "x", "namespace": "y"})
+        ),
+        *(
+            ({**POOL, "name": name}, "name: must be 1 to 30 of a-z, 0-9 and '-'")
+            for name in (
+                "",
+                "A",
+                "-a",
+                "a-",
+                "a_b",
+                "a.b",
+                "a\n",
+                "../x",
+                "ü",
+                "x" * 31,
+                4,
+                None,
+                ["x"],
+                True,
+            )
+        ),
+        ({**POOL, "spec": {"tempalte": {}}}, 'unknown field "spec.tempalte"'),
+        ({**POOL, "spec": {**SPEC, "template": {"cores": 0}}}, "spec.template.cores: "),
+        ({**POOL, "spec": {**SPEC, "template": {"cores": "2"}}}, "spec.template.cores: "),
+        ({**POOL, "spec": {**SPEC, "template": {"memory": "8GB"}}}, "spec.template.memory: "),
+        (
+            {**POOL, "spec": {**SPEC, "template": {"containerImage": "image:tag"}}},
+            "spec.template.containerImage: ",
+        ),
+        ({**POOL, "spec": {**SPEC, "maxReplicas": -1}}, "spec.maxReplicas: "),
+        ({**POOL, "spec": {**SPEC, "replicas": 4}}, "use cluster.scale(n), or set spec.scaling to Manual"),
+    ],
+    ids=lambda part: str(part)[-40:],
+)
+def test_a_body_that_asks_for_what_cannot_be(site: Site, body: object, error: str) -> None:
+    cluster = site.cluster()
+    status, answer = site.api("ada", "POST", pools(cluster), body)
+    assert status == 422
+    assert error in answer["error"]
+    assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": []})
+
+
+@pytest.mark.parametrize(
+    ("spec", "error"),
+    [
+        ({"template": {"cores": 4}}, "template cannot be changed: a new environment is a new pool"),
+        ({"clusterRef": {"name": "another"}}, "spec.clusterRef: must be the cluster in the address"),
+        ({"clusterRef": None}, "spec.clusterRef: must be the cluster in the address"),
+        ({"replicas": 3}, "use cluster.scale(n), or set spec.scaling to Manual"),
+        ({"unknown": 3}, 'unknown field "spec.unknown"'),
+    ],
+)
+def test_a_change_that_cannot_be(site: Site, spec: object, error: str) -> None:
+    cluster = made(site)
+    before = stored(site, cluster)
+    status, answer = site.api("ada", "PATCH", pools(cluster, "default"), {"spec": spec})
+    assert (status, error in answer["error"]) == (422, True), answer
+    assert stored(site, cluster) == before
+
+
+def test_a_body_may_name_its_own_cluster(site: Site) -> None:
+    cluster = site.cluster()
+    spec = {**SPEC, "clusterRef": {"name": cluster.partition(".")[2]}}
+    assert site.api("ada", "POST", pools(cluster), {"name": "default", "spec": spec})[0] == 201
+
+
+@pytest.mark.parametrize("path", ["/api/v1/htcondor", pools("gateway.x"), pools("gateway.x", "y")])
+def test_what_a_route_does_not_offer(site: Site, path: str) -> None:
+    assert site.api("ada", "PUT", path, {}) == (405, {"error": "Method Not Allowed"})
