@@ -14,6 +14,7 @@ from playground.packages import find, need
 SOCKET = "/run/containerd/containerd.sock"
 POD_NETWORK = "10.244.0.0/16"
 PAUSE = "docker.io/htcdask/pause:dev"
+_IMPORT = "import.invalid/import"
 _PLUGINS = Path("/usr/lib/cni")
 
 _CONFIG = """\
@@ -108,7 +109,8 @@ class Archive:
     def read(cls, path: Path) -> Archive:
         """What the archive says about itself."""
         with tarfile.open(path) as tar:
-            index = tar.extractfile("index.json")
+            members = (tar.extractfile(member) for member in tar if member.name.endswith("index.json"))
+            index = next(members, None)
             if index is None:
                 raise PlaygroundError(f"{path} is not an oci-archive: it holds no index.json")
             manifest = json.load(index)["manifests"][0]
@@ -133,9 +135,11 @@ def load(archive: Archive, enter: list[str]) -> bool:
     listed = _run([*ctr, "images", "list", f"name=={archive.name}"])
     if archive.digest in listed:
         return False
-    # The archive's own name may be short, and containerd would put a date in front of it.
-    _run([*ctr, "images", "import", "--digests", "--base-name", "htcdask.invalid/import", str(archive.path)])
-    _run([*ctr, "images", "tag", "--force", f"htcdask.invalid/import@{archive.digest}", archive.name])
+    # Imported by digest and then named: containerd would put a date in front of the archive's own name.
+    imported = f"{_IMPORT}@{archive.digest}"
+    _run([*ctr, "images", "import", "--digests", "--base-name", _IMPORT, str(archive.path)])
+    _run([*ctr, "images", "tag", "--force", imported, archive.name])
+    _run([*ctr, "images", "remove", imported])
     return True
 
 

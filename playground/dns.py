@@ -11,7 +11,8 @@ DOMAIN = "cluster.local"
 USER = "system:coredns"
 HEALTH = "http://127.0.0.1:8181/ready"
 
-# Names are cached for a moment only: tests make services and use them at once.
+# Names are cached for a moment only: tests make services and use them at once. The playground has no way out,
+# so all other names are said not to exist, instead of a failure that resolvers would repeat.
 _COREFILE = """\
 .:53 {{
     errors
@@ -20,6 +21,9 @@ _COREFILE = """\
         kubeconfig {kubeconfig}
         pods insecure
         ttl 2
+    }}
+    template ANY ANY {{
+        rcode NXDOMAIN
     }}
     cache 2
 }}
