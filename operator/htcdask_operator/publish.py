@@ -31,7 +31,7 @@ async def publish(kube: Kube, pool: PoolFacts, status: PoolStatus) -> bool:
         raise
     for event in events(pool.status, status):
         try:
-            await kube.post_event(pool, event.kind, event.reason, event.message)
+            await kube.post_event(pool, event.type, event.reason, event.message)
         except KubeError as error:
             # The status says the same; an Event is a courtesy.
             _log.warning("Pool %s: Event %s could not be posted: %s", pool.name, event.reason, error)

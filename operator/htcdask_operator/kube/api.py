@@ -35,7 +35,7 @@ MANAGER: Final = "htcdask-operator"
 _APPLY: Final = "application/apply-patch+yaml"
 _DEADLINE: Final = 15.0
 _UNTIL_ASKED_AGAIN: Final = 5.0
-_MAX_EVENT: Final = 1024  # the API server's bound on an Event's message
+_MAX_EVENT: Final = 1024  # bytes: what the API server takes as an Event's message
 
 
 class KubeApi:
@@ -119,7 +119,7 @@ class KubeApi:
             },
             "type": kind,
             "reason": reason,
-            "message": message if len(message) <= _MAX_EVENT else message[: _MAX_EVENT - 1] + "…",
+            "message": message.encode()[:_MAX_EVENT].decode(errors="ignore"),
             "action": "Reconcile",
             "reportingComponent": names.GROUP,
             "reportingInstance": self._instance[:128],
@@ -143,12 +143,17 @@ class KubeApi:
         return Credentials(certificate, key, token)
 
     async def _apply(self, pool: PoolFacts, content: Mapping[str, Any], subresource: str = "") -> None:
-        """Server-side apply; the uid keeps a new object of the same name from getting an old one's words."""
+        """Server-side apply. The uid makes it fail, not create a pool, when the pool has gone meanwhile."""
         metadata = {**content.get("metadata", {}), "name": pool.name, "uid": pool.uid}
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, **content, "metadata": metadata}
         path = _pools_path(pool.namespace, pool.name, subresource)
         query = {"fieldManager": MANAGER, "force": "true"}
-        await self._request("PATCH", path, body=body, query=query, content_type=_APPLY)
+        try:
+            await self._request("PATCH", path, body=body, query=query, content_type=_APPLY)
+        except KubeError as error:
+            if error.status == 422 and "metadata.uid" in str(error):
+                raise KubeError(f"pool {pool.name}", "another pool has this name now", 409) from error
+            raise
 
     async def _request(
         self,

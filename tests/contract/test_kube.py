@@ -1,0 +1,256 @@
+"""The port `Kube` keeps its promises: on a real API server, and alike on the fake that other tests use."""
+
+import base64
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import pytest_asyncio
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from htcdask_api import PoolStatus, names
+from htcdask_api.status import Condition
+from htcdask_operator.core.model import ClusterFacts, Gone
+from htcdask_operator.kube.api import KubeApi
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.port import Credentials, Kube
+from playground.controlplane import ControlPlane
+from tests.fakes.kube import FakeKube
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Site(Protocol):
+    """A Kubernetes, and how a test arranges things in it."""
+
+    @property
+    def kube(self) -> Kube: ...
+    @property
+    def namespace(self) -> str: ...
+    def create_cluster(self, manifest: Mapping[str, Any]) -> str: ...
+    def create_pool(self, manifest: Mapping[str, Any]) -> str: ...
+    def create_secret(self, name: str, credentials: Credentials) -> None: ...
+    def delete_pool(self, name: str) -> None: ...
+    def events_of(self, pool: str) -> list[tuple[str, str, str]]: ...
+
+
+class FakeSite:
+    namespace = "gateway"
+
+    def __init__(self) -> None:
+        self.kube = FakeKube()
+        self.create_cluster = self.kube.create_cluster
+        self.create_pool = self.kube.create_pool
+
+    def create_secret(self, name: str, credentials: Credentials) -> None:
+        self.kube.secrets[self.namespace, name] = credentials
+
+    def delete_pool(self, name: str) -> None:
+        self.kube.delete_pool(self.namespace, name)
+
+    def events_of(self, pool: str) -> list[tuple[str, str, str]]:
+        return [(kind, reason, message) for name, kind, reason, message in self.kube.events if name == pool]
+
+
+class RealSite:
+    def __init__(self, plane: ControlPlane, kube: KubeApi) -> None:
+        self.kube = kube
+        self.namespace = f"contract-{uuid.uuid4().hex[:8]}"
+        self._plane = plane
+        plane.kubectl("create", "namespace", self.namespace)
+
+    def create_cluster(self, manifest: Mapping[str, Any]) -> str:
+        return self._create(manifest, "daskclusters.gateway.dask.org")
+
+    def create_pool(self, manifest: Mapping[str, Any]) -> str:
+        return self._create(manifest, "htcworkerpools.htcdask.org")
+
+    def _create(self, manifest: Mapping[str, Any], kind: str) -> str:
+        made = json.loads(self._kubectl("create", "-f", "-", "-o", "json", input=json.dumps(manifest)))
+        if "status" in manifest:
+            patch = json.dumps({"status": manifest["status"]})
+            name = manifest["metadata"]["name"]
+            self._kubectl("patch", kind, name, "--subresource=status", "--type=merge", f"--patch={patch}")
+        return str(made["metadata"]["uid"])
+
+    def create_secret(self, name: str, credentials: Credentials) -> None:
+        parts = {
+            "dask.crt": credentials.certificate,
+            "dask.pem": credentials.key,
+            "api-token": credentials.api_token,
+        }
+        data = {key: base64.b64encode(text.encode()).decode() for key, text in parts.items()}
+        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+        self._kubectl("create", "-f", "-", input=json.dumps(manifest))
+
+    def delete_pool(self, name: str) -> None:
+        self._kubectl("delete", "htcworkerpool", name, "--wait=false")
+
+    def events_of(self, pool: str) -> list[tuple[str, str, str]]:
+        found = json.loads(self._kubectl("get", "events", "-o", "json"))["items"]
+        mine = (event for event in found if event["involvedObject"]["name"] == pool)
+        return [(event["type"], event["reason"], event["message"]) for event in mine]
+
+    def _kubectl(self, *arguments: str, input: str | None = None) -> str:
+        return self._plane.kubectl("--namespace", self.namespace, *arguments, input=input)
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
+        for manifest in ("crds/htcworkerpool.yaml", "playground/manifests/crds.yaml"):
+            plane.kubectl("apply", "-f", str(REPOSITORY / manifest))
+        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        yield plane
+
+
+@pytest_asyncio.fixture(params=["fake", "real"])
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    if request.param == "fake":
+        yield FakeSite()
+        return
+    plane = request.getfixturevalue("plane")
+    configuration = Configuration()
+    await config.load_kube_config(str(plane.kubeconfig), client_configuration=configuration)
+    kube = KubeApi(ApiClient(configuration), "contract-test")
+    yield RealSite(plane, kube)
+    await kube.close()
+
+
+def cluster(site: Site, name: str = "c1", **status: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": names.GATEWAY_API_VERSION,
+        "kind": names.DASKCLUSTER_KIND,
+        "metadata": {"name": name, "namespace": site.namespace},
+        "spec": {"username": "alice", "options": {"worker_backend": "htcondor"}, "htcondorReplicas": 4},
+        "status": {"phase": "Running", "credentials": f"dask-credentials-{name}", **status},
+    }
+
+
+def pool(site: Site, name: str = "default-c1", cluster: str = "c1", **metadata: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": name, "namespace": site.namespace, **metadata},
+        "spec": {"clusterRef": {"name": cluster}, "template": {"containerImage": "/cvmfs/image"}},
+    }
+
+
+STATUS = PoolStatus(
+    observed_generation=1,
+    desired_replicas=4,
+    idle=4,
+    replicas=4,
+    conditions=(
+        Condition(
+            type="Ready", status="False", reason="Waiting", last_transition_time="2026-01-01T00:00:00Z"
+        ),
+    ),
+)
+
+
+async def test_a_cluster_that_is_not_there_is_gone(site: Site) -> None:
+    assert await site.kube.cluster(site.namespace, "c1") == Gone()
+
+
+async def test_a_cluster_says_what_it_wants(site: Site) -> None:
+    uid = site.create_cluster(cluster(site))
+    found = await site.kube.cluster(site.namespace, "c1")
+    assert isinstance(found, ClusterFacts)
+    assert (found.uid, found.running, found.wanted, found.htcondor) == (uid, True, 4, True)
+    assert (found.username, found.credentials_secret) == ("alice", "dask-credentials-c1")
+
+
+async def test_pools_are_found_by_their_cluster(site: Site) -> None:
+    uid = site.create_pool(pool(site, finalizers=[names.FINALIZER]))
+    site.create_pool(pool(site, name="default-c2", cluster="c2"))
+    (found,) = await site.kube.pools(site.namespace, "c1")
+    assert (found.uid, found.name, found.finalized, found.deleting) == (uid, "default-c1", True, False)
+    assert found.generation == 1
+    assert found.created_at > 0
+    assert len(await site.kube.pools(site.namespace)) == 2
+    assert await site.kube.pools(site.namespace, "c3") == ()
+
+
+async def test_a_deleted_pool_is_shown_while_its_finalizer_is_there(site: Site) -> None:
+    site.create_pool(pool(site, finalizers=[names.FINALIZER]))
+    site.delete_pool("default-c1")
+    (found,) = await site.kube.pools(site.namespace, "c1")
+    assert found.deleting
+
+
+async def test_a_pool_is_adopted_once_and_keeps_its_finalizers(site: Site) -> None:
+    uid = site.create_cluster(cluster(site))
+    site.create_pool(pool(site, finalizers=[names.FINALIZER]))
+    (found,) = await site.kube.pools(site.namespace, "c1")
+    assert found.owner_uid is None
+    for _ in range(2):
+        await site.kube.adopt(found, uid)
+    (adopted,) = await site.kube.pools(site.namespace, "c1")
+    assert adopted.owner_uid == uid
+    assert adopted.finalized
+    assert adopted.generation == found.generation
+
+
+async def test_a_status_comes_back_as_it_was_written(site: Site) -> None:
+    site.create_pool(pool(site))
+    (found,) = await site.kube.pools(site.namespace, "c1")
+    await site.kube.publish(found, STATUS)
+    (published,) = await site.kube.pools(site.namespace, "c1")
+    assert published.status == STATUS
+    smaller = STATUS.model_copy(update={"conditions": (), "idle": 0})
+    await site.kube.publish(found, smaller)
+    (published,) = await site.kube.pools(site.namespace, "c1")
+    assert published.status == smaller
+
+
+async def test_writing_to_a_pool_that_is_gone_says_so_and_makes_none(site: Site) -> None:
+    site.create_pool(pool(site))
+    (found,) = await site.kube.pools(site.namespace, "c1")
+    site.delete_pool("default-c1")
+    with pytest.raises(KubeError) as publishing:
+        await site.kube.publish(found, STATUS)
+    with pytest.raises(KubeError) as adopting:
+        await site.kube.adopt(found, "11111111-2222-3333-4444-555555555555")
+    assert publishing.value.gone
+    assert adopting.value.gone
+    assert await site.kube.pools(site.namespace, "c1") == ()
+
+
+async def test_a_new_pool_of_the_same_name_does_not_get_the_old_ones_owner(site: Site) -> None:
+    site.create_pool(pool(site))
+    (old,) = await site.kube.pools(site.namespace, "c1")
+    site.delete_pool("default-c1")
+    site.create_pool(pool(site))
+    with pytest.raises(KubeError) as adopting:
+        await site.kube.adopt(old, "11111111-2222-3333-4444-555555555555")
+    assert adopting.value.gone
+    (new,) = await site.kube.pools(site.namespace, "c1")
+    assert new.owner_uid is None
+
+
+async def test_an_event_is_shown_with_its_pool_and_bounded(site: Site) -> None:
+    site.create_pool(pool(site))
+    (found,) = await site.kube.pools(site.namespace, "c1")
+    await site.kube.post_event(found, "Warning", "WorkersFail", "“" + "x" * 3000)
+    ((kind, reason, message),) = site.events_of("default-c1")
+    assert (kind, reason) == ("Warning", "WorkersFail")
+    assert 1000 < len(message.encode()) <= 1024
+
+
+async def test_credentials_are_read_and_never_shown(site: Site) -> None:
+    secret = Credentials("certificate-text", "key-text", "token-text")
+    site.create_secret("dask-credentials-c1", secret)
+    found = await site.kube.credentials(site.namespace, "dask-credentials-c1")
+    assert found == secret
+    assert "text" not in repr(found)
+
+
+async def test_missing_credentials_are_an_error_that_names_the_secret(site: Site) -> None:
+    with pytest.raises(KubeError, match="dask-credentials-c9"):
+        await site.kube.credentials(site.namespace, "dask-credentials-c9")

@@ -1,0 +1,104 @@
+"""Kubernetes as far as the operator asks it, in memory: objects are bodies, as the API server keeps them.
+
+Held to the real API server by tests/contract/test_kube.py. `failing` makes every call fail, like an API
+server that cannot be reached.
+"""
+
+import copy
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from htcdask_api import PoolStatus, names
+from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
+from htcdask_operator.kube import clusters, pools
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.port import Credentials, EventType
+
+
+class FakeKube:
+    def __init__(self) -> None:
+        self.pool_bodies: dict[tuple[str, str], dict[str, Any]] = {}
+        self.cluster_bodies: dict[tuple[str, str], dict[str, Any]] = {}
+        self.secrets: dict[tuple[str, str], Credentials] = {}
+        self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
+        self.status_writes = 0
+        self.failing: str | None = None
+        self._uids = (f"uid-{number}" for number in itertools.count(1))
+
+    # --- arranging
+
+    def create_cluster(self, manifest: Mapping[str, Any]) -> str:
+        return self._create(self.cluster_bodies, manifest)
+
+    def create_pool(self, manifest: Mapping[str, Any]) -> str:
+        return self._create(self.pool_bodies, manifest)
+
+    def delete_pool(self, namespace: str, name: str) -> None:
+        body = self.pool_bodies[namespace, name]
+        if body["metadata"].get("finalizers"):
+            body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        else:
+            del self.pool_bodies[namespace, name]
+
+    def delete_cluster(self, namespace: str, name: str) -> None:
+        del self.cluster_bodies[namespace, name]
+
+    def _create(self, kept: dict[tuple[str, str], dict[str, Any]], manifest: Mapping[str, Any]) -> str:
+        body = copy.deepcopy(dict(manifest))
+        uid = next(self._uids)
+        body["metadata"] |= {"uid": uid, "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        kept[body["metadata"]["namespace"], body["metadata"]["name"]] = body
+        return uid
+
+    # --- the port
+
+    async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
+        self._answer("cluster")
+        body = self.cluster_bodies.get((namespace, name))
+        return Gone() if body is None else clusters.facts(copy.deepcopy(body))
+
+    async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
+        self._answer("pools")
+        return tuple(
+            pools.facts(copy.deepcopy(body))
+            for (where, _), body in self.pool_bodies.items()
+            if where == namespace and cluster in (None, pools.cluster_name(body))
+        )
+
+    async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
+        metadata = self._body("adopt", pool)["metadata"]
+        owner = {
+            "apiVersion": names.GATEWAY_API_VERSION,
+            "kind": names.DASKCLUSTER_KIND,
+            "name": pool.spec.cluster_ref.name,
+            "uid": cluster,
+        }
+        others = [known for known in metadata.get("ownerReferences", []) if known["uid"] != cluster]
+        metadata["ownerReferences"] = [*others, owner]
+
+    async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
+        body = self._body("publish", pool)
+        body["status"] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        self.status_writes += 1
+
+    async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
+        self._answer("event")
+        self.events.append((pool.name, kind, reason, message.encode()[:1024].decode(errors="ignore")))
+
+    async def credentials(self, namespace: str, secret: str) -> Credentials:
+        self._answer("secret")
+        if (namespace, secret) not in self.secrets:
+            raise KubeError(f"secret {namespace}/{secret}", "not found", 404)
+        return self.secrets[namespace, secret]
+
+    def _body(self, what: str, pool: PoolFacts) -> dict[str, Any]:
+        self._answer(what)
+        body = self.pool_bodies.get((pool.namespace, pool.name))
+        if body is None or body["metadata"]["uid"] != pool.uid:
+            raise KubeError(f"{what} {pool.name}", "not found, or another of that name", 404)
+        return body
+
+    def _answer(self, what: str) -> None:
+        if self.failing is not None:
+            raise KubeError(what, self.failing)
