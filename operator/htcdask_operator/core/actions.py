@@ -22,7 +22,7 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What the worker's bundle is rendered from, but for the certificate and key, which the core never sees."""
+    """What the worker's bundle is rendered from; the certificate and key never pass through the core."""
 
     scheduler: str  # tls://host:port
     sni: str

@@ -53,7 +53,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job of ours in the schedd's queue, anchor or worker. `None`: the attribute is absent or undefined."""
+    """One job of ours in the schedd's queue, anchor or worker. `None`: the attribute is not there."""
 
     id: JobId
     status: JobStatus
@@ -90,7 +90,7 @@ class Job:
 
     @property
     def spent(self) -> bool:
-        """Idle again after a run: its one life is over (the Requirements keep HTCondor from restarting it)."""
+        """Idle again after a run: its one life is over (its Requirements see to that)."""
         return self.status is JobStatus.IDLE and self.lives > 0
 
     @property
@@ -130,8 +130,19 @@ class ClusterFacts:
     wanted: int  # N = spec.htcondorReplicas; 0 when absent or not a whole number >= 0
     htcondor: bool  # the cluster's worker_backend is htcondor
     username: str
-    config: Mapping[str, object] = field(default_factory=dict)  # worker_cores, worker_memory (bytes), image, cluster_max_*
+    config: Mapping[str, object] = field(
+        default_factory=dict
+    )  # worker_cores, worker_memory (bytes), image, cluster_max_*
     credentials_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The access point answered a submit of this pool with no: remembered by the shell until one succeeds."""
+
+    why: str
+    at: float  # when it last refused
+    times: int = 1  # how often in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,12 @@ class Observed:
     jobs: tuple[Job, ...] | Unseen  # every job of ours of these pools, ended ones still in the queue too
     connected: frozenset[WorkerName] | Unseen  # workers that the scheduler knows, by name
     condor_identity: str | None = None  # who the access point says we are, once asked
+    # What only the shell can remember between two cycles; each may be empty and nothing goes wrong.
+    logs: Mapping[WorkerName, str] = field(
+        default_factory=dict
+    )  # answers to ReadLogs; "" where there is no log
+    dropped: Mapping[WorkerName, float] = field(default_factory=dict)  # once connected, missing since
+    refusals: Mapping[PoolUid, Refusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +194,7 @@ class Policy:
     nanny_ports: PortRange | None = None
     contact_address: str | None = None
     accounting_group: str | None = None
+    image_path_template: str | None = None  # where execute nodes see an image: "/cvmfs/…/{registry}/{name}"
     allowed_images: tuple[str, ...] = ()  # fnmatch patterns; empty: any
     allow_user_expressions: bool = True
     max_replicas_per_pool: int = 1000

@@ -1,0 +1,18 @@
+"""Times as Kubernetes writes them, from and to seconds. Nothing here knows what time it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def written(seconds: float) -> str:
+    """RFC 3339 in UTC, whole seconds: `2026-01-31T12:00:00Z`."""
+    return datetime.fromtimestamp(int(seconds), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read(text: str) -> float:
+    """Seconds since the epoch; 0 for what is not a time (a status that somebody edited)."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,61 @@
+"""Kubernetes Events of a pool: what changed between two statuses that a person would want to hear of.
+
+Called by `publish` after the new status was written. Pure, and quiet: the same status twice says nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from htcdask_api import PoolStatus, status
+from htcdask_operator.core import reasons
+
+_BAD_WHEN_FALSE = (status.CLUSTER_ACTIVE, status.CONDOR_REACHABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One Event on the pool."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def events(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
+    """What to tell about the step from `old` to `new`, in the order in which one would tell it."""
+    return (*_scaled(old, new), *_failed(old, new), *_conditions(old, new))
+
+
+def _scaled(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
+    if old.desired_replicas == new.desired_replicas:
+        return ()
+    message = f"Workers wanted: {new.desired_replicas} instead of {old.desired_replicas}."
+    return (Event("Normal", reasons.SCALED, message),)
+
+
+def _failed(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
+    known = {failure.worker for failure in old.recent_failures}
+    fresh = [failure for failure in reversed(new.recent_failures) if failure.worker not in known]
+    return tuple(Event("Warning", failure.reason, failure.message) for failure in fresh)
+
+
+def _conditions(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
+    told = []
+    for condition in new.conditions:
+        before = old.condition(condition.type)
+        was = before.status if before is not None else None
+        if condition.type == status.READY:
+            if condition.status == "True" and was != "True":
+                told.append(Event("Normal", condition.reason, condition.message))
+        elif condition.type == status.STALLED:
+            new_reason = before is None or before.reason != condition.reason
+            if condition.status == "True" and (was != "True" or new_reason):
+                told.append(Event("Warning", condition.reason, condition.message))
+        elif condition.type in _BAD_WHEN_FALSE:
+            if condition.status == "False" and was != "False":
+                told.append(Event("Warning", condition.reason, condition.message))
+            elif condition.status == "True" and was == "False":
+                told.append(Event("Normal", condition.reason, condition.message or "It is back."))
+    return tuple(told)

@@ -1,0 +1,83 @@
+"""The memory of workers that ended: two counters and the five last events, newest first.
+
+Called by `plan` for each pool. A job that is over is recorded in the plan that removes it from the queue, so
+it is counted once; were that removal to fail, it would be counted again, and nothing else would go wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from htcdask_api import Failure, PoolStatus
+from htcdask_api.status import MAX_LOG_TAIL, MAX_MESSAGE, MAX_RECENT_FAILURES
+from htcdask_operator.core import clock, reasons
+from htcdask_operator.core.model import WorkerName
+from htcdask_operator.core.triage import State, Worker
+
+EVENT_SECONDS: Final = 120.0
+"""Workers queued before the first of them ended, that end for one reason within this time: one event."""
+
+LOG_SECONDS: Final = 120.0
+"""For so long the log of a failed worker is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the status remembers of workers that ended."""
+
+    finished: int
+    failed: int
+    recent: tuple[Failure, ...]
+
+
+def record(status: PoolStatus, over: Sequence[Worker], logs: Mapping[WorkerName, str], now: float) -> Record:
+    """The memory after `over`, with the log lines that have come since."""
+    recent = tuple(_with_log(failure, logs) for failure in status.recent_failures)
+    known = {failure.worker for failure in recent}
+    failed = [worker for worker in over if worker.state is State.FAILED and worker.job.worker not in known]
+    finished = sum(worker.state is State.FINISHED for worker in over)
+    for worker in failed:
+        if not any(_same_event(worker, failure, now) for failure in recent):
+            recent = (_with_log(_failure(worker, now), logs), *recent)
+    return Record(
+        finished=status.finished + finished,
+        failed=status.failed + len(failed),
+        recent=recent[:MAX_RECENT_FAILURES],
+    )
+
+
+def missing_logs(recent: Sequence[Failure], now: float) -> tuple[WorkerName, ...]:
+    """Workers whose last lines are worth asking for."""
+    return tuple(
+        failure.worker
+        for failure in recent
+        if failure.log_tail is None and now - clock.read(failure.time) < LOG_SECONDS
+    )
+
+
+def _same_event(worker: Worker, failure: Failure, now: float) -> bool:
+    began = clock.read(failure.time)
+    return failure.reason == worker.reason and now - began < EVENT_SECONDS and worker.job.queued_at <= began
+
+
+def _failure(worker: Worker, now: float) -> Failure:
+    job = worker.job
+    return Failure(
+        # Our clock, not the access point's: the pause that follows is measured with ours.
+        time=clock.written(now),
+        worker=job.worker[:256],
+        machine=job.machine[:256] if job.machine else None,
+        reason=worker.reason or reasons.WORKER_FAILED,
+        message=worker.message[:MAX_MESSAGE],
+        exit_code=job.exit_code if job.exit_signal is None else None,
+        hold_reason_code=job.hold_code,
+    )
+
+
+def _with_log(failure: Failure, logs: Mapping[WorkerName, str]) -> Failure:
+    text = logs.get(failure.worker)
+    if failure.log_tail is not None or text is None:
+        return failure
+    return failure.model_copy(update={"log_tail": text[-MAX_LOG_TAIL:]})

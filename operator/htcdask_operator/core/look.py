@@ -1,0 +1,97 @@
+"""Look at all pools of a cluster before anything is decided about one of them.
+
+Called by `plan`: what each pool's jobs are, what the pools share among them, which names are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from htcdask_operator.core import checks, desired, template, triage
+from htcdask_operator.core.case import Case, Finding
+from htcdask_operator.core.desired import Share
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Job,
+    Observed,
+    Policy,
+    PoolFacts,
+    PoolUid,
+    Unseen,
+    WorkerName,
+)
+from htcdask_operator.core.triage import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One pool, looked at and not yet decided."""
+
+    case: Case
+    jobs: tuple[Job, ...]
+    workers: tuple[Worker, ...]
+    over: Finding | None  # its cluster has ended
+    spec: Finding | None  # what is asked for makes no sense
+
+    @property
+    def uid(self) -> PoolUid:
+        return self.case.pool.uid
+
+    @property
+    def settled(self) -> bool:
+        """Whether the pool is in the middle of its life and its cluster is seen: workers may come and go."""
+        return not self.case.pool.deleting and self.over is None and self.case.cluster is not None
+
+    @property
+    def understood(self) -> bool:
+        return self.settled and self.case.pool.invalid is None
+
+
+def look(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> list[Pool]:
+    workers = triage.triage(observed, policy, now)
+    jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
+    cluster = observed.cluster if isinstance(observed.cluster, ClusterFacts) else None
+    leader = desired.leader([pool for pool in pools if pool.invalid is None])
+    looked = []
+    for pool in pools:
+        case = Case(pool, observed, policy, now, template.resolve(pool, cluster, policy), leader)
+        looked.append(
+            Pool(
+                case,
+                tuple(job for job in jobs if job.pool_uid == pool.uid),
+                triage.of_pool(workers, pool.uid),
+                checks.cluster_is_over(case),
+                checks.first(checks.SPEC, case),
+            )
+        )
+    return looked
+
+
+def shares(looked: Sequence[Pool], observed: Observed, policy: Policy) -> dict[PoolUid, Share]:
+    """How many workers each pool should have; nothing for a pool of which that cannot be said."""
+    if not isinstance(observed.cluster, ClusterFacts):
+        return {}
+    pools = [pool.case.pool for pool in looked if pool.understood]
+    if not observed.cluster.htcondor:
+        return {pool.uid: Share(0) for pool in pools}
+    live = {pool.uid: triage.live(pool.workers) for pool in looked}
+    templates = {pool.uid: pool.case.template for pool in looked}
+    return desired.shares(pools, observed.cluster, live, templates, policy)
+
+
+def room(looked: Sequence[Pool], observed: Observed) -> int:
+    """How many workers the cluster may get in all."""
+    if not isinstance(observed.cluster, ClusterFacts):
+        return 0
+    return desired.budget(observed.cluster, sum(triage.live(pool.workers) for pool in looked))
+
+
+def names_seen(looked: Sequence[Pool], observed: Observed) -> set[WorkerName]:
+    seen: set[WorkerName] = {*observed.logs, *observed.dropped}
+    if not isinstance(observed.connected, Unseen):
+        seen |= observed.connected
+    for pool in looked:
+        seen.update(job.worker for job in pool.jobs)
+        seen.update(failure.worker for failure in pool.case.pool.status.recent_failures)
+    return seen

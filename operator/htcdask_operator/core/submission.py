@@ -1,0 +1,232 @@
+"""What is submitted: the anchor's and the workers' descriptions, and what the workers' bundle says.
+
+Called by `plan`, for a pool that passed its checks. Keys are HTCondor's submit commands, values are ready to
+be used; `$(worker)`, the name, is the only macro left. The agent refuses other keys, adds what it spools,
+parses each expression that people wrote by itself (`requirement.*`, rank) and ANDs the former to
+My.Requirements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from htcdask_api import Template, names
+from htcdask_operator.core import quoting, template
+from htcdask_operator.core.actions import Bundle
+from htcdask_operator.core.model import ClusterFacts, Policy, PoolFacts, PortRange
+
+BUNDLE: Final = "bundle.sh"
+"""The file in the anchor's directory that every worker reads as its standard input."""
+
+ONE_LIFE: Final = "(NumShadowStarts =?= undefined || NumShadowStarts < 1)"
+LEASE: Final = f"JobStatus =!= 2 && time() > {names.AD_LEASE}"
+_MEMORY_SHARE: Final = 0.9  # of the request: Python and the nanny need the rest
+_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def bundle(cluster: ClusterFacts, worker: Template, policy: Policy) -> Bundle:
+    """What every worker of a pool is told."""
+    environment = {**dict.fromkeys(_THREAD_VARIABLES, "1"), **worker.environment}
+    return Bundle(
+        scheduler=f"tls://{policy.scheduler_address}",
+        sni=names.scheduler_sni(cluster.namespace, cluster.name),
+        threads=worker.threads,
+        memory_limit=int(worker.memory_bytes * _MEMORY_SHARE),
+        nanny=worker.nanny,
+        death_timeout=policy.death_timeout_seconds,
+        lifetime=_lifetime(worker.max_runtime_seconds),
+        worker_ports=_ports(policy.worker_ports),
+        nanny_ports=_ports(policy.nanny_ports),
+        contact_address=policy.contact_address,
+        environment=tuple(sorted(environment.items())),
+        resources=tuple(sorted(worker.resources.items())),
+    )
+
+
+def fingerprint(pool: PoolFacts, cluster: ClusterFacts, worker: Template, policy: Policy) -> str:
+    """Differs when anything of a worker differs but its name, its anchor and its lease."""
+    described = _worker(pool, cluster, worker, policy, iwd="/")
+    return template.fingerprint(described, bundle(cluster, worker, policy))
+
+
+def anchor(
+    pool: PoolFacts, cluster: ClusterFacts, mark: str, policy: Policy, now: float
+) -> Mapping[str, str]:
+    """The anchor: submitted with the bundle to spool, never to run."""
+    return {
+        "universe": "vanilla",
+        "executable": "/bin/true",
+        "transfer_executable": "false",
+        "should_transfer_files": "yes",
+        "My.Requirements": "false",
+        "request_cpus": "1",
+        "request_memory": "1",
+        "request_disk": "1",
+        "output": "/dev/null",
+        "error": "/dev/null",
+        "leave_in_queue": "false",
+        "periodic_remove": LEASE,
+        "batch_name": _batch_name(pool),
+        **_identity(pool, cluster, mark, names.ROLE_ANCHOR, "", policy, now),
+    }
+
+
+def workers(
+    pool: PoolFacts,
+    cluster: ClusterFacts,
+    worker: Template,
+    mark: str,
+    iwd: str,
+    policy: Policy,
+    now: float,
+) -> Mapping[str, str]:
+    """The workers' common description; each name becomes `$(worker)`."""
+    return {
+        **_worker(pool, cluster, worker, policy, iwd),
+        **_identity(pool, cluster, mark, names.ROLE_WORKER, "$(worker)", policy, now),
+    }
+
+
+def _worker(
+    pool: PoolFacts, cluster: ClusterFacts, worker: Template, policy: Policy, iwd: str
+) -> dict[str, str]:
+    description = {
+        **_attributes(worker, policy),  # first: what follows is stronger
+        "universe": "container",
+        "container_image": quoting.text(worker.container_image or ""),
+        "transfer_container": "false",
+        "executable": "/bin/bash",
+        "transfer_executable": "false",
+        **_delivery(policy.delivery, iwd),
+        "output": quoting.text(f"{iwd}/") + "out.$(worker)",
+        "error": quoting.text(f"{iwd}/") + "out.$(worker)",
+        "stream_output": "true",
+        "stream_error": "true",
+        "request_cpus": str(worker.cores),
+        "request_memory": str(math.ceil(worker.memory_bytes / 2**20)),  # MiB
+        "request_disk": str(math.ceil(worker.disk_bytes / 2**10)),  # KiB
+        "My.Requirements": _requirements(worker),
+        "job_max_vacate_time": str(math.ceil(policy.vacate_seconds)),
+        # Completed jobs stay until they are recorded; removed ones leave as soon as their process has ended.
+        "leave_in_queue": (
+            f"JobStatus == 4 && time() - EnteredCurrentStatus < {math.ceil(policy.ended_seconds)}"
+        ),
+        "periodic_remove": LEASE,
+        "batch_name": _batch_name(pool),
+        **_accounting(cluster, worker, policy),
+    }
+    if worker.gpus:
+        description["request_gpus"] = str(worker.gpus)
+    if worker.max_runtime_seconds is not None:
+        description["allowed_execute_duration"] = str(worker.max_runtime_seconds)
+    return description | _expressions(worker, policy)
+
+
+def _delivery(delivery: str, iwd: str) -> dict[str, str]:
+    """How the bundle reaches the worker: as streamed standard input, or by HTCondor's file transfer."""
+    file = quoting.text(f"{iwd}/{BUNDLE}")
+    if delivery == "transfer":
+        return {
+            "arguments": f'"{BUNDLE} $(worker)"',
+            "transfer_input_files": file,
+            "should_transfer_files": "yes",
+            "when_to_transfer_output": "ON_EXIT",
+            "transfer_output_files": '""',
+            "initialdir": "/",
+            "My.Iwd": quoting.string(iwd),
+        }
+    return {
+        "arguments": '"-s $(worker)"',
+        "input": file,
+        "stream_input": "true",
+        "should_transfer_files": "no",
+        "initialdir": "/",
+        # HTCondor binds it into the container: /tmp would take away the container's private one.
+        "My.Iwd": quoting.string("/var/tmp"),  # noqa: S108
+    }
+
+
+def _requirements(worker: Template) -> str:
+    """Written in full: HTCondor's own would ask for the access point's FileSystemDomain."""
+    clauses = [
+        *_container(worker.container_image or ""),
+        "TARGET.Cpus >= RequestCpus",
+        "TARGET.Memory >= RequestMemory",
+        "TARGET.Disk >= RequestDisk",
+    ]
+    if worker.gpus:
+        clauses.append("TARGET.GPUs >= RequestGPUs")
+    return " && ".join([*clauses, ONE_LIFE])
+
+
+def _container(image: str) -> tuple[str, ...]:
+    if image.startswith("docker://"):
+        kind = "TARGET.HasDockerURL"
+    elif image.startswith("oras://") or image.endswith(".sif"):
+        kind = "TARGET.HasSIF"
+    else:
+        kind = "TARGET.HasSandboxImage"
+    return ("TARGET.HasContainer", kind)
+
+
+def _expressions(worker: Template, policy: Policy) -> dict[str, str]:
+    """What people wrote, each expression by itself."""
+    profile = policy.profiles.get(worker.profile or "")
+    found: dict[str, str] = {}
+    if profile is not None and profile.requirements:
+        found["requirement.profile"] = quoting.expression(profile.requirements)
+    if worker.requirements:
+        found["requirement.user"] = quoting.expression(worker.requirements)
+    ranks = [quoting.expression(r) for r in (profile.rank if profile else None, worker.rank) if r]
+    if ranks:
+        found["rank"] = ranks[0] if len(ranks) == 1 else " + ".join(f"({rank})" for rank in ranks)
+    return found
+
+
+def _accounting(cluster: ClusterFacts, worker: Template, policy: Policy) -> dict[str, str]:
+    profile = policy.profiles.get(worker.profile or "")
+    group = (profile.accounting_group if profile else None) or policy.accounting_group
+    if group is None:
+        return {}
+    return {
+        "accounting_group": ".".join(quoting.account(part) for part in group.split(".")),
+        "accounting_group_user": quoting.account(cluster.username),
+    }
+
+
+def _attributes(worker: Template, policy: Policy) -> dict[str, str]:
+    profile = policy.profiles.get(worker.profile or "")
+    if profile is None:
+        return {}
+    return {quoting.attribute(name): quoting.literal(value) for name, value in profile.attributes.items()}
+
+
+def _identity(
+    pool: PoolFacts, cluster: ClusterFacts, mark: str, role: str, worker: str, policy: Policy, now: float
+) -> dict[str, str]:
+    """Who a job belongs to, in the transaction that creates it."""
+    return {
+        f"My.{names.AD_OPERATOR}": quoting.string(policy.operator_id),
+        f"My.{names.AD_POOL_UID}": quoting.string(pool.uid),
+        f"My.{names.AD_POOL}": quoting.string(f"{pool.namespace}/{pool.name}"),
+        f"My.{names.AD_CLUSTER_UID}": quoting.string(cluster.uid),
+        f"My.{names.AD_WORKER}": f'"{worker}"',
+        f"My.{names.AD_TEMPLATE}": quoting.string(mark),
+        f"My.{names.AD_ROLE}": quoting.string(role),
+        f"My.{names.AD_LEASE}": str(math.ceil(now + policy.lease_seconds)),
+    }
+
+
+def _batch_name(pool: PoolFacts) -> str:
+    return quoting.text(f"htcdask {pool.namespace}/{pool.name}")
+
+
+def _ports(ports: PortRange | None) -> str | None:
+    return None if ports is None else f"{ports.first}:{ports.last}"
+
+
+def _lifetime(max_runtime: int | None) -> int | None:
+    """A worker ends by itself, gracefully, a tenth (at most ten minutes) before HTCondor would end it."""
+    return None if max_runtime is None else max_runtime - min(600, max_runtime // 10)

@@ -1,0 +1,209 @@
+"""What is published of a pool: counts, explanations, failures and conditions.
+
+Called by `plan` for each pool. By the kstatus rules: Ready always there, Stalled only when a person has to do
+something, Reconciling while something is under way. Nothing in a status moves unless something happened, so
+an unchanged pool has an equal status and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from htcdask_api import Condition, PoolStatus, names, status
+from htcdask_api.status import MAX_MESSAGE
+from htcdask_operator.core import clock, reasons
+from htcdask_operator.core.case import Case, Finding
+from htcdask_operator.core.desired import Share
+from htcdask_operator.core.explain import explain
+from htcdask_operator.core.failures import Record
+from htcdask_operator.core.model import Gone, Unseen
+from htcdask_operator.core.triage import LIVE, RUNS, State, Worker
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What was found and decided about one pool."""
+
+    case: Case
+    workers: tuple[Worker, ...]  # without those that this plan records and forgets
+    jobs: int  # of any kind, still in the queue
+    share: Share | None  # None: it cannot be known now
+    over: Finding | None  # the cluster is at its end
+    finding: Finding | None  # what keeps workers away
+    record: Record
+    unaffordable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The numbers of a status."""
+
+    desired: int
+    live: int
+    submitting: int
+    idle: int
+    running: int
+    connected: int
+    held: int
+    retiring: int
+
+
+def summarize(picture: Picture) -> PoolStatus:
+    """The pool's new status."""
+    case, record = picture.case, picture.record
+    counts = _counts(picture)
+    explanation = case.pool.status.explanation
+    if not isinstance(case.observed.jobs, Unseen):
+        explanation = explain(
+            picture.workers,
+            case.observed.dropped,
+            picture.share or Share(0),
+            picture.unaffordable,
+            case.policy.scheduler_address,
+        )
+    return PoolStatus(
+        observed_generation=case.pool.generation,
+        desired_replicas=counts.desired,
+        replicas=counts.live,
+        submitting=counts.submitting,
+        idle=counts.idle,
+        running=counts.running,
+        connected=counts.connected,
+        held=counts.held,
+        retiring=counts.retiring,
+        finished=record.finished,
+        failed=record.failed,
+        explanation=explanation,
+        recent_failures=record.recent,
+        conditions=_conditions(picture, counts),
+    )
+
+
+def _counts(picture: Picture) -> Counts:
+    before, observed = picture.case.pool.status, picture.case.observed
+    desired = before.desired_replicas if picture.share is None else picture.share.desired
+    if isinstance(observed.jobs, Unseen):
+        return Counts(
+            desired,
+            before.replicas,
+            before.submitting,
+            before.idle,
+            before.running,
+            before.connected,
+            before.held,
+            before.retiring,
+        )
+    states = Counter(worker.state for worker in picture.workers)
+    unknown = isinstance(observed.connected, Unseen)
+    running = sum(states[state] for state in RUNS)
+    return Counts(
+        desired=desired,
+        live=sum(states[state] for state in LIVE),
+        submitting=states[State.SUBMITTING],
+        idle=states[State.IDLE],
+        running=running,
+        connected=min(before.connected, running) if unknown else states[State.CONNECTED],
+        held=states[State.PAUSED],
+        retiring=states[State.RETIRING],
+    )
+
+
+def _conditions(picture: Picture, counts: Counts) -> tuple[Condition, ...]:
+    ready = _ready(picture, counts)
+    is_ready, reason, message, stalled = ready
+    at_rest = is_ready or stalled or (picture.over is not None and not picture.jobs)
+    said: Sequence[tuple[str, Truth, str, str]] = (
+        (status.READY, _truth(is_ready), reason, message),
+        (status.RECONCILING, _truth(not at_rest), reason, "" if at_rest else message),
+        (status.STALLED, _truth(stalled), reason, message if stalled else ""),
+        (status.CLUSTER_ACTIVE, *_cluster_active(picture)),
+        (status.CONDOR_REACHABLE, *_condor_reachable(picture)),
+    )
+    return tuple(_condition(picture.case, *one) for one in said)
+
+
+def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
+    """(ready, reason, message, stalled)"""
+    case = picture.case
+    if case.pool.deleting:
+        return _deleting(picture)
+    if picture.over is not None:
+        return False, picture.over.reason, picture.over.message, False
+    finding = picture.finding
+    if finding is not None:
+        return False, finding.reason, finding.message, finding.stalled
+    if counts.live > counts.desired:
+        return False, reasons.SCALING_DOWN, f"{counts.live - counts.desired} workers more than wanted.", False
+    if counts.connected < counts.desired:
+        message = (
+            f"{counts.connected} of {counts.desired} workers are connected; "
+            f"{counts.idle} idle, {counts.running - counts.connected} starting, {counts.held} held."
+        )
+        return False, reasons.WAITING_FOR_WORKERS, message, False
+    if counts.desired == 0:
+        return True, reasons.NO_WORKERS_WANTED, "The scheduler asks for no worker of this pool.", False
+    return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False
+
+
+def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:
+    observed = picture.case.observed
+    why = None
+    if isinstance(observed.jobs, Unseen):
+        why = f"the access point does not answer ({observed.jobs.why})"
+    elif observed.condor_identity is None and picture.jobs:
+        why = "the access point has not accepted the operator's token"
+    if why is None:
+        return False, reasons.REMOVING_JOBS, f"{picture.jobs} jobs are leaving the queue.", False
+    message = (
+        f"The pool's jobs cannot be removed: {why}. It is tried again until it works; to let the pool go "
+        f"without, set the annotation {names.RELEASE_ANNOTATION} (jobs that are left end with their lease)."
+    )
+    return False, reasons.CLEANUP_BLOCKED, message, True
+
+
+def _cluster_active(picture: Picture) -> tuple[Truth, str, str]:
+    cluster = picture.case.observed.cluster
+    if isinstance(cluster, Unseen):
+        return "Unknown", reasons.CLUSTER_UNSEEN, cluster.why[:MAX_MESSAGE]
+    if picture.over is not None:
+        return "False", picture.over.reason, picture.over.message
+    if isinstance(cluster, Gone):
+        return "False", reasons.CLUSTER_NOT_FOUND, "There is no DaskCluster of this name."
+    return "True", reasons.CLUSTER_ACTIVE, ""
+
+
+def _condor_reachable(picture: Picture) -> tuple[Truth, str, str]:
+    observed = picture.case.observed
+    if isinstance(observed.jobs, Unseen):
+        return "False", reasons.CONDOR_UNREACHABLE, observed.jobs.why
+    if observed.condor_identity is None:
+        return (
+            "Unknown",
+            reasons.CONDOR_IDENTITY_UNKNOWN,
+            "The access point has not accepted the operator's token (yet).",
+        )
+    return "True", reasons.CONDOR_REACHABLE, f"Submitting as {observed.condor_identity}."
+
+
+def _condition(case: Case, kind: str, truth: Truth, reason: str, message: str) -> Condition:
+    before = case.pool.status.condition(kind)
+    flipped = before is None or before.status != truth
+    return Condition(
+        type=kind,
+        status=truth,
+        reason=reason,
+        message=message[:MAX_MESSAGE],
+        last_transition_time=clock.written(case.now)
+        if flipped or before is None
+        else before.last_transition_time,
+        observed_generation=case.pool.generation,
+    )
+
+
+def _truth(value: bool) -> Truth:
+    return "True" if value else "False"

@@ -1,0 +1,81 @@
+"""What one worker of a pool is, after everybody has had a say; and the fingerprint of what it is made from.
+
+Called by `plan` once for each pool. Nearest wins: the pool's template, its profile, what the cluster's
+options said, the site's default template.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Final, TypeGuard
+
+from pydantic import ValidationError
+
+from htcdask_api import Template
+from htcdask_operator.core.model import ClusterFacts, Policy, PoolFacts
+
+# dask-gateway writes its defaults into every DaskCluster: equal to them means that nobody chose.
+_STOCK_CORES: Final = 1
+_STOCK_MEMORY: Final = 2 * 2**30
+
+
+def resolve(pool: PoolFacts, cluster: ClusterFacts | None, policy: Policy) -> Template:
+    """The pool's template with every blank filled; an unknown profile fills nothing (`checks` says so)."""
+    profile = policy.profiles.get(pool.spec.template.profile or "")
+    defaults = [profile.template] if profile else []
+    if cluster is not None:
+        defaults.append(of_cluster(cluster.config, policy.image_path_template))
+    return pool.spec.template.over(*defaults, policy.default_template)
+
+
+def of_cluster(config: Mapping[str, object], image_path_template: str | None = None) -> Template:
+    """What the gateway's cluster options chose for workers; what cannot be used is left out."""
+    chosen: dict[str, Any] = {}
+    cores, memory, image = (config.get(key) for key in ("worker_cores", "worker_memory", "image"))
+    if _number(cores) and cores != _STOCK_CORES:
+        chosen["cores"] = math.ceil(cores)
+    if _number(memory) and memory != _STOCK_MEMORY:
+        chosen["memory"] = str(math.ceil(memory))
+    if isinstance(image, str) and image_path_template:
+        chosen["container_image"] = _image_path(image, image_path_template)
+    return Template(**{key: value for key, value in chosen.items() if _valid(key, value)})
+
+
+def _number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _image_path(image: str, template: str) -> str:
+    """Where execute nodes see the image `registry/name:tag`; without a registry it is Docker Hub's."""
+    first, _, rest = image.partition("/")
+    has_registry = bool(rest) and ("." in first or ":" in first or first == "localhost")
+    registry, name = (first, rest) if has_registry else ("registry.hub.docker.com", image)
+    if ":" not in name and "@" not in name:
+        name += ":latest"
+    return template.format(registry=registry, name=name)
+
+
+def _valid(field: str, value: object) -> bool:
+    try:
+        Template.model_validate({field: value})
+    except ValidationError:
+        return False
+    return True
+
+
+def fingerprint(*parts: object) -> str:
+    """Twelve characters that differ when anything differs of what a worker is made from."""
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"no fingerprint for {type(value).__name__}")

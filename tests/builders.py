@@ -1,0 +1,140 @@
+"""Values for tests of the core, with sensible defaults: say only what the test is about.
+
+make_pool(scaling="Manual", replicas=3)    make_job("a1", JobStatus.RUNNING)    make_cluster(wanted=4)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Gone,
+    Job,
+    JobStatus,
+    Observed,
+    Policy,
+    PoolFacts,
+    Role,
+    Unseen,
+)
+
+NOW = 1_800_000_000.0
+POOL = "pool-uid"
+CLUSTER = "cluster-uid"
+IMAGE = "/cvmfs/unpacked.cern.ch/registry.hub.docker.com/htcdask/worker:latest"
+ACCESS_POINT_SILENT = Unseen("the schedd did not answer in 20 s")
+API_SILENT = Unseen("the API server did not answer in 5 s")
+SCHEDULER_SILENT = Unseen("the scheduler did not answer in 5 s")
+
+
+def make_template(**fields: Any) -> Template:
+    """A worker of one core in the site's image."""
+    return Template(**({"container_image": IMAGE} | fields))
+
+
+def make_pool(
+    uid: str = POOL,
+    *,
+    template: Template | None = None,
+    scaling: str = "Gateway",
+    replicas: int = 0,
+    max_replicas: int = 1000,
+    **facts: Any,
+) -> PoolFacts:
+    """A pool in the middle of its life: finalized and adopted."""
+    spec = PoolSpec(
+        cluster_ref=ClusterRef(name="abc"),
+        scaling=scaling,  # type: ignore[arg-type]
+        replicas=replicas,
+        max_replicas=max_replicas,
+        template=template or make_template(),
+    )
+    defaults: dict[str, Any] = {
+        "namespace": "gateway",
+        "name": f"default-{uid}",
+        "generation": 1,
+        "created_at": NOW - 1000,
+        "status": PoolStatus(),
+        "owner_uid": CLUSTER,
+    }
+    return PoolFacts(uid=uid, spec=spec, **(defaults | facts))
+
+
+def make_cluster(wanted: int = 0, **facts: Any) -> ClusterFacts:
+    """A running cluster with HTCondor workers."""
+    defaults: dict[str, Any] = {
+        "namespace": "gateway",
+        "name": "abc",
+        "uid": CLUSTER,
+        "active": True,
+        "running": True,
+        "phase": "Running",
+        "htcondor": True,
+        "username": "alice",
+        "credentials_secret": "dask-credentials-abc",
+    }
+    return ClusterFacts(wanted=wanted, **(defaults | facts))
+
+
+def make_job(worker: str = "w1", status: JobStatus = JobStatus.IDLE, **facts: Any) -> Job:
+    """A worker's job, idle since ten seconds; one that runs has been started five seconds ago."""
+    defaults: dict[str, Any] = {
+        "id": f"{worker}.0",
+        "role": Role.WORKER,
+        "pool_uid": POOL,
+        "cluster_uid": CLUSTER,
+        "template": "mark",
+        "queued_at": NOW - 10,
+        "status_since": NOW - 5,
+    }
+    if status in (JobStatus.RUNNING, JobStatus.COMPLETED):
+        defaults |= {"shadow_starts": 1, "started_at": NOW - 5, "machine": "slot1@node7"}
+    return Job(worker=worker, status=status, **(defaults | facts))
+
+
+def make_anchor(mark: str, status: JobStatus = JobStatus.HELD, **facts: Any) -> Job:
+    """An anchor that is staged and held by us: usable."""
+    defaults: dict[str, Any] = {
+        "id": "1.0",
+        "role": Role.ANCHOR,
+        "pool_uid": POOL,
+        "cluster_uid": CLUSTER,
+        "worker": "",
+        "template": mark,
+        "queued_at": NOW - 100,
+        "status_since": NOW - 90,
+        "stage_in_start": NOW - 100,
+        "stage_in_finish": NOW - 99,
+        "iwd": "/spool/1",
+    }
+    if status is JobStatus.HELD:
+        defaults |= {"hold_code": 1, "hold_subcode": 1}
+    return Job(status=status, **(defaults | facts))
+
+
+def make_observed(
+    cluster: ClusterFacts | Gone | Unseen | None = None,
+    jobs: Iterable[Job] | Unseen = (),
+    connected: Iterable[str] | Unseen = (),
+    **facts: Any,
+) -> Observed:
+    """Everything answers; the queue is empty unless told."""
+    return Observed(
+        cluster=cluster or make_cluster(),
+        jobs=jobs if isinstance(jobs, Unseen) else tuple(jobs),
+        connected=connected if isinstance(connected, Unseen) else frozenset(connected),
+        **({"condor_identity": "dask@htcdask.test"} | facts),
+    )
+
+
+def make_policy(**settings: Any) -> Policy:
+    """A site without profiles."""
+    defaults: dict[str, Any] = {
+        "operator_id": "htcdask",
+        "scheduler_address": "gateway.example:443",
+        "default_template": Template(),
+    }
+    return Policy(**(defaults | settings))
