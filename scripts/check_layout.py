@@ -1,14 +1,36 @@
-"""Hold the tree to its own rules: module length, no `operator/__init__.py`, no empty module.
+"""Hold the tree to its own rules: module length, no `operator/__init__.py`, what the extension may import.
 
 Run by `make check`; prints what is wrong and exits with 1.
 """
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 LONGEST = 300  # lines of one module
 FREE = ("tests/", "benchmarks/", "examples/")  # long tables are welcome there
+
+# The gateway extension is one file, and import-linter knows packages only. All this comes with its server.
+EXTENSION = "gateway/htcdask_gateway.py"
+BESIDE_EXTENSION = {
+    "aiohttp",
+    "dask_gateway_server",
+    "kubernetes_asyncio",
+    "traitlets",
+    *sys.stdlib_module_names,
+}
+
+
+def imported(source: str) -> set[str]:
+    """The top-level names of all that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
 
 
 def problems(root: Path) -> list[str]:
@@ -32,6 +54,8 @@ def problems(root: Path) -> list[str]:
             )
         if lines == 0 and path.name != "__init__.py":
             found.append(f"{name}: empty; delete it")
+    for name in sorted(imported((root / EXTENSION).read_text(encoding="utf-8")) - BESIDE_EXTENSION):
+        found.append(f"{EXTENSION}: imports {name}, which an unmodified dask-gateway server does not have")
     if (root / "operator/__init__.py").exists():
         found.append("operator/__init__.py: shadows the standard library's operator; delete it")
     return found

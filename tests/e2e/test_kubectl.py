@@ -1,10 +1,9 @@
 """What an admin reads with kubectl."""
 
-import subprocess
-
 import pytest
 
 from htcdask_api import names
+from playground.errors import PlaygroundError
 from playground.site import Site
 from tests.e2e.look import pool, settled
 from tests.e2e.notebook import Notebook
@@ -35,9 +34,9 @@ def test_get_describe_wait_and_explain_read_well(site: Site, notebook: Notebook)
     assert "DESCRIPTION" in explained
     assert "<empty>" not in explained
 
-    with pytest.raises(subprocess.CalledProcessError) as refused:
+    with pytest.raises(PlaygroundError) as refused:
         site.kubectl("-n", "gateway", "scale", names.PLURAL, name, "--replicas=3")
-    assert "cluster.scale(n)" in refused.value.stderr
+    assert "cluster.scale(n)" in str(refused.value)
     notebook.shutdown(cluster)
 
 
