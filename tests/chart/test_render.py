@@ -252,6 +252,7 @@ def test_the_pod_is_as_small_as_it_can_be() -> None:
     assert volumes["condor-token"]["secret"] == {
         "secretName": "condor-token",
         "defaultMode": 0o440,
+        "optional": True,
         "items": [{"key": "token", "path": "token"}],
     }
     # The token is a file: never an environment variable, which every child process would inherit.
