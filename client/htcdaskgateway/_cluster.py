@@ -34,7 +34,14 @@ class HTCGatewayCluster(GatewayCluster):  # type: ignore[misc]
 
     def _init_internal(self, **kwargs: Any) -> None:
         kwargs["auth"] = choose_auth(kwargs.get("address"), kwargs.get("auth"))
-        super()._init_internal(**kwargs)
+        try:
+            super()._init_internal(**kwargs)
+        except BaseException:
+            # Left to the garbage collector, this would be closed from any thread at any time: it can block
+            # the start of the next gateway's loop.
+            if not kwargs.get("asynchronous") and hasattr(self, "gateway"):
+                self.gateway.close()
+            raise
 
     @property
     def gateway(self) -> HTCGateway:

@@ -52,50 +52,6 @@ def test_a_cluster_its_pool_its_workers_and_its_end(site: Site) -> None:
         assert gateway.list_clusters() == []
 
 
-def test_the_ncsa_snippet(site: Site) -> None:
-    proxy_port = int(site.address.rpartition(":")[2])
-    with HTCGateway(
-        address=site.address,
-        proxy_address=proxy_port,
-        auth=BasicAuth(username="ncsa", password=PASSWORD),
-    ) as gateway:
-        cluster = gateway.new_cluster(
-            image="ncsa/dask-public-health:latest",
-            container_image="/u/bengal1/condor/PublicHealth.sif",
-        )
-        cluster.scale(4)
-        client = cluster.get_client()
-        client.wait_for_workers(4, timeout=30)
-        assert gateway.get_cluster(cluster.name).options == {
-            "image": "ncsa/dask-public-health:latest",
-            "worker_backend": "htcondor",
-        }
-        cluster.shutdown()
-
-
-def test_the_fermilab_snippets_by_configuration_alone(site: Site) -> None:
-    settings = {
-        "gateway.address": site.address,
-        "gateway.auth.kwargs": {"username": "fermi", "password": PASSWORD},
-    }
-    with dask.config.set(settings):
-        gateway = HTCGateway()
-        cluster = gateway.new_cluster(shutdown_on_close=False)
-        [pool] = pools(site, cluster.name)
-        assert pool["spec"]["template"] == {}
-        cluster.scale(1)
-        cluster.get_client().wait_for_workers(1, timeout=30)
-        cluster.close()
-
-        [report] = gateway.list_clusters()
-        again = gateway.connect(report.name)
-        assert type(again) is HTCGatewayCluster
-        assert len(pools(site, report.name)) == 1
-        again.shutdown()
-        assert gateway.list_clusters() == []
-        gateway.close()
-
-
 def test_submit_and_connect(site: Site) -> None:
     with site.gateway("grace") as gateway:
         name = gateway.submit(container_image=IMAGE)
@@ -158,11 +114,15 @@ def test_kubernetes_workers_on_request(site: Site) -> None:
             gateway.submit(worker_backend="kubernetes", container_image=IMAGE)
 
 
-def test_plain_dask_gateway_works_beside_it(site: Site) -> None:
+async def test_plain_dask_gateway_works_beside_it(site: Site) -> None:
     auth = BasicAuth("plain", PASSWORD)
-    with Gateway(site.address, auth=auth) as gateway, gateway.new_cluster() as cluster:
+    async with (
+        Gateway(site.address, auth=auth, asynchronous=True) as gateway,
+        gateway.new_cluster() as cluster,
+    ):
         assert type(cluster) is GatewayCluster
-        assert pools(site, cluster.name) == []
+        bare = cluster.name.partition(".")[2]
+        assert all(pool["spec"]["clusterRef"]["name"] != bare for pool in await site.pools())
 
 
 @pytest.mark.parametrize(
@@ -188,6 +148,14 @@ def test_bad_input_is_named_and_leaves_nothing_behind(
             gateway.new_cluster(**keywords)
         assert said in str(refused.value)
         assert gateway.list_clusters() == []
+
+
+def test_a_failed_cluster_lets_go_of_its_loop(site: Site) -> None:
+    with site.gateway("loop") as gateway:
+        with pytest.raises(ValueError, match="worker_cores") as refused:
+            gateway.new_cluster(worker_cores=0)
+        [frame] = [f for f in refused.traceback if f.name == "_init_internal" and "_cluster" in str(f.path)]
+        assert not frame.locals["self"].gateway._loop_runner.is_started()
 
 
 def test_a_refused_pool_names_the_field_and_says_that_the_cluster_is_gone(site: Site) -> None:

@@ -1,0 +1,156 @@
+"""Pools by the Kubernetes API: against a real API server, with and without the right to write them."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+
+from htcdask_api import Template, names
+from htcdaskgateway import HTCDaskError, PoolRefusedError
+from htcdaskgateway._kubernetes import KubernetesPools, split_name
+from playground.controlplane import ControlPlane
+from tests.client.gateway_site import Site
+
+NAMESPACE = "gateway"
+OUR_CRD = Path(__file__).parents[2] / "crds/htcworkerpool.yaml"
+DASKCLUSTERS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": f"{names.DASKCLUSTER_PLURAL}.{names.GATEWAY_GROUP}"},
+    "spec": {
+        "group": names.GATEWAY_GROUP,
+        "scope": "Namespaced",
+        "names": {
+            "kind": names.DASKCLUSTER_KIND,
+            "plural": names.DASKCLUSTER_PLURAL,
+            "singular": "daskcluster",
+        },
+        "versions": [
+            {
+                "name": names.GATEWAY_VERSION,
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                },
+            }
+        ],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
+        plane.kubectl("apply", "-f", str(OUR_CRD))
+        plane.kubectl("apply", "-f", "-", input=json.dumps(DASKCLUSTERS))
+        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        plane.kubectl("create", "namespace", NAMESPACE)
+        plane.kubectl("create", "serviceaccount", "powerless", "-n", NAMESPACE)
+        yield plane
+
+
+@pytest.fixture
+def admin(kubernetes: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(kubernetes.kubeconfig, monkeypatch)
+
+
+@pytest.fixture
+def powerless(kubernetes: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody whom the API server knows and who may do nothing."""
+    token = kubernetes.kubectl("create", "token", "powerless", "-n", NAMESPACE).strip()
+    view = json.loads(kubernetes.kubectl("config", "view", "--raw", "--flatten", "-o", "json", "--minify"))
+    [user] = view["users"]
+    user["user"] = {"token": token}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(view))
+    use(kubeconfig, monkeypatch)
+
+
+def use(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The Kubernetes client reads KUBECONFIG once, when it is imported.
+    from kubernetes.aio.config import kube_config
+
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+
+
+def make_cluster(kubernetes: ControlPlane, name: str) -> None:
+    metadata = {"name": name, "namespace": NAMESPACE}
+    cluster = {
+        "apiVersion": names.GATEWAY_API_VERSION,
+        "kind": names.DASKCLUSTER_KIND,
+        "metadata": metadata,
+        "spec": {"username": "ada"},
+    }
+    kubernetes.kubectl("create", "-f", "-", input=json.dumps(cluster))
+
+
+def stored(kubernetes: ControlPlane, kind: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(kubernetes.kubectl("get", kind, name, "-n", NAMESPACE, "-o", "json"))
+    return found
+
+
+@pytest.mark.usefixtures("admin")
+async def test_a_pool_is_written_and_read_and_belongs_to_its_cluster(kubernetes: ControlPlane) -> None:
+    make_cluster(kubernetes, "c1")
+    pools = KubernetesPools(None)
+    await pools.create("gateway.c1", "default", Template(container_image="/a.sif", cores=2))
+    pool = stored(kubernetes, names.PLURAL, "default-c1")
+    assert pool["metadata"]["labels"] == {names.CLUSTER_LABEL: "c1"}
+    [owner] = pool["metadata"]["ownerReferences"]
+    assert owner == {
+        "apiVersion": names.GATEWAY_API_VERSION,
+        "kind": names.DASKCLUSTER_KIND,
+        "name": "c1",
+        "uid": stored(kubernetes, names.DASKCLUSTER_PLURAL, "c1")["metadata"]["uid"],
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }
+    assert pool["spec"]["template"] == {"containerImage": "/a.sif", "cores": 2}
+    [seen] = await pools.list("gateway.c1")
+    assert (seen.name, seen.spec.template.cores, seen.created is not None) == ("default", 2, True)
+    assert await pools.list("gateway.other") == []
+
+
+@pytest.mark.usefixtures("admin")
+async def test_it_waits_for_a_cluster_that_is_a_moment_late(kubernetes: ControlPlane) -> None:
+    creating = asyncio.ensure_future(KubernetesPools("gateway").create("late", "default", Template()))
+    await asyncio.to_thread(make_cluster, kubernetes, "late")
+    await creating
+    assert stored(kubernetes, names.PLURAL, "default-late")
+
+
+@pytest.mark.usefixtures("powerless")
+async def test_without_the_right_it_says_which_is_missing() -> None:
+    pools = KubernetesPools(None)
+    with pytest.raises(
+        PoolRefusedError, match=r"Kubernetes refused .* gateway\.c1: .*daskclusters.*forbidden"
+    ):
+        await pools.create("gateway.c1", "default", Template())
+    with pytest.raises(HTCDaskError, match="cannot list resource"):
+        await pools.list("gateway.c1")
+
+
+@pytest.mark.usefixtures("powerless")
+def test_a_cluster_whose_pool_is_refused_is_stopped(site: Site) -> None:
+    with dask.config.set({"htcdask.pool-api": "kubernetes"}), site.gateway("kubernetes-api") as gateway:
+        with pytest.raises(PoolRefusedError, match=r"forbidden.*nothing is left behind"):
+            gateway.new_cluster()
+        assert gateway.list_clusters() == []
+
+
+async def test_without_any_credential_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(tmp_path / "none", monkeypatch)
+    with pytest.raises(HTCDaskError, match="neither a service account nor a kubeconfig"):
+        await KubernetesPools(None).list("gateway.c1")
+
+
+def test_the_namespace_of_a_cluster() -> None:
+    assert split_name("gateway.a29b", "elsewhere") == ("gateway", "a29b")
+    assert split_name("a29b", "elsewhere") == ("elsewhere", "a29b")
+    with pytest.raises(ValueError, match=r"htcdask\.namespace"):
+        split_name("a29b")

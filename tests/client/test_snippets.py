@@ -1,0 +1,66 @@
+"""The lines of users' notebooks run as printed, against a real gateway server.
+
+Only address, proxy port, user and password differ. The end-to-end tests run the same files on a whole site.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+
+from htcdaskgateway import HTCGatewayCluster
+from tests.client.gateway_site import PASSWORD, Site
+
+SNIPPETS = Path(__file__).parents[1] / "e2e/snippets"
+
+
+def run(snippet: str, changes: dict[str, str] | None = None, **names: Any) -> dict[str, Any]:
+    """Run a snippet with these changes to its text; what it defined."""
+    text = (SNIPPETS / snippet).read_text()
+    for printed, ours in (changes or {}).items():
+        assert text.count(printed) == 1
+        text = text.replace(printed, ours)
+    exec(compile(text, snippet, "exec"), names)  # noqa: S102
+    return names
+
+
+def test_ncsa(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ncsa-user")  # for BasicAuth(username=None)
+    ran = run(
+        "ncsa.py",
+        {
+            "https://dask.software-dev.ncsa.illinois.edu": site.address,
+            "8786": site.address.rpartition(":")[2],
+            "____________": PASSWORD,
+        },
+    )
+    cluster, client = ran["cluster"], ran["client"]
+    client.wait_for_workers(4, timeout=30)
+    [pool] = cluster.pools
+    assert pool.spec.template.container_image == "/u/bengal1/condor/PublicHealth.sif"
+    assert ran["gateway"].get_cluster(cluster.name).options == {
+        "image": "ncsa/dask-public-health:latest",
+        "worker_backend": "htcondor",
+    }
+    cluster.shutdown()
+    ran["gateway"].close()
+
+
+def test_fermilab(site: Site) -> None:
+    """Address and credential come from the site's configuration."""
+    settings = {
+        "gateway.address": site.address,
+        "gateway.auth.kwargs": {"username": "fermilab", "password": PASSWORD},
+    }
+    with dask.config.set(settings):
+        first = run("fermilab.py")
+        gateway = first["gateway"]
+        assert gateway.list_clusters() == []
+
+        name = gateway.submit()
+        second = run("fermilab_list_and_connect.py", gateway=gateway, cluster_name=name)
+        assert [report.name for report in second["clusters"]] == [name]
+        assert type(second["cluster"]) is HTCGatewayCluster
+        assert gateway.list_clusters() == []
+        gateway.close()
