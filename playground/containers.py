@@ -131,7 +131,7 @@ def full_name(name: str) -> str:
 
 def load(archive: Archive, enter: list[str]) -> bool:
     """Import the image, entering the node by `enter`; False when that very image is there already."""
-    ctr = [*enter, find("ctr") or "ctr", "--address", SOCKET, "--namespace", "k8s.io"]
+    ctr = _ctr(enter)
     listed = _run([*ctr, "images", "list", f"name=={archive.name}"])
     if archive.digest in listed:
         return False
@@ -141,6 +141,19 @@ def load(archive: Archive, enter: list[str]) -> bool:
     _run([*ctr, "images", "tag", "--force", imported, archive.name])
     _run([*ctr, "images", "remove", imported])
     return True
+
+
+def running(enter: list[str]) -> set[str]:
+    """The containers whose process lives."""
+    return {
+        words[0]
+        for line in _run([*_ctr(enter), "tasks", "list"]).splitlines()
+        if (words := line.split())[2:3] == ["RUNNING"]
+    }
+
+
+def _ctr(enter: list[str]) -> list[str]:
+    return [*enter, find("ctr") or "ctr", "--address", SOCKET, "--namespace", "k8s.io"]
 
 
 def _run(command: list[str]) -> str:

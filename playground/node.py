@@ -20,7 +20,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from playground import builds, containers, controlplane, daemons, dns, forward, kubeconfig, namespaces, paths
+from playground import (
+    builds,
+    containers,
+    controlplane,
+    daemons,
+    dns,
+    forward,
+    kubeconfig,
+    namespaces,
+    paths,
+    settle,
+)
 from playground.certificates import Authority
 from playground.errors import PlaygroundError
 from playground.packages import need
@@ -51,9 +62,13 @@ class Node:
             if fresh:
                 self._end()
                 self._wipe()
-            if not self.running:
+            known = (self.state / "etcd").exists()
+            started = not self.running
+            if started:
                 self._start()
             self._wait_until_ready()
+            if started and known:
+                settle.wait(lambda: self.kubectl("get", "pods", "-A", "-o", "json"), self.enter())
 
     def down(self) -> None:
         """End every process of the node; the kernel then takes its namespaces with it."""

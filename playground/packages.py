@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playground.errors import PlaygroundError
@@ -66,8 +67,7 @@ def _install(packages: Iterable[str]) -> None:
     if os.geteuid() != 0:
         raise PlaygroundError(f"please run as root: apt-get install {names}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with step(f"installing {names}"):
-        # Policy: the packages' own services stay off, the playground starts its own copies.
+    with step(f"installing {names}"), _services_stay_off():
         command = ["apt-get", "install", "--yes", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]
         outcome = subprocess.run([*command, *names.split()], env=environment, capture_output=True, text=True)
         if outcome.returncode != 0:
@@ -77,3 +77,18 @@ def _install(packages: Iterable[str]) -> None:
             )
     if outcome.returncode != 0:
         raise PlaygroundError(f"apt-get install {names} failed:\n{outcome.stderr.strip()[-2000:]}")
+
+
+@contextmanager
+def _services_stay_off() -> Iterator[None]:
+    """Debian starts a package's service at its installation; the playground starts its own copies."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
