@@ -21,6 +21,7 @@ import kopf
 
 from htcdask_operator import handlers, health
 from htcdask_operator import settings as site
+from htcdask_operator.condor.access import Access
 from htcdask_operator.condor.agent import CondorAgent
 from htcdask_operator.kube.api import KubeApi, connect
 from htcdask_operator.orphans import Orphans
@@ -71,7 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def operate(settings: Settings) -> bool:
     """Run until SIGTERM or SIGINT; whether it ended as asked."""
     kube = await connect(socket.gethostname())
-    condor = CondorAgent(settings)
+    condor = CondorAgent(
+        Access(
+            operator_id=settings.operator_id,
+            collector=settings.access_point.collector,
+            schedd=settings.access_point.schedd,
+            token_file=settings.token_file,
+        )
+    )
     try:
         async with aiohttp.ClientSession() as session:
             return await _run(settings, Ports(condor, kube, SchedulerHttp(session)), kube)

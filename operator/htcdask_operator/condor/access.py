@@ -1,0 +1,17 @@
+"""Which access point, as whom, and for which operator: what `agent.CondorAgent` is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One schedd, the collector that knows it, and the file with the IDTOKEN to show them."""
+
+    operator_id: str
+    collector: str
+    schedd: str
+    token_file: Path
+    deadline: float = 30.0  # seconds for any one request; then the agent is killed and started anew

@@ -1,0 +1,140 @@
+"""The port `Condor` on a real access point, by way of a process of its own (`process`, `serve`, `schedd`).
+
+Made by `__main__`, once. Here is what HTCondor must not be asked without: every question and every change is
+about jobs of this operator's id and of its own identity. A rotated token is noticed before each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from htcdask_api import names
+from htcdask_operator.condor import description as descriptions
+from htcdask_operator.condor import token
+from htcdask_operator.condor.access import Access
+from htcdask_operator.condor.jobs import ATTRIBUTES, job
+from htcdask_operator.condor.process import AgentProcess
+from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
+
+_BUNDLE: Final = "bundle.sh"
+
+
+class CondorAgent:
+    """One access point as one identity; calls are answered one after the other."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._folder = Path(tempfile.mkdtemp(prefix="htcdask-condor-"))
+        (self._folder / "scratch").mkdir(mode=0o700)
+        arguments = [access.collector, access.schedd, str(self._folder / "scratch")]
+        self._process = AgentProcess(arguments, self._environment(), access.deadline)
+        self._token = ""
+        self._identity = ""
+        self._turn = asyncio.Lock()
+
+    async def close(self) -> None:
+        """End the process and leave no file behind."""
+        await self._process.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def whoami(self) -> str:
+        self._identity = await self._ask("whoami")
+        return self._identity
+
+    async def jobs(self) -> tuple[Job, ...]:
+        return await self._query(await self._ours())
+
+    async def jobs_of(self, pool: PoolUid) -> tuple[Job, ...]:
+        return await self._query(f"{await self._ours()} && {names.AD_POOL_UID} == {_string(pool)}")
+
+    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+        descriptions.check(description, self._access.operator_id)
+        made: JobId = await self._ask("spool", dict(description), _BUNDLE, bundle.decode("utf-8"))
+        return made
+
+    async def submit_workers(
+        self, description: Mapping[str, str], names: Sequence[WorkerName]
+    ) -> tuple[JobId, ...]:
+        descriptions.check(description, self._access.operator_id)
+        descriptions.check_names(names)
+        items = [{"wname": name} for name in names]
+        return tuple(await self._ask("submit", dict(description), items))
+
+    async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
+        await self._act("Hold", jobs, reason)
+
+    async def remove(self, jobs: Sequence[JobId], reason: str) -> None:
+        await self._act("Remove", jobs, reason)
+
+    async def renew(self, until: float) -> None:
+        await self._ask("edit", await self._ours(), names.AD_LEASE, str(math.ceil(until)))
+
+    async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
+        if not await self._mine([anchor]):
+            return {}
+        found: dict[str, str] = await self._ask("retrieve", anchor, {name: f"out.{name}" for name in names})
+        return found
+
+    async def _act(self, action: str, jobs: Sequence[JobId], reason: str) -> None:
+        mine = await self._mine(jobs)
+        if mine:
+            await self._ask("act", action, mine, reason)
+
+    async def _mine(self, jobs: Sequence[JobId]) -> list[JobId]:
+        """Those of `jobs` that are still there and ours: ids alone never reach the schedd."""
+        if not jobs:
+            return []
+        ads = await self._ask("query", await self._ours(), ["ClusterId", "ProcId"])
+        ours = {f"{ad['ClusterId']}.{ad['ProcId']}" for ad in ads}
+        return [job for job in jobs if job in ours]
+
+    async def _query(self, constraint: str) -> tuple[Job, ...]:
+        found = [job(ad) for ad in await self._ask("query", constraint, ATTRIBUTES)]
+        return tuple(known for known in found if known is not None)
+
+    async def _ours(self) -> str:
+        """The constraint for jobs of this operator; its owner too, as anybody may write our id into a job."""
+        if not self._identity:
+            await self.whoami()
+        return (
+            f"{names.AD_OPERATOR} == {_string(self._access.operator_id)} "
+            f"&& User == {_string(self._identity)} "
+            "&& RoutedFromJobId =?= undefined"  # a routed copy carries our attributes, too
+        )
+
+    async def _ask(self, method: str, *arguments: Any) -> Any:
+        async with self._turn:
+            current = token.read(self._access.token_file, time.time())
+            if current != self._token:
+                await self._process.stop()
+                token.write(self._folder / "tokens", current)
+                self._token, self._identity = current, ""
+        return await self._process.ask(method, *arguments)
+
+    def _environment(self) -> dict[str, str]:
+        """All that the process knows: HTCondor's settings, and nothing of the operator's environment."""
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self._folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "CONDOR_CONFIG": "ONLY_ENV",
+            "_CONDOR_SEC_TOKEN_DIRECTORY": str(self._folder / "tokens"),
+            "_CONDOR_SEC_CLIENT_AUTHENTICATION": "REQUIRED",
+            "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS": "IDTOKENS",
+            "_CONDOR_SEC_CLIENT_ENCRYPTION": "REQUIRED",
+            "_CONDOR_SEC_CLIENT_INTEGRITY": "REQUIRED",
+            "_CONDOR_QUERY_TIMEOUT": "10",
+        }
+
+
+def _string(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

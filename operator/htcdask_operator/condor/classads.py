@@ -1,0 +1,45 @@
+"""A job's ClassAd as plain values, in the agent's process. What is undefined or cannot be evaluated is None.
+
+Needs no import of HTCondor: an undefined attribute is a member of an enum whose number is 2 and which is
+therefore equal to a real 2, so it must be told apart by its type.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Protocol
+
+Plain = bool | int | float | str | None
+
+
+class Ad(Protocol):
+    """As much of `classad2.ClassAd` as is needed."""
+
+    def get(self, name: str) -> object:
+        """The attribute's value, or None."""
+
+    def eval(self, name: str) -> object:
+        """The attribute's value, evaluated if it is an expression."""
+
+
+def plain(ad: Ad, attributes: Iterable[str]) -> dict[str, Plain]:
+    """The attributes that have a plain value."""
+    values = {name: _value(ad, name) for name in attributes}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _value(ad: Ad, name: str) -> Plain:
+    value = ad.get(name)
+    if value is None or isinstance(value, bool | int | float | str):
+        return _simple(value)
+    try:
+        return _simple(ad.eval(name))
+    except Exception:  # an expression that cannot be evaluated is as good as absent
+        return None
+
+
+def _simple(value: object) -> Plain:
+    if isinstance(value, enum.Enum) or not isinstance(value, bool | int | float | str):
+        return None
+    return value

@@ -1,0 +1,45 @@
+"""What the operator asks of HTCondor: all of it. Implemented by `agent.CondorAgent` and by the tests' fake.
+
+Every call is about jobs of this operator and of this operator's identity only; jobs of others are neither
+seen nor touched. Every call may raise `errors.CondorError`. A call that was cancelled may have been done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
+
+
+class Condor(Protocol):
+    """One access point, as one identity."""
+
+    async def whoami(self) -> str:
+        """The identity that the access point sees in a request that may write: `dask@example.org`."""
+
+    async def jobs(self) -> tuple[Job, ...]:
+        """Every job of this operator in the queue: anchors and workers, ended ones that linger too."""
+
+    async def jobs_of(self, pool: PoolUid) -> tuple[Job, ...]:
+        """The same, of one pool. What an earlier submit of ours created is there."""
+
+    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+        """Submit the anchor and spool `bundle` as its `bundle.sh`, mode 0600. No copy of it stays here."""
+
+    async def submit_workers(
+        self, description: Mapping[str, str], names: Sequence[WorkerName]
+    ) -> tuple[JobId, ...]:
+        """Submit one job for each name (`$(wname)` in the description), all or none, in one transaction."""
+
+    async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
+        """Hold these jobs; those that are gone, held or removed already are no error."""
+
+    async def remove(self, jobs: Sequence[JobId], reason: str) -> None:
+        """Remove these jobs, ended ones from the queue at once; those that are gone are no error."""
+
+    async def renew(self, until: float) -> None:
+        """Extend the lease of all jobs of this operator."""
+
+    async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
+        """What these workers printed, from the anchor's directory; silent workers are left out."""

@@ -1,0 +1,225 @@
+"""One access point by htcondor2: the only module that imports it. Runs in the agent's process (`serve`).
+
+Knows nothing of HTCDask: the parent says which jobs and which attributes. Plain values in and out; raises
+`errors.CondorError`. Calls block, hold the GIL, and some never return: the parent has the deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import classad2
+import htcondor2
+
+from htcdask_operator.condor.classads import Plain, plain
+from htcdask_operator.condor.errors import CondorError, CondorRefused, CondorUnreachable, SubmitRefused
+
+T = TypeVar("T")
+
+_EXPRESSIONS: Final = ("My.Requirements", "requirements", "rank")
+_DOLLAR: Final = "$(DOLLAR)"
+_STALE: Final = ("SECMAN:2004", "SECMAN:2007")  # the schedd was restarted: a new session is needed
+_REASON_CODE: Final = 1
+_COLLECTOR_PORT: Final = 9618
+_TAIL: Final = 64 * 1024
+
+
+class AccessPoint:
+    """The schedd `name` that the collector at `address` knows."""
+
+    def __init__(self, address: str, name: str, scratch: Path) -> None:
+        self._address = address
+        self._name = name
+        self._scratch = scratch
+        self._ad: Any = None
+
+    def whoami(self) -> str:
+        """Who the schedd says we are when we may write."""
+
+        def ask(_: Any) -> str:
+            answer = htcondor2.ping(self._located(), "WRITE")
+            return str(answer.get("MyRemoteUserName") or "")
+
+        user = self._do(ask)
+        if "@" not in user or user.startswith("unauthenticated"):
+            raise CondorRefused(f"the schedd {self._name} does not know who the operator's token stands for")
+        return user
+
+    def query(self, constraint: str, attributes: list[str]) -> list[dict[str, Plain]]:
+        """The ads of all jobs that match."""
+        found = self._do(lambda schedd: schedd.query(constraint, attributes))
+        return [plain(ad, attributes) for ad in found]
+
+    def submit(self, description: Mapping[str, str], items: Sequence[Mapping[str, str]]) -> list[str]:
+        """One job for each item, in one transaction."""
+        made = _parsed({"initialdir": "/", **description})
+        result = self._do(
+            lambda schedd: schedd.submit(made, itemdata=iter(items), spool=False), SubmitRefused
+        )
+        first = result.first_proc()
+        return [f"{result.cluster()}.{proc}" for proc in range(first, first + result.num_procs())]
+
+    def spool(self, description: Mapping[str, str], name: str, content: str) -> str:
+        """One job, and its one input file."""
+        folder = Path(tempfile.mkdtemp(dir=self._scratch))
+        try:
+            file = folder / name
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
+                target.write(content)
+            made = _parsed({**description, "initialdir": str(folder), "transfer_input_files": str(file)})
+            result = self._do(lambda schedd: schedd.submit(made, count=1, spool=True), SubmitRefused)
+            self._do(lambda schedd: schedd.spool(result))
+        finally:
+            shutil.rmtree(folder)
+        return f"{result.cluster()}.{result.first_proc()}"
+
+    def act(self, action: str, jobs: list[str], reason: str) -> dict[str, int]:
+        """Hold or Remove; what the schedd says became of the jobs."""
+        # A plain string would be dropped without a word.
+        cause = (reason, _REASON_CODE)
+        return self._totals(
+            lambda schedd: schedd.act(getattr(htcondor2.JobAction, action), jobs, reason=cause), action
+        )
+
+    def edit(self, constraint: str, attribute: str, value: str) -> None:
+        """Set the attribute of all jobs that match; there may be none."""
+        if self.query(constraint, ["ClusterId"]):
+            self._do(lambda schedd: schedd.edit(constraint, attribute, value))
+
+    def retrieve(self, job: str, files: Mapping[str, str]) -> dict[str, str]:
+        """The ends of these files of the job's directory (name -> file), where there is anything in them."""
+        folder = Path(tempfile.mkdtemp(dir=self._scratch))
+        try:
+            # Files are written to where the job was submitted from, which may have been another machine.
+            self._do(lambda schedd: schedd.edit([job], "SUBMIT_Iwd", classad2.quote(str(folder))))
+            self._do(lambda schedd: schedd.retrieve(job))
+            tails = {name: _tail(folder / file) for name, file in files.items()}
+        finally:
+            shutil.rmtree(folder)
+        return {name: text for name, text in tails.items() if text}
+
+    def _totals(self, call: Callable[[Any], Any], action: str) -> dict[str, int]:
+        totals = {key: int(value) for key, value in dict(self._do(call)).items()}
+        denied = totals.get("TotalPermissionDenied", 0)
+        if denied:
+            raise CondorRefused(
+                f"the schedd {self._name} refused {action} for {denied} jobs: they belong to another user"
+            )
+        if totals.get("TotalError", 0):
+            raise CondorError(f"the schedd {self._name} failed to {action} {totals['TotalError']} jobs")
+        return totals
+
+    def _located(self) -> Any:
+        if self._ad is None:
+            self._ad = self._locate()
+        return self._ad
+
+    def _locate(self) -> Any:
+        collector = htcondor2.Collector(self._address)
+        try:
+            ad = collector.locate(htcondor2.DaemonType.Schedd, self._name)
+            if ad is not None:
+                return ad
+            known = [str(found.get("Name")) for found in collector.locateAll(htcondor2.DaemonType.Schedd)]
+        except htcondor2.HTCondorException as error:
+            raise self._collector_failure(_text(error)) from error
+        raise CondorUnreachable(
+            f"the collector {self._address} knows no schedd named {self._name!r}; "
+            + (f"it knows: {', '.join(sorted(known)[:10])}" if known else "it knows none at all now")
+        )
+
+    def _do(self, call: Callable[[Any], T], otherwise: type[CondorError] = CondorError) -> T:
+        """Call with the schedd; after a restart of the schedd, twice."""
+        for last in (False, True):
+            try:
+                return call(htcondor2.Schedd(self._located()))
+            except htcondor2.HTCondorException as error:
+                self._ad = None
+                if not last and any(mark in _text(error) for mark in _STALE):
+                    continue
+                raise self._why(_text(error), otherwise) from error
+        raise AssertionError
+
+    def _why(self, text: str, otherwise: type[CondorError]) -> CondorError:
+        """What an HTCondor error means: many say no more than that something failed."""
+        if not _says(text):
+            try:
+                if self._may("WRITE"):
+                    return otherwise(f"the schedd {self._name} says: {text}")
+                refused = self._may("READ")
+            except CondorError as error:
+                return error
+        else:
+            refused = any(mark in text for mark in ("AUTHENTICATE", "DENIED", "SECMAN:2010"))
+        if refused:
+            return CondorRefused(
+                f"the schedd {self._name} does not accept the operator's token ({text}): it must be signed "
+                "by this pool, not be expired, and be good for READ and WRITE"
+            )
+        if "Failed to connect" in text or "CEDAR" in text or "SECMAN:2007" in text or "start command" in text:
+            return CondorUnreachable(f"no connection to the schedd {self._name}: {text}")
+        return otherwise(f"the schedd {self._name} says: {text}")
+
+    def _may(self, permission: str) -> bool:
+        try:
+            htcondor2.ping(self._located(), permission)
+        except htcondor2.HTCondorException:
+            return False
+        return True
+
+    def _collector_failure(self, text: str) -> CondorError:
+        """HTCondor says the same whether nobody is there or our token was refused; a connection tells."""
+        host, _, port = self._address.partition(":")
+        try:
+            socket.create_connection((host, int(port or _COLLECTOR_PORT)), timeout=5).close()
+        except (OSError, ValueError) as error:
+            return CondorUnreachable(
+                f"no connection to the collector {self._address} ({error}): is that the collector's address, "
+                "and may this network reach it?"
+            )
+        return CondorRefused(
+            f"the collector {self._address} does not accept the operator's token ({text}): it must be signed "
+            "by this pool and not be expired"
+        )
+
+
+def _parsed(description: Mapping[str, str]) -> Any:
+    """The description with its expressions printed back as they were understood.
+
+    Item by item: the constructor would parse the values as submit language.
+    """
+    made = htcondor2.Submit("")
+    for key, value in description.items():
+        made[key] = _reprinted(key, value) if key in _EXPRESSIONS else value
+    return made
+
+
+def _reprinted(key: str, value: str) -> str:
+    try:
+        return str(classad2.ExprTree(value.replace(_DOLLAR, "$"))).replace("$", _DOLLAR)
+    except Exception as error:  # the binding raises several kinds
+        raise SubmitRefused(
+            f"{key.removeprefix('My.')} is not a ClassAd expression: {value[:200]!r}"
+        ) from error
+
+
+def _says(text: str) -> bool:
+    return any(mark in text for mark in ("AUTHENTICATE", "SECMAN", "SCHEDD:", "CEDAR", "ad, errmsg="))
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _tail(file: Path) -> str:
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return ""
+    return content[-_TAIL:].decode("utf-8", "replace")
