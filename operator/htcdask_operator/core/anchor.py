@@ -59,7 +59,7 @@ def hold_reason(pool: PoolFacts) -> str:
 
 
 def _staged(job: Job) -> bool:
-    return job.stage_in_finish is not None and job.iwd is not None
+    return job.stage_in_finish is not None and job.iwd is not None and job.iwd.isprintable()
 
 
 def _usable(job: Job) -> bool:

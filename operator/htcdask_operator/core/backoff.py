@@ -73,7 +73,7 @@ def outlook(failures: Sequence[Failure], workers: Sequence[Worker], policy: Poli
     connected = any(worker.state is State.CONNECTED for worker in workers)
     events = [failure for failure in streak if _pace(failure).penalty]
     stalled = None if connected else _stalled(events, policy)
-    why = (events or streak)[0].message or (events or streak)[0].reason
+    why = _words((events or streak)[0])
     until = max(_until(failure, len(events), stalled, policy) for failure in streak)
     if until > now:
         return Outlook(0, until, stalled, why)
@@ -125,6 +125,13 @@ def _stalled(events: Sequence[Failure], policy: Policy) -> str | None:
         return reason
     # The status remembers five events: a breaker set higher could never trip.
     return reasons.WORKERS_KEEP_FAILING if len(events) >= min(policy.breaker_failures, 5) else None
+
+
+def _words(failure: Failure) -> str:
+    """The failure, with the last thing that the worker said."""
+    lines = [line.strip() for line in (failure.log_tail or "").splitlines() if line.strip()]
+    said = f" Its log ends with: {lines[-1][:300]}" if lines else ""
+    return f"{failure.message or failure.reason}{said}"
 
 
 def _pace(failure: Failure) -> Pace:

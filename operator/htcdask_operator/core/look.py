@@ -6,7 +6,7 @@ Called by `plan`: what each pool's jobs are, what the pools share among them, wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from htcdask_operator.core import checks, desired, template, triage
 from htcdask_operator.core.case import Case, Finding
@@ -55,7 +55,12 @@ def look(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
     leader = desired.leader([pool for pool in pools if pool.invalid is None])
     looked = []
     for pool in pools:
-        case = Case(pool, observed, policy, now, template.resolve(pool, cluster, policy), leader)
+        try:
+            worker = template.resolve(pool, cluster, policy)
+        except ValueError as error:
+            worker = pool.spec.template
+            pool = replace(pool, invalid=f"with the site's defaults it breaks a rule: {error}")
+        case = Case(pool, observed, policy, now, worker, leader)
         looked.append(
             Pool(
                 case,

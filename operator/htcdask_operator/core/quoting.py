@@ -47,11 +47,11 @@ def attribute(name: str) -> str:
 
 
 def expression(value: str) -> str:
-    """A ClassAd expression that somebody wrote; the agent parses it alone and submits what it understood."""
+    """A ClassAd expression that somebody wrote, in brackets that it cannot leave."""
     wrong = complaint(value)
     if wrong is not None:
         raise UnquotableError(f"{value!r}: {wrong}")
-    return text(value.strip())
+    return text(f"({value.strip()})")
 
 
 def complaint(value: str) -> str | None:

@@ -1,9 +1,8 @@
 """What is submitted: the anchor's and the workers' descriptions, and what the workers' bundle says.
 
 Called by `plan`, for a pool that passed its checks. Keys are HTCondor's submit commands, values are ready to
-be used; `$(worker)`, the name, is the only macro left. The agent refuses other keys, adds what it spools,
-parses each expression that people wrote by itself (`requirement.*`, rank) and ANDs the former to
-My.Requirements.
+be used; `$(wname)`, the name, is the only macro left. The agent refuses other keys, adds what it
+spools, and submits My.Requirements and rank as HTCondor's own parser prints them.
 """
 
 from __future__ import annotations
@@ -82,10 +81,10 @@ def workers(
     policy: Policy,
     now: float,
 ) -> Mapping[str, str]:
-    """The workers' common description; each name becomes `$(worker)`."""
+    """The workers' common description; each name becomes `$(wname)`."""
     return {
         **_worker(pool, cluster, worker, policy, iwd),
-        **_identity(pool, cluster, mark, names.ROLE_WORKER, "$(worker)", policy, now),
+        **_identity(pool, cluster, mark, names.ROLE_WORKER, "$(wname)", policy, now),
     }
 
 
@@ -100,14 +99,14 @@ def _worker(
         "executable": "/bin/bash",
         "transfer_executable": "false",
         **_delivery(policy.delivery, iwd),
-        "output": quoting.text(f"{iwd}/") + "out.$(worker)",
-        "error": quoting.text(f"{iwd}/") + "out.$(worker)",
+        "output": quoting.text(f"{iwd}/") + "out.$(wname)",
+        "error": quoting.text(f"{iwd}/") + "out.$(wname)",
         "stream_output": "true",
         "stream_error": "true",
         "request_cpus": str(worker.cores),
         "request_memory": str(math.ceil(worker.memory_bytes / 2**20)),  # MiB
         "request_disk": str(math.ceil(worker.disk_bytes / 2**10)),  # KiB
-        "My.Requirements": _requirements(worker),
+        "My.Requirements": _requirements(worker, policy),
         "job_max_vacate_time": str(math.ceil(policy.vacate_seconds)),
         # Completed jobs stay until they are recorded; removed ones leave as soon as their process has ended.
         "leave_in_queue": (
@@ -121,7 +120,10 @@ def _worker(
         description["request_gpus"] = str(worker.gpus)
     if worker.max_runtime_seconds is not None:
         description["allowed_execute_duration"] = str(worker.max_runtime_seconds)
-    return description | _expressions(worker, policy)
+    rank = _rank(worker, policy)
+    if rank is not None:
+        description["rank"] = rank
+    return description
 
 
 def _delivery(delivery: str, iwd: str) -> dict[str, str]:
@@ -129,26 +131,24 @@ def _delivery(delivery: str, iwd: str) -> dict[str, str]:
     file = quoting.text(f"{iwd}/{BUNDLE}")
     if delivery == "transfer":
         return {
-            "arguments": f'"{BUNDLE} $(worker)"',
+            "arguments": f'"{BUNDLE} $(wname)"',
             "transfer_input_files": file,
             "should_transfer_files": "yes",
             "when_to_transfer_output": "ON_EXIT",
             "transfer_output_files": '""',
-            "initialdir": "/",
             "My.Iwd": quoting.string(iwd),
         }
     return {
-        "arguments": '"-s $(worker)"',
+        "arguments": '"-s $(wname)"',
         "input": file,
         "stream_input": "true",
         "should_transfer_files": "no",
-        "initialdir": "/",
         # HTCondor binds it into the container: /tmp would take away the container's private one.
         "My.Iwd": quoting.string("/var/tmp"),  # noqa: S108
     }
 
 
-def _requirements(worker: Template) -> str:
+def _requirements(worker: Template, policy: Policy) -> str:
     """Written in full: HTCondor's own would ask for the access point's FileSystemDomain."""
     clauses = [
         *_container(worker.container_image or ""),
@@ -158,7 +158,13 @@ def _requirements(worker: Template) -> str:
     ]
     if worker.gpus:
         clauses.append("TARGET.GPUs >= RequestGPUs")
-    return " && ".join([*clauses, ONE_LIFE])
+    clauses.append(ONE_LIFE)
+    profile = policy.profiles.get(worker.profile or "")
+    if profile is not None and profile.requirements:
+        clauses.append(quoting.expression(profile.requirements))
+    if worker.requirements:
+        clauses.append(quoting.expression(worker.requirements))
+    return " && ".join(clauses)
 
 
 def _container(image: str) -> tuple[str, ...]:
@@ -171,18 +177,10 @@ def _container(image: str) -> tuple[str, ...]:
     return ("TARGET.HasContainer", kind)
 
 
-def _expressions(worker: Template, policy: Policy) -> dict[str, str]:
-    """What people wrote, each expression by itself."""
+def _rank(worker: Template, policy: Policy) -> str | None:
     profile = policy.profiles.get(worker.profile or "")
-    found: dict[str, str] = {}
-    if profile is not None and profile.requirements:
-        found["requirement.profile"] = quoting.expression(profile.requirements)
-    if worker.requirements:
-        found["requirement.user"] = quoting.expression(worker.requirements)
-    ranks = [quoting.expression(r) for r in (profile.rank if profile else None, worker.rank) if r]
-    if ranks:
-        found["rank"] = ranks[0] if len(ranks) == 1 else " + ".join(f"({rank})" for rank in ranks)
-    return found
+    ranks = [rank for rank in (profile.rank if profile else None, worker.rank) if rank]
+    return " + ".join(quoting.expression(rank) for rank in ranks) or None
 
 
 def _accounting(cluster: ClusterFacts, worker: Template, policy: Policy) -> dict[str, str]:

@@ -138,13 +138,15 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
     if finding is not None:
         return False, finding.reason, finding.message, finding.stalled
     if counts.live > counts.desired:
-        return False, reasons.SCALING_DOWN, f"{counts.live - counts.desired} workers more than wanted.", False
+        message = f"{counts.live} workers are there, {counts.desired} wanted."
+        return False, reasons.SCALING_DOWN, message, False
     if counts.connected < counts.desired:
         message = (
             f"{counts.connected} of {counts.desired} workers are connected; "
             f"{counts.idle} idle, {counts.running - counts.connected} starting, {counts.held} held."
         )
-        return False, reasons.WAITING_FOR_WORKERS, message, False
+        waits = reasons.WAITING_FOR_SCHEDULER if picture.unaffordable else reasons.WAITING_FOR_WORKERS
+        return False, waits, message, False
     if counts.desired == 0:
         return True, reasons.NO_WORKERS_WANTED, "The scheduler asks for no worker of this pool.", False
     return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False

@@ -24,7 +24,10 @@ _STOCK_MEMORY: Final = 2 * 2**30
 
 
 def resolve(pool: PoolFacts, cluster: ClusterFacts | None, policy: Policy) -> Template:
-    """The pool's template with every blank filled; an unknown profile fills nothing (`checks` says so)."""
+    """The pool's template with every blank filled; an unknown profile fills nothing (`checks` says so).
+
+    ValueError when the whole breaks a rule that its parts keep, such as the size of the environment.
+    """
     profile = policy.profiles.get(pool.spec.template.profile or "")
     defaults = [profile.template] if profile else []
     if cluster is not None:

@@ -137,8 +137,8 @@ def _completed(job: Job) -> Worker:
 
 def _vacated(job: Job) -> Worker:
     where = f" on {job.machine}" if job.machine else ""
-    why = job.vacate_reason or "HTCondor gave no reason"
-    return Worker(job, State.FAILED, vacated.reason(job), f"Worker {job.worker} lost its slot{where}: {why}.")
+    message = f"Worker {job.worker} lost its slot{where}: {_quoted(job.vacate_reason)}."
+    return Worker(job, State.FAILED, vacated.reason(job), message)
 
 
 def _held(job: Job, now: float) -> Worker:
@@ -149,10 +149,14 @@ def _held(job: Job, now: float) -> Worker:
         case held.Action.WAIT:
             return Worker(job, State.PAUSED, treatment.reason, job.hold_reason or "")
         case held.Action.END:
-            why = job.hold_reason or "HTCondor gave no reason"
-            message = f"The job of worker {job.worker} was held (code {job.hold_code or 0}): {why}."
+            said = _quoted(job.hold_reason)
+            message = f"The job of worker {job.worker} was held (code {job.hold_code or 0}): {said}."
             return Worker(job, State.FAILED, treatment.reason, message)
     assert_never(treatment.action)
+
+
+def _quoted(text: str | None) -> str:
+    return text.rstrip(" .") if text and text.rstrip(" .") else "HTCondor gave no reason"
 
 
 def _duration(seconds: float) -> str:

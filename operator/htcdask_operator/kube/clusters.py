@@ -20,6 +20,8 @@ _CONFIG: Final = (
     "cluster_max_cores",
     "cluster_max_memory",
     "cluster_max_workers",
+    "scheduler_cores",
+    "scheduler_memory",
 )
 _ENDED: Final = ("Stopped", "Failed")
 
