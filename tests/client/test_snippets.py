@@ -3,6 +3,7 @@
 Only address, proxy port, user and password differ. The end-to-end tests run the same files on a whole site.
 """
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from htcdaskgateway import HTCGatewayCluster
 from tests.client.gateway_site import PASSWORD, Site
 
 SNIPPETS = Path(__file__).parents[1] / "e2e/snippets"
+EXAMPLE = Path(__file__).parents[2] / "examples/notebook.py"
 
 
 def run(snippet: str, changes: dict[str, str] | None = None, **names: Any) -> dict[str, Any]:
@@ -64,3 +66,21 @@ def test_fermilab(site: Site) -> None:
         assert type(second["cluster"]) is HTCGatewayCluster
         assert gateway.list_clusters() == []
         gateway.close()
+
+
+def test_the_notebook_example(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {
+        "gateway.address": site.address,
+        "gateway.auth.kwargs": {"username": "example", "password": PASSWORD},
+    }
+    monkeypatch.setattr("sys.argv", [str(EXAMPLE), "/images/example.sif"])
+    with dask.config.set(settings):
+        runpy.run_path(str(EXAMPLE), run_name="__main__")
+        with site.gateway("example") as gateway:
+            assert gateway.list_clusters() == []
+    printed = capsys.readouterr().out
+    assert f"sum of squares: {sum(number**2 for number in range(100))}\n" in printed
+    assert "pool default: " in printed
+    assert "again: 6\n" in printed
