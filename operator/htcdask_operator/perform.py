@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from htcdask_operator import metrics
-from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.condor.errors import CondorError, SubmitRefused
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.actions import (
     Action,
@@ -30,40 +30,46 @@ from htcdask_operator.ports import Ports
 
 _log = logging.getLogger(__name__)
 
-LogTails = Mapping[tuple[PoolUid, WorkerName], str]
-
 
 @dataclass(slots=True)
 class Outcome:
     """What came of a round of actions."""
 
-    logs: dict[tuple[PoolUid, WorkerName], str] = field(default_factory=dict)
+    done: int = 0
+    logs: dict[WorkerName, str] = field(default_factory=dict)
     released: list[PoolUid] = field(default_factory=list)
+    refused: dict[PoolUid, str] = field(default_factory=dict)
+    accepted: list[PoolUid] = field(default_factory=list)
     condor_failure: str | None = None
     kube_failure: str | None = None
 
     @property
-    def failed(self) -> bool:
-        return self.condor_failure is not None or self.kube_failure is not None
+    def failure(self) -> str | None:
+        return self.condor_failure or self.kube_failure
 
 
 async def perform(
     ports: Ports, actions: Sequence[Action], pools: Mapping[PoolUid, PoolFacts], observed: Observed
 ) -> Outcome:
-    """Do `actions`, in order, until one fails."""
+    """Do `actions`, in order, until an outside system fails; a refused submit concerns its pool alone."""
     outcome = Outcome()
     for action in actions:
         try:
             await _one(ports, action, pools, observed, outcome)
+        except SubmitRefused as error:
+            if not isinstance(action, SubmitAnchor | SubmitWorkers):
+                raise
+            outcome.refused[action.pool] = str(error)
+            metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
         except CondorError as error:
             outcome.condor_failure = str(error)
         except KubeError as error:
-            if isinstance(action, Adopt) and error.gone:
-                continue  # the pool ended meanwhile
-            outcome.kube_failure = str(error)
-        if outcome.failed:
+            if not (isinstance(action, Adopt) and error.gone):  # the pool may have ended meanwhile
+                outcome.kube_failure = str(error)
+        if outcome.failure is not None:
             metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
             break
+        outcome.done += 1
         metrics.ACTIONS.labels(type(action).__name__).inc()
     return outcome
 
@@ -87,9 +93,11 @@ async def _one(
             credentials = await ports.kube.credentials(facts.namespace, facts.credentials_secret)
             content = render(bundle, credentials.certificate, credentials.key)
             await ports.condor.submit_anchor(description, content)
+            outcome.accepted.append(pool)
             _log.info("Pool %s: anchor submitted", pools[pool].name)
         case SubmitWorkers(pool, description, names):
             await ports.condor.submit_workers(description, names)
+            outcome.accepted.append(pool)
             metrics.SUBMITTED.inc(len(names))
             _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))
         case Hold(jobs, reason):
@@ -97,10 +105,10 @@ async def _one(
         case Remove(jobs, reason):
             await ports.condor.remove(jobs, reason)
             _log.info("%d jobs removed: %s", len(jobs), reason)
-        case ReadLogs(pool, anchor, workers):
+        case ReadLogs(_, anchor, workers):
             found = await ports.condor.logs(anchor, workers)
-            # An empty tail says "looked, and there was nothing", so that nobody asks for ever.
-            outcome.logs.update({(pool, worker): found.get(worker, "") for worker in workers})
+            # An empty text says "looked, and there was nothing", so that nobody asks for ever.
+            outcome.logs.update({worker: found.get(worker, "") for worker in workers})
         case Release(pool):
             outcome.released.append(pool)
         case _:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from htcdask_operator import metrics
-from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.condor.errors import CondorError, CondorRefused
 from htcdask_operator.core.model import Job, JobStatus, Role, Unseen
 from htcdask_operator.observe import ask_scheduler, may_be_connected
 from htcdask_operator.orphans import Orphans
@@ -96,6 +96,8 @@ class Poller:
             pools = view.saw_all(await self._ports.condor.jobs(), asked_at)
         except CondorError as error:
             view.unseen = Unseen(str(error))
+            if isinstance(error, CondorRefused):
+                view.identity = None  # ask again who we are, once it answers
             metrics.CONDOR_UP.set(0)
             if self._said != str(error):
                 _log.error("The access point does not answer: %s", error)

@@ -7,12 +7,10 @@ wake anybody who waits for news.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 from htcdask_api import PoolStatus
-from htcdask_api.status import MAX_LOG_TAIL
 from htcdask_operator.core.events import events
-from htcdask_operator.core.model import PoolFacts, PoolUid, WorkerName
+from htcdask_operator.core.model import PoolFacts
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Kube
 
@@ -31,21 +29,8 @@ async def publish(kube: Kube, pool: PoolFacts, status: PoolStatus) -> bool:
         raise
     for event in events(pool.status, status):
         try:
-            await kube.post_event(pool, event.type, event.reason, event.message)
+            await kube.post_event(pool, event.kind, event.reason, event.message)
         except KubeError as error:
             # The status says the same; an Event is a courtesy.
             _log.warning("Pool %s: Event %s could not be posted: %s", pool.name, event.reason, error)
     return True
-
-
-def with_logs(
-    status: PoolStatus, pool: PoolUid, logs: Mapping[tuple[PoolUid, WorkerName], str]
-) -> PoolStatus:
-    """`status` with the last lines of failed workers filled in."""
-    failures = tuple(
-        failure
-        if failure.log_tail is not None or (pool, failure.worker) not in logs
-        else failure.model_copy(update={"log_tail": logs[pool, failure.worker][-MAX_LOG_TAIL:]})
-        for failure in status.recent_failures
-    )
-    return status.model_copy(update={"recent_failures": failures})

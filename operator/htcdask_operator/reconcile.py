@@ -13,16 +13,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from htcdask_api import PoolStatus
 from htcdask_operator import metrics
-from htcdask_operator.core.actions import Plan, ReadLogs, Release, SubmitAnchor, SubmitWorkers
+from htcdask_operator.core.actions import Plan, Release, Remove, SubmitAnchor, SubmitWorkers
 from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Unseen
 from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.memory import Memory
 from htcdask_operator.observe import observe
 from htcdask_operator.perform import Outcome, perform
 from htcdask_operator.ports import ClusterKey, Ports
-from htcdask_operator.publish import publish, with_logs
+from htcdask_operator.publish import publish
 from htcdask_operator.view import View
 
 _log = logging.getLogger(__name__)
@@ -31,19 +31,22 @@ _ROUNDS: Final = 6  # anchor, hold, workers, and a few to spare
 _RESYNC: Final = 120.0
 _BACKOFF_LAST: Final = 60.0
 _VIEW_AGE: Final = 1.0
+_PAUSE: Final = 1.0  # after many rounds, let others have their turn
 
 Planner = Callable[[Sequence[PoolFacts], Observed, Policy, float], Plan]
 
 
 @dataclass(slots=True)
 class _Cluster:
-    """What is remembered of one cluster between its cycles."""
+    """One cluster that is tended."""
 
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     busy_since: float | None = None
     failures: int = 0
     said: str | None = None  # the failure that was logged last
-    unpublished: dict[PoolUid, PoolStatus] = field(default_factory=dict)
+    stale: bool = True  # what the poller saw last may be older than what this cluster did last
+    pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
 
 
 class Reconciler:
@@ -105,14 +108,11 @@ class Reconciler:
             try:
                 wake_at = await self.cycle(key, cluster)
             except KubeError as error:
-                wake_at = self._later(cluster)
-                if cluster.said != str(error):
-                    _log.warning("Cluster %s: %s", key, error)
-                    cluster.said = str(error)
+                wake_at = self._after_failure(key, cluster, str(error))
             except Exception:
                 # A mistake of ours about one cluster must not stop the others.
-                wake_at = self._later(cluster)
                 _log.exception("Cluster %s: the cycle failed", key)
+                wake_at = self._after_failure(key, cluster, None)
             finally:
                 cluster.busy_since = None
             metrics.CYCLE_SECONDS.observe(self._clock() - began)
@@ -126,83 +126,91 @@ class Reconciler:
             except TimeoutError:
                 pass
 
-    def _later(self, cluster: _Cluster) -> float:
-        metrics.CYCLE_FAILURES.inc()
-        cluster.failures += 1
-        return self._clock() + min(2.0 ** min(cluster.failures, 16) / 2, _BACKOFF_LAST)
-
     async def cycle(self, key: ClusterKey, cluster: _Cluster) -> float | None:
         """One cycle. When to look again, or None when the cluster has no pools any more."""
-        read = await self._ports.kube.pools(*key)
-        self._note(key, read)
-        if not read:
+        if not await self._read(key, cluster):
             return None
-        pools = {pool.uid: pool for pool in read}
-        statuses = {uid: status for uid, status in cluster.unpublished.items() if uid in pools}
-        fresh = self._clock() - self._view.asked_at > _VIEW_AGE
-        outcome = Outcome()
+        wake_at, failure = await self._act(key, cluster)
+        for uid, status in list(cluster.memory.statuses.items()):
+            await publish(self._ports.kube, cluster.pools[uid], status)
+            del cluster.memory.statuses[uid]  # until it is written, it is kept
+        if failure is not None:
+            return self._after_failure(key, cluster, failure)
+        cluster.failures, cluster.said = 0, None
+        return wake_at if wake_at is not None else self._clock() + _RESYNC
+
+    async def _act(self, key: ClusterKey, cluster: _Cluster) -> tuple[float | None, str | None]:
+        """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
+        memory = cluster.memory
+        fresh = cluster.stale or self._clock() - self._view.asked_at > _VIEW_AGE
+        cluster.stale = False
         for _ in range(_ROUNDS):
-            observed = await observe(self._ports, self._view, key, read, self._clock(), fresh=fresh)
-            planned = self._planned(pools, statuses, observed)
+            now, pools = self._clock(), cluster.pools
+            seen = await observe(self._ports, self._view, key, tuple(pools.values()), now, fresh=fresh)
+            observed = memory.recall(seen, now)
+            planned = self._planned(pools, memory, observed)
             if not fresh and any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in planned.actions):
                 fresh = True  # before a submit, ask again
                 continue
-            statuses.update(planned.statuses)
+            before = dict(memory.statuses)
+            memory.decided(planned.statuses)
             if not planned.actions:
-                break
+                return planned.wake_at, None
             outcome = await perform(self._ports, planned.actions, pools, observed)
-            for uid in outcome.released:
-                self.released(uid).set()
-            for uid, status in statuses.items():
-                statuses[uid] = with_logs(status, uid, outcome.logs)
-            if outcome.failed:
-                planned = self._planned(pools, statuses, _after_failure(observed, outcome))
-                statuses.update(planned.statuses)
-                break
-            if all(isinstance(action, Release | ReadLogs) for action in planned.actions):
-                break
+            cluster.stale = True
+            self._note(outcome, memory)
             self.on_action()
-            fresh = True
-            read = await self._ports.kube.pools(*key)
-            pools = {pool.uid: pool for pool in read}
-        cluster.unpublished = {uid: status for uid, status in statuses.items() if uid in pools}
-        for uid, status in list(cluster.unpublished.items()):
-            await publish(self._ports.kube, pools[uid], status)
-            del cluster.unpublished[uid]
-        return self._next(key, cluster, planned, outcome)
+            if outcome.failure is not None:
+                if any(isinstance(action, Remove) for action in planned.actions[outcome.done :]):
+                    memory.statuses = before  # an ended job that is still there will be counted again
+                memory.decided(self._planned(pools, memory, _unseen(observed, outcome)).statuses)
+                return None, outcome.failure
+            if all(isinstance(action, Release) for action in planned.actions):
+                return None, None  # kopf takes the finalizer away and tells us
+            fresh, cluster.stale = True, False
+            await self._read(key, cluster)
+        cluster.stale = True
+        return self._clock() + _PAUSE, None
 
-    def _planned(
-        self, pools: dict[PoolUid, PoolFacts], statuses: dict[PoolUid, PoolStatus], observed: Observed
-    ) -> Plan:
+    async def _read(self, key: ClusterKey, cluster: _Cluster) -> bool:
+        """Ask for the cluster's pools; whether there are any."""
+        pools = {pool.uid: pool for pool in await self._ports.kube.pools(*key)}
+        for uid in self._view.pools_of(key):
+            if uid not in pools:
+                self._view.forget(uid)
+        self._view.pools.update(dict.fromkeys(pools, key))
+        metrics.POOLS.set(len(self._view.pools))
+        cluster.pools = pools
+        cluster.memory.keep_only(pools)
+        return bool(pools)
+
+    def _planned(self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed) -> Plan:
         """The plan, made with what this cycle would publish so far: nothing that it learned is forgotten."""
-        known = [
-            replace(pool, status=statuses[uid]) if uid in statuses else pool for uid, pool in pools.items()
-        ]
+        known = [replace(pool, status=memory.statuses.get(uid, pool.status)) for uid, pool in pools.items()]
         return self._plan(known, observed, self._policy, self._clock())
 
-    def _next(self, key: ClusterKey, cluster: _Cluster, planned: Plan, outcome: Outcome) -> float:
-        if not outcome.failed:
-            cluster.failures, cluster.said = 0, None
-            return planned.wake_at if planned.wake_at is not None else self._clock() + _RESYNC
-        why = outcome.condor_failure or outcome.kube_failure
-        if cluster.said != why:
+    def _note(self, outcome: Outcome, memory: Memory) -> None:
+        memory.logs.update(outcome.logs)
+        for pool in outcome.released:
+            self.released(pool).set()
+        for pool in outcome.accepted:
+            memory.refusals.pop(pool, None)
+        for pool, why in outcome.refused.items():
+            memory.refused(pool, why, self._clock())
+            _log.warning("Pool %s: %s", pool, why)
+
+    def _after_failure(self, key: ClusterKey, cluster: _Cluster, why: str | None) -> float:
+        """When to try again; said once, not at every try."""
+        metrics.CYCLE_FAILURES.inc()
+        if why is not None and cluster.said != why:
             _log.warning("Cluster %s: %s", key, why)
-        at = self._later(cluster)
         cluster.said = why
-        return at
-
-    def _note(self, key: ClusterKey, pools: Sequence[PoolFacts]) -> None:
-        seen = {pool.uid for pool in pools}
-        for uid in self._view.pools_of(key):
-            if uid not in seen:
-                self._view.forget(uid)
-        for uid in seen:
-            self._view.pools[uid] = key
-        metrics.POOLS.set(len(self._view.pools))
+        cluster.failures += 1
+        return self._clock() + min(2.0 ** min(cluster.failures, 16) / 2, _BACKOFF_LAST)
 
 
-def _after_failure(observed: Observed, outcome: Outcome) -> Observed:
-    """What was asked of HTCondor or Kubernetes was refused: say so, and decide nothing more in this cycle."""
+def _unseen(observed: Observed, outcome: Outcome) -> Observed:
+    """What was asked of HTCondor or Kubernetes failed: say so, and decide nothing more in this cycle."""
     if outcome.condor_failure is not None:
         return replace(observed, jobs=Unseen(outcome.condor_failure))
     return replace(observed, cluster=Unseen(outcome.kube_failure or ""))

@@ -174,6 +174,7 @@ class Settings(_Section):
             nanny_ports=self.nanny_ports,
             contact_address=self.contact_address,
             accounting_group=self.accounting_group,
+            image_path_template=self.image_path_template,
             allowed_images=self.allowed_images,
             allow_user_expressions=self.allow_user_expressions,
             max_replicas_per_pool=self.limits.max_replicas_per_pool,

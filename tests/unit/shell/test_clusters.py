@@ -1,0 +1,84 @@
+"""A DaskCluster's body, as dask-gateway writes it and as a user could have forged it."""
+
+from typing import Any
+
+import pytest
+
+from htcdask_operator.kube.clusters import facts
+
+BODY: dict[str, Any] = {
+    "metadata": {"namespace": "gateway", "name": "a29b", "uid": "u1"},
+    "spec": {
+        "username": "alice",
+        "options": {"worker_backend": "htcondor", "image": "org/image:tag"},
+        "config": {
+            "image": "org/image:tag",
+            "worker_cores": 2.0,
+            "worker_memory": 4294967296,
+            "cluster_max_workers": None,
+            "environment": {"SECRET": "do not carry this around"},
+        },
+        "htcondorReplicas": 4,
+    },
+    "status": {"phase": "Running", "credentials": "dask-credentials-a29b"},
+}
+
+
+def body(spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None, **metadata: Any) -> Any:
+    return {
+        "metadata": {**BODY["metadata"], **metadata},
+        "spec": {**BODY["spec"], **(spec or {})},
+        "status": {**BODY["status"], **(status or {})},
+    }
+
+
+def test_a_running_cluster() -> None:
+    cluster = facts(BODY)
+    assert (cluster.namespace, cluster.name, cluster.uid) == ("gateway", "a29b", "u1")
+    assert cluster.active
+    assert cluster.running
+    assert cluster.htcondor
+    assert (cluster.wanted, cluster.username) == (4, "alice")
+    assert cluster.credentials_secret == "dask-credentials-a29b"
+    assert cluster.config == {"image": "org/image:tag", "worker_cores": 2.0, "worker_memory": 4294967296}
+
+
+def test_a_cluster_of_which_the_controller_has_said_nothing_is_pending() -> None:
+    cluster = facts({"metadata": BODY["metadata"], "spec": BODY["spec"]})
+    assert (cluster.phase, cluster.active, cluster.running) == ("Pending", True, False)
+    assert cluster.credentials_secret is None
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        body(spec={"active": False}),
+        body(status={"phase": "Stopped"}),
+        body(status={"phase": "Failed"}),
+        body(deletionTimestamp="2026-01-01T00:00:00Z"),
+    ],
+)
+def test_a_cluster_that_ends_is_neither_active_nor_running(ended: Any) -> None:
+    cluster = facts(ended)
+    assert not cluster.active
+    assert not cluster.running
+
+
+@pytest.mark.parametrize("forged", [-3, "x", "4", 1.5, True, None, [4], {"count": 4}, float("inf")])
+def test_a_number_of_workers_that_is_none_counts_as_zero(forged: object) -> None:
+    assert facts(body(spec={"htcondorReplicas": forged})).wanted == 0
+
+
+def test_a_huge_number_is_a_number() -> None:
+    assert facts(body(spec={"htcondorReplicas": 10**12})).wanted == 10**12
+
+
+@pytest.mark.parametrize("options", [None, {}, {"worker_backend": "kubernetes"}, "htcondor"])
+def test_a_cluster_that_does_not_ask_for_htcondor_is_not_ours(options: object) -> None:
+    assert not facts(body(spec={"options": options})).htcondor
+
+
+@pytest.mark.parametrize("nonsense", [{}, {"spec": None, "status": "x"}, {"metadata": []}])
+def test_any_body_is_read(nonsense: Any) -> None:
+    cluster = facts(nonsense)
+    assert (cluster.wanted, cluster.running, cluster.htcondor) == (0, False, False)

@@ -1,0 +1,119 @@
+"""The settings file: what it may say, and what the error says when it may not."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from htcdask_operator.core.model import PortRange
+from htcdask_operator.settings import SettingsError, load, parse
+
+LEAST = {
+    "operatorId": "htcdask",
+    "gatewayNamespaces": ["gateway"],
+    "accessPoint": {"collector": "condor.example.org:9618", "schedd": "ap@condor.example.org"},
+    "tokenFile": "/var/run/secrets/htcdask/token",
+    "schedulerAddress": "gateway.example.org:8786",
+}
+
+
+def settings_text(**changes: object) -> str:
+    return yaml.safe_dump({**LEAST, **changes})
+
+
+def test_the_least_that_a_site_must_say_is_enough() -> None:
+    settings = parse(settings_text())
+    assert settings.access_point.schedd == "ap@condor.example.org"
+    assert settings.gateway_namespaces == ("gateway",)
+    assert settings.policy.operator_id == "htcdask"
+    assert settings.policy.scheduler_address == "gateway.example.org:8786"
+    assert settings.policy.delivery == "stream"
+
+
+def test_everything_that_decisions_depend_on_reaches_the_policy() -> None:
+    settings = parse(
+        settings_text(
+            workerPorts="10000:10100",
+            contactAddress="tcp://{host}",
+            delivery="transfer",
+            template={"cores": 2, "containerImage": "/cvmfs/image"},
+            profiles={"gpu": {"template": {"gpus": 1}, "requirements": "A > 1", "attributes": {"B": True}}},
+            limits={"maxReplicasPerPool": 50},
+            imagePathTemplate="/cvmfs/{registry}/{name}",
+            allowedImages=["/cvmfs/*"],
+            allowUserExpressions=False,
+            accountingGroup="group_dask",
+            leaseSeconds=600,
+            healing={"breakerFailures": 3, "connectSeconds": 60},
+        )
+    )
+    policy = settings.policy
+    assert policy.worker_ports == PortRange(10000, 10100)
+    assert policy.default_template.cores == 2
+    assert policy.default_template.model_fields_set == {"cores", "container_image"}
+    assert policy.profiles["gpu"].template.gpus == 1
+    assert policy.profiles["gpu"].attributes == {"B": True}
+    assert policy.max_replicas_per_pool == 50
+    assert policy.image_path_template == "/cvmfs/{registry}/{name}"
+    assert policy.allowed_images == ("/cvmfs/*",)
+    assert not policy.allow_user_expressions
+    assert (policy.lease_seconds, policy.breaker_failures, policy.connect_seconds) == (600, 3, 60)
+
+
+def test_a_key_without_a_value_is_not_set() -> None:
+    settings = parse(settings_text(workerPorts=None, poll={"activeSeconds": None, "quietSeconds": 30}))
+    assert settings.worker_ports is None
+    assert (settings.poll.active_seconds, settings.poll.quiet_seconds) == (1.0, 30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"acessPoint": {}}, "acessPoint: no such key, did you mean accessPoint?"),
+        ({"zzz": 1}, "zzz: no such key; there are operatorId, gatewayNamespaces, accessPoint,"),
+        ({"poll": {"activeSecond": 3}}, "poll.activeSecond: no such key, did you mean activeSeconds?"),
+        ({"template": {"memori": "8Gi"}}, "template.memori: no such key, did you mean memory?"),
+        ({"template": {"memory": "8GB"}}, "template.memory: must be a Kubernetes quantity"),
+        ({"profiles": {"gpu": {"template": {"core": 1}}}}, "profiles.gpu.template.core: no such key"),
+        ({"profiles": {"GPU": {}}}, "profiles.GPU: must be lower-case letters"),
+        ({"operatorId": "a\n"}, "operatorId: must be lower-case letters"),
+        ({"operatorId": None}, "operatorId: must be set"),
+        ({"accessPoint": {"collector": "c:1"}}, "accessPoint.schedd: must be set"),
+        ({"accessPoint": {"collector": "c:1", "schedd": "a\nb"}}, "accessPoint.schedd: must be one line"),
+        ({"gatewayNamespaces": []}, "gatewayNamespaces: "),
+        ({"gatewayNamespaces": "gateway"}, "gatewayNamespaces: "),
+        ({"workerPorts": "10:20"}, "workerPorts: must be a range of ports from 1024 to 65535"),
+        ({"workerPorts": "20000:10000"}, "workerPorts: must be a range of ports"),
+        ({"workerPorts": 10000}, "workerPorts: "),
+        ({"schedulerAddress": "gateway"}, 'schedulerAddress: must be "host:port"'),
+        ({"schedulerAddress": "tls://gateway:8786"}, 'schedulerAddress: must be "host:port"'),
+        ({"delivery": "pigeon"}, "delivery: Input should be 'stream' or 'transfer'"),
+        ({"leaseSeconds": 3}, "leaseSeconds: "),
+        ({"imagePathTemplate": "x{y}"}, "imagePathTemplate: must be a path with {registry} and {name}"),
+        ({"limits": {"maxReplicasPerPool": -1}}, "limits.maxReplicasPerPool: "),
+        ({"allowUserExpressions": "perhaps"}, "allowUserExpressions: "),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(changes: dict[str, object], complaint: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse(settings_text(**changes), "settings.yaml")
+    assert str(error.value).startswith("settings.yaml: ")
+    assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "- a", "a: [", "just text"])
+def test_what_is_no_map_of_keys_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"settings\.yaml: "):
+        parse(text, "settings.yaml")
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        parse(settings_text(delivery="pigeon", leaseSeconds=3))
+    assert "delivery" in str(error.value)
+    assert "leaseSeconds" in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml: No such file or directory"):
+        load(tmp_path / "nowhere.yaml")
