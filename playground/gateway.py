@@ -1,4 +1,4 @@
-"""dask-gateway's configuration, put together as its chart would from the same values. Only site.py calls it.
+"""dask-gateway's configuration and Traefik's resources, as the gateway's chart has them. site.py calls it.
 
 The chart writes its own lines first and then each entry of `gateway.extraConfig`, in the order of their keys.
 So what is proven here about `charts/htcdask/gateway-values.yaml` holds for a user of the chart.
@@ -6,6 +6,8 @@ So what is proven here about `charts/htcdask/gateway-values.yaml` holds for a us
 
 from __future__ import annotations
 
+import string
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -21,6 +23,20 @@ VALUES = (
 # The names that users' snippets and the option's own default have for an image such as htcdask/dask:dev.
 PUBLIC_IMAGES = ("docker.io/daskgateway/dask-gateway:latest", "docker.io/ncsa/dask-public-health:latest")
 
+# Traefik watches all of its kinds, and serves nothing while one of them is not known.
+_TRAEFIK_KINDS = (
+    "IngressRoute",
+    "IngressRouteTCP",
+    "IngressRouteUDP",
+    "Middleware",
+    "MiddlewareTCP",
+    "ServersTransport",
+    "ServersTransportTCP",
+    "TLSOption",
+    "TLSStore",
+    "TraefikService",
+)
+
 
 def configuration(values: tuple[Path, ...] = VALUES) -> str:
     """The text of dask_gateway_config.py."""
@@ -30,3 +46,11 @@ def configuration(values: tuple[Path, ...] = VALUES) -> str:
     parts = [(MANIFESTS / "gateway-config.in").read_text(encoding="utf-8")]
     parts += [f"# From gateway.extraConfig.{key}\n{extra[key]}" for key in sorted(extra)]
     return "\n".join(parts)
+
+
+def traefik_crds() -> Iterator[str]:
+    """The resources that Traefik is configured by."""
+    template = string.Template((MANIFESTS / "traefik-crd.in").read_text(encoding="utf-8"))
+    for kind in _TRAEFIK_KINDS:
+        singular = kind.lower()
+        yield template.substitute(kind=kind, singular=singular, plural=f"{singular}s")

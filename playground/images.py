@@ -111,9 +111,7 @@ def image(name: str) -> Image:
 def _build(recipe: Recipe, target: Image, base: Image | None, artifact: Path | None) -> None:
     arguments: dict[str, str] = {}
     if base is not None:
-        if not images_buildah.has(base.tag):  # the archive outlived the store
-            images_buildah.run("pull", "--quiet", f"oci-archive:{base.archive}")
-            images_buildah.run("tag", base.reference, base.tag)
+        images_buildah.ensure(base.tag, base.archive)
         arguments["BASE"] = base.tag
     if artifact is not None:
         arguments["FILE"] = artifact.name

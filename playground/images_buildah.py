@@ -7,10 +7,8 @@ machine, and the host's own settings for package downloads inside of a build, wi
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import subprocess
-import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,12 +33,11 @@ def build(
     run("bud", *options, str(context))
 
 
-def has(tag: str) -> bool:
-    """Is this image in the store?"""
-    outcome = subprocess.run(
-        [*_command(), "inspect", "--type", "image", tag], capture_output=True, env=_environment()
-    )
-    return outcome.returncode == 0
+def ensure(tag: str, archive: Path) -> None:
+    """Have this image in the store, from its archive if the archive outlived the store."""
+    inspect = [*_command(), "inspect", "--type", "image", tag]
+    if subprocess.run(inspect, capture_output=True, env=_environment()).returncode != 0:
+        run("tag", run("pull", "--quiet", f"oci-archive:{archive}"), tag)
 
 
 def export(tag: str, archive: Path, reference: str) -> None:
@@ -51,15 +48,6 @@ def export(tag: str, archive: Path, reference: str) -> None:
     compression = ("--compression-format", "zstd", "--compression-level", "1")
     run("push", "--quiet", *compression, tag, f"oci-archive:{draft}:{reference}")
     draft.replace(archive)
-
-
-def digest(archive: Path) -> str:
-    """The digest of the image in an oci-archive, as container runtimes name it."""
-    with tarfile.open(archive) as tar:
-        index = tar.extractfile("index.json")
-        if index is None:
-            raise PlaygroundError(f"{archive} is not an oci-archive; remove it and try again")
-        return str(json.load(index)["manifests"][0]["digest"])
 
 
 def has_container(name: str) -> bool:

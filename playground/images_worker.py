@@ -40,11 +40,12 @@ def _unpack(worker: images.Image, condor: images.Image, root: Path) -> None:
     place.parent.mkdir(parents=True)
     if images_buildah.has_container(_CONTAINER):
         images_buildah.run("rm", _CONTAINER)
+    images_buildah.ensure(condor.tag, condor.archive)
     images_buildah.run("from", "--name", _CONTAINER, "--pull-never", condor.tag)
     try:
         mounts = ["--volume", f"{worker.archive}:/image.tar:ro", "--volume", f"{draft}:/out"]
         command = ["apptainer", "build", "--sandbox", f"/out/{PLACE}", "oci-archive:/image.tar"]
-        images_buildah.run("run", *mounts, _CONTAINER, "--", *command)
+        images_buildah.run("run", "--cap-add=CAP_MKNOD", *mounts, _CONTAINER, "--", *command)
     finally:
         images_buildah.run("rm", _CONTAINER)
     draft.replace(root)

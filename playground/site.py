@@ -27,8 +27,7 @@ VALUES = gateway.MANIFESTS / "htcdask-values.yaml"
 # The gateway as pods reach it: the service of its Traefik, as upstream's chart calls it.
 INNER_GATEWAY = "http://traefik-dask-gateway.gateway"
 # In this order: what the others need comes first.
-_FIRST = ("namespaces", "crds")
-_CRDS = ("crd/daskclusters.gateway.dask.org", "crd/ingressroutes.traefik.io", "crd/middlewares.traefik.io")
+_FIRST = ("namespaces", "daskcluster-crd")
 _THEN = ("traefik", "gateway-api", "gateway-controller", "condor", "notebooks", "gateway-routes")
 
 
@@ -124,7 +123,7 @@ def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: st
         "cvmfs": str(cvmfs),
     }
     command = ("apply", "--server-side", "--force-conflicts", "--field-manager=playground", "--filename=-")
-    node.kubectl(*command, input=_join(_manifest(f"{name}.yaml") for name in _FIRST))
+    node.kubectl(*command, input=_join([*map(_yaml, _FIRST), *gateway.traefik_crds()]))
     made = [
         _holder(
             "ConfigMap", "gateway", "api-dask-gateway", {"dask_gateway_config.py": gateway.configuration()}
@@ -133,8 +132,8 @@ def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: st
         _holder("Secret", "gateway", "gateway-password", {"password": password}),
         _holder("Secret", "notebooks", "dask-configuration", {"site.yaml": dask}),
     ]
-    node.kubectl("wait", "--for=condition=Established", "--timeout=30s", *_CRDS)
-    then = (string.Template(_manifest(f"{name}.yaml")).substitute(values) for name in _THEN)
+    node.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    then = (string.Template(_yaml(name)).substitute(values) for name in _THEN)
     node.kubectl(*command, input=_join([*made, *then]))
 
 
@@ -154,6 +153,10 @@ def _password(node: Node) -> str:
 
 def _manifest(name: str) -> str:
     return (gateway.MANIFESTS / name).read_text(encoding="utf-8")
+
+
+def _yaml(name: str) -> str:
+    return _manifest(f"{name}.yaml")
 
 
 def _join(documents: Iterable[str]) -> str:
