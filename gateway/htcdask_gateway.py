@@ -33,6 +33,7 @@ WORKER_BACKEND_OPTION = "worker_backend"
 WORKER_BACKENDS = KUBERNETES, HTCONDOR = "kubernetes", "htcondor"
 
 ANSWERS = (web.HTTPNotFound, web.HTTPConflict, web.HTTPUnprocessableEntity, web.HTTPInternalServerError)
+NOISE = re.compile(r'Invalid value: "(string|object|array)": |\S+ in body |.* strict decoding error: ')
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 Json = dict[str, Any]
 
@@ -43,8 +44,7 @@ def configure(c: Any) -> None:
     base = import_item(base) if isinstance(base, str) else base
     if not issubclass(base, KubeBackend):
         raise ValueError(f"htcdask needs a Kubernetes backend, and c.DaskGateway.backend_class is {base}")
-    if not issubclass(base, HTCDaskBackend):
-        c.DaskGateway.backend_class = type(f"HTCDask{base.__name__}", (HTCDaskBackend, base), {})
+    c.DaskGateway.backend_class = type(f"HTCDask{base.__name__}", (HTCDaskBackend, base), {})
 
 
 class WorkerBackendField(Select):  # type: ignore[misc]
@@ -61,9 +61,8 @@ class WithWorkerBackend(Options):  # type: ignore[misc]
     """The site's own options and `worker_backend`, which the site's code never gets to see."""
 
     def __init__(self, site: Any, default: str) -> None:
-        field = WORKER_BACKEND_OPTION
+        self.site, field = site, WORKER_BACKEND_OPTION
         super().__init__(WorkerBackendField(field, WORKER_BACKENDS, default=default, label="Worker backend"))
-        self.site = site
 
     def get_specification(self) -> list[Json]:
         return [*self.site.get_specification(), *super().get_specification()]
@@ -134,8 +133,9 @@ def from_kubernetes(exc: ApiException) -> web.HTTPError:
     """The API server's refusal, for the user if it is about what they wrote, else for the site's admin."""
     try:
         status = json.loads(exc.body or "")
-        causes = (status.get("details") or {}).get("causes") or []
-        message = "; ".join(f"{c['field']}: {c['message']}" for c in causes) or str(status["message"])
+        causes = [c for c in (status.get("details") or {}).get("causes") or () if c["field"] != "<nil>"]
+        message = "; ".join(f"{c['field']}: {NOISE.sub('', c['message'])}" for c in causes)
+        message = message or NOISE.sub("", status["message"])
     except (ValueError, KeyError, AttributeError):  # not an API object: such as a kind that is not there
         status, message = {}, str(exc.reason)
     if status and exc.status in (400, 404, 409, 422):
@@ -145,7 +145,6 @@ def from_kubernetes(exc: ApiException) -> web.HTTPError:
 
 
 def shown(name: str, pool: Json) -> Json:
-    """A pool as the routes tell it."""
     told = {"name": name, "spec": pool["spec"], "status": pool.get("status") or {}}
     return {**told, "creationTimestamp": pool["metadata"]["creationTimestamp"]}
 

@@ -31,19 +31,16 @@ gateway:
     zz-htcdask: |
 """
 
-# The chart pastes every entry into one Python file. A module of its own keeps our names away from the
+# The chart pastes every entry into one Python file. A namespace of its own keeps our names away from the
 # site's, whose functions run long after this.
 OPENING = """\
-import sys as _sys
-import types as _types
-
-_htcdask_gateway = _sys.modules["htcdask_gateway"] = _types.ModuleType("htcdask_gateway")
 _htcdask_source = r'''
 """
 CLOSING = """\
 '''
-exec(compile(_htcdask_source, "<gateway.extraConfig.zz-htcdask>", "exec"), vars(_htcdask_gateway))
-_htcdask_gateway.configure(c)
+_htcdask = {"__name__": "htcdask_gateway"}
+exec(compile(_htcdask_source, "<gateway.extraConfig.zz-htcdask>", "exec"), _htcdask)
+_htcdask["configure"](c)
 """
 
 

@@ -2,11 +2,14 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.gateway.servers import Site
+from playground.controlplane import ControlPlane
+from playground.errors import PlaygroundError
+from tests.gateway.servers import NAMESPACE, OURS, Site, account_kubeconfig, extra_config, running_api
 
 TEMPLATE = {"containerImage": "/cvmfs/unpacked.cern.ch/org/image:tag", "cores": 2}
 SPEC = {"maxReplicas": 20, "template": TEMPLATE}
@@ -253,14 +256,26 @@ def test_a_body_that_is_no_json_object(site: Site, raw: bytes) -> None:
             )
         ),
         ({**POOL, "spec": {"tempalte": {}}}, 'unknown field "spec.tempalte"'),
-        ({**POOL, "spec": {**SPEC, "template": {"cores": 0}}}, "spec.template.cores: "),
-        ({**POOL, "spec": {**SPEC, "template": {"cores": "2"}}}, "spec.template.cores: "),
-        ({**POOL, "spec": {**SPEC, "template": {"memory": "8GB"}}}, "spec.template.memory: "),
+        (
+            {**POOL, "spec": {**SPEC, "template": {"cores": 0}}},
+            "spec.template.cores: Invalid value: 0: should be",
+        ),
+        (
+            {**POOL, "spec": {**SPEC, "template": {"cores": "2"}}},
+            "spec.template.cores: must be of type integer",
+        ),
+        (
+            {**POOL, "spec": {**SPEC, "template": {"memory": "8GB"}}},
+            "spec.template.memory: must be a Kubernetes quantity",
+        ),
         (
             {**POOL, "spec": {**SPEC, "template": {"containerImage": "image:tag"}}},
-            "spec.template.containerImage: ",
+            "spec.template.containerImage: must be an absolute path",
         ),
-        ({**POOL, "spec": {**SPEC, "maxReplicas": -1}}, "spec.maxReplicas: "),
+        (
+            {**POOL, "spec": {**SPEC, "maxReplicas": -1}},
+            "spec.maxReplicas: Invalid value: -1: should be greater",
+        ),
         ({**POOL, "spec": {**SPEC, "replicas": 4}}, "use cluster.scale(n), or set spec.scaling to Manual"),
     ],
     ids=lambda part: str(part)[-40:],
@@ -300,3 +315,28 @@ def test_a_body_may_name_its_own_cluster(site: Site) -> None:
 @pytest.mark.parametrize("path", ["/api/v1/htcondor", pools("gateway.x"), pools("gateway.x", "y")])
 def test_what_a_route_does_not_offer(site: Site, path: str) -> None:
     assert site.api("ada", "PUT", path, {}) == (405, {"error": "Method Not Allowed"})
+
+
+def test_the_kubernetes_api_holds_a_change_to_the_uid_that_it_names(site: Site) -> None:
+    """What PATCH and DELETE rely on when the pool is replaced by a namesake between two calls."""
+    name = stored(site, made(site))["metadata"]["name"]
+    change = json.dumps({"metadata": {"uid": "another"}, "spec": {"maxReplicas": 1}})
+    with pytest.raises(PlaygroundError, match="Precondition failed: UID in precondition"):
+        site.kubectl("patch", "htcworkerpool", name, "--type=merge", "--patch", change)
+
+
+def test_a_gateway_without_the_charts_role_says_whom_to_tell(
+    site: Site, plane: ControlPlane, tmp_path: Path
+) -> None:
+    plane.kubectl("create", "serviceaccount", "plain", f"--namespace={NAMESPACE}")
+    plane.kubectl(
+        *("create", "clusterrolebinding", "plain", "--clusterrole=api-dask-gateway"),
+        f"--serviceaccount={NAMESPACE}:plain",
+    )
+    kubeconfig = account_kubeconfig(plane, "plain", tmp_path)
+    cluster = site.cluster()
+    with running_api(tmp_path, "plain", kubeconfig, extra_config(OURS)) as api:
+        status, answer = api("ada", "GET", pools(cluster))
+    assert status == 500
+    assert "(403: htcworkerpools.htcdask.org is forbidden: " in answer["error"]
+    assert answer["error"].endswith("is the htcdask chart installed, with its role for the gateway?")

@@ -1,0 +1,80 @@
+"""The values for the upstream chart: generated, last in line, and beside whatever the site has."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from playground import builds
+from tests.gateway.servers import IMAGE_CUSTOMIZATION, OURS, ROOT, configuration, extra_config
+
+PARTS = (
+    "gateway/htcdask_gateway.py",
+    "scripts/render_gateway_values.py",
+    "charts/htcdask/gateway-values.yaml",
+)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for part in PARTS:
+        (tmp_path / part).parent.mkdir(parents=True)
+        shutil.copy(ROOT / part, tmp_path / part)
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(folder / PARTS[1]), *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_values_in_the_chart_are_up_to_date(copy: Path) -> None:
+    checked = run(copy, "--check")
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_check_names_what_to_run_and_writes_nothing(copy: Path) -> None:
+    (copy / PARTS[0]).write_text((copy / PARTS[0]).read_text() + "# changed\n")
+    before = (copy / PARTS[2]).read_text()
+    checked = run(copy, "--check")
+    assert checked.returncode == 1
+    assert "run python scripts/render_gateway_values.py" in checked.stderr
+    assert (copy / PARTS[2]).read_text() == before
+    assert run(copy).returncode == 0
+    assert run(copy, "--check").returncode == 0
+
+
+def test_it_is_one_entry_of_a_map_that_comes_last() -> None:
+    assert list(yaml.safe_load(OURS.read_text())) == ["gateway"]
+    assert list(yaml.safe_load(OURS.read_text())["gateway"]) == ["extraConfig"]
+    (key,) = extra_config(OURS)
+    assert sorted([key, "a", "z", "zulu", "image-customization", "Z"])[-1] in (key, "zulu")
+
+
+def test_it_leaves_the_names_of_the_configuration_file_alone() -> None:
+    """The site's functions look their names up when they run, long after our entry."""
+    from traitlets.config import Config
+
+    before = {"c": Config(), "web": "the site's", "Options": "the site's", "error": "the site's"}
+    namespace: dict[str, Any] = dict(before)
+    exec(configuration(extra_config(OURS)), namespace)  # noqa: S102 (as the server does with its configuration)
+    new = {name for name in namespace if name not in before}
+    assert new == {"__builtins__", "_htcdask", "_htcdask_source"}
+    assert {name: namespace[name] for name in before} == before
+
+
+def test_helm_merges_it_with_a_sites_map(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: probe, version: 1.0.0}")
+    (tmp_path / "templates/values.yaml").write_text("values: {{ .Values | toJson }}")
+    command = [str(builds.program("helm")), "template", "probe", str(tmp_path)]
+    command += ["--values", str(IMAGE_CUSTOMIZATION), "--values", str(OURS)]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    values = yaml.safe_load(rendered)["values"]
+    assert values["gateway"]["extraConfig"] == {**extra_config(IMAGE_CUSTOMIZATION), **extra_config(OURS)}
+    assert json.dumps(values["gateway"]["loglevel"]) == '"INFO"'
