@@ -22,7 +22,7 @@ from htcdask_operator.ports import ClusterKey
 from htcdask_operator.reconcile import Reconciler
 from htcdask_operator.view import View
 
-_WAIT: Final = 10.0  # a deleted pool's other events wait as long, such as the annotation that releases it
+_WAIT: Final = 5.0  # a deleted pool's other events wait as long, such as the annotation that releases it
 
 
 def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, view: View) -> None:
@@ -101,8 +101,7 @@ def settings(instance: str) -> kopf.OperatorSettings:
 
 def quieten() -> None:
     """kopf says at INFO that a handler succeeded, at ERROR that one waits: both are our everyday life."""
-    logging.getLogger("kopf.objects").addFilter(_not_everyday)
-
-
-def _not_everyday(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING and "failed temporarily" not in record.getMessage()
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf.objects").addFilter(
+        lambda record: "failed temporarily" not in record.getMessage()
+    )

@@ -22,6 +22,7 @@ async def supervise(services: Mapping[str, Coroutine[Any, Any, None]], stop: asy
         task.cancel()
     await asyncio.gather(stopping, *tasks, return_exceptions=True)
     if stop.is_set():
+        _log.info("Ended, as asked")
         return True
     for task in done - {stopping}:
         error = None if task.cancelled() else task.exception()

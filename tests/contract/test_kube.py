@@ -103,7 +103,7 @@ class RealSite:
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
-        for manifest in ("crds/htcworkerpool.yaml", "playground/manifests/crds.yaml"):
+        for manifest in ("crds/htcworkerpool.yaml", "playground/manifests/daskcluster-crd.yaml"):
             plane.kubectl("apply", "-f", str(REPOSITORY / manifest))
         plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         yield plane

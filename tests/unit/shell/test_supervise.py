@@ -1,0 +1,45 @@
+"""Long-lived tasks live and die together."""
+
+import asyncio
+import logging
+
+import pytest
+
+from htcdask_operator.supervise import supervise
+
+
+async def for_ever(ended: list[str]) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        ended.append("for ever")
+
+
+async def test_all_end_when_asked() -> None:
+    stop, ended = asyncio.Event(), list[str]()
+
+    async def ask() -> None:
+        stop.set()
+        await asyncio.Event().wait()
+
+    assert await supervise({"one": for_ever(ended), "asks": ask()}, stop)
+    assert ended == ["for ever"]
+
+
+async def test_one_that_fails_ends_all_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    ended = list[str]()
+
+    async def fails() -> None:
+        raise RuntimeError("the reason")
+
+    with caplog.at_level(logging.CRITICAL):
+        assert not await supervise({"one": for_ever(ended), "the poller": fails()}, asyncio.Event())
+    assert ended == ["for ever"]
+    assert "'the poller' ended" in caplog.text
+    assert "the reason" in caplog.text
+
+
+async def test_one_that_returns_ends_all_too() -> None:
+    ended = list[str]()
+    assert not await supervise({"one": for_ever(ended), "brief": asyncio.sleep(0)}, asyncio.Event())
+    assert ended == ["for ever"]
