@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from dask_gateway import Gateway
+from dask_gateway import Gateway, GatewayClusterError, GatewayServerError
 
 from htcdask_api import Template
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 
 from ._auth import choose_auth
 from ._config import ClientConfig
-from ._errors import HTCDaskError, PoolRefusedError, extension_missing, option_missing
+from ._errors import PoolRefusedError, extension_missing, option_missing
 from ._keywords import KEYWORDS, read_keywords
 from ._kubernetes import KubernetesPools
 from ._pools import DEFAULT_POOL, Pool, PoolAccess
@@ -206,18 +206,19 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         try:
             await self._pool_access(config).create(cluster, DEFAULT_POOL, template)
         except BaseException as error:  # an interrupted notebook must leave no cluster behind either
-            try:
-                await self._stop_cluster(cluster)
-            except (OSError, ValueError, HTCDaskError, aiohttp.ClientError):
-                logger.warning(
-                    "Cluster %s has no worker pool and could not be stopped", cluster, exc_info=True
-                )
-                raise error from None
+            left = await self._left_behind(cluster)
             if isinstance(error, PoolRefusedError):
-                raise PoolRefusedError(
-                    f"{error}. The cluster was stopped; nothing is left behind."
-                ) from error
+                raise PoolRefusedError(f"{error}. {left}") from error
             raise
+
+    async def _left_behind(self, cluster: str) -> str:
+        """Stop a cluster that got no pool, and say what came of it."""
+        try:
+            await self._stop_cluster(cluster)
+        except (OSError, ValueError, GatewayClusterError, GatewayServerError, aiohttp.ClientError):
+            logger.warning("Cluster %s got no worker pool and could not be stopped", cluster, exc_info=True)
+            return f"The cluster could not be stopped: try gateway.stop_cluster({cluster!r})."
+        return "The cluster was stopped; nothing is left behind."
 
     async def _pools(self, cluster: str) -> list[Pool]:
         return await self._pool_access(ClientConfig.read()).list(cluster)

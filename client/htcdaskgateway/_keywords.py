@@ -34,16 +34,9 @@ _FIELDS: Final = {
     "max_runtime_seconds": "max_runtime",
 }
 KEYWORDS: Final = frozenset({*_FIELDS.values(), "image", "apptainer_image", "image_registry"})
-# Keywords that gateways often have as cluster options too; they are told as well, if they list them.
-_SHARED: Final[tuple[str, ...]] = (
-    "worker_cores",
-    "worker_memory",
-    "worker_threads",
-    "environment",
-    "profile",
-)
 # What a cluster_options object says about a worker, read as the keyword of the same name.
 _FROM_OPTIONS: Final = ("worker_cores", "worker_memory")
+_IN_GIB: Final = ("worker_memory", "worker_disk")
 
 
 @dataclass(frozen=True)
@@ -51,13 +44,15 @@ class Request:
     """What the keywords come to."""
 
     template: Template
-    options: Mapping[str, Any]  # to send if the gateway lists them
+    options: Mapping[str, Any]  # to send too, those of them that the gateway lists
     image: str | None = None  # to send, or to fail: the user asked for it by name
 
     def told(self, offered: Mapping[str, Any]) -> dict[str, Any]:
         """The options for this gateway, given those that it offers and their defaults."""
         told = {
-            name: _in_kind(offered[name], value) for name, value in self.options.items() if name in offered
+            name: _in_kind(name, offered[name], value)
+            for name, value in self.options.items()
+            if name in offered
         }
         if self.image is not None:
             told["image"] = self.image
@@ -72,7 +67,7 @@ def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config
     given = {name: value for name, value in keywords.items() if value is not None}
     sizes = {name: chosen[name] for name in _FROM_OPTIONS if isinstance(chosen.get(name), (int, float))}
     fields = _fields({**sizes, **given})
-    options: dict[str, Any] = {name: given[name] for name in _SHARED if name in given}
+    options = {name: value for name, value in given.items() if name != "image"}
     image = _optional_text(given, "image")
 
     reference = _unpacked(given, config)
@@ -83,9 +78,9 @@ def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config
     return Request(template=_template(fields), options=options, image=image)
 
 
-def _in_kind(default: Any, value: Any) -> Any:
+def _in_kind(name: str, default: Any, value: Any) -> Any:
     """`value` as the option wants it, whose default shows its kind; its bounds are the gateway's affair."""
-    if isinstance(default, (int, float)) and isinstance(value, str):
+    if name in _IN_GIB and isinstance(default, (int, float)) and isinstance(value, str):
         value = parse_bytes(value) / 2**30
     if isinstance(default, int) and isinstance(value, float) and value.is_integer():
         return int(value)

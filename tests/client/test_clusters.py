@@ -169,6 +169,23 @@ def test_a_refused_pool_names_the_field_and_says_that_the_cluster_is_gone(site: 
         assert gateway.list_clusters() == []
 
 
+def test_a_cluster_that_cannot_be_stopped_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with site.gateway("stuck") as gateway:
+        ask = gateway._request
+
+        async def unreachable(method: str, url: str, json: Any = None) -> Any:
+            if method == "DELETE":
+                raise ConnectionResetError(url)
+            return await ask(method, url, json=json)
+
+        with monkeypatch.context() as broken, pytest.raises(PoolRefusedError) as refused:
+            broken.setattr(gateway, "_request", unreachable)
+            gateway.submit(container_image="/refused/by/the/site.sif")
+        [report] = gateway.list_clusters()
+        assert f"try gateway.stop_cluster('{report.name}')" in str(refused.value)
+        gateway.stop_cluster(report.name)
+
+
 async def test_an_interrupted_pool_leaves_no_cluster(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async with site.gateway("interrupted", asynchronous=True) as gateway:
         reached = asyncio.Event()
