@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 
 _BUFFER = 1 << 16
+_PATIENCE = 5.0
+_PAUSE = 0.1
 
 
 def ensure(folder: Path, name: str, host: str, port: int, node: int, nsenter: str) -> int:
@@ -105,12 +107,23 @@ def _destination(target: Path) -> tuple[str, int]:
     return noted["host"], noted["port"]
 
 
+async def _dial(target: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the target; one that was made a moment ago may take a moment to be known everywhere."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return await asyncio.open_connection(*_destination(target))
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_PAUSE)
+
+
 async def _connect(target: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    host, port = _destination(target)
     try:
-        inner_reader, inner_writer = await asyncio.open_connection(host, port)
+        inner_reader, inner_writer = await _dial(target)
     except OSError as error:
-        print(f"{host}:{port}: {error}", flush=True)
+        print(f"{target.stem}: {error}", flush=True)
         writer.transport.abort()
         return
     await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))

@@ -21,6 +21,7 @@ from playground.packages import need
 
 _NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc")
 _CGROUPS = Path("/sys/fs/cgroup")
+_EXITING = 0x4  # PF_EXITING in the flags of /proc/PID/stat
 
 
 def start(state: Path) -> int:
@@ -43,12 +44,8 @@ def start(state: Path) -> int:
 
 def running(state: Path) -> int | None:
     """The number of the node's PID 1, or None when the node is not running."""
-    try:
-        noted = json.loads((state / "node.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    pid = int(noted["pid"])
-    return pid if noted["started"] is not None and _started(pid) == noted["started"] else None
+    pid = _noted(state)
+    return None if pid is None or _is_ending(pid) else pid
 
 
 def enter(pid: int) -> list[str]:
@@ -58,7 +55,7 @@ def enter(pid: int) -> list[str]:
 
 def end(state: Path, timeout: float = 30) -> None:
     """Kill the node; returns when no process of it is left."""
-    pid = running(state)
+    pid = _noted(state)
     if pid is not None:
         handle = os.pidfd_open(pid)
         try:
@@ -116,10 +113,30 @@ def _child(outer: int, timeout: float = 10) -> int | None:
     return None
 
 
+def _noted(state: Path) -> int | None:
+    """The PID 1 that `start` noted, unless it is gone or its number is somebody else's now."""
+    try:
+        noted = json.loads((state / "node.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    pid, started = int(noted["pid"]), noted["started"]
+    return pid if started is not None and _started(pid) == started else None
+
+
+def _is_ending(pid: int) -> bool:
+    fields = _stat(pid)
+    return fields is None or bool(int(fields[6]) & _EXITING)
+
+
 def _started(pid: int) -> int | None:
     """When a process started, in ticks since boot; None when it is gone or only waits to be collected."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """What the kernel tells about a process, from its state on."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else int(fields[19])

@@ -63,10 +63,12 @@ class Node:
                 self._end()
                 self._wipe()
             known = (self.state / "etcd").exists()
-            started = not self.running
-            if started:
-                self._start()
-            self._wait_until_ready()
+            try:
+                started = self._start_if_needed()
+            except PlaygroundError:
+                if self.running:
+                    raise
+                started = self._start_if_needed()  # it was just ending
             if started and known:
                 settle.wait(lambda: self.kubectl("get", "pods", "-A", "-o", "json"), self.enter())
 
@@ -152,6 +154,13 @@ class Node:
             else:
                 path.unlink()
 
+    def _start_if_needed(self) -> bool:
+        needed = not self.running
+        if needed:
+            self._start()
+        self._wait_until_ready()
+        return needed
+
     def _start(self) -> None:
         self._end()  # what a crash may have left
         shutil.rmtree(self.state / "logs", ignore_errors=True)
@@ -176,14 +185,15 @@ class Node:
             admin = authority.issue("admin", "playground-admin", groups=["system:masters"])
             server = f"https://127.0.0.1:{port}"
             kubeconfig.write(self.kubeconfig, server, authority.pair.certificate, admin, self.name)
-            self._wait_for_part("kube-apiserver", deadline)
+            # What PID 1 noted may be older than a crash, so the API server is asked too.
+            self._wait_for("kube-apiserver", deadline, is_ready=(server, authority.pair.certificate))
             self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=dns.manifest())
-            self._wait_for_part("*", deadline)
+            self._wait_for("*", deadline)
             wait = ("wait", "--timeout=120s")
             self.kubectl(*wait, "--for=create", f"node/{daemons.NODE_NAME}", "serviceaccount/default")
             self.kubectl(*wait, "--for=condition=Ready", f"node/{daemons.NODE_NAME}")
 
-    def _wait_for_part(self, name: str, deadline: float) -> None:
+    def _wait_for(self, name: str, deadline: float, is_ready: tuple[str, Path] | None = None) -> None:
         while True:
             self._pid()
             waiting = [
@@ -191,11 +201,11 @@ class Node:
                 for part in self.parts() or [{"name": "?", "healthy": False}]
                 if name in ("*", part["name"], "?") and not part["healthy"]
             ]
-            if not waiting:
+            if not waiting and (is_ready is None or controlplane.is_ready(*is_ready)):
                 return
             if time.monotonic() > deadline:
                 raise PlaygroundError(
-                    f"{', '.join(waiting)} did not get healthy within {_START_TIMEOUT:.0f} s; "
+                    f"{', '.join(waiting) or name} did not get healthy within {_START_TIMEOUT:.0f} s; "
                     f"the logs in {self.state / 'logs'} say:\n{controlplane.tail(self.state / 'logs', 4)}"
                 )
             time.sleep(0.05)
