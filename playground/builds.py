@@ -7,7 +7,6 @@ a key made of everything it is built from, and is built only then.
 from __future__ import annotations
 
 import fcntl
-import functools
 import hashlib
 import os
 import threading
@@ -68,11 +67,19 @@ MODULES = (
     Module("traefik", {"traefik": "github.com/traefik/traefik/v3/cmd/traefik"}),
 )
 _OWNER = {program: module for module in MODULES for program in module.programs}
+_LOCKS = {program: threading.Lock() for program in _OWNER}
+_FOUND: dict[str, Path] = {}
 
 
-@functools.cache
 def program(name: str) -> Path:
     """The path of a program of the table above; it is built if this machine never built it."""
+    with _LOCKS[name]:  # several threads may want it, and one line of progress is enough
+        if name not in _FOUND:
+            _FOUND[name] = _find(name)
+        return _FOUND[name]
+
+
+def _find(name: str) -> Path:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if assets and (Path(assets) / name).is_file():
         return Path(assets) / name

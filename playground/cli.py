@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from playground import builds, paths
+from playground import node as node_module
 from playground.errors import PlaygroundError
 from playground.node import Node
 from playground.progress import say, step
@@ -67,10 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     up = add("up", _up, "start the site, repair it, or leave it alone when it runs")
     up.add_argument("--fresh", action="store_true", help="start from nothing, but keep the images")
     up.add_argument("--bare", action="store_true", help="the Kubernetes node only, without the site on it")
-    add("down", _down, "end the site; its state stays for the next `up`")
+    add("demo", _demo, "the site, and a notebook's worth of work on it")
+    down = add("down", _down, "end the site; its state stays for the next `up`")
+    down.add_argument("--all", action="store_true", help="every playground of this user")
     add("status", _status, "show what runs, and where it can be reached")
-    add("build", _build, "build all programs now, so that `up` need not")
-    logs = add("logs", _logs, "the log of a part of the node (see `status`)")
+    add("build", _build, "build all programs and images now, so that `up` need not")
+    logs = add("logs", _logs, "the log of a part of the node (see `status`) or of a deployment")
     logs.add_argument("part", nargs="?", help="default: the end of each")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
     for name, (run, text) in _PROGRAMS.items():
@@ -80,18 +83,29 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(options: argparse.Namespace, passed: list[str]) -> int:
     node = Node(options.name)
-    node.up(fresh=options.fresh)
-    if not options.bare:
-        from playground import site  # heavier, and the other commands need nothing of it
+    if options.bare:
+        node.up(fresh=options.fresh)
+        return _status(options, passed)
+    from playground import site  # heavier, and the other commands need nothing of it
 
-        site.apply(node)
+    _prepare(options)
+    node.up(fresh=options.fresh)
+    site.apply(node)
     return _status(options, passed)
 
 
+def _demo(options: argparse.Namespace, passed: list[str]) -> int:
+    from playground import demo
+
+    _prepare(options)
+    demo.run(options.name)
+    return 0
+
+
 def _down(options: argparse.Namespace, passed: list[str]) -> int:
-    node = Node(options.name)
-    with step(f"ending {options.name!r}"):
-        node.down()
+    for name in paths.instances() if options.all else [options.name]:
+        with step(f"ending {name!r}"):
+            Node(name).down()
     return 0
 
 
@@ -114,21 +128,41 @@ def _status(options: argparse.Namespace, passed: list[str]) -> int:
 
 
 def _build(options: argparse.Namespace, passed: list[str]) -> int:
-    for name, path in builds.everything().items():
+    for name, path in _prepare(options).items():
         print(f"{name:<24} {path}")
     return 0
 
 
+def _prepare(options: argparse.Namespace) -> dict[str, Path]:
+    from playground import prepare
+
+    node_module.refuse_where_impossible()  # before half an hour of building
+    return prepare.everything()
+
+
 def _logs(options: argparse.Namespace, passed: list[str]) -> int:
-    folder = Node(options.name).state / "logs"
-    files = sorted(folder.glob("*.log"))
-    names = [path.stem for path in files]
-    if options.part and options.part not in names:
-        raise PlaygroundError(f"no log of {options.part!r}; there are: {', '.join(names) or 'none'}")
-    chosen = [folder / f"{options.part}.log"] if options.part else files
+    node = Node(options.name)
+    files = {path.stem: path for path in sorted((node.state / "logs").glob("*.log"))}
+    if options.part and options.part not in files:
+        return _pod_logs(node, options.part, options.follow)
+    chosen = [files[options.part]] if options.part else list(files.values())
     follow = ["--follow"] if options.follow else []
     lines = "--lines=+1" if options.part else "--lines=10"
     return subprocess.run(["tail", *follow, lines, *map(str, chosen)]).returncode
+
+
+def _pod_logs(node: Node, part: str, follow: bool) -> int:
+    found: list[list[str]] = []
+    if node.running:
+        columns = "--output=custom-columns=:metadata.namespace,:metadata.name"
+        listed = node.kubectl("get", "deployments", "--all-namespaces", "--no-headers", columns)
+        found = [words for line in listed.splitlines() if part in (words := line.split())[1]]
+    if not found:
+        raise PlaygroundError(f"no part of the node and no deployment is called {part!r}: see `status`")
+    # The shortest name is the nearest to what was asked for.
+    namespace, name = min(found, key=lambda words: len(words[1]))
+    arguments = ["logs", f"--namespace={namespace}", f"deployment/{name}", f"--follow={str(follow).lower()}"]
+    return _run(node, "kubectl", [*arguments, "--all-containers"])
 
 
 def _shell(options: argparse.Namespace, passed: list[str]) -> int:
@@ -137,17 +171,30 @@ def _shell(options: argparse.Namespace, passed: list[str]) -> int:
 
 
 def _kubectl(options: argparse.Namespace, passed: list[str]) -> int:
-    return _tool("kubectl", options, passed)
+    return _run(Node(options.name), "kubectl", passed)
 
 
 def _helm(options: argparse.Namespace, passed: list[str]) -> int:
-    return _tool("helm", options, passed)
+    return _run(Node(options.name), "helm", passed)
 
 
-def _tool(tool: str, options: argparse.Namespace, passed: list[str]) -> int:
-    node = Node(options.name)
+def _condor(options: argparse.Namespace, passed: list[str]) -> int:
+    return _exec(Node(options.name), "condor", "condor", passed or ["bash"])
+
+
+def _notebook(options: argparse.Namespace, passed: list[str]) -> int:
+    return _exec(Node(options.name), "notebooks", "notebook", ["python", *passed])
+
+
+def _exec(node: Node, namespace: str, deployment: str, command: list[str]) -> int:
+    terminal = ["--tty"] if sys.stdin.isatty() else []
+    where = ["exec", "--stdin", *terminal, f"--namespace={namespace}", f"deployment/{deployment}", "--"]
+    return _run(node, "kubectl", [*where, *command])
+
+
+def _run(node: Node, tool: str, arguments: list[str]) -> int:
     node.enter()  # refuses when the node is down
-    return subprocess.run([str(builds.program(tool)), *passed], env=_environment(node)).returncode
+    return subprocess.run([str(builds.program(tool)), *arguments], env=_environment(node)).returncode
 
 
 def _environment(node: Node) -> dict[str, str]:
@@ -160,4 +207,6 @@ _PROGRAMS = {
     "shell": (_shell, "a shell (or the command that follows) inside the node"),
     "kubectl": (_kubectl, "run kubectl as cluster admin"),
     "helm": (_helm, "run helm as cluster admin"),
+    "condor": (_condor, "a shell (or the command that follows) on the HTCondor access point"),
+    "notebook": (_notebook, "a Python prompt (or what follows `python`) in the notebook pod"),
 }

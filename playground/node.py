@@ -57,7 +57,7 @@ class Node:
 
     def up(self, fresh: bool = False) -> None:
         """Bring the node up to Ready; `fresh` wipes the cluster's state first and keeps the image store."""
-        _refuse_where_impossible()
+        refuse_where_impossible()
         with self._locked():
             if fresh:
                 self._end()
@@ -75,7 +75,7 @@ class Node:
     def down(self) -> None:
         """End every process of the node; the kernel then takes its namespaces with it."""
         if self.state.is_dir():
-            _refuse_where_impossible()
+            refuse_where_impossible()
             with self._locked():
                 self._end()
 
@@ -219,7 +219,8 @@ def _load_modules() -> None:
             subprocess.run(["modprobe", module], check=False, capture_output=True)
 
 
-def _refuse_where_impossible() -> None:
+def refuse_where_impossible() -> None:
+    """Say at once what this machine or this user lacks."""
     if sys.platform != "linux":
         raise PlaygroundError(f"the playground needs Linux (namespaces); this is {sys.platform}")
     if os.geteuid() != 0:

@@ -40,7 +40,7 @@ def test_the_key_follows_the_flags_and_the_compiler(module: builds.Module) -> No
 def test_envtest_users_programs_are_taken_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kubectl").touch()
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
-    assert builds.program.__wrapped__("kubectl") == tmp_path / "kubectl"
+    assert builds._find("kubectl") == tmp_path / "kubectl"
 
 
 def test_kubernetes_programs_know_their_version() -> None:

@@ -23,7 +23,7 @@ def test_help_names_every_command_and_the_needs(capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr().out
     assert exit_status.value.code == 0
     assert "root on Linux" in shown
-    for command in ("up", "down", "status", "shell", "logs", "kubectl", "helm", "build"):
+    for command in ("up", "down", "status", "shell", "logs", "kubectl", "helm", "build", "demo"):
         assert f"\n    {command} " in shown
 
 
@@ -75,7 +75,7 @@ def test_status_of_what_is_down(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_logs_of_an_unknown_part(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["logs", "etcd", "--name=nobody"]) == 1
-    assert "no log of 'etcd'" in capsys.readouterr().err
+    assert "called 'etcd'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

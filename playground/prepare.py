@@ -1,0 +1,21 @@
+"""Everything that a site is made of, built once: programs beside images. Command line and tests call it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from playground import builds, images, images_worker
+
+
+def everything() -> dict[str, Path]:
+    """What was built (or was there), by name."""
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="prepare") as pool:
+        programs = pool.submit(builds.everything)
+        made = pool.submit(_images)
+        return {**programs.result(), **made.result()}
+
+
+def _images() -> dict[str, Path]:
+    made = {f"image {name}": image.archive for name, image in images.build().items()}
+    return {**made, "worker image": images_worker.tree()}
