@@ -115,6 +115,10 @@ async def _run(settings: Settings, ports: Ports, kube: KubeApi) -> bool:
             ready_flag=ready,
         )
 
+    async def reconcile() -> None:
+        await poller.asked_once.wait()  # else every start would tell all pools that HTCondor is silent
+        await reconciler.run()
+
     async def signals() -> None:
         _end_on_signal(stop)
         await ready.wait()
@@ -127,7 +131,7 @@ async def _run(settings: Settings, ports: Ports, kube: KubeApi) -> bool:
         "health server": health.serve(settings.health_port, unhealthy),
         "signals": signals(),
         "poller": poller.run(),
-        "reconciler": reconciler.run(),
+        "reconciler": reconcile(),
         "kopf": watch(),
     }
     return await supervise(services, stop)

@@ -54,6 +54,7 @@ class Poller:
         self._said: str | None = None
         self._schedulers = asyncio.Semaphore(_AT_ONCE)
         self.last_tick = clock()
+        self.asked_once = asyncio.Event()
 
     def stir(self) -> None:
         """Something was done or asked for: look more often for a while, beginning now."""
@@ -65,9 +66,8 @@ class Poller:
         while True:
             self._stirred.clear()
             await self.tick()
-            interval = self._poll.active_seconds if self._moving() else self._poll.quiet_seconds
             try:
-                async with asyncio.timeout(interval):
+                async with asyncio.timeout(self._interval()):
                     await self._stirred.wait()
                 # Not at once: what was stirred needs a moment to show, and many stirs are one reason.
                 await asyncio.sleep(self._poll.active_seconds / 2)
@@ -85,6 +85,7 @@ class Poller:
         if self._view.unseen is None:
             await self._look_after_jobs()
         self.last_tick = self._clock()
+        self.asked_once.set()
 
     async def _ask_condor(self) -> set[ClusterKey]:
         """The clusters whose jobs changed; all of them when the access point went or came."""
@@ -152,6 +153,13 @@ class Poller:
 
     def _recently(self) -> bool:
         return self._clock() - self._stirred_at < _STIRRED
+
+    def _interval(self) -> float:
+        active, quiet = self._poll.active_seconds, self._poll.quiet_seconds
+        if self._moving():
+            return active
+        # A worker that ends by itself is noticed within a few seconds; an empty queue has no surprises.
+        return min(quiet, 5 * active) if self._workers() else quiet
 
     def _moving(self) -> bool:
         if self._view.unseen is not None:
