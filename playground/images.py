@@ -18,6 +18,7 @@ from playground.progress import step
 REPOSITORY = paths.REPOSITORY
 # Without the operator: a change there leaves the gateway, the schedulers and the notebooks alone.
 _CLIENT = ("pyproject.toml", "client", "crds", "gateway")
+_KEPT = 3
 _OTHER_THAN_CODE = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 
 
@@ -101,10 +102,9 @@ def image(name: str) -> Image:
     if found.archive.exists():
         return found
     found.archive.parent.mkdir(parents=True, exist_ok=True)
-    with images_buildah.turn():
+    with step(f"building image {name}"), images_buildah.turn():
         if not found.archive.exists():
-            with step(f"building image {name}"):
-                _build(recipe, found, base, artifact)
+            _build(recipe, found, base, artifact)
     return found
 
 
@@ -120,9 +120,18 @@ def _build(recipe: Recipe, target: Image, base: Image | None, artifact: Path | N
     options = ["--layers"] if recipe.own else ["--ignorefile", str(paths.SOURCE / "images" / "ignore")]
     images_buildah.build(target.tag, recipe.file, context, arguments, options)
     images_buildah.export(target.tag, target.archive, target.reference)
-    for old in target.archive.parent.glob(f"{recipe.name}-*.tar"):
-        if old != target.archive and old.name.rpartition("-")[0] == recipe.name:
-            old.unlink()
+    _prune(target)
+
+
+def _prune(newest: Image) -> None:
+    archives = [
+        path
+        for path in newest.archive.parent.glob(f"{newest.name}-*.tar")
+        if path.name.rpartition("-")[0] == newest.name
+    ]
+    # A few stay: another checkout, or another run that is just loading one, may use them.
+    for old in sorted(archives, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        old.unlink(missing_ok=True)
 
 
 def _key(recipe: Recipe, base: Image | None, artifact: Path | None) -> str:

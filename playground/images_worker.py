@@ -26,10 +26,9 @@ def tree() -> Path:
     if root.exists():
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
-    with images_buildah.turn():
+    with step("unpacking the worker image for /cvmfs"), images_buildah.turn():
         if not root.exists():
-            with step("unpacking the worker image for /cvmfs"):
-                _unpack(worker, condor, root)
+            _unpack(worker, condor, root)
     return root
 
 

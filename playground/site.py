@@ -115,6 +115,8 @@ def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: st
     condor = rootfs.CONFIG.read_text(encoding="utf-8")
     values = {
         **{name: image.key for name, image in built.items()},
+        # The gateway runs none of this project's code but its configuration.
+        "dask_deps": images.image("dask-deps").key,
         # A pod does not notice a new configuration: a new checksum in its template makes another pod.
         "configuration": _checksum(gateway.configuration() + password),
         "condor_configuration": _checksum(condor),
