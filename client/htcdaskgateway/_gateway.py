@@ -6,13 +6,12 @@ Called by users. Promises the signatures, the exceptions and the sync and async 
 
 from __future__ import annotations
 
-import logging
 import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from dask_gateway import Gateway, GatewayClusterError, GatewayServerError
+from dask_gateway import Gateway
 
 from htcdask_api import Template
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
@@ -24,11 +23,10 @@ from ._keywords import KEYWORDS, read_keywords
 from ._kubernetes import KubernetesPools
 from ._pools import DEFAULT_POOL, Pool, PoolAccess
 from ._route import RoutePools
+from ._undo import undo
 
 if TYPE_CHECKING:
     from ._cluster import HTCGatewayCluster
-
-logger = logging.getLogger(__name__)
 
 
 class HTCGateway(Gateway):  # type: ignore[misc]
@@ -206,19 +204,11 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         try:
             await self._pool_access(config).create(cluster, DEFAULT_POOL, template)
         except BaseException as error:  # an interrupted notebook must leave no cluster behind either
-            left = await self._left_behind(cluster)
+            left = await undo(self, cluster)
             if isinstance(error, PoolRefusedError):
                 raise PoolRefusedError(f"{error}. {left}") from error
+            error.add_note(left)
             raise
-
-    async def _left_behind(self, cluster: str) -> str:
-        """Stop a cluster that got no pool, and say what came of it."""
-        try:
-            await self._stop_cluster(cluster)
-        except (OSError, ValueError, GatewayClusterError, GatewayServerError, aiohttp.ClientError):
-            logger.warning("Cluster %s got no worker pool and could not be stopped", cluster, exc_info=True)
-            return f"The cluster could not be stopped: try gateway.stop_cluster({cluster!r})."
-        return "The cluster was stopped; nothing is left behind."
 
     async def _pools(self, cluster: str) -> list[Pool]:
         return await self._pool_access(ClientConfig.read()).list(cluster)
