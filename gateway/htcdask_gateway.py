@@ -44,7 +44,8 @@ def configure(c: Any) -> None:
     base = import_item(base) if isinstance(base, str) else base
     if not issubclass(base, KubeBackend):
         raise ValueError(f"htcdask needs a Kubernetes backend, and c.DaskGateway.backend_class is {base}")
-    c.DaskGateway.backend_class = type(f"HTCDask{base.__name__}", (HTCDaskBackend, base), {})
+    where = {"__module__": __name__}  # for the server's log
+    c.DaskGateway.backend_class = type(f"HTCDask{base.__name__}", (HTCDaskBackend, base), where)
 
 
 class WorkerBackendField(Select):  # type: ignore[misc]

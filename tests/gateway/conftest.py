@@ -9,6 +9,7 @@ import yaml
 
 from playground import builds
 from playground.controlplane import ControlPlane
+from playground.gateway import MANIFESTS, traefik_crds
 from tests.gateway.servers import (
     IMAGE_CUSTOMIZATION,
     NAMESPACE,
@@ -21,7 +22,6 @@ from tests.gateway.servers import (
     running_controller,
 )
 
-MANIFESTS = ROOT / "playground/manifests"
 CHART = ROOT / "charts/htcdask"
 LIMIT = 10
 
@@ -44,7 +44,8 @@ def _role_of_our_chart() -> str:
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
-        plane.kubectl("apply", "-f", str(MANIFESTS / "crds.yaml"))
+        plane.kubectl("apply", "-f", str(MANIFESTS / "daskcluster-crd.yaml"))
+        plane.kubectl("apply", "-f", "-", input="---\n".join(traefik_crds()))
         plane.kubectl("apply", "-f", str(ROOT / "crds/htcworkerpool.yaml"))
         plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         plane.kubectl("create", "namespace", NAMESPACE)

@@ -163,11 +163,15 @@ class Site:
         condition = f"--for=jsonpath={{{field}}}" + (f"={value}" if value else "")
         self.kubectl("wait", condition, "--timeout=30s", f"daskcluster/{cluster.partition('.')[2]}")
 
-    def heartbeat(self, cluster: str, message: object) -> int:
-        """What a scheduler gets for this message: it is repeated, as a scheduler does, until it is heard."""
+    def token(self, cluster: str) -> str:
+        """What the cluster's scheduler shows the gateway."""
         self.wait(cluster, ".status.credentials")
         secret = self.get("secret", f"dask-credentials-{cluster.partition('.')[2]}")
-        token = base64.b64decode(secret["data"]["api-token"]).decode()
+        return base64.b64decode(secret["data"]["api-token"]).decode()
+
+    def heartbeat(self, cluster: str, message: object) -> int:
+        """What a scheduler gets for this message: it is repeated, as a scheduler does, until it is heard."""
+        token = self.token(cluster)
         deadline = time.monotonic() + 20
         while True:
             path = f"/api/v1/clusters/{cluster}/heartbeat"

@@ -54,7 +54,6 @@ def test_makes_worker_pods_only_where_kubernetes_workers_are_wanted(
     name = theirs.partition(".")[2]
     selector = f"--selector=gateway.dask.org/cluster={name},app.kubernetes.io/component=dask-worker"
     site.kubectl("wait", "--for=create", "--timeout=30s", "pod", selector)
-    site.kubectl("wait", "--for=jsonpath={.status.phase}=Pending", "--timeout=30s", "pod", selector)
     assert site.dask_cluster(ours)["spec"]["htcondorReplicas"] == 3
     assert workers(site, ours) == []
     assert 1 <= len(workers(site, theirs)) <= 2

@@ -1,7 +1,6 @@
 """What a user reads when the Kubernetes API refuses."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from kubernetes_asyncio.client.rest import ApiException
@@ -12,9 +11,9 @@ TELL = "Tell the site's admin: is the htcdask chart installed, with its role for
 
 
 def refusal(status: int, reason: str, body: str) -> ApiException:
-    answer = SimpleNamespace(status=status, reason=reason, data=body, headers={})
-    answer.getheaders = lambda: answer.headers
-    return ApiException(http_resp=answer)
+    error = ApiException(status=status, reason=reason)
+    error.body = body.encode()
+    return error
 
 
 @pytest.mark.parametrize(
