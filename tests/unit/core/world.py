@@ -1,0 +1,188 @@
+"""A world in which actions take effect at once: enough of HTCondor and Kubernetes to plan against.
+
+Used by the tests of idempotence and by the simulation. Values only; the one thing that moves is `now`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from htcdask_operator.core.actions import (
+    Action,
+    Adopt,
+    Hold,
+    Plan,
+    ReadLogs,
+    Release,
+    Remove,
+    SubmitAnchor,
+    SubmitWorkers,
+)
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Gone,
+    Job,
+    JobId,
+    JobStatus,
+    Observed,
+    Policy,
+    PoolFacts,
+    PoolUid,
+    Role,
+    Unseen,
+    WorkerName,
+)
+from htcdask_operator.core.plan import plan
+from tests.builders import ACCESS_POINT_SILENT, API_SILENT, NOW, SCHEDULER_SILENT, make_cluster, make_policy
+
+RUNS = (JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED)
+
+
+@dataclass
+class World:
+    """Everything that is true, whoever can see it."""
+
+    pools: dict[PoolUid, PoolFacts]
+    cluster: ClusterFacts | Gone = field(default_factory=make_cluster)
+    policy: Policy = field(default_factory=make_policy)
+    jobs: dict[JobId, Job] = field(default_factory=dict)
+    connected: set[WorkerName] = field(default_factory=set)
+    dropped: dict[WorkerName, float] = field(default_factory=dict)
+    logs: dict[WorkerName, str] = field(default_factory=dict)
+    now: float = NOW
+    condor_answers: bool = True
+    api_answers: bool = True
+    scheduler_answers: bool = True
+    submitted: list[WorkerName] = field(default_factory=list)
+    clusters: int = 0
+
+    def observe(self) -> Observed:
+        """What can be seen of it."""
+        cluster: ClusterFacts | Gone | Unseen = self.cluster if self.api_answers else API_SILENT
+        return Observed(
+            cluster=cluster,
+            jobs=tuple(self.jobs.values()) if self.condor_answers else ACCESS_POINT_SILENT,
+            connected=frozenset(self.connected) if self.scheduler_answers else SCHEDULER_SILENT,
+            condor_identity="dask@htcdask.test",
+            logs=dict(self.logs),
+            dropped=dict(self.dropped),
+        )
+
+    def plan(self) -> Plan:
+        """What the core would do."""
+        return plan(list(self.pools.values()), self.observe(), self.policy, self.now)
+
+    def apply(self, planned: Plan) -> None:
+        """Let a plan take effect."""
+        for uid, status in planned.statuses.items():
+            self.pools[uid] = replace(self.pools[uid], status=status)
+        for action in planned.actions:
+            self._one(action)
+
+    def settle(self, rounds: int = 6) -> list[Action]:
+        """Plan and apply until nothing is left to do, as a cycle of `reconcile` does; what was done."""
+        done: list[Action] = []
+        for _ in range(rounds):
+            planned = self.plan()
+            self.apply(planned)
+            if not planned.actions:
+                return done
+            done += planned.actions
+        raise AssertionError(f"not settled after {rounds} rounds: {planned.actions}")
+
+    def workers(self) -> list[Job]:
+        """All worker jobs in the queue."""
+        return [job for job in self.jobs.values() if job.role is Role.WORKER]
+
+    def change(self, job: Job, status: JobStatus, **facts: object) -> Job:
+        """Something happened to a job."""
+        self.jobs[job.id] = changed = replace(job, status=status, status_since=self.now, **facts)  # type: ignore[arg-type]
+        if status not in RUNS:
+            self.connected.discard(job.worker)
+            self.dropped.pop(job.worker, None)
+        return changed
+
+    def stage(self) -> None:
+        """The access point has the bundle of every anchor that was spooled."""
+        for job in list(self.jobs.values()):
+            if job.role is Role.ANCHOR and job.spooling:
+                spool = {"stage_in_finish": self.now, "iwd": f"/spool/{job.id}", "hold_code": None}
+                self.change(job, JobStatus.IDLE, **spool)
+
+    def start(self, job: Job) -> None:
+        """A slot was found and the process runs; never again for a job that has run."""
+        if job.spent:
+            return
+        self.change(
+            job, JobStatus.RUNNING, shadow_starts=job.shadow_starts + 1, started_at=self.now, machine="node7"
+        )
+
+    def connect(self, job: Job) -> None:
+        """The worker registered with the scheduler."""
+        self.connected.add(job.worker)
+
+    def end(self, job: Job, exit_code: int = 0) -> None:
+        """The process ended by itself."""
+        self.change(job, JobStatus.COMPLETED, exit_code=exit_code)
+
+    def vacate(self, job: Job, code: int | None = 1022) -> None:
+        """The slot was taken away."""
+        self.change(job, JobStatus.IDLE, vacate_code=code, vacate_reason="preempted")
+
+    def hold(self, job: Job, code: int) -> None:
+        """HTCondor, or a person, holds the job."""
+        self.change(job, JobStatus.HELD, hold_code=code, hold_reason="somebody's reason")
+
+    def processes_end(self) -> None:
+        """Every removed process has closed."""
+        gone = [job.id for job in self.jobs.values() if job.status is JobStatus.REMOVED]
+        for id_ in gone:
+            del self.jobs[id_]
+
+    def _one(self, action: Action) -> None:
+        match action:
+            case Adopt(pool, cluster):
+                self.pools[pool] = replace(self.pools[pool], owner_uid=cluster)
+            case SubmitAnchor(pool, description, _):
+                self._submit(pool, "", Role.ANCHOR, description["My.HTCDaskTemplate"])
+            case SubmitWorkers(pool, description, names):
+                self.submitted += names
+                for name in names:
+                    self._submit(pool, name, Role.WORKER, description["My.HTCDaskTemplate"])
+            case Hold(jobs, _):
+                for id_ in jobs:
+                    self.change(self.jobs[id_], JobStatus.HELD, hold_code=1, hold_subcode=1)
+            case Remove(jobs, _):
+                self._remove(jobs)
+            case ReadLogs(_, _, workers):
+                self.logs.update(dict.fromkeys(workers, "the last line\n"))
+            case Release(pool):
+                del self.pools[pool]
+
+    def _submit(self, pool: PoolUid, name: WorkerName, role: Role, mark: str) -> None:
+        self.clusters += 1
+        assert isinstance(self.cluster, ClusterFacts)
+        spooling = role is Role.ANCHOR
+        job = Job(
+            id=f"{self.clusters}.0",
+            status=JobStatus.HELD if spooling else JobStatus.IDLE,
+            role=role,
+            pool_uid=pool,
+            cluster_uid=self.cluster.uid,
+            worker=name,
+            template=mark.strip('"'),
+            queued_at=self.now,
+            status_since=self.now,
+            hold_code=16 if spooling else None,
+            stage_in_start=self.now if spooling else None,
+        )
+        self.jobs[job.id] = job
+
+    def _remove(self, jobs: Sequence[JobId]) -> None:
+        for id_ in jobs:
+            job = self.jobs[id_]
+            if job.status in RUNS:
+                self.change(job, JobStatus.REMOVED)
+            else:
+                del self.jobs[id_]
