@@ -20,16 +20,20 @@ _LONGEST_NAME: Final = 64
 
 
 class SchedulerHttp:
-    """The port `Scheduler`, on real schedulers. `address` is for tests: where another scheduler listens."""
+    """The port `Scheduler`, on real schedulers. Tests say where else one listens."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, address: str = "http://dask-{cluster}.{namespace}"
+        self,
+        session: aiohttp.ClientSession,
+        dashboard: str = "http://dask-{cluster}.{namespace}:8787",
+        api: str = "http://dask-{cluster}.{namespace}:8788",
     ) -> None:
         self._session = session
-        self._address = address
+        self._dashboard = dashboard
+        self._api = api
 
     async def workers(self, namespace: str, cluster: str) -> frozenset[WorkerName]:
-        url = self._url(namespace, cluster, 8787, "json/identity.json")
+        url = self._dashboard.format(namespace=namespace, cluster=cluster) + "/json/identity.json"
         answer = await self._ask("GET", url)
         try:
             names = {worker["name"] for worker in json.loads(answer)["workers"].values()}
@@ -38,7 +42,7 @@ class SchedulerHttp:
         return frozenset(name for name in names if isinstance(name, str) and len(name) <= _LONGEST_NAME)
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
-        url = self._url(namespace, cluster, 8788, "api/comm")
+        url = self._api.format(namespace=namespace, cluster=cluster) + "/api/comm"
         headers = {"Authorization": f"token {api_token}"}
         await self._ask("POST", url, json.dumps({"op": "scale", "count": count}).encode(), headers)
 
@@ -63,7 +67,3 @@ class SchedulerHttp:
         if len(answer) > _LARGEST_ANSWER:
             raise SchedulerError(f"{url}: the answer is larger than {_LARGEST_ANSWER} bytes")
         return answer
-
-    def _url(self, namespace: str, cluster: str, port: int, path: str) -> str:
-        host = self._address.format(namespace=namespace, cluster=cluster)
-        return f"{host}:{port}/{path}"

@@ -1,0 +1,109 @@
+"""The port `Scheduler` on a real Dask scheduler, and what it says when there is none or something else."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from distributed import Scheduler, Worker
+
+from htcdask_operator.scheduler.http import SchedulerHttp
+from htcdask_operator.scheduler.port import SchedulerError
+from playground.controlplane import free_ports
+
+
+@pytest_asyncio.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def served(*routes: web.RouteDef) -> tuple[web.AppRunner, str]:
+    application = web.Application()
+    application.add_routes(routes)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+async def test_a_real_scheduler_names_its_workers(session: aiohttp.ClientSession) -> None:
+    (port,) = free_ports(1)
+    async with Scheduler(host="127.0.0.1", port=0, dashboard_address=f"127.0.0.1:{port}") as scheduler:
+        port_of = SchedulerHttp(session, dashboard=f"http://127.0.0.1:{port}")
+        assert await port_of.workers("gateway", "c1") == frozenset()
+        async with (
+            Worker(scheduler.address, name="abc-1", nthreads=1, dashboard_address="127.0.0.1:0"),
+            Worker(scheduler.address, name="abc-2", nthreads=1, dashboard_address="127.0.0.1:0"),
+        ):
+            assert await port_of.workers("gateway", "c1") == {"abc-1", "abc-2"}
+        assert await port_of.workers("gateway", "c1") == frozenset()
+
+
+async def test_the_service_of_the_gateways_controller_is_asked(session: aiohttp.ClientSession) -> None:
+    with pytest.raises(SchedulerError, match=r"http://dask-c1\.nowhere:8787/json/identity\.json: "):
+        await SchedulerHttp(session).workers("nowhere", "c1")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"workers": []}', '{"workers": {"a": 1}}'])
+async def test_another_servers_answer_is_not_a_list_of_workers(
+    session: aiohttp.ClientSession, text: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    runner, url = await served(web.get("/json/identity.json", answer))
+    with pytest.raises(SchedulerError, match="not the answer of a Dask scheduler"):
+        await SchedulerHttp(session, dashboard=url).workers("gateway", "c1")
+    await runner.cleanup()
+
+
+async def test_names_that_no_worker_of_ours_has_are_left_out(session: aiohttp.ClientSession) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(
+            {"workers": {"a": {"name": "w1"}, "b": {"name": 3}, "c": {"name": "x" * 99}}}
+        )
+
+    runner, url = await served(web.get("/json/identity.json", answer))
+    assert await SchedulerHttp(session, dashboard=url).workers("gateway", "c1") == {"w1"}
+    await runner.cleanup()
+
+
+async def test_an_answer_without_end_is_cut_off(session: aiohttp.ClientSession) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b" " * 2**20)
+        except (ConnectionError, asyncio.CancelledError):
+            return response
+
+    runner, url = await served(web.get("/json/identity.json", answer))
+    with pytest.raises(SchedulerError, match="larger than"):
+        await SchedulerHttp(session, dashboard=url).workers("gateway", "c1")
+    await runner.cleanup()
+
+
+async def test_an_error_says_the_status(session: aiohttp.ClientSession) -> None:
+    runner, url = await served()
+    with pytest.raises(SchedulerError, match="HTTP status 404"):
+        await SchedulerHttp(session, dashboard=url).workers("gateway", "c1")
+    await runner.cleanup()
+
+
+async def test_scaling_shows_the_clusters_token_and_the_count(session: aiohttp.ClientSession) -> None:
+    asked: list[tuple[str | None, object]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append((request.headers.get("Authorization"), json.loads(await request.read())))
+        return web.Response()
+
+    runner, url = await served(web.post("/api/comm", answer))
+    await SchedulerHttp(session, api=url).scale("gateway", "c1", 4, "secret")
+    assert asked == [("token secret", {"op": "scale", "count": 4})]
+    await runner.cleanup()
