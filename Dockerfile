@@ -1,35 +1,42 @@
-# The operator's image. Any Debian-like base with Python 3.11 or newer and its venv module will do.
+# The operator's image. Any base with a shell, Python 3.11 or newer and its venv module will do.
 ARG BASE=docker.io/library/python:3.13-slim
 
-FROM ${BASE} AS build
-RUN python3 -m venv /opt/htcdask
-ENV PATH=/opt/htcdask/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# What the project needs, from its own pyproject.toml: these layers live until a requirement changes.
+FROM ${BASE} AS dependencies
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-# What the project needs, from its own pyproject.toml: this layer lives until a requirement changes.
 COPY pyproject.toml ./
-RUN python3 -c 'import tomllib; \
-p = tomllib.load(open("pyproject.toml", "rb")); \
-print(*p["project"]["optional-dependencies"]["operator"], *(d for d in p["project"]["dependencies"] if d.startswith("pydantic")), sep="\n")' \
-      > requirements.txt \
- && pip install -r requirements.txt \
- && pip install --target /opt/backend "$(python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')"
+# Of the notebook's dependencies the operator shares only pydantic: it needs neither dask nor dask-gateway.
+RUN python3 -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+    print(*p["optional-dependencies"]["operator"], sep="\n"); \
+    print(*(d for d in p["dependencies"] if d.startswith("pydantic")), sep="\n")' > requirements.txt \
+ && python3 -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
+    print(*p["build-system"]["requires"], sep="\n")' > build-requirements.txt \
+ && python3 -m venv /opt/build \
+ && /opt/build/bin/pip install -q -r build-requirements.txt \
+ && python3 -m venv --without-pip /opt/htcdask \
+ && /opt/build/bin/pip --python /opt/htcdask/bin/python3 install -q -r requirements.txt \
+ && find /opt/htcdask -name '*.pyi' -delete \
+ # The code lies apart, so that a change of it is a small layer.
+ && echo /opt/code > "$(echo /opt/htcdask/lib/python3*/site-packages)/code.pth"
+
+FROM dependencies AS code
 COPY README.md LICENSE ./
 COPY client client
 COPY crds crds
 COPY gateway gateway
 COPY operator operator
-# The operator needs neither dask nor dask-gateway: they are the notebook's dependencies.
-RUN PYTHONPATH=/opt/backend pip install --no-deps --no-build-isolation . \
- && htcdask-operator --help > /dev/null \
- && python3 -m pip uninstall -q -y pip \
- && find /opt/htcdask -name '*.pyi' -delete
+RUN /opt/build/bin/pip wheel -q --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && /opt/build/bin/pip --python /opt/htcdask/bin/python3 install -q --no-deps --target /opt/code /wheels/*.whl \
+ && /opt/code/bin/htcdask-operator --help > /dev/null
 
 FROM ${BASE}
 # HTCondor's library wants its user to have a name.
 RUN echo 'htcdask:x:65532:65532:HTCDask operator:/tmp:/usr/sbin/nologin' >> /etc/passwd \
  && echo 'htcdask:x:65532:' >> /etc/group
-COPY --from=build /opt/htcdask /opt/htcdask
-ENV PATH=/opt/htcdask/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CONDOR_CONFIG=/dev/null
+COPY --from=dependencies /opt/htcdask /opt/htcdask
+COPY --from=code /opt/code /opt/code
+ENV PATH=/opt/code/bin:/opt/htcdask/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CONDOR_CONFIG=/dev/null
 USER 65532:65532
 WORKDIR /tmp
 ENTRYPOINT ["htcdask-operator"]
