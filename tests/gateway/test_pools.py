@@ -329,6 +329,10 @@ def test_the_kubernetes_api_holds_a_change_to_the_uid_that_it_names(site: Site, 
     change = json.dumps({"metadata": {"uid": "another"}, "spec": {"maxReplicas": 1}})
     with pytest.raises(PlaygroundError, match=r"metadata\.uid: Invalid value"):
         site.kubectl("patch", "htcworkerpool", name, "--type=merge", "--patch", change)
+    path = f"/apis/htcdask.org/v1alpha1/namespaces/{NAMESPACE}/htcworkerpools/{name}"
+    options = json.dumps({"preconditions": {"uid": "another"}})
+    with pytest.raises(PlaygroundError, match="UID in the precondition"):
+        site.kubectl("delete", "--raw", path, "-f", "-", input=options)
 
 
 def test_a_gateway_without_the_charts_role_says_whom_to_tell(
