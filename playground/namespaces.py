@@ -6,6 +6,7 @@ ended, so the time at which it started is kept and compared too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -20,6 +21,7 @@ from playground.errors import PlaygroundError
 from playground.packages import need
 
 _NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc")
+_PID1 = paths.SOURCE / "pid1.py"
 _CGROUPS = Path("/sys/fs/cgroup")
 _EXITING = 0x4  # PF_EXITING in the flags of /proc/PID/stat
 
@@ -30,7 +32,7 @@ def start(state: Path) -> int:
     # The shell ends at once, so the node is nobody's child: it outlives us and leaves no zombie.
     script = 'setsid "$@" </dev/null >"$0" 2>&1 & echo $!'
     log = state / "logs" / "pid1.log"
-    program = [sys.executable, "-I", str(paths.SOURCE / "pid1.py"), str(state)]
+    program = [sys.executable, "-I", str(_PID1), str(state)]
     command = [unshare, *_NAMESPACES, "--fork", "--kill-child", "--mount-proc", "--", *program]
     outer = int(
         subprocess.run(["sh", "-c", script, str(log), *command], capture_output=True, check=True).stdout
@@ -56,13 +58,19 @@ def enter(pid: int) -> list[str]:
 def end(state: Path, timeout: float = 30) -> None:
     """Kill the node; returns when no process of it is left."""
     pid = _noted(state)
-    if pid is not None:
-        handle = os.pidfd_open(pid)
+    # A start that was interrupted at a bad moment left a node that nobody noted.
+    for process in [*([pid] if pid else []), *_strays(state)]:
+        try:
+            handle = os.pidfd_open(process)
+        except ProcessLookupError:
+            continue
         try:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
             # PID 1 counts as ended only after the kernel has ended all others of its namespace.
             if not select.select([handle], [], [], timeout)[0]:
-                raise PlaygroundError(f"process {pid}, the node's first, did not end within {timeout:.0f} s")
+                raise PlaygroundError(f"process {process} of the node did not end within {timeout:.0f} s")
+        except ProcessLookupError:
+            continue
         finally:
             os.close(handle)
     (state / "node.json").unlink(missing_ok=True)
@@ -74,8 +82,9 @@ def make_cgroups(name: str) -> str:
         (hierarchy / name).mkdir(exist_ok=True)
     control = _CGROUPS / "cgroup.subtree_control"
     if control.exists():
-        offered = (_CGROUPS / "cgroup.controllers").read_text().split()
-        control.write_text(" ".join(f"+{controller}" for controller in offered))
+        for controller in (_CGROUPS / "cgroup.controllers").read_text().split():
+            with contextlib.suppress(OSError):  # the kubelet says which of them it misses
+                control.write_text(f"+{controller}")
     return f"/{name}"
 
 
@@ -121,6 +130,17 @@ def _noted(state: Path) -> int | None:
         return None
     pid, started = int(noted["pid"]), noted["started"]
     return pid if started is not None and _started(pid) == started else None
+
+
+def _strays(state: Path) -> list[int]:
+    """The processes that carry a node of this state folder: its PID 1 and what waits for that one."""
+    ending = f"{_PID1.name}\0{state}\0".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if (folder / "cmdline").read_bytes().endswith(ending):
+                found.append(int(folder.name))
+    return found
 
 
 def _is_ending(pid: int) -> bool:

@@ -208,3 +208,12 @@ def test_down_leaves_nothing_and_fresh_keeps_the_images(node: Node, before: mach
         node.enter("ctr", "-n", "k8s.io", "images", "ls", "-q"), capture_output=True
     )
     assert b"docker.io/htcdask/pause:dev" in images_there.stdout.split()
+
+
+def test_a_node_that_nobody_noted_is_ended_too(node: Node) -> None:
+    node.up()
+    pid = namespaces.running(node.state)
+    (node.state / "node.json").unlink()
+    assert pid is not None
+    node.down()
+    assert machine.processes(node.state) == []
