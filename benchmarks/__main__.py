@@ -4,7 +4,7 @@
 
 Figures: from `scale(4)` in a notebook to the submit call, the first and the last worker connected;
 from a job's end to the pool's status; memory of operator and agent with ten pools and 100 workers.
-Floor of the same run: a worker of the same image, started on the access point without HTCondor and Kubernetes.
+Floor of the same run: a worker of the same image started on the access point without HTCondor and Kubernetes.
 """
 
 from __future__ import annotations
