@@ -32,18 +32,28 @@ class CondorAgent:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._folder = Path(tempfile.mkdtemp(prefix="htcdask-condor-"))
-        (self._folder / "scratch").mkdir(mode=0o700)
-        arguments = [access.collector, access.schedd, str(self._folder / "scratch")]
+        self.folder = Path(tempfile.mkdtemp(prefix="htcdask-condor-"))
+        (self.folder / "scratch").mkdir(mode=0o700)
+        arguments = [access.collector, access.schedd, str(self.folder / "scratch")]
         self._process = AgentProcess(arguments, self._environment(), access.deadline)
         self._token = ""
         self._identity = ""
         self._turn = asyncio.Lock()
 
+    @property
+    def pid(self) -> int | None:
+        """The process that talks to HTCondor now, if any."""
+        return self._process.pid
+
+    @property
+    def asking(self) -> asyncio.Event:
+        """Set while HTCondor is being asked."""
+        return self._process.asking
+
     async def close(self) -> None:
         """End the process and leave no file behind."""
         await self._process.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     async def whoami(self) -> str:
         self._identity = await self._ask("whoami")
@@ -115,7 +125,7 @@ class CondorAgent:
             current = token.read(self._access.token_file, time.time())
             if current != self._token:
                 await self._process.stop()
-                token.write(self._folder / "tokens", current)
+                token.write(self.folder / "tokens", current)
                 self._token, self._identity = current, ""
         return await self._process.ask(method, *arguments)
 
@@ -123,10 +133,10 @@ class CondorAgent:
         """All that the process knows: HTCondor's settings, and nothing of the operator's environment."""
         return {
             "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(self._folder),
+            "HOME": str(self.folder),
             "PYTHONDONTWRITEBYTECODE": "1",
             "CONDOR_CONFIG": "ONLY_ENV",
-            "_CONDOR_SEC_TOKEN_DIRECTORY": str(self._folder / "tokens"),
+            "_CONDOR_SEC_TOKEN_DIRECTORY": str(self.folder / "tokens"),
             "_CONDOR_SEC_CLIENT_AUTHENTICATION": "REQUIRED",
             "_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS": "IDTOKENS",
             "_CONDOR_SEC_CLIENT_ENCRYPTION": "REQUIRED",

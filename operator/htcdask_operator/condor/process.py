@@ -25,6 +25,7 @@ class AgentProcess:
         self._deadline = deadline
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self.asking = asyncio.Event()  # set while an answer is awaited
 
     @property
     def pid(self) -> int | None:
@@ -63,9 +64,12 @@ class AgentProcess:
         try:
             process.stdin.write(request.encode() + b"\n")
             await process.stdin.drain()
+            self.asking.set()
             line = await process.stdout.readline()
         except (BrokenPipeError, ConnectionResetError):
             line = b""
+        finally:
+            self.asking.clear()
         if not line:
             raise CondorUnreachable(
                 f"the HTCondor agent ended during {method}; it is started again with the next question"

@@ -22,12 +22,13 @@ choose_program() {
 }
 
 main() {
-  local name=$1 scratch=${_CONDOR_SCRATCH_DIR:-} work secrets program child status
+  local name=$1 scratch=${_CONDOR_SCRATCH_DIR:-} program child status
   umask 077
   # HTCondor names a scratch folder even where the container does not show it; /tmp is private there.
   [ -d "$scratch" ] && [ -w "$scratch" ] || scratch=/tmp
   [ -d "${TMPDIR:-/}" ] || export TMPDIR=$scratch TMP=$scratch TEMP=$scratch
   choose_program
+  # Not local: the EXIT trap outlives this function.
   work=$(private_folder "$scratch") || exit 1
   secrets=$work
   trap 'rm -rf "$work" "$secrets"' EXIT

@@ -1,0 +1,166 @@
+"""Two access points that must look the same through the port: the fake one, and HTCondor by the agent.
+
+A lab lets a test make things happen behind the port's back, and wait until the port shows them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from htcdask_api import names
+from htcdask_operator.condor.access import Access
+from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.condor.port import Condor
+from htcdask_operator.core.model import Job, JobId
+from playground.condor.bare import BarePool
+from tests.fakes.condor import FakeCondor, FakeSchedd, Life
+
+IMAGE = "/cvmfs/img"
+PAYLOAD = b"""case $1 in
+  fail*) echo "no luck on this machine"; exit 3 ;;
+  *) trap 'exit 0' TERM; while true; do sleep 0.1; done ;;
+esac
+"""
+_PATIENCE = 30.0
+
+
+def life(worker: str) -> Life:
+    """What PAYLOAD does, for the fake."""
+    return Life("no luck on this machine\n", 3) if worker.startswith("fail") else Life()
+
+
+class Lab(Protocol):
+    """An access point, and power over it."""
+
+    def operator(self, operator_id: str) -> Condor:
+        """The port of one more operator, all of them as the user `dask`."""
+
+    async def until(
+        self, condor: Condor, seen: Callable[[tuple[Job, ...]], object], pool: str | None = None
+    ) -> tuple[Job, ...]:
+        """The jobs, once `seen` is true of them."""
+
+    def now(self) -> float:
+        """The time on the access point."""
+
+    def vacate(self, job: JobId) -> None:
+        """Evict a running job."""
+
+    def foreign(self, operator_id: str) -> JobId:
+        """A job of alice's, who wrote an operator's id into it."""
+
+    def exists(self, job: JobId) -> bool:
+        """Whether the job is in the queue, whoever owns it."""
+
+    def lease(self, job: JobId) -> int | None:
+        """The job's lease."""
+
+    async def close(self) -> None:
+        """End what was started."""
+
+
+class FakeLab:
+    """In memory; time passes while a test waits."""
+
+    def __init__(self) -> None:
+        self.schedd = FakeSchedd(life=life)
+
+    def operator(self, operator_id: str) -> Condor:
+        return FakeCondor(self.schedd, operator_id)
+
+    async def until(
+        self, condor: Condor, seen: Callable[[tuple[Job, ...]], object], pool: str | None = None
+    ) -> tuple[Job, ...]:
+        for _ in range(100):
+            jobs = await (condor.jobs() if pool is None else condor.jobs_of(pool))
+            if seen(jobs):
+                return jobs
+            self.schedd.tick(0.5)
+        raise AssertionError(f"never seen in {self.schedd.queue}")
+
+    def now(self) -> float:
+        return self.schedd.now
+
+    def vacate(self, job: JobId) -> None:
+        self.schedd.vacate(job)
+
+    def foreign(self, operator_id: str) -> JobId:
+        return self.schedd.foreign("alice@htcdask.test", operator_id)
+
+    def exists(self, job: JobId) -> bool:
+        return job in self.schedd.queue
+
+    def lease(self, job: JobId) -> int | None:
+        lease = self.schedd.queue[job].job.lease
+        return None if lease is None else math.ceil(lease)
+
+    async def close(self) -> None:
+        """Nothing was started."""
+
+
+class RealLab:
+    """A bare pool and agents."""
+
+    def __init__(self, pool: BarePool, folder: Path) -> None:
+        self.pool = pool
+        self._token = folder / "token"
+        self._token.write_text(pool.token("dask"))
+        self._agents: list[CondorAgent] = []
+
+    def operator(self, operator_id: str) -> Condor:
+        agent = CondorAgent(Access(operator_id, self.pool.address, self.pool.schedd, self._token))
+        self._agents.append(agent)
+        return agent
+
+    async def until(
+        self, condor: Condor, seen: Callable[[tuple[Job, ...]], object], pool: str | None = None
+    ) -> tuple[Job, ...]:
+        jobs: tuple[Job, ...] = ()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while True:
+                    jobs = await (condor.jobs() if pool is None else condor.jobs_of(pool))
+                    if seen(jobs):
+                        return jobs
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(f"not seen in {_PATIENCE:g} s: {jobs}") from None
+
+    def now(self) -> float:
+        return time.time()
+
+    def vacate(self, job: JobId) -> None:
+        self.pool.run("condor_vacate_job", job)
+
+    def foreign(self, operator_id: str) -> JobId:
+        description = (
+            "executable = /bin/sleep\ntransfer_executable = false\narguments = 1000\nrequirements = false\n"
+            f'My.{names.AD_OPERATOR} = "{operator_id}"\nMy.{names.AD_ROLE} = "worker"\nqueue\n'
+        )
+        said = self.pool.run("condor_submit", "-terse", "-", user="alice", input=description)
+        return said.split()[0]
+
+    def exists(self, job: JobId) -> bool:
+        return bool(self.attribute(job, "JobStatus"))
+
+    def lease(self, job: JobId) -> int | None:
+        text = self.attribute(job, names.AD_LEASE)
+        return int(text) if text.isdigit() else None
+
+    def attribute(self, job: JobId, *attributes: str) -> str:
+        """What condor_q says of a job."""
+        return self.pool.run("condor_q", "-allusers", job, "-af", *attributes).strip()
+
+    async def close(self) -> None:
+        for agent in self._agents:
+            await agent.close()
+
+
+def statuses(jobs: Sequence[Job]) -> list[str]:
+    """For messages and comparisons."""
+    return [job.status.name for job in jobs]

@@ -1,0 +1,196 @@
+"""The worker's bundle, run as HTCondor does (`bash -s NAME`), with a real scheduler behind an SNI proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from distributed import KilledWorker
+
+from htcdask_operator.condor.worker.bundle import render
+from htcdask_operator.core.actions import Bundle
+from tests.contract.cluster import SNI, Cluster, dask_cluster
+
+PLAIN = Bundle(
+    scheduler="",
+    sni=SNI,
+    threads=1,
+    memory_limit=500 * 2**20,
+    nanny=True,
+    death_timeout=30,
+    lifetime=None,
+    worker_ports=None,
+    nanny_ports=None,
+    contact_address=None,
+    environment=(("GREETING", 'it\'s $HOME; "two"\nlines'), ("OMP_NUM_THREADS", "3")),
+    resources=(("GPU", 1), ("SLOT", 0.5)),
+)
+nanny_or_not = pytest.mark.parametrize("nanny", [True, False], ids=["nanny", "no-nanny"])
+
+
+class Worker:
+    """One running bundle."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def output(self) -> str:
+        """What it printed, once it has ended."""
+        assert self.process.stdout is not None
+        return (await self.process.stdout.read()).decode()
+
+
+@asynccontextmanager
+async def running(bundle: Bundle, cluster: Cluster, name: str, scratch: Path) -> AsyncIterator[Worker]:
+    """The bundle as a job's process; killed at the end if it still runs."""
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "_CONDOR_SCRATCH_DIR": str(scratch),
+        "HOME": str(scratch),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-s", name),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(
+        render(
+            replace(bundle, scheduler=bundle.scheduler or cluster.address), cluster.certificate, cluster.key
+        )
+    )
+    await process.stdin.drain()
+    process.stdin.close()
+    try:
+        yield Worker(process)
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+def environment_of(*names: str) -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in names}
+
+
+def grow() -> int:
+    hoard = []
+    for _ in range(100):
+        hoard.append(b"x" * (20 * 2**20))
+    return len(hoard)
+
+
+@nanny_or_not
+async def test_connects_by_name_and_computes(tmp_path: Path, nanny: bool) -> None:
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(replace(PLAIN, nanny=nanny), cluster, "w1", tmp_path),
+    ):
+        await cluster.client.wait_for_workers(1)
+        (worker,) = cluster.scheduler.workers.values()
+        assert worker.name == "w1"
+        assert (worker.nthreads, worker.memory_limit) == (1, 500 * 2**20)
+        assert worker.resources == {"GPU": 1, "SLOT": 0.5}
+        seen = await cluster.client.submit(environment_of, "GREETING", "OMP_NUM_THREADS", pure=False)
+        assert seen == dict(PLAIN.environment)
+
+
+@nanny_or_not
+async def test_hands_its_data_over_on_sigterm_and_leaves_nothing(tmp_path: Path, nanny: bool) -> None:
+    bundle = replace(PLAIN, nanny=nanny)
+    scratches = [tmp_path / "w1", tmp_path / "w2"]
+    for scratch in scratches:
+        scratch.mkdir()
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(bundle, cluster, "w1", scratches[0]) as first,
+        running(bundle, cluster, "w2", scratches[1]),
+    ):
+        await cluster.client.wait_for_workers(2)
+        kept = [await cluster.client.scatter(number, workers=["w1"], hash=False) for number in range(6)]
+        computed = cluster.client.submit(pow, 2, 10, workers=["w1"])
+        await computed
+        first.process.terminate()
+        assert await asyncio.wait_for(first.process.wait(), 20) == 0
+        assert await cluster.client.gather(kept) == list(range(6))
+        assert await computed == 1024
+        assert await first.output() == ""
+        assert list(scratches[0].glob("htcdask.*")) == []
+
+
+async def test_a_client_restarts_the_worker_inside_its_job(tmp_path: Path) -> None:
+    async with dask_cluster(tmp_path) as cluster, running(PLAIN, cluster, "w1", tmp_path) as worker:
+        await cluster.client.wait_for_workers(1)
+        before = await cluster.client.submit(os.getpid, pure=False)
+        await cluster.client.restart(timeout=30)
+        assert await cluster.client.submit(os.getpid, pure=False) != before
+        assert worker.process.returncode is None
+
+
+async def test_its_nanny_restarts_a_worker_that_exceeds_its_memory(tmp_path: Path) -> None:
+    small = replace(PLAIN, memory_limit=300 * 2**20)
+    async with dask_cluster(tmp_path) as cluster, running(small, cluster, "w1", tmp_path) as worker:
+        await cluster.client.wait_for_workers(1)
+        cluster.scheduler.allowed_failures = 0
+        with pytest.raises(KilledWorker):
+            await cluster.client.submit(grow)
+        assert await cluster.client.submit(pow, 2, 3) == 8
+        assert worker.process.returncode is None
+
+
+async def test_says_why_it_failed(tmp_path: Path) -> None:
+    alone = replace(PLAIN, scheduler="tls://127.0.0.1:1", death_timeout=1)
+    async with dask_cluster(tmp_path) as cluster, running(alone, cluster, "w1", tmp_path) as worker:
+        output = await asyncio.wait_for(worker.output(), 60)
+        assert await worker.process.wait() == 1
+        assert output.startswith("htcdask: worker w1 on ")
+        assert "distributed" in output
+        assert "PRIVATE KEY" not in output
+
+
+async def test_its_key_is_in_no_argument_and_no_environment(tmp_path: Path) -> None:
+    async with dask_cluster(tmp_path) as cluster, running(PLAIN, cluster, "w1", tmp_path) as worker:
+        await cluster.client.wait_for_workers(1)
+        shown = arguments_and_environments(worker.process.pid)
+        assert len(shown) >= 3  # bash, nanny, worker
+        assert not any(cluster.key.splitlines()[1].encode() in text for text in shown)
+        assert modes_of_the_key(tmp_path) == (0o600, 0o700)
+
+
+def arguments_and_environments(session: int) -> list[bytes]:
+    entries = [entry for entry in Path("/proc").glob("[0-9]*") if _session(entry) == session]
+    return [(entry / "cmdline").read_bytes() + (entry / "environ").read_bytes() for entry in entries]
+
+
+def modes_of_the_key(scratch: Path) -> tuple[int, int]:
+    (secret,) = scratch.glob("htcdask.*/dask.pem")
+    return secret.stat().st_mode & 0o777, secret.parent.stat().st_mode & 0o777
+
+
+def _session(entry: Path) -> int:
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+
+
+def test_a_stream_that_ends_too_early_runs_nothing(tmp_path: Path) -> None:
+    text = render(replace(PLAIN, scheduler="tls://x:1"), "certificate", "key").decode()
+    assert text.rstrip().endswith('main "$@"\nexit')
+    before = text.rpartition('main "$@"')[0]
+    assert "\nmain" not in before.replace("\nmain() {", "")
+
+
+def test_refuses_a_variable_that_is_none() -> None:
+    with pytest.raises(ValueError, match="A-B"):
+        render(replace(PLAIN, environment=(("A-B", "1"),)), "certificate", "key")

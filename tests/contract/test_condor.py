@@ -1,0 +1,225 @@
+"""What the operator relies on of an access point, asked of the fake one and of a real HTCondor alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from htcdask_operator.condor.errors import SubmitRefused
+from htcdask_operator.condor.port import Condor
+from htcdask_operator.core import submission
+from htcdask_operator.core.model import Job, JobId, JobStatus, Role
+from tests.builders import make_cluster, make_policy, make_pool, make_template
+from tests.contract.labs import IMAGE, PAYLOAD, FakeLab, Lab, RealLab
+
+POOL = "0f0e0d0c-pool"
+NEVER = "false"  # requirements that no slot meets
+
+_numbers = count(1)
+
+
+@pytest.fixture(params=["fake", "real"])
+async def lab(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Lab]:
+    """One access point."""
+    made: Lab = (
+        FakeLab() if request.param == "fake" else RealLab(request.getfixturevalue("bare_pool"), tmp_path)
+    )
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def operator_id() -> Iterator[str]:
+    """An operator that no other test has heard of."""
+    yield f"contract-{next(_numbers)}"
+
+
+@pytest.fixture
+def condor(lab: Lab, operator_id: str) -> Condor:
+    """Its port."""
+    return lab.operator(operator_id)
+
+
+class Pool:
+    """One pool's submissions, as the core describes them."""
+
+    def __init__(
+        self, lab: Lab, condor: Condor, operator_id: str, uid: str = POOL, **settings: float
+    ) -> None:
+        self.lab, self.condor, self.uid = lab, condor, uid
+        self.facts = make_pool(uid)
+        self.cluster = make_cluster()
+        self.policy = make_policy(operator_id=operator_id, **settings)
+
+    async def anchor(self) -> JobId:
+        """Submit an anchor."""
+        description = submission.anchor(self.facts, self.cluster, "mark", self.policy, self.lab.now())
+        return await self.condor.submit_anchor(description, PAYLOAD)
+
+    async def staged(self) -> Job:
+        """Submit an anchor and wait until the access point has its file."""
+        job = await self.anchor()
+        jobs = await self.lab.until(self.condor, lambda jobs: by_id(jobs)[job].stage_in_finish)
+        return by_id(jobs)[job]
+
+    async def workers(
+        self, iwd: str | None, *names: str, requirements: str | None = None
+    ) -> tuple[JobId, ...]:
+        """Submit workers."""
+        template = make_template(container_image=IMAGE, requirements=requirements, memory="100Mi")
+        description = submission.workers(
+            self.facts, self.cluster, template, "mark", iwd or "/nowhere", self.policy, self.lab.now()
+        )
+        return await self.condor.submit_workers(description, names)
+
+
+@pytest.fixture
+def pool(lab: Lab, condor: Condor, operator_id: str) -> Pool:
+    return Pool(lab, condor, operator_id)
+
+
+def by_id(jobs: tuple[Job, ...]) -> dict[JobId, Job]:
+    return {job.id: job for job in jobs}
+
+
+async def test_says_who_the_operator_is(condor: Condor) -> None:
+    assert await condor.whoami() == "dask@htcdask.test"
+
+
+async def test_an_anchor_is_there_at_once_and_becomes_usable(pool: Pool, condor: Condor, lab: Lab) -> None:
+    job = await pool.anchor()
+    (seen,) = await condor.jobs_of(POOL)
+    assert (seen.id, seen.role, seen.template, seen.spooling) == (job, Role.ANCHOR, "mark", True)
+    (staged,) = await lab.until(condor, lambda jobs: jobs[0].stage_in_finish)
+    assert (staged.status, staged.hold_code, staged.hold_reason) == (JobStatus.IDLE, None, None)
+    await condor.hold([job], "keeps the workers' files")
+    (held,) = await condor.jobs()
+    assert (held.status, held.hold_code, held.hold_subcode) == (JobStatus.HELD, 1, 1)
+    assert "keeps the workers' files" in (held.hold_reason or "")
+    assert held.iwd and not held.spooling
+
+
+async def test_a_hundred_workers_are_there_at_once_each_with_its_name(
+    pool: Pool, condor: Condor, lab: Lab
+) -> None:
+    names = [f"w{number}" for number in range(100)]
+    made = await pool.workers(None, *names, requirements=NEVER)
+    jobs = await condor.jobs_of(POOL)
+    assert {job.id: job.worker for job in jobs} == dict(zip(made, names, strict=True))
+    assert {(job.role, job.status, job.pool_uid, job.cluster_uid, job.template) for job in jobs} == {
+        (Role.WORKER, JobStatus.IDLE, POOL, "cluster-uid", "mark")
+    }
+    assert {job.request_memory_mib for job in jobs} == {100}
+    await condor.remove(made, "the end of the test")
+    await lab.until(condor, lambda jobs: not jobs)
+
+
+async def test_a_worker_runs_and_is_removed(pool: Pool, condor: Condor, lab: Lab) -> None:
+    anchor = await pool.staged()
+    await condor.hold([anchor.id], "kept")
+    (job,) = await pool.workers(anchor.iwd, "w1")
+    running = by_id(await lab.until(condor, lambda jobs: by_id(jobs)[job].started_at))[job]
+    assert (running.status, running.lives, running.spent) == (JobStatus.RUNNING, 1, False)
+    assert running.machine and abs(lab.now() - (running.started_at or 0)) < 60
+    await condor.remove([job], "scaled down")
+    await lab.until(condor, lambda jobs: [job.id for job in jobs] == [anchor.id])
+
+
+async def test_a_failed_worker_stays_to_be_read(pool: Pool, condor: Condor, lab: Lab) -> None:
+    anchor = await pool.staged()
+    await condor.hold([anchor.id], "kept")
+    failed, good = await pool.workers(anchor.iwd, "fail1", "w1")
+    jobs = by_id(
+        await lab.until(
+            condor,
+            lambda jobs: by_id(jobs)[failed].status is JobStatus.COMPLETED and by_id(jobs)[good].started_at,
+        )
+    )
+    assert (jobs[failed].exit_code, jobs[failed].exit_signal, jobs[failed].spent) == (3, None, False)
+    assert jobs[good].exit_code is None
+    logs = await condor.logs(anchor.id, ["fail1", "w1", "never"])
+    assert logs == {"fail1": "no luck on this machine\n"}
+    await condor.remove([failed], "recorded")
+    await lab.until(condor, lambda jobs: failed not in by_id(jobs))
+
+
+async def test_a_worker_has_one_life(pool: Pool, condor: Condor, lab: Lab) -> None:
+    anchor = await pool.staged()
+    await condor.hold([anchor.id], "kept")
+    (first,) = await pool.workers(anchor.iwd, "w1")
+    await lab.until(condor, lambda jobs: by_id(jobs)[first].started_at)
+    lab.vacate(first)
+    await lab.until(condor, lambda jobs: by_id(jobs)[first].spent)
+    (second,) = await pool.workers(anchor.iwd, "w2")  # a whole negotiation, and slots for both
+    jobs = by_id(await lab.until(condor, lambda jobs: by_id(jobs)[second].started_at))
+    assert jobs[first].spent
+    assert jobs[first].vacate_code == 1022
+    assert jobs[first].vacate_reason
+
+
+async def test_jobs_of_others_are_neither_seen_nor_touched(
+    pool: Pool, condor: Condor, lab: Lab, operator_id: str
+) -> None:
+    (mine,) = await pool.workers(None, "w1", requirements=NEVER)
+    alices = lab.foreign(operator_id)
+    other = lab.operator(f"{operator_id}-other")
+    (others,) = await Pool(lab, other, f"{operator_id}-other").workers(None, "w1", requirements=NEVER)
+    assert [job.id for job in await condor.jobs()] == [mine]
+    assert [job.id for job in await condor.jobs_of(POOL)] == [mine]
+    before = lab.lease(others)
+    await condor.renew(lab.now() + 99_999)
+    assert (lab.lease(alices), lab.lease(others)) == (None, before)
+    await condor.hold([alices, others], "not ours")
+    await condor.remove([mine, alices, others], "not ours")
+    await lab.until(condor, lambda jobs: not jobs)
+    assert [job.status for job in await other.jobs()] == [JobStatus.IDLE]
+    assert lab.exists(alices)
+    assert await condor.logs(others, ["w1"]) == {}
+
+
+async def test_what_is_gone_can_be_held_and_removed_again(pool: Pool, condor: Condor, lab: Lab) -> None:
+    (job,) = await pool.workers(None, "w1", requirements=NEVER)
+    for _ in range(2):
+        await condor.remove([job, "999999.0"], "twice")
+        await condor.hold([job, "999999.0"], "too late")
+    await condor.remove([], "nothing")
+    await lab.until(condor, lambda jobs: not jobs)
+
+
+async def test_without_its_operator_a_job_ends_with_its_lease(
+    lab: Lab, condor: Condor, operator_id: str
+) -> None:
+    short = Pool(lab, condor, operator_id, "short", lease_seconds=4)
+    anchor = await short.staged()
+    await condor.hold([anchor.id], "kept")
+    await short.workers(anchor.iwd, "w1", requirements=NEVER)
+    (running,) = await short.workers(anchor.iwd, "w2")
+    await lab.until(condor, lambda jobs: by_id(jobs)[running].started_at)
+    jobs = await lab.until(condor, lambda jobs: len(jobs) == 1)
+    assert [(job.id, job.status) for job in jobs] == [(running, JobStatus.RUNNING)]
+    await condor.remove([running], "the end of the test")
+
+
+async def test_a_lease_is_renewed_for_all_jobs_in_one_go(lab: Lab, condor: Condor, operator_id: str) -> None:
+    await condor.renew(lab.now())  # nothing to renew is no error
+    for uid in ("one", "two"):
+        await Pool(lab, condor, operator_id, uid).workers(None, "w1", "w2", requirements=NEVER)
+    until = lab.now() + 5000.5
+    await condor.renew(until)
+    assert {round(job.lease or 0) - round(until) in (-1, 0, 1) for job in await condor.jobs()} == {True}
+    await condor.remove([job.id for job in await condor.jobs()], "the end of the test")
+
+
+async def test_a_bad_description_is_refused_and_leaves_nothing(
+    lab: Lab, condor: Condor, operator_id: str, pool: Pool
+) -> None:
+    with pytest.raises(SubmitRefused, match="ClassAd expression"):
+        await pool.workers(None, "w1", requirements="Memory Cpus")
+    with pytest.raises(SubmitRefused, match="never be found again"):
+        await Pool(lab, condor, "somebody-else").workers(None, "w1")
+    with pytest.raises(SubmitRefused, match="only once"):
+        await pool.workers(None, "w1", "w1")
+    assert await condor.jobs() == ()

@@ -1,0 +1,246 @@
+"""What a real HTCondor and its network do wrong, and what the person who runs the operator is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from htcdask_operator.condor import token
+from htcdask_operator.condor.access import Access
+from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.condor.errors import CondorRefused, CondorTimeout, CondorUnreachable, SubmitRefused
+from htcdask_operator.core import submission
+from playground.condor.bare import BarePool
+from tests.builders import make_cluster, make_policy, make_pool
+
+Connect = Callable[..., CondorAgent]
+OPERATOR = "failures"
+
+
+@pytest.fixture
+async def connect(bare_pool: BarePool, tmp_path: Path) -> AsyncIterator[Connect]:
+    """Make an agent; say only what is unusual about its access."""
+    agents: list[CondorAgent] = []
+    good = tmp_path / "token"
+    good.write_text(bare_pool.token("dask"))
+
+    def made(
+        collector: str = bare_pool.address,
+        schedd: str = bare_pool.schedd,
+        token_file: Path = good,
+        deadline: float = 20.0,
+    ) -> CondorAgent:
+        agents.append(CondorAgent(Access(OPERATOR, collector, schedd, token_file, deadline)))
+        return agents[-1]
+
+    yield made
+    for agent in agents:
+        await agent.close()
+
+
+@contextmanager
+def silent_schedd(pool: BarePool) -> Iterator[None]:
+    """The schedd's port takes connections, and nobody ever answers."""
+    pool.run("pkill", "-STOP", "-x", "condor_schedd")
+    try:
+        yield
+    finally:
+        pool.run("pkill", "-CONT", "-x", "condor_schedd")
+
+
+async def submit(agent: CondorAgent) -> str:
+    policy = make_policy(operator_id=OPERATOR)
+    return await agent.submit_anchor(
+        submission.anchor(make_pool(), make_cluster(), "mark", policy, time.time()), b"a secret key"
+    )
+
+
+async def test_a_wrong_schedd_name_lists_the_right_ones(connect: Connect) -> None:
+    with pytest.raises(CondorUnreachable, match=r"knows no schedd named 'nope'; it knows: ap@condor"):
+        await connect(schedd="nope").jobs()
+
+
+async def test_a_collector_that_is_not_there(connect: Connect) -> None:
+    with pytest.raises(CondorUnreachable, match=r"no connection to the collector 127\.0\.0\.1:1 "):
+        await connect(collector="127.0.0.1:1").jobs()
+
+
+async def test_a_collector_that_never_answers(connect: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        agent = connect(collector=f"127.0.0.1:{hole.getsockname()[1]}", deadline=2.0)
+        began = time.monotonic()
+        with pytest.raises(CondorTimeout, match="not answered for 2 s"):
+            await agent.jobs()
+        assert time.monotonic() - began < 4
+
+
+async def test_a_schedd_that_never_answers_and_then_does(connect: Connect, bare_pool: BarePool) -> None:
+    agent = connect(deadline=3.0)
+    assert await agent.jobs() == ()
+    first = agent.pid
+    with silent_schedd(bare_pool):
+        # The loop goes on meanwhile, and the second caller's time begins with its turn.
+        answers = await asyncio.gather(agent.jobs(), submit(agent), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [CondorTimeout, CondorTimeout]
+    assert agent.pid is None and first is not None and not exists(first)
+    assert await agent.whoami() == "dask@htcdask.test"
+
+
+async def test_an_agent_that_is_killed_is_started_again(connect: Connect, bare_pool: BarePool) -> None:
+    agent = connect()
+    await agent.whoami()
+    assert agent.pid is not None
+    with silent_schedd(bare_pool):
+        asking = asyncio.create_task(agent.jobs())
+        await agent.asking.wait()
+        os.kill(agent.pid, signal.SIGKILL)
+        with pytest.raises(CondorUnreachable, match="ended during query"):
+            await asking
+    assert await agent.jobs() == ()
+
+
+async def test_a_cancelled_question_does_not_answer_the_next(connect: Connect, bare_pool: BarePool) -> None:
+    agent = connect()
+    await agent.whoami()
+    with silent_schedd(bare_pool):
+        asking = asyncio.create_task(agent.jobs())
+        await agent.asking.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert await agent.whoami() == "dask@htcdask.test"
+
+
+async def test_a_schedd_that_was_restarted(connect: Connect, bare_pool: BarePool) -> None:
+    agent = connect()
+    job = await submit(agent)
+    bare_pool.stop_schedd()
+    with pytest.raises(CondorUnreachable, match="ap@condor"):
+        await agent.jobs()
+    bare_pool.start_schedd()
+    assert [job.id for job in await agent.jobs()] == [job]
+    await agent.remove([job], "the end of the test")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "does not exist: put an IDTOKEN"),
+        ("", "is empty: put an IDTOKEN"),
+        ("password", "does not hold an IDTOKEN"),
+        ("a.b.c", "does not hold an IDTOKEN"),
+        ("\N{SNOWMAN}", "does not hold an IDTOKEN"),
+    ],
+)
+async def test_a_token_that_is_none(connect: Connect, tmp_path: Path, content: str | None, said: str) -> None:
+    file = tmp_path / "bad"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    with pytest.raises(CondorRefused, match=said):
+        await connect(token_file=file).whoami()
+
+
+async def test_a_token_that_cannot_be_read(connect: Connect, tmp_path: Path) -> None:
+    with pytest.raises(CondorRefused, match="cannot be read: Is a directory"):
+        await connect(token_file=tmp_path).whoami()
+
+
+async def test_an_expired_token(bare_pool: BarePool, tmp_path: Path) -> None:
+    file = tmp_path / "short"
+    file.write_text(bare_pool.token("dask", lifetime=60))
+    assert token.read(file, time.time())
+    with pytest.raises(CondorRefused, match=r"expired at 20\d\d-.*replace the Secret"):
+        token.read(file, time.time() + 61)
+
+
+async def test_a_forged_token(connect: Connect, bare_pool: BarePool, tmp_path: Path) -> None:
+    file = tmp_path / "forged"
+    good = bare_pool.token("dask")
+    file.write_text(good[:-8] + good[-8:][::-1])
+    with pytest.raises(CondorRefused, match="does not accept the operator's token"):
+        await connect(token_file=file).whoami()
+
+
+async def test_a_token_that_may_not_write(connect: Connect, bare_pool: BarePool, tmp_path: Path) -> None:
+    file = tmp_path / "reader"
+    file.write_text(bare_pool.token("dask", "READ"))
+    agent = connect(token_file=file)
+    with pytest.raises(CondorRefused, match="good for READ and WRITE"):
+        await agent.whoami()
+    with pytest.raises(CondorRefused, match="good for READ and WRITE"):
+        await submit(agent)
+
+
+async def test_an_identity_without_an_account(connect: Connect, bare_pool: BarePool, tmp_path: Path) -> None:
+    file = tmp_path / "ghost"
+    file.write_text(bare_pool.token("ghost"))
+    with pytest.raises(SubmitRefused, match="not a valid OS account"):
+        await submit(connect(token_file=file))
+
+
+async def test_a_rotated_token_is_used_at_once(connect: Connect, bare_pool: BarePool, tmp_path: Path) -> None:
+    file = tmp_path / "rotating"
+    file.write_text(bare_pool.token("dask"))
+    agent = connect(token_file=file)
+    assert await agent.whoami() == "dask@htcdask.test"
+    file.write_text(bare_pool.token("bob"))
+    job = await submit(agent)
+    assert bare_pool.run("condor_q", "-allusers", job, "-af", "User").strip() == "bob@htcdask.test"
+    await agent.remove([job], "the end of the test")
+
+
+async def test_the_key_lies_in_the_anchors_private_directory_only(
+    connect: Connect, bare_pool: BarePool, tmp_path: Path
+) -> None:
+    agent = connect()
+    job = await submit(agent)
+    (anchor,) = await agent.jobs()
+    assert bare_pool.run("stat", "-c", "%a %U", f"{anchor.iwd}/bundle.sh", str(anchor.iwd)).split() == [
+        *("600", "dask"),
+        *("700", "dask"),
+    ]
+    assert "a secret key" not in bare_pool.run("condor_q", "-allusers", "-l", job)
+    await agent.logs(job, ["w1"])
+    assert files_with(b"a secret key", agent.folder) == []
+    await agent.remove([job], "the end of the test")
+
+
+async def test_the_agent_is_small_and_leaves_nothing(connect: Connect) -> None:
+    agent = connect()
+    await agent.jobs()
+    assert agent.pid is not None
+    assert resident_mib(agent.pid) < 40
+    assert "OPERATOR_SECRET" not in environment(agent.pid)
+    pid, folder = agent.pid, agent.folder
+    await agent.close()
+    assert not exists(pid) and files_with(b"", folder) == []
+
+
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def files_with(text: bytes, folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and text in path.read_bytes()]
+
+
+def resident_mib(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def environment(pid: int) -> str:
+    return Path(f"/proc/{pid}/environ").read_text()
+
+
+@pytest.fixture(autouse=True)
+def _operator_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATOR_SECRET", "hush")

@@ -1,0 +1,249 @@
+"""An access point in memory, as far as the operator can tell: jobs, their lives, leases, and a clock.
+
+Held to a real HTCondor by tests/contract/test_condor.py. Several operators may share one `FakeSchedd`; each
+asks by its own `FakeCondor`. Nothing happens until `tick`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from htcdask_api import names as attributes
+from htcdask_operator.condor import description as descriptions
+from htcdask_operator.condor.errors import CondorError, CondorRefused, SubmitRefused
+from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role, WorkerName
+
+ENDED_SECONDS = 300.0
+_GONE = (JobStatus.REMOVED, JobStatus.COMPLETED)
+
+
+@dataclass(frozen=True)
+class Life:
+    """What a worker's process does once it runs: print, and end with a status after a while, or never."""
+
+    prints: str = ""
+    exit_code: int | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class Entry:
+    """A job in the queue and what the schedd knows of it beyond its `Job`."""
+
+    job: Job
+    operator: str
+    owner: str
+    matches: bool = True  # false: its requirements are literally false
+    anchor: JobId | None = None  # whose directory its output goes to
+
+
+@dataclass
+class FakeSchedd:
+    """The queue."""
+
+    now: float = 1_800_000_000.0
+    slots: int = 1000
+    life: Callable[[WorkerName], Life] = lambda _: Life()
+    queue: dict[JobId, Entry] = field(default_factory=dict)
+    files: dict[JobId, dict[str, str]] = field(default_factory=dict)
+    clusters: int = 0
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Let time pass, and everything happen that had to."""
+        self.now += seconds
+        for entry in list(self.queue.values()):
+            self._step(entry)
+
+    def vacate(self, job: JobId) -> None:
+        """Evict a running job: its one life is over, it stays idle with the reason."""
+        self._change(
+            job, JobStatus.IDLE, vacate_code=1022, vacate_reason="Vacated by a person", started_at=None
+        )
+
+    def foreign(self, owner: str, operator: str) -> JobId:
+        """A job of somebody else, who wrote an operator's id into it."""
+        return self.add(operator, owner, {f"My.{attributes.AD_ROLE}": '"worker"'}, [""])[0]
+
+    def add(
+        self, operator: str, owner: str, description: Mapping[str, str], workers: Sequence[WorkerName]
+    ) -> list[JobId]:
+        """Put jobs into the queue, in one transaction."""
+        self.clusters += 1
+        role = Role(_string(description, attributes.AD_ROLE))
+        lease = description.get(f"My.{attributes.AD_LEASE}")
+        matches = "false" not in (
+            description.get("My.Requirements", "") + description.get("requirements", "")
+        )
+        source = description.get("input", "").rpartition("/")[0]
+        ids = []
+        for proc, worker in enumerate(workers):
+            job = Job(
+                id=f"{self.clusters}.{proc}",
+                status=JobStatus.IDLE,
+                role=role,
+                pool_uid=_string(description, attributes.AD_POOL_UID),
+                cluster_uid=_string(description, attributes.AD_CLUSTER_UID),
+                worker=worker,
+                template=_string(description, attributes.AD_TEMPLATE),
+                queued_at=self.now,
+                status_since=self.now,
+                lease=float(lease) if lease else None,
+                request_memory_mib=int(description.get("request_memory", "1")),
+            )
+            self.queue[job.id] = Entry(job, operator, owner, matches, source.removeprefix("/spool/") or None)
+            ids.append(job.id)
+        return ids
+
+    def remove(self, job: JobId) -> None:
+        """What condor_rm does: the job leaves with the next tick, once its process has ended."""
+        if self.queue[job].job.status is not JobStatus.REMOVED:
+            self._change(job, JobStatus.REMOVED)
+
+    def hold(self, job: JobId, reason: str) -> None:
+        """What condor_hold does."""
+        if self.queue[job].job.status not in (*_GONE, JobStatus.HELD):
+            self._change(job, JobStatus.HELD, hold_code=1, hold_subcode=1, hold_reason=reason)
+
+    def _step(self, entry: Entry) -> None:
+        job = entry.job
+        age = self.now - job.status_since
+        if job.status is JobStatus.REMOVED or (job.status is JobStatus.COMPLETED and age >= ENDED_SECONDS):
+            del self.queue[job.id]
+            self.files.pop(job.id, None)
+        elif job.status is not JobStatus.RUNNING and job.lease is not None and self.now > job.lease:
+            if not job.spooling:  # periodic_remove does not see those
+                self.remove(job.id)
+        elif job.spooling and job.stage_in_start is not None and age >= 1:
+            self._change(job.id, JobStatus.IDLE, stage_in_finish=self.now, hold_code=None, hold_reason=None)
+        elif job.status is JobStatus.IDLE and entry.matches and not job.spent and self._free():
+            self._start(entry)
+        elif job.status is JobStatus.RUNNING:
+            life = self.life(job.worker)
+            if life.exit_code is not None and age >= life.seconds:
+                self._change(job.id, JobStatus.COMPLETED, exit_code=life.exit_code)
+
+    def _start(self, entry: Entry) -> None:
+        job = entry.job
+        printed = self.life(job.worker).prints
+        if printed and entry.anchor in self.files:
+            self.files[entry.anchor][f"out.{job.worker}"] = printed
+        self._change(
+            job.id,
+            JobStatus.RUNNING,
+            shadow_starts=job.shadow_starts + 1,
+            started_at=self.now,
+            machine="slot1@node1",
+        )
+
+    def _free(self) -> bool:
+        return sum(entry.job.status is JobStatus.RUNNING for entry in self.queue.values()) < self.slots
+
+    def _change(self, job: JobId, status: JobStatus, **facts: object) -> None:
+        entry = self.queue[job]
+        entry.job = replace(entry.job, status=status, status_since=self.now, **facts)  # type: ignore[arg-type]
+
+
+class FakeCondor:
+    """The port `Condor` on a `FakeSchedd`. `failing` makes every call fail; `losing` fails after the deed."""
+
+    def __init__(self, schedd: FakeSchedd, operator_id: str, identity: str = "dask@htcdask.test") -> None:
+        self.schedd = schedd
+        self.operator_id = operator_id
+        self.identity = identity
+        self.failing: CondorError | None = None
+        self.losing: CondorError | None = None
+        self.calls: list[str] = []
+
+    async def whoami(self) -> str:
+        self._begin("whoami")
+        return self.identity
+
+    async def jobs(self) -> tuple[Job, ...]:
+        self._begin("jobs")
+        return tuple(entry.job for entry in self._ours().values())
+
+    async def jobs_of(self, pool: PoolUid) -> tuple[Job, ...]:
+        self._begin("jobs_of")
+        return tuple(entry.job for entry in self._ours().values() if entry.job.pool_uid == pool)
+
+    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+        self._begin("submit_anchor")
+        descriptions.check(description, self.operator_id)
+        (job,) = self.schedd.add(self.operator_id, self.identity, description, [""])
+        entry, now = self.schedd.queue[job], self.schedd.now
+        entry.job = replace(
+            entry.job,
+            status=JobStatus.HELD,
+            hold_code=16,
+            hold_reason="Spooling input data files",
+            stage_in_start=now,
+            iwd=f"/spool/{job}",
+        )
+        self.schedd.files[job] = {"bundle.sh": bundle.decode()}
+        self._end()
+        return job
+
+    async def submit_workers(
+        self, description: Mapping[str, str], names: Sequence[WorkerName]
+    ) -> tuple[JobId, ...]:
+        self._begin("submit_workers")
+        descriptions.check(description, self.operator_id)
+        descriptions.check_names(names)
+        for key in ("My.Requirements", "rank"):
+            if re.search(r"\w \w", re.sub(r"\b(is|isnt)\b", "&&", description.get(key, ""))):
+                raise SubmitRefused(f"{key} is not a ClassAd expression: {description[key]!r}")
+        made = self.schedd.add(self.operator_id, self.identity, description, names)
+        self._end()
+        return tuple(made)
+
+    async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
+        self._begin("hold")
+        for job in self._ours().keys() & set(jobs):
+            self.schedd.hold(job, reason)
+        self._end()
+
+    async def remove(self, jobs: Sequence[JobId], reason: str) -> None:
+        self._begin("remove")
+        for job in self._ours().keys() & set(jobs):
+            self.schedd.remove(job)
+        self._end()
+
+    async def renew(self, until: float) -> None:
+        self._begin("renew")
+        for entry in self._ours().values():
+            entry.job = replace(entry.job, lease=float(int(until)))
+        self._end()
+
+    async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
+        self._begin("logs")
+        if anchor not in self._ours():
+            return {}
+        files = self.schedd.files.get(anchor, {})
+        return {name: files[f"out.{name}"] for name in names if f"out.{name}" in files}
+
+    def _ours(self) -> dict[JobId, Entry]:
+        return {
+            job: entry
+            for job, entry in self.schedd.queue.items()
+            if (entry.operator, entry.owner) == (self.operator_id, self.identity)
+        }
+
+    def _begin(self, call: str) -> None:
+        self.calls.append(call)
+        if self.failing is not None:
+            raise self.failing
+
+    def _end(self) -> None:
+        if self.losing is not None:
+            raise self.losing
+
+
+def refused() -> CondorError:
+    """What an expired token brings."""
+    return CondorRefused("the schedd ap@condor does not accept the operator's token")
+
+
+def _string(description: Mapping[str, str], attribute: str) -> str:
+    return description.get(f"My.{attribute}", "").strip('"')
