@@ -49,6 +49,12 @@ class Memory:
         }
         self.logs = {worker: text for worker, text in self.logs.items() if worker in waiting}
 
+    def uncount(self, finished: Mapping[PoolUid, int]) -> None:
+        """Put back how many workers had finished (a failed one is known by name and never counted twice)."""
+        for pool, count in finished.items():
+            if pool in self.statuses:
+                self.statuses[pool] = self.statuses[pool].model_copy(update={"finished": count})
+
     def keep_only(self, pools: Collection[PoolUid]) -> None:
         """Forget the pools that are gone."""
         self.statuses = {pool: status for pool, status in self.statuses.items() if pool in pools}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from htcdask_api import PoolStatus
 from htcdask_operator import metrics
 from htcdask_operator.core.actions import Plan, Release, Remove, SubmitAnchor, SubmitWorkers
 from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Unseen
@@ -37,8 +38,8 @@ Planner = Callable[[Sequence[PoolFacts], Observed, Policy, float], Plan]
 
 
 @dataclass(slots=True)
-class _Cluster:
-    """One cluster that is tended."""
+class Tended:
+    """One cluster, and what is remembered of it between its cycles."""
 
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     busy_since: float | None = None
@@ -66,7 +67,7 @@ class Reconciler:
         self._clock = clock
         self.on_action: Callable[[], None] = lambda: None
         self._plan = planner
-        self._clusters: dict[ClusterKey, _Cluster] = {}
+        self._clusters: dict[ClusterKey, Tended] = {}
         self._group: asyncio.TaskGroup | None = None
         self._released: dict[PoolUid, asyncio.Event] = {}
 
@@ -74,7 +75,7 @@ class Reconciler:
         """Something about this cluster may have changed."""
         cluster = self._clusters.get(key)
         if cluster is None:
-            cluster = self._clusters[key] = _Cluster()
+            cluster = self._clusters[key] = Tended()
             if self._group is not None:
                 self._group.create_task(self._tend(key, cluster), name=f"cluster {key}")
         cluster.woken.set()
@@ -101,7 +102,7 @@ class Reconciler:
                 group.create_task(self._tend(key, cluster), name=f"cluster {key}")
             await asyncio.Event().wait()
 
-    async def _tend(self, key: ClusterKey, cluster: _Cluster) -> None:
+    async def _tend(self, key: ClusterKey, cluster: Tended) -> None:
         while True:
             cluster.woken.clear()
             cluster.busy_since = began = self._clock()
@@ -126,7 +127,7 @@ class Reconciler:
             except TimeoutError:
                 pass
 
-    async def cycle(self, key: ClusterKey, cluster: _Cluster) -> float | None:
+    async def cycle(self, key: ClusterKey, cluster: Tended) -> float | None:
         """One cycle. When to look again, or None when the cluster has no pools any more."""
         if not await self._read(key, cluster):
             return None
@@ -139,7 +140,7 @@ class Reconciler:
         cluster.failures, cluster.said = 0, None
         return wake_at if wake_at is not None else self._clock() + _RESYNC
 
-    async def _act(self, key: ClusterKey, cluster: _Cluster) -> tuple[float | None, str | None]:
+    async def _act(self, key: ClusterKey, cluster: Tended) -> tuple[float | None, str | None]:
         """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
         memory = cluster.memory
         fresh = cluster.stale or self._clock() - self._view.asked_at > _VIEW_AGE
@@ -152,7 +153,7 @@ class Reconciler:
             if not fresh and any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in planned.actions):
                 fresh = True  # before a submit, ask again
                 continue
-            before = dict(memory.statuses)
+            finished = {uid: self._status(pool, memory).finished for uid, pool in pools.items()}
             memory.decided(planned.statuses)
             if not planned.actions:
                 return planned.wake_at, None
@@ -162,7 +163,7 @@ class Reconciler:
             self.on_action()
             if outcome.failure is not None:
                 if any(isinstance(action, Remove) for action in planned.actions[outcome.done :]):
-                    memory.statuses = before  # an ended job that is still there will be counted again
+                    memory.uncount(finished)  # jobs that ended and are still there will be counted again
                 memory.decided(self._planned(pools, memory, _unseen(observed, outcome)).statuses)
                 return None, outcome.failure
             if all(isinstance(action, Release) for action in planned.actions):
@@ -172,7 +173,7 @@ class Reconciler:
         cluster.stale = True
         return self._clock() + _PAUSE, None
 
-    async def _read(self, key: ClusterKey, cluster: _Cluster) -> bool:
+    async def _read(self, key: ClusterKey, cluster: Tended) -> bool:
         """Ask for the cluster's pools; whether there are any."""
         pools = {pool.uid: pool for pool in await self._ports.kube.pools(*key)}
         for uid in self._view.pools_of(key):
@@ -186,8 +187,12 @@ class Reconciler:
 
     def _planned(self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed) -> Plan:
         """The plan, made with what this cycle would publish so far: nothing that it learned is forgotten."""
-        known = [replace(pool, status=memory.statuses.get(uid, pool.status)) for uid, pool in pools.items()]
+        known = [replace(pool, status=self._status(pool, memory)) for pool in pools.values()]
         return self._plan(known, observed, self._policy, self._clock())
+
+    @staticmethod
+    def _status(pool: PoolFacts, memory: Memory) -> PoolStatus:
+        return memory.statuses.get(pool.uid, pool.status)
 
     def _note(self, outcome: Outcome, memory: Memory) -> None:
         memory.logs.update(outcome.logs)
@@ -199,7 +204,7 @@ class Reconciler:
             memory.refused(pool, why, self._clock())
             _log.warning("Pool %s: %s", pool, why)
 
-    def _after_failure(self, key: ClusterKey, cluster: _Cluster, why: str | None) -> float:
+    def _after_failure(self, key: ClusterKey, cluster: Tended, why: str | None) -> float:
         """When to try again; said once, not at every try."""
         metrics.CYCLE_FAILURES.inc()
         if why is not None and cluster.said != why:
