@@ -218,7 +218,7 @@ def all_seen(world: World) -> Observed:
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=15,
+    max_examples=12,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
