@@ -124,10 +124,12 @@ def _life(pool: Pool, share: Share | None, room: int, taken: set[WorkerName]) ->
         # Not known what is wanted, or not what is there: nothing is touched.
         return _Decision(_adopt(pool), _publish(pool, share, checks.first(checks.ALL, case)))
 
-    over = tuple(worker for worker in pool.workers if worker.state in triage.OVER)
-    record = failures.record(case.pool.status, over, case.observed.logs, case.now)
     workers = tuple(worker for worker in pool.workers if worker.state not in triage.OVER)
     missing = max(0, share.desired - triage.live(workers))
+    over = tuple(worker for worker in pool.workers if worker.state in triage.OVER)
+    if not missing:
+        over = tuple(triage.excuse(worker) for worker in over)
+    record = failures.record(case.pool.status, over, case.observed.logs, case.now)
     mark = None
     if pool.spec is None:
         mark = submission.fingerprint(case.pool, cluster, case.template, case.policy)

@@ -86,6 +86,11 @@ def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
     assert_never(job.status)
 
 
+def excuse(worker: Worker) -> Worker:
+    """A worker that ended at once because the scheduler did not want it any more has done nothing wrong."""
+    return Worker(worker.job, State.FINISHED) if worker.reason == reasons.ENDED_AT_ONCE else worker
+
+
 def never_spooled(job: Job, now: float) -> bool:
     """Whether the input of this job will never arrive: nobody else can spool it, only replace it."""
     if not job.spooling or job.stage_in_finish is not None:

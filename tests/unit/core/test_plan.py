@@ -220,6 +220,14 @@ def test_a_retired_worker_is_finished_and_not_replaced() -> None:
     assert (planned.statuses[POOL].finished, planned.statuses[POOL].failed) == (1, 0)
 
 
+@pytest.mark.parametrize(("wanted", "failed"), [(0, 0), (1, 1)], ids=["retired", "of no use"])
+def test_a_worker_that_ended_at_once_failed_only_if_it_was_wanted(wanted: int, failed: int) -> None:
+    brief = make_job("brief", JobStatus.COMPLETED, exit_code=0, started_at=NOW - 7)
+    planned = plan([make_pool()], make_observed(make_cluster(wanted), [ANCHOR, brief]), POLICY, NOW)
+    assert planned.statuses[POOL].failed == failed
+    assert planned.statuses[POOL].finished == 1 - failed
+
+
 def test_an_evicted_worker_is_replaced_at_once_under_a_new_name() -> None:
     spent = make_job("old", JobStatus.IDLE, shadow_starts=1, vacate_code=1022, vacate_reason="preempted")
     found = actions(make_pool(), make_observed(make_cluster(1), [ANCHOR, spent]))
