@@ -12,8 +12,11 @@ from pathlib import Path
 from playground import images, images_buildah, paths
 from playground.progress import step
 
-# Below the root that pods mount at /cvmfs.
-PLACE = "unpacked.cern.ch/registry.hub.docker.com/htcdask/worker:latest"
+# Below the root that pods mount at /cvmfs: CVMFS publishes images by registry and name.
+_REGISTRY = "unpacked.cern.ch/registry.hub.docker.com"
+_NAME = "htcdask/worker:latest"
+# Other names of the same folder, linked as CVMFS does: what a pool runs in when only an image was named.
+_ALIASES = ("htcdask/dask:dev", "daskgateway/dask-gateway:latest", "ncsa/dask-public-health:latest")
 _CONTAINER = "htcdask-unpack"
 
 
@@ -21,7 +24,7 @@ def tree() -> Path:
     """The folder to mount at /cvmfs; the image in it is unpacked by Apptainer if the cache has not got it."""
     worker, condor = images.image("dask-deps"), images.image("condor")
     # Apptainer writes files of its own into the folder, so its version counts as well.
-    key = hashlib.sha256(f"{worker.key} {condor.key}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((worker.key, condor.key, _NAME, _ALIASES)).encode()).hexdigest()[:16]
     root = paths.cache() / "cvmfs" / key
     if root.exists():
         return root
@@ -35,15 +38,18 @@ def tree() -> Path:
 def _unpack(worker: images.Image, condor: images.Image, root: Path) -> None:
     draft = root.with_name(f".{root.name}")
     shutil.rmtree(draft, ignore_errors=True)
-    place = draft / PLACE
-    place.parent.mkdir(parents=True)
+    (draft / _REGISTRY / _NAME).parent.mkdir(parents=True)
+    for alias in _ALIASES:
+        link = draft / _REGISTRY / alias
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(f"../{_NAME}")
     if images_buildah.has_container(_CONTAINER):
         images_buildah.run("rm", _CONTAINER)
     images_buildah.ensure(condor.tag, condor.archive)
     images_buildah.run("from", "--name", _CONTAINER, "--pull-never", condor.tag)
     try:
         mounts = ["--volume", f"{worker.archive}:/image.tar:ro", "--volume", f"{draft}:/out"]
-        command = ["apptainer", "build", "--sandbox", f"/out/{PLACE}", "oci-archive:/image.tar"]
+        command = ["apptainer", "build", "--sandbox", f"/out/{_REGISTRY}/{_NAME}", "oci-archive:/image.tar"]
         images_buildah.run("run", "--cap-add=CAP_MKNOD", *mounts, _CONTAINER, "--", *command)
     finally:
         images_buildah.run("rm", _CONTAINER)
