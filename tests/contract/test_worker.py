@@ -1,0 +1,89 @@
+"""Dask workers in jobs of a real HTCondor, in their container, with a scheduler behind an SNI proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from htcdask_operator.condor.worker.bundle import render
+from htcdask_operator.core import submission
+from htcdask_operator.core.model import JobStatus
+from playground import images_worker
+from playground.condor.bare import BarePool
+from tests.builders import IMAGE, make_cluster, make_policy, make_pool, make_template
+from tests.contract.cluster import Cluster, dask_cluster
+from tests.contract.labs import RealLab
+
+OPERATOR = "workers"
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
+    """A pool that sees the worker image."""
+    with BarePool(tmp_path_factory.mktemp("condor"), cvmfs=images_worker.tree()) as made:
+        yield made
+
+
+@pytest.fixture
+async def lab(pool: BarePool, tmp_path: Path) -> AsyncIterator[RealLab]:
+    made = RealLab(pool, tmp_path)
+    yield made
+    await made.close()
+
+
+async def submit(lab: RealLab, cluster: Cluster, names: list[str], nanny: bool) -> float:
+    """Submit an anchor and workers as the core does; when the workers were asked for."""
+    condor = lab.operator(OPERATOR)
+    facts, dask, template = (
+        make_pool(),
+        make_cluster(),
+        make_template(container_image=IMAGE, memory="600Mi", nanny=nanny),
+    )
+    policy = make_policy(operator_id=OPERATOR, scheduler_address=cluster.address.removeprefix("tls://"))
+    bundle = render(submission.bundle(dask, template, policy), cluster.certificate, cluster.key)
+    anchor = await condor.submit_anchor(submission.anchor(facts, dask, "mark", policy, time.time()), bundle)
+    jobs = await lab.until(condor, lambda jobs: any(job.stage_in_finish for job in jobs))
+    iwd = next(job.iwd for job in jobs if job.id == anchor)
+    await condor.hold([anchor], "keeps the workers' files")
+    began = time.monotonic()
+    description = submission.workers(facts, dask, template, "mark", iwd or "", policy, time.time())
+    await condor.submit_workers(description, names)
+    return began
+
+
+@pytest.mark.parametrize("nanny", [True, False], ids=["nanny", "no-nanny"])
+async def test_workers_come_compute_and_hand_over_when_they_are_removed(
+    lab: RealLab, tmp_path: Path, nanny: bool, record_property: Callable[[str, object], None]
+) -> None:
+    async with dask_cluster(tmp_path) as cluster:
+        began = await submit(lab, cluster, ["w1", "w2"], nanny)
+        condor = lab.operator(OPERATOR)
+        try:
+            await cluster.client.wait_for_workers(2, timeout=60)
+        except TimeoutError:
+            jobs = await condor.jobs()
+            (anchor,) = [job.id for job in jobs if not job.worker]
+            raise AssertionError(f"{await condor.logs(anchor, ['w1', 'w2'])} {jobs}") from None
+        record_property("seconds_to_two_workers", time.monotonic() - began)
+        assert {worker.name for worker in cluster.scheduler.workers.values()} == {"w1", "w2"}
+        assert await cluster.client.submit(operator.add, 40, 2) == 42
+        assert all("/tmp/htcdask." in worker.local_directory for worker in cluster.scheduler.workers.values())
+        kept = [await cluster.client.scatter(number, workers=["w1"], hash=False) for number in range(3)]
+        if nanny:
+            await cluster.client.restart(timeout=40)
+            assert await cluster.client.submit(operator.add, 1, 2) == 3
+            kept = [await cluster.client.scatter(number, workers=["w1"], hash=False) for number in range(3)]
+        first = next(job.id for job in await condor.jobs() if job.worker == "w1")
+        await condor.remove([first], "scaled down")
+        jobs = await lab.until(condor, lambda jobs: first not in {job.id for job in jobs})
+        assert await asyncio.wait_for(cluster.client.gather(kept), 10) == [0, 1, 2]
+        assert [job.status for job in jobs if job.worker == "w2"] == [JobStatus.RUNNING]
+        anchor = next(job.id for job in jobs if not job.worker)
+        assert await condor.logs(anchor, ["w1", "w2"]) == {}
+        await condor.remove([job.id for job in jobs], "the end of the test")
+        await lab.until(condor, lambda jobs: not jobs)
