@@ -61,7 +61,12 @@ def plan(state: Path, cgroup: str) -> list[Part]:
             ("containerd", "kube-apiserver"),
         ),
         Part("kube-proxy", _proxy(state, authority), "http://127.0.0.1:10256/healthz", needs_api),
-        Part("coredns", dns.command(state, _account(state, authority, dns.USER)), dns.HEALTH, needs_api),
+        Part(
+            "coredns",
+            dns.command(state, _account(state, authority, dns.USER, dns.GROUPS)),
+            dns.HEALTH,
+            needs_api,
+        ),
     ]
 
 

@@ -1,14 +1,15 @@
-"""CoreDNS: the cluster's names, served from the node's own address. daemons.py and node.py call it."""
+"""CoreDNS: the cluster's names, served from the node's own address. Only daemons.py calls it."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from playground import builds
 
 DOMAIN = "cluster.local"
 USER = "system:coredns"
+# It runs beside all the cluster's keys, so a role of its own would protect nothing and cost a start-up step.
+GROUPS = ("system:masters",)
 HEALTH = "http://127.0.0.1:8181/ready"
 
 # Names are cached for a moment only: tests make services and use them at once. The playground has no way out,
@@ -35,34 +36,3 @@ def command(state: Path, kubeconfig: Path) -> list[str]:
     corefile = state / "etc" / "Corefile"
     corefile.write_text(_COREFILE.format(domain=DOMAIN, kubeconfig=kubeconfig))
     return [str(builds.program("coredns")), "-conf", str(corefile)]
-
-
-def manifest() -> str:
-    """The rights that CoreDNS needs."""
-    rules = [
-        {
-            "apiGroups": [""],
-            "resources": ["endpoints", "services", "pods", "namespaces"],
-            "verbs": ["list", "watch"],
-        },
-        {
-            "apiGroups": ["discovery.k8s.io"],
-            "resources": ["endpointslices"],
-            "verbs": ["list", "watch"],
-        },
-    ]
-    api = "rbac.authorization.k8s.io"
-    role = {
-        "apiVersion": f"{api}/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": USER},
-        "rules": rules,
-    }
-    binding = {
-        "apiVersion": f"{api}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": USER},
-        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": USER},
-        "subjects": [{"apiGroup": api, "kind": "User", "name": USER}],
-    }
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]})

@@ -25,7 +25,6 @@ from playground import (
     containers,
     controlplane,
     daemons,
-    dns,
     forward,
     kubeconfig,
     namespaces,
@@ -156,9 +155,10 @@ class Node:
 
     def _start_if_needed(self) -> bool:
         needed = not self.running
-        if needed:
-            self._start()
-        self._wait_until_ready()
+        with step(f"{'starting' if needed else 'checking'} the node {self.name!r}"):
+            if needed:
+                self._start()
+            self._wait_until_ready()
         return needed
 
     def _start(self) -> None:
@@ -179,33 +179,27 @@ class Node:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT
-        with step(f"starting the node {self.name!r}"):
-            port = self.forward("kubernetes", daemons.NODE_ADDRESS, daemons.API_PORT)
-            authority = Authority(self.state / "pki")
-            admin = authority.issue("admin", "playground-admin", groups=["system:masters"])
-            server = f"https://127.0.0.1:{port}"
-            kubeconfig.write(self.kubeconfig, server, authority.pair.certificate, admin, self.name)
-            # What PID 1 noted may be older than a crash, so the API server is asked too.
-            self._wait_for("kube-apiserver", deadline, is_ready=(server, authority.pair.certificate))
-            self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=dns.manifest())
-            self._wait_for("*", deadline)
-            wait = ("wait", "--timeout=120s")
-            self.kubectl(*wait, "--for=create", f"node/{daemons.NODE_NAME}", "serviceaccount/default")
-            self.kubectl(*wait, "--for=condition=Ready", f"node/{daemons.NODE_NAME}")
+        port = self.forward("kubernetes", daemons.NODE_ADDRESS, daemons.API_PORT)
+        authority = Authority(self.state / "pki")
+        admin = authority.issue("admin", "playground-admin", groups=["system:masters"])
+        server = f"https://127.0.0.1:{port}"
+        kubeconfig.write(self.kubeconfig, server, authority.pair.certificate, admin, self.name)
+        self._wait_for_parts(deadline, server, authority.pair.certificate)
+        wait = ("wait", "--timeout=120s")
+        self.kubectl(*wait, "--for=create", f"node/{daemons.NODE_NAME}", "serviceaccount/default")
+        self.kubectl(*wait, "--for=condition=Ready", f"node/{daemons.NODE_NAME}")
 
-    def _wait_for(self, name: str, deadline: float, is_ready: tuple[str, Path] | None = None) -> None:
+    def _wait_for_parts(self, deadline: float, server: str, authority: Path) -> None:
         while True:
             self._pid()
-            waiting = [
-                part["name"]
-                for part in self.parts() or [{"name": "?", "healthy": False}]
-                if name in ("*", part["name"], "?") and not part["healthy"]
-            ]
-            if not waiting and (is_ready is None or controlplane.is_ready(*is_ready)):
+            noted = self.parts()
+            waiting = [part["name"] for part in noted if not part["healthy"]]
+            # What PID 1 noted may be older than a crash, so the API server is asked too.
+            if noted and not waiting and controlplane.is_ready(server, authority):
                 return
             if time.monotonic() > deadline:
                 raise PlaygroundError(
-                    f"{', '.join(waiting) or name} did not get healthy within {_START_TIMEOUT:.0f} s; "
+                    f"{', '.join(waiting) or 'the node'} did not get healthy within {_START_TIMEOUT:.0f} s; "
                     f"the logs in {self.state / 'logs'} say:\n{controlplane.tail(self.state / 'logs', 4)}"
                 )
             time.sleep(0.05)

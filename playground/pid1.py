@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 _INTERFACE = "node0"
-_TICK = 0.05
+_TICK = 0.1
 _RESTART_AFTER = 0.5
 # The kubelet sets these for the whole machine. In the node they read as it wants them, so it sets nothing.
 _TUNABLES = {
