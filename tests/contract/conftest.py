@@ -1,4 +1,4 @@
-"""One bare HTCondor for the whole run, with an image for jobs that only need bash."""
+"""One bare HTCondor and one real API server for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -9,12 +9,27 @@ import pytest
 
 from playground.condor import rootfs
 from playground.condor.bare import BarePool
+from playground.controlplane import ControlPlane
 from tests.contract.container import make_image
+
+REPOSITORY = Path(__file__).parents[2]
+CRDS = ("crds/htcworkerpool.yaml", "playground/manifests/daskcluster-crd.yaml")
 
 
 @pytest.fixture(scope="session")
 def bare_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
+    """HTCondor, with an image for jobs that only need bash."""
     folder: Path = tmp_path_factory.mktemp("condor")
     make_image(rootfs.unpacked(), folder / "cvmfs/img")
     with BarePool(folder / "pool", cvmfs=folder / "cvmfs") as pool:
         yield pool
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """An API server that knows pools and DaskClusters."""
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
+        for manifest in CRDS:
+            plane.kubectl("apply", "-f", str(REPOSITORY / manifest))
+        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        yield plane

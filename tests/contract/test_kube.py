@@ -3,8 +3,7 @@
 import base64
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 import pytest
@@ -21,8 +20,6 @@ from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials, Kube
 from playground.controlplane import ControlPlane
 from tests.fakes.kube import FakeKube
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 class Site(Protocol):
@@ -98,15 +95,6 @@ class RealSite:
 
     def _kubectl(self, *arguments: str, input: str | None = None) -> str:
         return self._plane.kubectl("--namespace", self.namespace, *arguments, input=input)
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
-        for manifest in ("crds/htcworkerpool.yaml", "playground/manifests/daskcluster-crd.yaml"):
-            plane.kubectl("apply", "-f", str(REPOSITORY / manifest))
-        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-        yield plane
 
 
 @pytest_asyncio.fixture(params=["fake", "real"])

@@ -1,0 +1,252 @@
+"""kopf and the handlers on a real API server, with an access point in memory: what a pool lives through."""
+
+import asyncio
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import kopf
+import pytest
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from htcdask_api import names
+from htcdask_operator import handlers
+from htcdask_operator.condor.errors import CondorUnreachable
+from htcdask_operator.core.model import JobStatus, PoolFacts
+from htcdask_operator.kube.api import KubeApi
+from htcdask_operator.orphans import Orphans
+from htcdask_operator.poller import Poller
+from htcdask_operator.ports import Ports
+from htcdask_operator.reconcile import Reconciler
+from htcdask_operator.settings import Poll
+from htcdask_operator.view import View
+from playground.controlplane import ControlPlane
+from tests.builders import make_policy
+from tests.fakes.condor import FakeCondor, FakeSchedd
+from tests.fakes.scheduler import FakeScheduler
+
+
+class Watched(FakeCondor):
+    """Tells when workers are submitted."""
+
+    def __init__(self, schedd: FakeSchedd) -> None:
+        super().__init__(schedd, "htcdask")
+        self.submitted = asyncio.Event()
+
+    async def submit_workers(self, description: Mapping[str, str], names: Sequence[str]) -> tuple[str, ...]:
+        self.submitted.set()
+        return await super().submit_workers(description, names)
+
+
+class Operator:
+    """The operator as `__main__` puts it together, but for HTCondor and the schedulers."""
+
+    def __init__(self, plane: ControlPlane, kube: KubeApi) -> None:
+        self.plane = plane
+        self.kube = kube
+        self.namespace = f"gateway-{uuid.uuid4().hex[:8]}"
+        plane.kubectl("create", "namespace", self.namespace)
+        self.schedd = FakeSchedd(now=time.time())
+        self.condor = Watched(self.schedd)
+        self.scheduler = FakeScheduler()
+        self.view = View()
+        ports = Ports(self.condor, kube, self.scheduler)
+        self.reconciler = Reconciler(ports, self.view, make_policy(), time.time)
+        self.poller = Poller(
+            ports,
+            self.view,
+            Poll.model_validate({"activeSeconds": 0.1}),
+            3600,
+            Orphans(ports, self.view, (self.namespace,)),
+            self.reconciler.wake,
+            time.time,
+        )
+        self.reconciler.on_action = self.poller.stir
+        self.registry = kopf.OperatorRegistry()
+        handlers.register(self.registry, self.reconciler, self.view)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        await self.poller.tick()
+        ready = asyncio.Event()
+        self.tasks = [
+            asyncio.create_task(self.poller.run()),
+            asyncio.create_task(self.reconciler.run()),
+            asyncio.create_task(
+                kopf.operator(
+                    registry=self.registry,
+                    settings=handlers.settings("test"),
+                    namespaces=[self.namespace],
+                    ready_flag=ready,
+                )
+            ),
+        ]
+        await ready.wait()
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def kubectl(self, *arguments: str, manifest: dict[str, Any] | None = None) -> str:
+        given = None if manifest is None else json.dumps(manifest)
+        return self.plane.kubectl("--namespace", self.namespace, *arguments, input=given)
+
+    def create(self, kind: str, version: str, name: str, **content: Any) -> None:
+        manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **content}
+        self.kubectl("create", "-f", "-", manifest=manifest)
+
+    def create_cluster(self, wanted: int = 0) -> None:
+        parts = {"dask.crt": "CERT", "dask.pem": "KEY", "api-token": "TOKEN"}
+        self.create("Secret", "v1", "dask-credentials-c1", stringData=parts)
+        spec = {"username": "alice", "options": {"worker_backend": "htcondor"}, "htcondorReplicas": wanted}
+        self.create(names.DASKCLUSTER_KIND, names.GATEWAY_API_VERSION, "c1", spec=spec)
+        status = {"status": {"phase": "Running", "credentials": "dask-credentials-c1"}}
+        self.patch_cluster(status, "--subresource=status")
+
+    def patch_cluster(self, patch: dict[str, Any], *options: str) -> None:
+        self.kubectl("patch", "daskcluster", "c1", "--type=merge", f"--patch={json.dumps(patch)}", *options)
+
+    def create_pool(self) -> None:
+        spec = {"clusterRef": {"name": "c1"}, "template": {"containerImage": "/cvmfs/image"}}
+        self.create(names.KIND, names.API_VERSION, "default-c1", spec=spec)
+
+    async def pool(self) -> PoolFacts | None:
+        found = await self.kube.pools(self.namespace, "c1")
+        return found[0] if found else None
+
+    async def until(self, holds: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+        """Let the access point's time pass until something holds."""
+        async with asyncio.timeout(seconds):
+            while not await holds():
+                self.schedd.tick(0.1)
+                running = [e.job for e in self.schedd.queue.values() if e.job.status is JobStatus.RUNNING]
+                self.scheduler.connected[self.namespace, "c1"] = {job.worker for job in running}
+                await asyncio.sleep(0.05)
+
+    async def until_condition(self, type_: str, status: str) -> None:
+        async def holds() -> bool:
+            pool = await self.pool()
+            condition = pool.status.condition(type_) if pool is not None else None
+            return condition is not None and condition.status == status
+
+        await self.until(holds)
+
+    async def until_gone(self) -> None:
+        async def holds() -> bool:
+            return await self.pool() is None
+
+        await self.until(holds)
+
+
+@contextlib.asynccontextmanager
+async def running(plane: ControlPlane) -> AsyncIterator[Operator]:
+    """Not a fixture: when kopf ends, it cancels every task that is younger than itself."""
+    configuration = Configuration()
+    await config.load_kube_config(str(plane.kubeconfig), client_configuration=configuration)
+    kube = KubeApi(ApiClient(configuration), "test")
+    operator = Operator(plane, kube)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(plane.kubeconfig))  # where kopf's login looks
+        await operator.start()
+        try:
+            yield operator
+        finally:
+            await operator.stop()
+            await kube.close()
+
+
+async def test_from_a_new_pool_to_connected_workers_and_back(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        operator.create_pool()
+        await operator.until_condition("ClusterActive", "False")
+        operator.create_cluster()
+        await operator.until_condition("Ready", "True")
+        pool = await operator.pool()
+        assert pool is not None
+        assert pool.finalized
+        assert pool.owner_uid is not None
+
+        operator.patch_cluster({"spec": {"htcondorReplicas": 3}})
+
+        async def all_are_connected() -> bool:
+            pool = await operator.pool()
+            return pool is not None and pool.status.connected == 3
+
+        await operator.until(all_are_connected)
+        operator.kubectl("delete", "htcworkerpool", "default-c1", "--wait=false")
+        await operator.until_gone()
+        assert operator.schedd.queue == {}
+
+
+async def test_scaling_reaches_the_access_point_at_once(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        operator.create_pool()
+        operator.create_cluster()
+        await operator.until_condition("Ready", "True")
+        body = {"spec": {"htcondorReplicas": 2}}
+        began = time.monotonic()
+        await asyncio.to_thread(operator.patch_cluster, body)
+        async with asyncio.timeout(5):
+            await operator.condor.submitted.wait()
+        assert time.monotonic() - began < 1.0  # kubectl's own start included
+
+
+async def test_our_own_status_writes_wake_nobody(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(plane) as operator:
+        operator.create_pool()
+        operator.create_cluster()
+        await operator.until_condition("Ready", "True")
+        await operator.poller.tick()
+        woken = asyncio.Queue[object]()
+        monkeypatch.setattr(operator.reconciler, "wake", woken.put_nowait)
+        pool = await operator.pool()
+        assert pool is not None
+        await operator.kube.publish(pool, pool.status.model_copy(update={"finished": 7}))
+        operator.patch_cluster({"metadata": {"annotations": {"a": "b"}}})
+        operator.patch_cluster({"spec": {"htcondorReplicas": 1}})
+        async with asyncio.timeout(5):
+            await woken.get()  # of the last patch: the events before it came before it
+        assert woken.empty()
+
+
+async def test_a_pool_whose_jobs_cannot_be_removed_stays_until_it_is_released_by_hand(
+    plane: ControlPlane,
+) -> None:
+    async with running(plane) as operator:
+        operator.create_pool()
+        operator.create_cluster()
+        await operator.until_condition("Ready", "True")
+        operator.condor.failing = CondorUnreachable("no route to the schedd")
+        operator.kubectl("delete", "htcworkerpool", "default-c1", "--wait=false")
+        await operator.until_condition("Stalled", "True")
+        operator.kubectl("annotate", "htcworkerpool", "default-c1", f"{names.RELEASE_ANNOTATION}=true")
+        await operator.until_gone()
+        assert operator.schedd.queue
+
+
+async def test_the_end_of_the_cluster_ends_the_jobs(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        operator.create_pool()
+        operator.create_cluster(wanted=2)
+
+        async def connected() -> bool:
+            pool = await operator.pool()
+            return pool is not None and pool.status.connected == 2
+
+        await operator.until(connected)
+        operator.patch_cluster({"spec": {"active": False}})
+
+        async def nothing_is_left() -> bool:
+            return not operator.schedd.queue
+
+        await operator.until(nothing_is_left)
+        operator.kubectl("delete", "htcworkerpool", "default-c1", "--wait=false")
+        await operator.until_gone()
