@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,7 @@ def condor(lab: Lab, operator_id: str) -> Condor:
 class Pool:
     """One pool's submissions, as the core describes them."""
 
-    def __init__(
-        self, lab: Lab, condor: Condor, operator_id: str, uid: str = POOL, **settings: float
-    ) -> None:
+    def __init__(self, lab: Lab, condor: Condor, operator_id: str, uid: str = POOL, **settings: Any) -> None:
         self.lab, self.condor, self.uid = lab, condor, uid
         self.facts = make_pool(uid)
         self.cluster = make_cluster()
@@ -144,6 +143,20 @@ async def test_a_failed_worker_stays_to_be_read(pool: Pool, condor: Condor, lab:
     assert logs == {"fail1": "no luck on this machine\n"}
     await condor.remove([failed], "recorded")
     await lab.until(condor, lambda jobs: failed not in by_id(jobs))
+
+
+async def test_a_site_may_have_the_bundle_transferred(lab: Lab, condor: Condor, operator_id: str) -> None:
+    pool = Pool(lab, condor, operator_id, delivery="transfer")
+    anchor = await pool.staged()
+    await condor.hold([anchor.id], "kept")
+    failed, good = await pool.workers(anchor.iwd, "fail1", "w1")
+    await lab.until(
+        condor,
+        lambda jobs: by_id(jobs)[failed].status is JobStatus.COMPLETED and by_id(jobs)[good].started_at,
+    )
+    assert await condor.logs(anchor.id, ["fail1"]) == {"fail1": "no luck on this machine\n"}
+    await condor.remove([good, failed], "the end of the test")
+    await lab.until(condor, lambda jobs: len(jobs) == 1)
 
 
 async def test_a_worker_has_one_life(pool: Pool, condor: Condor, lab: Lab) -> None:

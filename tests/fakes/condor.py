@@ -76,7 +76,7 @@ class FakeSchedd:
         matches = "false" not in (
             description.get("My.Requirements", "") + description.get("requirements", "")
         )
-        source = description.get("input", "").rpartition("/")[0]
+        source = (description.get("input") or description.get("transfer_input_files", "")).rpartition("/")[0]
         ids = []
         for proc, worker in enumerate(workers):
             job = Job(
