@@ -57,7 +57,7 @@ def memory(site: Site) -> dict[str, float]:
             f"{EACH} workers of {cluster} are connected",
             lambda count: count == EACH,
         )
-    text = site.kubectl("-n", "htcdask", "exec", "deploy/htcdask-operator", "--", "python3", "-c", PROCESSES)
+    text = site.kubectl("-n", "htcdask", "exec", "deploy/htcdask", "--", "python3", "-c", PROCESSES)
     kib = [int(line.split()[-1]) for line in text.splitlines() if line.startswith("RSS")]
     for cluster in clusters:
         notebook.shutdown(cluster)

@@ -99,7 +99,7 @@ def _ready(site: Site, cluster: str) -> bool:
 
 
 def _submitted_at(site: Site, cluster: str, after: float) -> float:
-    log = site.kubectl("-n", "htcdask", "logs", "deploy/htcdask-operator", "--timestamps", "--tail=400")
+    log = site.kubectl("-n", "htcdask", "logs", "deploy/htcdask", "--timestamps", "--tail=400")
     times = [
         datetime.fromisoformat(line.split(" ", 1)[0][:26] + "+00:00").timestamp()
         for line in log.splitlines()

@@ -10,15 +10,16 @@ from tests.e2e.notebook import DOORS, Door, Notebook
 
 
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
+def site(pytestconfig: pytest.Config) -> Iterator[Site]:
     """A whole site with the chart installed; its state is wiped first and all of it is taken away after."""
-    node = Node("test")
-    node.down()
-    node.up(fresh=True)
+    chosen = pytestconfig.getoption("--site")
+    node = Node(chosen or "test")
+    node.up(fresh=chosen is None)
     try:
         yield apply(node)
     finally:
-        node.down()
+        if chosen is None:
+            node.down()
 
 
 @pytest.fixture(params=DOORS, ids=lambda door: door.name)

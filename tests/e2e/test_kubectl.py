@@ -55,7 +55,7 @@ def test_no_secret_is_readable(site: Site, notebook: Notebook) -> None:
         "history": site.condor("condor_history", "-long", "-limit", "50"),
         "pools": site.kubectl("-n", "gateway", "get", names.PLURAL, "-o", "yaml"),
         "events": site.kubectl("-n", "gateway", "get", "events", "-o", "yaml"),
-        "operator log": site.kubectl("-n", "htcdask", "logs", "deploy/htcdask-operator", "--tail=-1"),
+        "operator log": site.kubectl("-n", "htcdask", "logs", "deploy/htcdask", "--tail=-1"),
     }
     assert len(secret) > 100
     assert len(token) > 50
