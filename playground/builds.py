@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,11 +80,22 @@ def program(name: str) -> Path:
         return _FOUND[name]
 
 
+def asset(name: str) -> Path | None:
+    """A program of the envtest folder, if that folder is of the same minor version as everything here."""
+    folder = os.environ.get("KUBEBUILDER_ASSETS")
+    if not folder or not (Path(folder) / name).is_file():
+        return None
+    server = Path(folder) / "kube-apiserver"
+    said = (
+        subprocess.run([server, "--version"], capture_output=True, text=True).stdout
+        if server.is_file()
+        else ""
+    )
+    return Path(folder) / name if f" v{KUBERNETES.rpartition('.')[0]}." in said else None
+
+
 def _find(name: str) -> Path:
-    assets = os.environ.get("KUBEBUILDER_ASSETS")
-    if assets and (Path(assets) / name).is_file():
-        return Path(assets) / name
-    return _cached(_OWNER[name], name)
+    return asset(name) or _cached(_OWNER[name], name)
 
 
 def everything() -> dict[str, Path]:

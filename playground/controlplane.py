@@ -57,7 +57,7 @@ class Credentials:
 def etcd(data: Path, client: str, peer: str) -> list[str]:
     """etcd on plain HTTP: `client` and `peer` are URLs that only its own machine or namespace reaches."""
     return [
-        need("etcd")[0],
+        str(builds.asset("etcd") or need("etcd")[0]),
         f"--data-dir={data}",
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={client}",

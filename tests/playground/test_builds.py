@@ -37,10 +37,17 @@ def test_the_key_follows_the_flags_and_the_compiler(module: builds.Module) -> No
     assert len(keys) == 3
 
 
-def test_envtest_users_programs_are_taken_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("version", "taken"), [("v1.34.1", True), ("v1.33.4", False), ("v1.35.0", False)])
+def test_envtest_users_programs_are_taken_if_they_fit(
+    version: str, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = tmp_path / "kube-apiserver"
+    server.write_text(f"#!/bin/sh\necho Kubernetes {version}\n")
+    server.chmod(0o755)
     (tmp_path / "kubectl").touch()
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
-    assert builds._find("kubectl") == tmp_path / "kubectl"
+    assert builds.asset("kubectl") == (tmp_path / "kubectl" if taken else None)
+    assert builds.asset("helm") is None
 
 
 def test_kubernetes_programs_know_their_version() -> None:
