@@ -210,7 +210,7 @@ def _load_modules() -> None:
     wanted = {"br_netfilter": "/proc/sys/net/bridge", "overlay": "/sys/module/overlay"}
     for module, sign in wanted.items():
         if not Path(sign).exists():
-            subprocess.run(["modprobe", module], check=False, capture_output=True)
+            subprocess.run([*need("modprobe"), module], check=False, capture_output=True)
 
 
 def refuse_where_impossible() -> None:

@@ -14,9 +14,7 @@ from playground.progress import step
 
 # Which Debian package brings a program (or, with a slash, a file).
 PACKAGES = {
-    "apptainer": "apptainer",
     "buildah": "buildah",
-    "conntrack": "conntrack",
     "containerd": "containerd",
     "ctr": "containerd",
     "etcd": "etcd-server",
@@ -24,10 +22,12 @@ PACKAGES = {
     "ip": "iproute2",
     "iptables": "iptables",
     "mmdebstrap": "mmdebstrap",
+    "modprobe": "kmod",
     "mount": "mount",
     "nsenter": "util-linux",
     "runc": "runc",
     "unshare": "util-linux",
+    "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
 _SYSTEM_PATHS = ("/usr/local/sbin", "/usr/sbin", "/sbin")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from playground import builds, images, images_worker
+from playground import builds, images, images_worker, packages
 
 
 def everything() -> dict[str, Path]:
     """What was built (or was there), by name."""
+    packages.need(*packages.PACKAGES)  # all in one go, before the long steps
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="prepare") as pool:
         programs = pool.submit(builds.everything)
         made = pool.submit(_images)
