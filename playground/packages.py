@@ -75,8 +75,8 @@ def _install(packages: Iterable[str]) -> None:
             outcome = subprocess.run(
                 [*command, *names.split()], env=environment, capture_output=True, text=True
             )
-    if outcome.returncode != 0:
-        raise PlaygroundError(f"apt-get install {names} failed:\n{outcome.stderr.strip()[-2000:]}")
+        if outcome.returncode != 0:
+            raise PlaygroundError(f"apt-get install {names} failed:\n{outcome.stderr.strip()[-2000:]}")
 
 
 @contextmanager
