@@ -68,7 +68,7 @@ def _install(packages: Iterable[str]) -> None:
         raise PlaygroundError(f"please run as root: apt-get install {names}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"installing {names}"), _services_stay_off():
-        command = ["apt-get", "install", "--yes", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]
+        command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "--yes", "--no-install-recommends"]
         outcome = subprocess.run([*command, *names.split()], env=environment, capture_output=True, text=True)
         if outcome.returncode != 0:
             subprocess.run(["apt-get", "update"], env=environment, check=False, capture_output=True)
