@@ -20,7 +20,7 @@ def run(name: str) -> None:
     node.up()
     site = apply(node)
     say("\nA notebook with no condor tools, no token, no Kubernetes right runs examples/first_cluster.py:\n")
-    print(site.notebook((REPOSITORY / "examples/first_cluster.py").read_text(encoding="utf-8"), echo=True))
+    site.notebook((REPOSITORY / "examples/first_cluster.py").read_text(encoding="utf-8"), echo=True)
     with step("waiting for the access point's queue to be empty"):
         _await_empty_queue(site)
     say("\n$ kubectl -n gateway get htcworkerpools")

@@ -79,10 +79,13 @@ def apply(node: Node) -> Site:
     password = _password(node)
     with step("applying the site"):
         _apply(node, built, cvmfs, password)
-    with step("waiting for the site"):
-        site_wait.deployments(node)
+    # The chart needs HTCondor's token; the rest of the site starts meanwhile.
+    with step("waiting for HTCondor"):
+        site_wait.deployments(node, "--namespace=condor")
     site_condor.ensure_token(node)
     install_chart(node, built["operator"])
+    with step("waiting for the rest of the site"):
+        site_wait.deployments(node)
     port = node.forward("gateway", "traefik-dask-gateway.gateway", 80)
     return Site(node, f"http://127.0.0.1:{port}", password)
 

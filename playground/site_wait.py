@@ -12,10 +12,13 @@ from playground.node import Node
 _TIMEOUT = 180.0
 
 
-def deployments(node: Node, timeout: float = _TIMEOUT) -> None:
-    """Wait until every deployment runs what it was told last; the error says which pod does not, and why."""
+def deployments(node: Node, *where: str, timeout: float = _TIMEOUT) -> None:
+    """Wait until every deployment runs what it was told last; the error says which pod does not, and why.
+
+    `where` narrows it down: what kubectl is told beside `get deployments`.
+    """
     deadline = time.monotonic() + timeout
-    while pending := _pending(node):
+    while pending := _pending(node, where or ("--all-namespaces",)):
         if time.monotonic() > deadline:
             raise PlaygroundError(
                 f"not ready after {timeout:.0f} s: {', '.join(pending)}\n" + "\n".join(_complaints(node))
@@ -23,8 +26,8 @@ def deployments(node: Node, timeout: float = _TIMEOUT) -> None:
         time.sleep(0.3)
 
 
-def _pending(node: Node) -> list[str]:
-    items = json.loads(node.kubectl("get", "deployments", "--all-namespaces", "--output=json"))["items"]
+def _pending(node: Node, where: tuple[str, ...]) -> list[str]:
+    items = json.loads(node.kubectl("get", "deployments", *where, "--output=json"))["items"]
     return [item["metadata"]["name"] for item in items if not _is_done(item)]
 
 
