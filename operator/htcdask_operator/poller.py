@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from htcdask_operator import metrics
@@ -53,6 +53,8 @@ class Poller:
         self._renewed_at = 0.0
         self._said: str | None = None
         self._schedulers = asyncio.Semaphore(_AT_ONCE)
+        self._asking: dict[ClusterKey, asyncio.Task[None]] = {}
+        self._asked_at: dict[ClusterKey, float] = {}
         self.last_tick = clock()
         self.asked_once = asyncio.Event()
 
@@ -67,7 +69,7 @@ class Poller:
             self._stirred.clear()
             await self.tick()
             try:
-                async with asyncio.timeout(self._interval()):
+                async with asyncio.timeout(self.interval()):
                     await self._stirred.wait()
                 # Not at once: what was stirred needs a moment to show, and many stirs are one reason.
                 await asyncio.sleep(self._poll.active_seconds / 2)
@@ -76,16 +78,22 @@ class Poller:
 
     async def tick(self) -> None:
         """One poll."""
-        changed = await self._ask_condor()
-        changed |= await self._ask_schedulers()
-        if changed:
-            self._stirred_at = self._clock()
-        for key in changed:
-            self._wake(key)
+        self._tell(await self._ask_condor())
+        self._ask_schedulers()
         if self._view.unseen is None:
             await self._look_after_jobs()
         self.last_tick = self._clock()
         self.asked_once.set()
+
+    async def answers(self) -> None:
+        """Wait for the schedulers that are being asked."""
+        await asyncio.gather(*self._asking.values())
+
+    def _tell(self, changed: Collection[ClusterKey]) -> None:
+        if changed:
+            self._stirred_at = self._clock()
+        for key in changed:
+            self._wake(key)
 
     async def _ask_condor(self) -> set[ClusterKey]:
         """The clusters whose jobs changed; all of them when the access point went or came."""
@@ -114,19 +122,27 @@ class Poller:
             return set(view.pools.values())
         return {view.pools[pool] for pool in pools if pool in view.pools}
 
-    async def _ask_schedulers(self) -> set[ClusterKey]:
-        """The clusters whose connected workers changed."""
-        quiet = not self._recently()
-        asked = [key for key, jobs in self._workers().items() if quiet or _unsettled(jobs, self._view, key)]
+    def _ask_schedulers(self) -> None:
+        """Ask where workers may come or go; one that is busy must not hold up the others, nor the poll."""
+        for key, task in list(self._asking.items()):
+            if task.done():
+                del self._asking[key]
+                task.result()
+        workers, now = self._workers(), self._clock()
+        self._asked_at = {key: at for key, at in self._asked_at.items() if key in workers}
+        for key, jobs in workers.items():
+            due = now - self._asked_at.get(key, 0.0) >= self._patience()
+            if key not in self._asking and (due or _unsettled(jobs, self._view, key)):
+                self._asked_at[key] = now
+                self._asking[key] = asyncio.create_task(self._ask_scheduler(key), name=f"scheduler {key}")
 
-        async def ask(key: ClusterKey) -> ClusterKey | None:
+    async def _ask_scheduler(self, key: ClusterKey) -> None:
+        async with self._schedulers:
             before = self._view.connected.get(key)
-            async with self._schedulers:
-                answer = await ask_scheduler(self._ports, key)
-            self._view.connected[key] = answer
-            return key if answer != before else None
-
-        return {key for key in await asyncio.gather(*(ask(key) for key in asked)) if key is not None}
+            answer = await ask_scheduler(self._ports, key)
+        self._view.connected[key] = answer
+        if answer != before:
+            self._tell({key})
 
     async def _look_after_jobs(self) -> None:
         now = self._clock()
@@ -154,12 +170,15 @@ class Poller:
     def _recently(self) -> bool:
         return self._clock() - self._stirred_at < _STIRRED
 
-    def _interval(self) -> float:
-        active, quiet = self._poll.active_seconds, self._poll.quiet_seconds
+    def interval(self) -> float:
+        """Seconds until the next poll, if nothing stirs before."""
         if self._moving():
-            return active
+            return self._poll.active_seconds
         # A worker that ends by itself is noticed within a few seconds; an empty queue has no surprises.
-        return min(quiet, 5 * active) if self._workers() else quiet
+        return self._patience() if self._workers() else self._poll.quiet_seconds
+
+    def _patience(self) -> float:
+        return min(self._poll.quiet_seconds, 5 * self._poll.active_seconds)
 
     def _moving(self) -> bool:
         if self._view.unseen is not None:

@@ -93,10 +93,14 @@ class Site:
     async def cycle(self) -> float | None:
         return await self.reconciler.cycle(KEY, self.tended)
 
+    async def poll(self) -> None:
+        await self.poller.tick()
+        await self.poller.answers()
+
     async def settle(self, seconds: int = 6) -> None:
         """Poll, cycle and let time pass; workers that run are connected a moment later."""
         for _ in range(seconds):
-            await self.poller.tick()
+            await self.poll()
             await self.cycle()
             self.schedd.tick()
             self.scheduler.connected["gateway", "c1"] = {job.worker for job in self.jobs(JobStatus.RUNNING)}

@@ -1,5 +1,7 @@
 """One poller for all: whom it wakes, how often it asks, and what it looks after."""
 
+import asyncio
+
 import pytest
 
 from htcdask_operator.core.model import JobStatus, Unseen
@@ -17,14 +19,14 @@ async def site() -> Site:
     site.add_cluster("c1", wanted=2)
     await site.settle()
     site.add_cluster("c2")
-    await site.poller.tick()
+    await site.poll()
     site.woken.clear()
     return site
 
 
 async def test_nobody_is_woken_when_nothing_changed(site: Site) -> None:
     asked = site.condor.calls.count("jobs")
-    await site.poller.tick()
+    await site.poll()
     assert site.woken == []
     assert site.condor.calls.count("jobs") == asked + 1
     assert "jobs_of" not in site.condor.calls[-2:]
@@ -32,59 +34,59 @@ async def test_nobody_is_woken_when_nothing_changed(site: Site) -> None:
 
 async def test_only_the_cluster_whose_job_changed_is_woken(site: Site) -> None:
     site.schedd.vacate(site.jobs()[0].id)
-    await site.poller.tick()
+    await site.poll()
     assert site.woken == [KEY]
 
 
 async def test_a_worker_that_the_scheduler_lost_wakes_its_cluster(site: Site) -> None:
     site.schedd.now += 60
     site.scheduler.connected["gateway", "c1"].pop()
-    await site.poller.tick()
+    await site.poll()
     assert site.woken == [KEY]
 
 
 async def test_schedulers_are_asked_only_where_workers_are(site: Site) -> None:
     site.schedd.now += 60
     site.scheduler.asked.clear()
-    await site.poller.tick()
+    await site.poll()
     assert site.scheduler.asked == [("gateway", "c1")]
 
 
 async def test_all_are_woken_once_when_the_access_point_goes_and_when_it_comes_back(site: Site) -> None:
     site.condor_fails()
-    await site.poller.tick()
+    await site.poll()
     assert sorted(site.woken) == [KEY, OTHER]
     assert site.view.unseen == Unseen("no route to the schedd")
-    await site.poller.tick()
+    await site.poll()
     assert len(site.woken) == 2
     site.condor.failing = None
-    await site.poller.tick()
+    await site.poll()
     assert len(site.woken) == 4
     assert site.view.unseen is None
 
 
 async def test_it_asks_more_often_while_something_moves(site: Site) -> None:
     site.schedd.now += 60
-    await site.poller.tick()
+    await site.poll()
     assert site.poller.interval() == 5.0  # workers are there, and might end by themselves
     site.scale(3)
     await site.cycle()
-    await site.poller.tick()
+    await site.poll()
     assert site.poller.interval() == 1.0  # one is idle
     site.scale(0)
     for entry in list(site.schedd.queue.values()):
         if entry.job in site.jobs():
             del site.schedd.queue[entry.job.id]
     for _ in range(2):
-        await site.poller.tick()
+        await site.poll()
         site.schedd.now += 60
-    await site.poller.tick()
+    await site.poll()
     assert site.poller.interval() == 15.0
 
 
 async def test_it_asks_more_often_after_it_was_stirred(site: Site) -> None:
     site.schedd.now += 60
-    await site.poller.tick()
+    await site.poll()
     site.poller.stir()
     assert site.poller.interval() == 1.0
 
@@ -92,8 +94,8 @@ async def test_it_asks_more_often_after_it_was_stirred(site: Site) -> None:
 async def test_the_lease_of_all_jobs_is_renewed_at_a_third_of_it_in_one_edit(site: Site) -> None:
     site.schedd.now += LEASE / 3
     renewals = site.condor.calls.count("renew")
-    await site.poller.tick()
-    await site.poller.tick()
+    await site.poll()
+    await site.poll()
     assert site.condor.calls.count("renew") == renewals + 1
     assert {entry.job.lease for entry in site.schedd.queue.values()} == {site.schedd.now + LEASE}
     assert site.woken == []
@@ -102,10 +104,10 @@ async def test_the_lease_of_all_jobs_is_renewed_at_a_third_of_it_in_one_edit(sit
 async def test_jobs_whose_pool_is_gone_are_removed_after_a_while(site: Site) -> None:
     del site.kube.pool_bodies["gateway", "default-c1"]
     site.reconciler.forget(site.jobs()[0].pool_uid)
-    await site.poller.tick()
+    await site.poll()
     assert len(site.jobs()) == 2
     site.schedd.now += 61
-    await site.poller.tick()
+    await site.poll()
     assert site.jobs(JobStatus.RUNNING) == []
     assert site.jobs(JobStatus.REMOVED)
 
@@ -113,7 +115,7 @@ async def test_jobs_whose_pool_is_gone_are_removed_after_a_while(site: Site) -> 
 async def test_jobs_of_a_pool_that_was_only_overlooked_are_kept(site: Site) -> None:
     site.reconciler.forget(site.jobs()[0].pool_uid)
     for _ in range(2):
-        await site.poller.tick()
+        await site.poll()
         site.schedd.now += 61
     assert len(site.jobs(JobStatus.RUNNING)) == 2
 
@@ -123,6 +125,34 @@ async def test_jobs_are_kept_while_kubernetes_cannot_be_asked(site: Site) -> Non
     site.reconciler.forget(site.jobs()[0].pool_uid)
     site.kube.failing = "down"
     for _ in range(2):
-        await site.poller.tick()
+        await site.poll()
         site.schedd.now += 61
     assert len(site.jobs(JobStatus.RUNNING)) == 2
+
+
+async def test_a_busy_scheduler_does_not_hold_up_the_poll(site: Site) -> None:
+    busy, asking = asyncio.Event(), site.scheduler.workers
+
+    async def workers(namespace: str, cluster: str) -> frozenset[str]:
+        await busy.wait()
+        return await asking(namespace, cluster)
+
+    site.scheduler.workers = workers  # type: ignore[method-assign]
+    site.scheduler.connected["gateway", "c1"].pop()
+    site.schedd.now += 60
+    async with asyncio.timeout(5):
+        await site.poller.tick()
+        await site.poller.tick()
+    assert site.woken == []
+    busy.set()
+    await site.poller.answers()
+    assert site.woken == [KEY]
+
+
+async def test_a_settled_cluster_is_looked_after_while_another_one_moves(site: Site) -> None:
+    site.scheduler.connected["gateway", "c1"].pop()
+    for _ in range(6):
+        site.schedd.now += 1
+        site.poller.stir()
+        await site.poll()
+    assert site.woken == [KEY]
