@@ -17,7 +17,7 @@ _SIGNER = "htcdask.test/signer"
 
 def run(node: Node, *argv: str) -> str:
     """Run a command on the access point, as root."""
-    return node.kubectl("exec", "--namespace=condor", "deployment/condor", "--", *argv)
+    return node.kubectl("exec", "--namespace=condor", "deployment/condor", "--container=condor", "--", *argv)
 
 
 def token(node: Node) -> str:
