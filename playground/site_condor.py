@@ -11,7 +11,7 @@ from playground.progress import step
 
 IDENTITY = f"dask@{rootfs.DOMAIN}"
 _SECRET = "condor-token"  # noqa: S105 (its name)
-# The pod whose key signed the token: another pod has another key.
+# The container whose key signed the token: a pod that starts again has another key.
 _SIGNER = "htcdask.test/signer"
 
 
@@ -32,7 +32,8 @@ def ensure_token(node: Node) -> None:
         node.kubectl("get", "pods", "--namespace=condor", "--selector=app=condor", "--output=json")
     )
     [pod] = [pod for pod in pods["items"] if "deletionTimestamp" not in pod["metadata"]]
-    signer = pod["metadata"]["uid"]
+    [container] = pod["status"]["containerStatuses"]
+    signer = container["containerID"]
     known = node.kubectl(
         "get",
         "secret",
