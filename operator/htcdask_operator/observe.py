@@ -32,7 +32,8 @@ async def observe(
     ports: Ports, view: View, key: ClusterKey, pools: Sequence[PoolFacts], now: float, *, fresh: bool
 ) -> Observed:
     """What is true now. Not `fresh`: the queue as the poller saw it last."""
-    cluster, jobs = await asyncio.gather(_cluster(ports, key), _jobs(ports, view, pools, now, fresh=fresh))
+    asking = ask_queue(ports, view, pools, now, fresh=fresh)
+    cluster, jobs = await asyncio.gather(_cluster(ports, key), asking)
     return Observed(
         cluster=cluster,
         jobs=jobs,
@@ -48,9 +49,10 @@ async def _cluster(ports: Ports, key: ClusterKey) -> ClusterFacts | Gone | Unsee
         return Unseen(str(error))
 
 
-async def _jobs(
+async def ask_queue(
     ports: Ports, view: View, pools: Sequence[PoolFacts], now: float, *, fresh: bool
 ) -> tuple[Job, ...] | Unseen:
+    """The jobs of these pools, ended ones that linger too."""
     if view.unseen is not None:
         # The poller retries for everybody; asking beside it would only wait for the same deadline.
         return view.unseen

@@ -20,7 +20,7 @@ from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Un
 from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.memory import Memory
-from htcdask_operator.observe import observe
+from htcdask_operator.observe import ask_queue, observe
 from htcdask_operator.perform import Outcome, perform
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.publish import publish
@@ -144,21 +144,23 @@ class Reconciler:
         """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
         memory = cluster.memory
         fresh = cluster.stale or self._clock() - self._view.asked_at > _VIEW_AGE
-        cluster.stale = False
+        cluster.stale = True
         for _ in range(_ROUNDS):
             now, pools = self._clock(), cluster.pools
             seen = await observe(self._ports, self._view, key, tuple(pools.values()), now, fresh=fresh)
             observed = memory.recall(seen, now)
             planned = self._planned(pools, memory, observed)
             if not fresh and any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in planned.actions):
-                fresh = True  # before a submit, ask again
-                continue
+                # Before a submit, ask the queue again; the rest was asked a moment ago.
+                jobs = await ask_queue(self._ports, self._view, tuple(pools.values()), now, fresh=True)
+                observed = memory.recall(replace(seen, jobs=jobs), now)
+                planned = self._planned(pools, memory, observed)
             finished = {uid: self._status(pool, memory).finished for uid, pool in pools.items()}
             memory.decided(planned.statuses)
             if not planned.actions:
+                cluster.stale = False
                 return planned.wake_at, None
             outcome = await perform(self._ports, planned.actions, pools, observed)
-            cluster.stale = True
             self._note(outcome, memory)
             self.on_action()
             if outcome.failure is not None:
@@ -168,9 +170,8 @@ class Reconciler:
                 return None, outcome.failure
             if all(isinstance(action, Release) for action in planned.actions):
                 return None, None  # kopf takes the finalizer away and tells us
-            fresh, cluster.stale = True, False
+            fresh = True
             await self._read(key, cluster)
-        cluster.stale = True
         return self._clock() + _PAUSE, None
 
     async def _read(self, key: ClusterKey, cluster: Tended) -> bool:
