@@ -6,16 +6,19 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import distributed
 import pytest
 from distributed import KilledWorker
 
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.actions import Bundle
+from tests.builders import make_policy
 from tests.contract.cluster import SNI, Cluster, dask_cluster
 
 PLAIN = Bundle(
@@ -83,6 +86,16 @@ def environment_of(*names: str) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in names}
 
 
+def ask_for_a_power() -> int:
+    with distributed.worker_client() as client:
+        return int(client.submit(pow, 2, 10).result())
+
+
+def sleep_after_saying_so() -> None:
+    distributed.Event("busy").set()
+    time.sleep(600)
+
+
 def grow() -> int:
     hoard = []
     for _ in range(100):
@@ -126,6 +139,35 @@ async def test_hands_its_data_over_on_sigterm_and_leaves_nothing(tmp_path: Path,
         assert await computed == 1024
         assert await first.output() == ""
         assert list(scratches[0].glob("htcdask.*")) == []
+
+
+@nanny_or_not
+async def test_a_busy_worker_hands_over_and_goes_before_it_would_be_killed(
+    tmp_path: Path, nanny: bool
+) -> None:
+    bundle = replace(PLAIN, nanny=nanny)
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(bundle, cluster, "w1", tmp_path) as first,
+        running(bundle, cluster, "w2", tmp_path),
+    ):
+        await cluster.client.wait_for_workers(2)
+        kept = await cluster.client.scatter("data", workers=["w1"], hash=False)
+        busy = cluster.client.submit(sleep_after_saying_so, workers=["w1"], pure=False)
+        await distributed.Event("busy", cluster.client).wait()
+        first.process.terminate()
+        assert await asyncio.wait_for(first.process.wait(), make_policy().vacate_seconds) == 0
+        assert await kept == "data"
+        await busy.cancel()
+
+
+@nanny_or_not
+async def test_a_task_may_be_a_client_itself(tmp_path: Path, nanny: bool) -> None:
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(replace(PLAIN, nanny=nanny, threads=2), cluster, "w1", tmp_path),
+    ):
+        assert await asyncio.wait_for(cluster.client.submit(ask_for_a_power), 60) == 1024
 
 
 async def test_a_client_restarts_the_worker_inside_its_job(tmp_path: Path) -> None:

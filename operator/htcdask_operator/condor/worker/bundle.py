@@ -21,13 +21,12 @@ _STAGGER_LIMIT: Final = 300
 
 def render(bundle: Bundle, certificate: str, key: str) -> bytes:
     """The text. ValueError if the name of an environment variable is none."""
-    preload = "nanny_preload.py" if bundle.nanny else "worker_preload.py"
     variables = (
         _text("scheduler", bundle.scheduler),
         _list("options", _options(bundle)),
         _list("environment", _environment(bundle)),
-        _text("preload_option", "--preload-nanny" if bundle.nanny else "--preload"),
-        _text("preload", _resource(preload)),
+        _text("worker_preload", _resource("worker_preload.py")),
+        _text("nanny_preload", _resource("nanny_preload.py") if bundle.nanny else ""),
         _text("certificate", certificate),
         _text("key", key),
     )

@@ -38,7 +38,12 @@ main() {
   fi
   printf '%s\n' "$certificate" > "$secrets/dask.crt"
   printf '%s\n' "$key" > "$secrets/dask.pem"
-  printf '%s\n' "$preload" > "$work/htcdask_preload.py"
+  printf '%s\n' "$worker_preload" > "$work/htcdask_worker.py"
+  options+=(--preload "$work/htcdask_worker.py")
+  if [ -n "$nanny_preload" ]; then
+    printf '%s\n' "$nanny_preload" > "$work/htcdask_nanny.py"
+    options+=(--preload-nanny "$work/htcdask_nanny.py")
+  fi
   unset certificate key
   local pair
   for pair in "${environment[@]}"; do export "${pair?}"; done
@@ -48,7 +53,7 @@ main() {
   trap 'kill -TERM "$child" 2> /dev/null' TERM INT HUP
   "${program[@]}" "$scheduler" --name "$name" "${options[@]}" \
     --tls-ca-file "$secrets/dask.crt" --tls-cert "$secrets/dask.crt" --tls-key "$secrets/dask.pem" \
-    "$preload_option" "$work/htcdask_preload.py" --local-directory "$work" \
+    --local-directory "$work" \
     < /dev/null > "$work/log" 2>&1 &
   child=$!
   while true; do

@@ -1,28 +1,52 @@
-"""Loaded by a worker without a nanny (`--preload`): SIGTERM makes it hand over its data before it goes.
+"""Loaded by every worker (`--preload`): the scheduler's name for its clients too, and a graceful end.
 
 Runs on the execute node, where there is no HTCDask: distributed and the standard library only.
 """
 
 import asyncio
 import logging
+import os
 import signal
 from typing import Any
+
+from distributed.security import Security
 
 _log = logging.getLogger("distributed.htcdask")
 _PATIENCE = 25.0  # HTCondor sends SIGKILL after job_max_vacate_time
 
 
+class _NamedSecurity(Security):  # type: ignore[misc]
+    """Every connection names the scheduler to the proxy; --scheduler-sni names it in the first only."""
+
+    __slots__ = ()
+
+    def get_connection_args(self, role: str) -> dict[str, Any]:
+        args: dict[str, Any] = super().get_connection_args(role)
+        return {**args, "server_hostname": os.environ["HTCDASK_SCHEDULER_SNI"]}
+
+
 async def dask_setup(worker: Any) -> None:
-    """Take SIGTERM over from distributed, whose own handler closes without handing anything over."""
+    """Prepare the worker: `get_client()` in its tasks goes through the proxy, SIGTERM loses no data."""
+    worker.security.__class__ = _NamedSecurity
+    if worker.nanny is None:  # else SIGTERM is the nanny's word to a worker that exceeds its memory
+        _close_gracefully_on_sigterm(worker)
+
+
+def _close_gracefully_on_sigterm(worker: Any) -> None:
+    """Distributed's own handler closes without handing anything over."""
     loop = asyncio.get_running_loop()
     closing: set[asyncio.Task[None]] = set()
 
     async def close() -> None:
         try:
-            await asyncio.wait_for(worker.close_gracefully(), _PATIENCE)
+            retire = worker.scheduler.retire_workers(
+                workers=[worker.address], close_workers=False, remove=True
+            )
+            await asyncio.wait_for(retire, _PATIENCE)
         except Exception:
             _log.exception("No graceful end; closing at once")
-            await worker.close()
+        # A task that still runs has been given to another worker: nobody waits for it here.
+        await worker.close(executor_wait=False)
 
     def begin() -> None:
         if not closing:
