@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -73,6 +74,13 @@ async def test_workers_come_compute_and_hand_over_when_they_are_removed(
         assert {worker.name for worker in cluster.scheduler.workers.values()} == {"w1", "w2"}
         assert await cluster.client.submit(operator.add, 40, 2) == 42
         assert all("/tmp/htcdask." in worker.local_directory for worker in cluster.scheduler.workers.values())
+        # The key is in memory that no other job sees, and on no disk.
+        shared = await cluster.client.submit(os.listdir, "/dev/shm", workers=["w1"])
+        (folder,) = [name for name in shared if name.startswith("htcdask.")]
+        assert sorted(await cluster.client.submit(os.listdir, f"/dev/shm/{folder}", workers=["w1"])) == [
+            "dask.crt",
+            "dask.pem",
+        ]
         kept = [await cluster.client.scatter(number, workers=["w1"], hash=False) for number in range(3)]
         if nanny:
             await cluster.client.restart(timeout=40)
