@@ -62,8 +62,8 @@ class Site:
 
     @contextmanager
     def changed_chart(self, *changes: str) -> Iterator[None]:
-        """The operator's chart with other values (`key=value`) for a while."""
-        _upgrade(self.node, *(f"--set={change}" for change in changes))
+        """The operator's chart with other values (`key=value`) for a while; nobody waits for its pod."""
+        _upgrade(self.node, images.image("operator"), *(f"--set={change}" for change in changes))
         try:
             yield
         finally:
@@ -92,16 +92,20 @@ def apply(node: Node) -> Site:
 
 def install_chart(node: Node, operator: images.Image | None = None) -> None:
     """Install or upgrade the operator by Helm, and wait until it is ready."""
-    operator = operator or images.image("operator")
     with step("installing the htcdask chart"):
-        # Another image under the same name is another pod.
-        annotation = f"--set-string=podAnnotations.htcdask\\.test/image={operator.key}"
-        _upgrade(node, annotation, "--wait", "--timeout=2m")
+        _upgrade(node, operator or images.image("operator"))
+        # Not Helm's own --wait: it cannot say what is wrong with a pod.
+        site_wait.deployments(node, "--namespace=htcdask")
 
 
-def _upgrade(node: Node, *options: str) -> None:
-    where = ["htcdask", str(CHART), "--namespace=htcdask", f"--values={VALUES}"]
-    node.helm("upgrade", "--install", *where, *options)
+def _upgrade(node: Node, operator: images.Image, *options: str) -> None:
+    # A Helm that was killed on its way leaves a mark that makes every later one refuse.
+    pending = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback)"
+    node.kubectl("delete", "secrets", "--namespace=htcdask", f"--selector={pending}")
+    what = ["htcdask", str(CHART), "--namespace=htcdask", f"--values={VALUES}"]
+    # Another image under the same name is another pod.
+    what += [f"--set-string=podAnnotations.htcdask\\.test/image={operator.key}"]
+    node.helm("upgrade", "--install", *what, *options)
 
 
 def _load(node: Node, built: dict[str, images.Image]) -> None:
