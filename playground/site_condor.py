@@ -11,7 +11,7 @@ from playground.progress import step
 
 IDENTITY = f"dask@{rootfs.DOMAIN}"
 _SECRET = "condor-token"  # noqa: S105 (its name)
-# The container whose key signed the token: a pod that starts again has another key.
+# The pod whose key signed the token: the key lives on the pod's disk, which a restart of HTCondor keeps.
 _SIGNER = "htcdask.test/signer"
 
 
@@ -32,8 +32,7 @@ def ensure_token(node: Node) -> None:
         node.kubectl("get", "pods", "--namespace=condor", "--selector=app=condor", "--output=json")
     )
     [pod] = [pod for pod in pods["items"] if "deletionTimestamp" not in pod["metadata"]]
-    [container] = pod["status"]["containerStatuses"]
-    signer = container["containerID"]
+    signer = pod["metadata"]["uid"]
     known = node.kubectl(
         "get",
         "secret",
