@@ -12,7 +12,9 @@ from playground.errors import PlaygroundError
 from playground.packages import need
 from playground.progress import step
 
-_SUITE = "trixie"
+# Its Python is 3.11: in later ones a broken TLS connection can end another one of the same process
+# (cpython#148594), and schedulers closed a client whenever a nanny had hung up.
+_SUITE = "bookworm"
 _PACKAGES = (
     "busybox-static",
     "ca-certificates",

@@ -26,7 +26,7 @@ def test_shutdown_leaves_no_job(site: Site, door: Door) -> None:
 
 def test_shutdown_before_a_worker_ever_came(site: Site, notebook: Notebook) -> None:
     """Jobs that are still idle end too."""
-    cluster = notebook.new_cluster(worker_cores=4000)
+    cluster = notebook.new_cluster(worker_cores=1000)
     notebook.scale(cluster, 3)
     eventually(lambda: len(workers(site, cluster)), 30, "three idle jobs", lambda n: n == 3)
     notebook.shutdown(cluster)

@@ -166,16 +166,17 @@ def test_a_pool_for_a_cluster_that_does_not_exist_waits_and_says_so(site: Site) 
 
 def test_somebody_elses_cluster_by_the_kubernetes_api(site: Site, notebook: Notebook) -> None:
     """A service account without `use` on the cluster cannot write a pool for it."""
-    cluster = bare(notebook.new_cluster())
+    cluster = notebook.new_cluster()
+    name = f"by-hand-{bare(cluster)}"[:60]
     refused = site.kubectl(
         "apply",
         "-f",
         "-",
         "--as=system:serviceaccount:notebooks:notebook",
-        input=manifest(cluster),
+        input=manifest(bare(cluster)),
         check=False,
     )
-    assert f"by-hand-{cluster}"[:60] not in site.kubectl("-n", "gateway", "get", names.PLURAL, "-o", "name")
+    assert name not in site.kubectl("-n", "gateway", "get", names.PLURAL, "-o", "name")
     assert "created" not in refused
     notebook.shutdown(cluster)
     clean(site, cluster)
