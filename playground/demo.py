@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from playground.errors import PlaygroundError
 from playground.node import Node
 from playground.paths import REPOSITORY
 from playground.progress import say, step
@@ -34,9 +35,9 @@ def _await_empty_queue(site: Site) -> None:
     deadline = time.monotonic() + EMPTY_WITHIN
     while jobs := _jobs(site):
         if time.monotonic() > deadline:
-            raise TimeoutError(
+            raise PlaygroundError(
                 f"{len(jobs)} jobs are still in the queue {EMPTY_WITHIN:.0f} s after shutdown: {jobs}; "
-                "see `python -m playground logs operator`"
+                "see `python -m playground logs htcdask`"
             )
         time.sleep(0.5)
 
