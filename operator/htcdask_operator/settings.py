@@ -131,7 +131,7 @@ class Healing(_Section):
 
     connect_seconds: Seconds = 120.0
     death_timeout_seconds: Annotated[int, Field(ge=10, le=86_400)] = 60
-    vacate_seconds: Seconds = 30.0
+    vacate_seconds: Seconds = 20.0
     ended_seconds: Annotated[float, Field(ge=60, le=86_400)] = 300.0
     backoff_first_seconds: Seconds = 10.0
     backoff_last_seconds: Seconds = 600.0

@@ -23,7 +23,7 @@ def ncsa(site: Site) -> str:
     text = (SNIPPETS / "ncsa.py").read_text(encoding="utf-8")
     for printed, here in {
         "https://dask.software-dev.ncsa.illinois.edu": site.inner_gateway_url,
-        "proxy_address=8786": f"proxy_address={site.inner_gateway_url.replace('http', 'gateway')!r}",
+        "proxy_address=8786": "proxy_address=80",  # this site's proxy has one port for both
         "____________": site.password,
         "ncsa/dask-public-health:latest": "htcdask/dask:dev",
         "/u/bengal1/condor/PublicHealth.sif": (
@@ -37,7 +37,7 @@ def ncsa(site: Site) -> str:
 
 def test_the_ncsa_snippet_gives_four_workers_that_compute(site: Site, door: Door) -> None:
     """As printed, by both doors; then the queue, the scheduler and the status agree and all of it ends."""
-    notebook = Notebook(site, door)
+    notebook = Notebook(site, door, user="dask")  # username=None is who runs the notebook
     cluster, total = notebook.run(ncsa(site) + COMPUTE.format(count=4))
     assert total == sum(x * x for x in range(100))
     settled(site, cluster, 4)

@@ -201,7 +201,7 @@ class Policy:
     delivery: str = "stream"
     lease_seconds: float = 3600.0
     ended_seconds: float = 300.0  # leave_in_queue
-    vacate_seconds: float = 30.0
+    vacate_seconds: float = 20.0
     death_timeout_seconds: int = 60
     connect_seconds: float = 120.0  # running but not connected for longer than this is said
     backoff_first_seconds: float = 10.0
