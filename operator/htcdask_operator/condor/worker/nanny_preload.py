@@ -10,7 +10,7 @@ import signal
 from typing import Any
 
 _log = logging.getLogger("distributed.htcdask")
-_PATIENCE = 25.0  # HTCondor sends SIGKILL after job_max_vacate_time
+_PATIENCE = 15.0  # HTCondor sends SIGKILL after job_max_vacate_time: healing.vacateSeconds, 20 by default
 
 
 async def dask_setup(nanny: Any) -> None:

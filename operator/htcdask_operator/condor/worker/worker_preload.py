@@ -12,7 +12,7 @@ from typing import Any
 from distributed.security import Security
 
 _log = logging.getLogger("distributed.htcdask")
-_PATIENCE = 25.0  # HTCondor sends SIGKILL after job_max_vacate_time
+_PATIENCE = 15.0  # HTCondor sends SIGKILL after job_max_vacate_time: healing.vacateSeconds, 20 by default
 
 
 class _NamedSecurity(Security):  # type: ignore[misc]
