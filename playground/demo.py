@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 
 from playground.errors import PlaygroundError
@@ -49,7 +51,9 @@ def _jobs(site: Site) -> list[dict[str, object]]:
 
 
 def _next_steps(site: Site, name: str) -> str:
-    play = f"python -m playground --name {name}" if name != "demo" else "python -m playground"
+    play = f"{os.path.relpath(sys.executable)} -m playground"
+    if name != "demo":
+        play += f" --name {name}"
     return f"""
 The site stays up. What to try next:
   by notebook   {play} notebook            # a Python prompt in the notebook pod; then:
