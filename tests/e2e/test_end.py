@@ -5,12 +5,11 @@ import json
 from htcdask_api import names
 from playground.site import Site
 from tests.e2e.look import bare, clean, condition, eventually, pool, queue, settled, workers
-from tests.e2e.notebook import Door, Notebook
+from tests.e2e.notebook import Notebook
 
 
-def test_shutdown_leaves_no_job(site: Site, door: Door) -> None:
+def test_shutdown_leaves_no_job(site: Site, notebook: Notebook) -> None:
     """Also with workers still connected; the pool says why it is empty."""
-    notebook = Notebook(site, door)
     cluster = notebook.new_cluster()
     notebook.scale(cluster, 3)
     settled(site, cluster, 3)

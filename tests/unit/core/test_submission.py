@@ -126,7 +126,7 @@ def test_the_workers_description() -> None:
             " && TARGET.Memory >= RequestMemory && TARGET.Disk >= RequestDisk"
             " && (NumShadowStarts =?= undefined || NumShadowStarts < 1)"
         ),
-        "job_max_vacate_time": "30",
+        "job_max_vacate_time": "20",
         "leave_in_queue": "JobStatus == 4 && time() - EnteredCurrentStatus < 300",
         "periodic_remove": "JobStatus =!= 2 && time() > HTCDaskLease",
         "batch_name": "htcdask gateway/default-pool-uid",
