@@ -29,6 +29,7 @@ def _median(
         with step(f"{measure.__module__.rpartition('.')[2]}.{measure.__name__}, run {number + 1} of {runs}"):
             for name, figure in measure(site).items():
                 rows.setdefault(name, []).append(figure)
+                say(f"{name}: {figure:.2f}")  # a run that is cut short has said what it knew
     return {name: (min(all_), statistics.median(all_), max(all_)) for name, all_ in rows.items()}
 
 
