@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from htcdask_api import names
 from playground.site import Site
+from tests.e2e import manifest
 from tests.e2e.look import bare, clean, eventually, status
-from tests.e2e.notebook import IMAGE, Notebook
+from tests.e2e.notebook import Notebook
 
 POOLS, EACH = 10, 10
 PROCESSES = """
@@ -31,24 +30,14 @@ result = plain.new_cluster(worker_backend="htcondor", shutdown_on_close=False).n
 """
 
 
-def _pool(cluster: str) -> str:
-    template = {"containerImage": IMAGE, "cores": 1, "memory": "256Mi", "disk": "64Mi", "nanny": False}
-    return json.dumps(
-        {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {"name": names.pool_name("default", cluster), "namespace": "gateway"},
-            "spec": {"clusterRef": {"name": cluster}, "template": template},
-        }
-    )
-
-
 def memory(site: Site) -> dict[str, float]:
     """Resident MiB of all processes of the operator's pod, while 100 jobs run."""
     notebook = Notebook(site)
     clusters = [str(notebook.run(NEW_CLUSTER)) for _ in range(POOLS)]
     for cluster in clusters:
-        site.kubectl("apply", "-f", "-", input=_pool(bare(cluster)))
+        name = names.pool_name("default", bare(cluster))
+        small = manifest.pool(name, bare(cluster), memory="256Mi", disk="64Mi", cores=1, nanny=False)
+        site.kubectl("apply", "-f", "-", input=small)
         notebook.scale(cluster, EACH)
     for cluster in clusters:
         eventually(

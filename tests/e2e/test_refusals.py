@@ -7,6 +7,7 @@ import pytest
 from htcdask_api import names
 from playground.errors import PlaygroundError
 from playground.site import Site
+from tests.e2e import manifest as manifests
 from tests.e2e.look import bare, clean, condition, eventually, pool, queue, settled
 from tests.e2e.notebook import IMAGE, KUBERNETES_API, Door, Notebook
 
@@ -112,19 +113,14 @@ def test_somebody_elses_cluster_by_every_route(site: Site, notebook: Notebook) -
     notebook.shutdown(cluster)
 
 
+def by_hand(cluster: str) -> str:
+    """The name of a pool that somebody writes by hand."""
+    return f"by-hand-{cluster}"[:60]
+
+
 def manifest(cluster: str, **template: object) -> str:
-    """A pool for kubectl apply."""
-    return json.dumps(
-        {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {"name": f"by-hand-{cluster}"[:60], "namespace": "gateway"},
-            "spec": {
-                "clusterRef": {"name": cluster},
-                "template": {"containerImage": IMAGE, "memory": "1Gi"} | template,
-            },
-        }
-    )
+    """Such a pool for kubectl apply."""
+    return manifests.pool(by_hand(cluster), cluster, **template)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +145,7 @@ def test_kubectl_names_field_and_rule(site: Site, template: dict[str, object], f
 def test_a_pool_for_a_cluster_that_does_not_exist_waits_and_says_so(site: Site) -> None:
     """ClusterNotFound; no job; and it is gone at once when deleted."""
     site.kubectl("apply", "-f", "-", input=manifest("nosuchcluster"))
-    name = "by-hand-nosuchcluster"
+    name = by_hand("nosuchcluster")
 
     def ready() -> dict[str, str]:
         text = site.kubectl("-n", "gateway", "get", names.PLURAL, name, "-o", "json")
@@ -167,7 +163,7 @@ def test_a_pool_for_a_cluster_that_does_not_exist_waits_and_says_so(site: Site) 
 def test_somebody_elses_cluster_by_the_kubernetes_api(site: Site, notebook: Notebook) -> None:
     """A service account without `use` on the cluster cannot write a pool for it."""
     cluster = notebook.new_cluster()
-    name = f"by-hand-{bare(cluster)}"[:60]
+    name = by_hand(bare(cluster))
     refused = site.kubectl(
         "apply",
         "-f",

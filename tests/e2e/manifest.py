@@ -1,0 +1,21 @@
+"""A pool as a person writes it for `kubectl apply`."""
+
+import json
+
+from htcdask_api import names
+from tests.e2e.notebook import IMAGE
+
+
+def pool(name: str, cluster: str, **template: object) -> str:
+    """A pool of the DaskCluster `cluster`; `template` goes over the site's image and 1 GiB."""
+    return json.dumps(
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": name, "namespace": "gateway"},
+            "spec": {
+                "clusterRef": {"name": cluster},
+                "template": {"containerImage": IMAGE, "memory": "1Gi"} | template,
+            },
+        }
+    )
