@@ -53,13 +53,6 @@ def need(*programs: str) -> list[str]:
     return [path for path in found if path is not None]
 
 
-def install(*packages: str) -> None:
-    """Install Debian packages by name (for what is not a program, such as a keyring)."""
-    status = subprocess.run(["dpkg", "-s", *packages], capture_output=True) if find("dpkg") else None
-    if status is None or status.returncode != 0:
-        _install(packages)
-
-
 def _install(packages: Iterable[str]) -> None:
     names = " ".join(packages)
     if shutil.which("apt-get") is None:
