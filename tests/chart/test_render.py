@@ -45,7 +45,8 @@ def test_the_chart_makes_these_objects_and_no_secret() -> None:
             "Deployment",
             "Job",
             "ServiceAccount",
-            *["ClusterRole"] * 2,
+            *["ClusterRole"] * 3,
+            "ClusterRoleBinding",
             *["Role"] * 3,
             *["RoleBinding"] * 3,
             *["ValidatingAdmissionPolicy"] * 2,
@@ -213,7 +214,7 @@ def test_what_has_no_default_is_asked_for(missing: str, sentence: str) -> None:
             "does not match pattern",
         ),
         ("settings.profiles.gpu.template.gpu=1", "/settings/profiles/gpu/template", "'gpu' not allowed"),
-        ("settings.leaseSeconds=5", "/settings/leaseSeconds", "minimum: got 5, want 120"),
+        ("settings.leaseSeconds=5", "/settings/leaseSeconds", "minimum: got 5, want 60"),
         ("image.digest=latest", "/image/digest", "does not match pattern"),
         ("condor.token=eyJhbGciOi", "/condor", "'token' not allowed"),
         ("replicas=2", "", "'replicas' not allowed"),
@@ -267,20 +268,26 @@ def test_one_operator_at_a_time() -> None:
 def test_rights_are_these_and_no_wider() -> None:
     objects = render()
 
-    def rights(name: str) -> tuple[str, dict[str, list[str]]]:
-        role = objects["Role", name]
-        return role["metadata"]["namespace"], {
+    def rights(name: str, kind: str = "Role") -> tuple[str | None, dict[str, list[str]]]:
+        role = objects[kind, name]
+        return role["metadata"].get("namespace"), {
             resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]
         }
 
     assert rights("htcdask-htcdask-operator") == (
         "gateway",
         {
-            "htcworkerpools": ["get", "list", "watch", "create", "patch", "delete"],
-            "htcworkerpools/status": ["get", "patch"],
+            "htcworkerpools": ["create", "delete"],
             "daskclusters": ["get", "list", "watch", "use"],
             "secrets": ["get"],
             "events": ["create", "patch"],
+        },
+    )
+    assert rights("htcdask-htcdask-operator", "ClusterRole") == (
+        None,
+        {
+            "htcworkerpools": ["get", "list", "watch", "patch"],
+            "htcworkerpools/status": ["get", "patch"],
         },
     )
     assert rights("htcdask-htcdask-gateway") == (
@@ -297,7 +304,11 @@ def test_without_a_gateway_account_there_is_no_role_for_it() -> None:
 
 
 def test_the_roles_of_people_never_reach_status() -> None:
-    roles = [o for (kind, _), o in render().items() if kind == "ClusterRole"]
+    roles = [
+        o
+        for (kind, _), o in render().items()
+        if kind == "ClusterRole" and "rbac.authorization.k8s.io/aggregate-to-admin" in o["metadata"]["labels"]
+    ]
     assert len(roles) == 2
     resources = {resource for role in roles for rule in role["rules"] for resource in rule["resources"]}
     assert resources == {"htcworkerpools", "htcworkerpools/scale"}
