@@ -17,7 +17,7 @@ from htcdask_operator.view import View
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 10.0  # seconds: so that what is left of a pool has gone within 30
 
 
 class Orphans:
