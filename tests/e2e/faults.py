@@ -9,7 +9,7 @@ from typing import Any
 from playground import containers, site_wait
 from playground.errors import PlaygroundError
 from playground.site import Site
-from tests.e2e.look import eventually
+from tests.e2e.look import bare, eventually
 
 Fault = Callable[[Site], AbstractContextManager[None]]
 
@@ -89,6 +89,13 @@ def kill(site: Site, pod: dict[str, Any]) -> None:
     # None: it is not there yet.
     if wanted:
         subprocess.run([*ctr, "tasks", "kill", "--signal=KILL", wanted], capture_output=True, check=False)
+
+
+def scheduler_pod(site: Site, cluster: str) -> dict[str, Any]:
+    """The pod of a cluster's scheduler."""
+    component = "app.kubernetes.io/component=dask-scheduler"
+    [found] = pods(site, "gateway", f"gateway.dask.org/cluster={bare(cluster)},{component}")
+    return found
 
 
 def pods(site: Site, namespace: str, selector: str) -> list[dict[str, Any]]:

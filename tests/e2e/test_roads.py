@@ -16,7 +16,7 @@ from playground.site import CHART, VALUES, Site
 from tests.e2e import clusters, faults
 from tests.e2e.clusters import SMALL
 from tests.e2e.faults import Fault
-from tests.e2e.look import bare, eventually, pool, queue
+from tests.e2e.look import eventually, pool, queue
 from tests.e2e.notebook import Notebook
 
 BUSY_NOTEBOOK = """
@@ -93,7 +93,7 @@ def through_the_gateway(site: Site, notebook: Notebook) -> dict[str, Road]:
         ),
         "its scheduler's pod failed": Road(
             pools[1],
-            lambda: faults.kill(site, scheduler_pod(site, failed)),
+            lambda: faults.kill(site, faults.scheduler_pod(site, failed)),
             lambda: clusters.get(site, failed)["status"]["phase"] == "Failed",
             runs=True,
         ),
@@ -140,13 +140,6 @@ def by_hand_in(site: Site, namespace: str, end: Callable[[str], object]) -> Road
 def default(cluster: str) -> str:
     """The name of the cluster's default pool."""
     return names.pool_name("default", cluster)
-
-
-def scheduler_pod(site: Site, cluster: str) -> dict[str, object]:
-    """The pod of the cluster's scheduler."""
-    selector = f"gateway.dask.org/cluster={bare(cluster)},app.kubernetes.io/component=dask-scheduler"
-    [found] = faults.pods(site, "gateway", selector)
-    return found
 
 
 @contextmanager
