@@ -41,8 +41,8 @@ class FakeSite:
 
     def __init__(self) -> None:
         self.kube = FakeKube()
-        self.create_cluster = self.kube.create_cluster
-        self.create_pool = self.kube.create_pool
+        self.create_cluster = self.kube.make_cluster
+        self.create_pool = self.kube.make_pool
 
     def create_secret(self, name: str, credentials: Credentials) -> None:
         self.kube.secrets[self.namespace, name] = credentials

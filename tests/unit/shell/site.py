@@ -81,9 +81,9 @@ class Site:
 
     def add_cluster(self, name: str = "c1", wanted: int = 0) -> str:
         """A running cluster with a pool; the pool's uid."""
-        self.kube.create_cluster(cluster_manifest(name, wanted))
+        self.kube.make_cluster(cluster_manifest(name, wanted))
         self.kube.secrets["gateway", f"dask-credentials-{name}"] = Credentials("CERT", "KEY", "TOKEN")
-        uid = self.kube.create_pool(pool_manifest(name))
+        uid = self.kube.make_pool(pool_manifest(name))
         self.view.pools[uid] = ClusterKey("gateway", name)
         return uid
 
