@@ -87,7 +87,6 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
     shares = look.shares(looked, observed, policy)
     room = look.room(looked, observed)
     taken = look.names_seen(looked, observed)
-    told = _tell(looked, shares, observed, now)
     decisions: dict[PoolUid, _Decision] = {}
     for pool in looked:  # the oldest first: it is served first
         if pool.case.pool.deleting:
@@ -101,6 +100,7 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         decisions[pool.uid] = decision
     actions = [action for decision in decisions.values() for action in decision.actions]
     wake = [at for decision in decisions.values() for at in decision.wake]
+    told = _tell(looked, shares, observed, actions, now)
     return Plan(
         actions=(*actions, *([told.action] if told.action is not None else [])),
         statuses={uid: decision.status for uid, decision in decisions.items()},
@@ -108,12 +108,18 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
     )
 
 
-def _tell(looked: Sequence[Pool], shares: Mapping[PoolUid, Share], observed: Observed, now: float) -> Telling:
+def _tell(
+    looked: Sequence[Pool],
+    shares: Mapping[PoolUid, Share],
+    observed: Observed,
+    actions: Sequence[Action],
+    now: float,
+) -> Telling:
     """What the scheduler has to hear; a pool that cannot have workers asks for none."""
     if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.jobs, Unseen):
         return Telling()
     pools = [pool.case.pool for pool in looked if pool.understood and pool.spec is None]
-    leaving = look.leaving(looked, observed)
+    leaving = look.leaving(looked, observed, actions)
     return telling(pools, shares, observed.cluster, observed.told, leaving, now)
 
 
