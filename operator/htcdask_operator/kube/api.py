@@ -24,6 +24,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, names
+from htcdask_operator import metrics
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.kube.errors import KubeError
@@ -172,6 +173,7 @@ class KubeApi:
         content_type: str = "application/json",
     ) -> Any:
         what = f"{method} {path}"
+        metrics.KUBE_REQUESTS.labels(method).inc()
         try:
             request = await self._client.param_serialize(
                 method,
