@@ -66,6 +66,8 @@ from htcdask_operator.core.triage import State, Worker
 
 BUSY_SECONDS: Final = 2.0
 """How often it is looked whether a worker that should go has finished its task."""
+NEIGHBOUR_SECONDS: Final = 10.0
+"""How often it is looked whether other clusters have left room below a limit that they share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,10 @@ def _life(
     finding = checks.first(checks.ALL, case)
     picture = replace(pool, case=case, workers=workers)
     status = _publish(picture, share, finding, record, max(0, missing - room), surplus.busy)
-    return _Decision(tuple(actions), status, submitted, _wake(case, workers, finding, surplus))
+    wake = _wake(case, workers, finding, surplus)
+    if share.waits:
+        wake = (*wake, case.now + NEIGHBOUR_SECONDS)
+    return _Decision(tuple(actions), status, submitted, wake)
 
 
 def _adopt(pool: Pool) -> tuple[Action, ...]:

@@ -237,6 +237,7 @@ def test_a_limit_counts_workers_of_other_clusters(
     assert submitted(planned.actions).get("gateway", 0) == expected
     (why,) = [e for e in planned.statuses["gateway"].explanation if e.reason == "Capped"]
     assert "the site's limit for" in why.message
+    assert planned.wake_at == NOW + 10, "nobody tells when others leave"
 
 
 def test_a_limit_that_was_lowered_takes_the_jobs_that_were_queued_last_whosever_they_are() -> None:
