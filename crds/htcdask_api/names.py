@@ -35,6 +35,7 @@ AD_OPERATOR: Final = "HTCDaskOperator"
 AD_POOL_UID: Final = "HTCDaskPoolUID"
 AD_POOL: Final = "HTCDaskPool"  # "namespace/name", for people who read condor_q
 AD_CLUSTER_UID: Final = "HTCDaskClusterUID"
+AD_USER: Final = "HTCDaskUser"  # who owns the Dask cluster, for the limits per user
 AD_WORKER: Final = "HTCDaskWorker"
 AD_TEMPLATE: Final = "HTCDaskTemplate"
 AD_ROLE: Final = "HTCDaskRole"
@@ -42,6 +43,8 @@ AD_LEASE: Final = "HTCDaskLease"
 
 ROLE_ANCHOR: Final = "anchor"
 ROLE_WORKER: Final = "worker"
+
+DEFAULT_POOL: Final = "default"
 
 
 def pool_name(pool: str, cluster: str) -> str:

@@ -48,7 +48,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, view: View
             return
         else:
             seen_pools[facts.uid] = facts
-            view.pools[facts.uid] = key
+            view.saw_pools(key, [facts.uid])
         reconciler.wake(key)
 
     @kopf.on.event(names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL, registry=registry)
@@ -57,11 +57,12 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, view: View
         key = ClusterKey(facts.namespace, facts.name)
         if type == "DELETED":
             seen_clusters.pop(key, None)
+            view.had_pools.discard(key)
         elif seen_clusters.get(key) == facts:
             return
         else:
             seen_clusters[key] = facts
-        if view.pools_of(key):
+        if facts.htcondor or view.pools_of(key):
             reconciler.wake(key)
 
     # Neither retries nor timeout: when those run out, kopf takes the finalizer away and leaves the jobs.

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from htcdask_api import PoolStatus
-from htcdask_operator.core.model import JobStatus, Observed, PoolUid, Refusal, Unseen, WorkerName
+from htcdask_operator.core.model import JobStatus, Observed, PoolUid, Refusal, Told, Unseen, WorkerName
 
 
 @dataclass(slots=True)
@@ -19,6 +19,7 @@ class Memory:
     statuses: dict[PoolUid, PoolStatus] = field(default_factory=dict)  # decided, but not written yet
     logs: dict[WorkerName, str] = field(default_factory=dict)
     refusals: dict[PoolUid, Refusal] = field(default_factory=dict)
+    told: Told | None = None
     _were_connected: frozenset[WorkerName] = frozenset()
     _dropped: dict[WorkerName, float] = field(default_factory=dict)
 
@@ -30,7 +31,11 @@ class Memory:
             missing = self._were_connected - observed.connected
             self._dropped = {worker: self._dropped.get(worker, now) for worker in missing}
         return replace(
-            observed, logs=dict(self.logs), dropped=dict(self._dropped), refusals=dict(self.refusals)
+            observed,
+            logs=dict(self.logs),
+            dropped=dict(self._dropped),
+            refusals=dict(self.refusals),
+            told=self.told,
         )
 
     def refused(self, pool: PoolUid, why: str, now: float) -> None:

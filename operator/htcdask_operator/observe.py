@@ -18,27 +18,39 @@ from htcdask_operator.core.model import (
     Observed,
     PoolFacts,
     Role,
+    Roll,
     Unseen,
 )
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.port import SchedulerError
-from htcdask_operator.view import Connected, View
+from htcdask_operator.view import Answer, View
 
 _ALIVE = (JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED, JobStatus.REMOVED)
 
 
 async def observe(
-    ports: Ports, view: View, key: ClusterKey, pools: Sequence[PoolFacts], now: float, *, fresh: bool
+    ports: Ports,
+    view: View,
+    key: ClusterKey,
+    pools: Sequence[PoolFacts],
+    now: float,
+    *,
+    fresh: bool,
+    neighbours: bool = False,
 ) -> Observed:
-    """What is true now. Not `fresh`: the queue as the poller saw it last."""
+    """What is true now. Not `fresh`: the queue as the poller saw it last. `neighbours`: with others' jobs."""
     asking = ask_queue(ports, view, pools, now, fresh=fresh)
     cluster, jobs = await asyncio.gather(_cluster(ports, key), asking)
+    roll = await _roll(ports, view, key, cluster, jobs)
     return Observed(
         cluster=cluster,
         jobs=jobs,
-        connected=await _connected(ports, view, key, cluster, jobs),
+        connected=roll.connected if isinstance(roll, Roll) else roll,
+        busy=roll.busy if isinstance(roll, Roll) else frozenset(),
+        neighbours=view.others({pool.uid for pool in pools}) if neighbours else (),
         condor_identity=view.identity,
+        had_pools=key in view.had_pools,
     )
 
 
@@ -66,23 +78,23 @@ async def ask_queue(
     return tuple(job for pool in pools for job in view.jobs.get(pool.uid, ()))
 
 
-async def _connected(
+async def _roll(
     ports: Ports,
     view: View,
     key: ClusterKey,
     cluster: ClusterFacts | Gone | Unseen,
     jobs: tuple[Job, ...] | Unseen,
-) -> Connected:
+) -> Answer:
     no_scheduler = isinstance(cluster, Gone) or (isinstance(cluster, ClusterFacts) and not cluster.running)
     nobody_to_ask_for = not isinstance(jobs, Unseen) and not any(may_be_connected(job) for job in jobs)
     if no_scheduler or nobody_to_ask_for:  # saves the first submit a round trip
-        view.connected.pop(key, None)
-        return frozenset()
-    view.connected[key] = answer = await ask_scheduler(ports, key)
+        view.rolls.pop(key, None)
+        return Roll()
+    view.rolls[key] = answer = await ask_scheduler(ports, key)
     return answer
 
 
-async def ask_scheduler(ports: Ports, key: ClusterKey) -> Connected:
+async def ask_scheduler(ports: Ports, key: ClusterKey) -> Answer:
     """The workers that the cluster's scheduler knows."""
     try:
         return await ports.scheduler.workers(*key)

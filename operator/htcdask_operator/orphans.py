@@ -1,49 +1,55 @@
-"""Jobs of this operator whose pool no longer exists: removed, because nobody else would.
+"""Sweeps the jobs whose pool no longer exists: asks what `core.orphans` needs to know, and does what it says.
 
-Called by the poller after a successful poll. A pool keeps a finalizer until its jobs are gone, so an orphan
-means that somebody took the finalizer away by hand, or that the cluster was rebuilt. That a pool is gone is
-believed only when the API server lists all pools without it, some time after the first doubt.
+Called by the poller after a successful poll.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
-from htcdask_operator.core.model import JobStatus, PoolUid
+from htcdask_operator.core import orphans
+from htcdask_operator.core.model import Job, PoolUid
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import Ports
 from htcdask_operator.view import View
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE: Final = 10.0  # seconds: so that what is left of a pool has gone within 30
+_ASK_AGAIN: Final = 10.0  # about pools that are unknown and were not gone
 
 
 class Orphans:
-    """Remembers since when a pool is missing."""
+    """Remembers which unknown pools were asked about, and when."""
 
-    def __init__(self, ports: Ports, view: View, namespaces: tuple[str, ...]) -> None:
+    def __init__(self, ports: Ports, view: View, namespaces: Sequence[str]) -> None:
         self._ports = ports
         self._view = view
         self._namespaces = namespaces
-        self._missing_since: dict[PoolUid, float] = {}
+        self._asked: dict[PoolUid, float] = {}
 
     async def sweep(self, now: float) -> None:
-        """Remove the jobs of pools that have been missing for a while; CondorError if HTCondor refuses."""
-        missing = self._view.jobs.keys() - self._view.pools.keys()
-        self._missing_since = {pool: self._missing_since.get(pool, now) for pool in missing}
-        due = {pool for pool, since in self._missing_since.items() if now - since >= _PATIENCE}
+        """Remove the jobs of pools that are gone; CondorError if HTCondor refuses."""
+        unknown = self._view.jobs.keys() - self._view.pools.keys()
+        self._asked = {pool: at for pool, at in self._asked.items() if pool in unknown}
+        due = {pool for pool in unknown if now - self._asked.get(pool, 0.0) >= _ASK_AGAIN}
         if not due:
             return
-        try:
-            for namespace in self._namespaces:
-                due -= {pool.uid for pool in await self._ports.kube.pools(namespace)}
-        except KubeError as error:
-            _log.warning("Cannot tell whether pools are gone: %s", error)
+        jobs = [job for pool in due for job in self._view.jobs[pool]]
+        removal = orphans.removal(jobs, await self._there(jobs))
+        if removal is None:
+            self._asked |= dict.fromkeys(due, now)
             return
-        for pool in due:
-            jobs = [job.id for job in self._view.jobs[pool] if job.status is not JobStatus.REMOVED]
-            if jobs:
-                _log.warning("%d jobs of pool %s, which is gone, are removed", len(jobs), pool)
-                await self._ports.condor.remove(jobs, "the HTCWorkerPool of this job no longer exists")
+        _log.warning("%d jobs of pools that are gone are removed", len(removal.jobs))
+        await self._ports.condor.remove(removal.jobs, removal.reason)
+
+    async def _there(self, jobs: Sequence[Job]) -> dict[str, set[PoolUid]]:
+        """The pools of each of our namespaces that these jobs name, where the API server tells."""
+        there = {}
+        for namespace in sorted({job.namespace for job in jobs}.intersection(self._namespaces)):
+            try:
+                there[namespace] = {pool.uid for pool in await self._ports.kube.pools(namespace)}
+            except KubeError as error:
+                _log.warning("Cannot tell whether pools of %s are gone: %s", namespace, error)
+        return there

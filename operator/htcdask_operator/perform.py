@@ -17,16 +17,20 @@ from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
+    CreatePool,
     Hold,
     ReadLogs,
     Release,
     Remove,
     SubmitAnchor,
     SubmitWorkers,
+    TellScheduler,
 )
 from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, WorkerName
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import Ports
+from htcdask_operator.scheduler.port import SchedulerError
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class Outcome:
     released: list[PoolUid] = field(default_factory=list)
     refused: dict[PoolUid, str] = field(default_factory=dict)
     accepted: list[PoolUid] = field(default_factory=list)
+    told: int | None = None
     condor_failure: str | None = None
     kube_failure: str | None = None
 
@@ -66,6 +71,9 @@ async def perform(
         except KubeError as error:
             if not (isinstance(action, Adopt) and error.gone):  # the pool may have ended meanwhile
                 outcome.kube_failure = str(error)
+        except SchedulerError as error:
+            # Its number will show that it has not heard: the plan tells it again, after its pause.
+            _log.warning("The scheduler was not told: %s", error)
         if outcome.failure is not None:
             metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
             break
@@ -84,13 +92,17 @@ async def _one(
     match action:
         case Adopt(pool, cluster):
             await ports.kube.adopt(pools[pool], cluster)
+        case CreatePool(name, namespace, cluster_name, cluster):
+            await ports.kube.create_pool(namespace, name, cluster_name, cluster)
+            _log.info("Pool %s made: its cluster asked for workers and had none", name)
+        case TellScheduler(pool, count, reason, message):
+            outcome.told = count
+            facts, credentials = pools[pool], await _credentials(ports, pools[pool], observed)
+            name = facts.spec.cluster_ref.name
+            await ports.scheduler.scale(facts.namespace, name, count, credentials.api_token)
+            await ports.kube.post_event(facts, "Normal", reason, message)
         case SubmitAnchor(pool, description, bundle):
-            facts = observed.cluster
-            if not isinstance(facts, ClusterFacts) or facts.credentials_secret is None:
-                raise KubeError(
-                    f"pool {pools[pool].name}", "its cluster names no Secret with credentials yet"
-                )
-            credentials = await ports.kube.credentials(facts.namespace, facts.credentials_secret)
+            credentials = await _credentials(ports, pools[pool], observed)
             content = render(bundle, credentials.certificate, credentials.key)
             await ports.condor.submit_anchor(description, content)
             outcome.accepted.append(pool)
@@ -113,3 +125,10 @@ async def _one(
             outcome.released.append(pool)
         case _:
             assert_never(action)
+
+
+async def _credentials(ports: Ports, pool: PoolFacts, observed: Observed) -> Credentials:
+    cluster = observed.cluster
+    if not isinstance(cluster, ClusterFacts) or cluster.credentials_secret is None:
+        raise KubeError(f"pool {pool.name}", "its cluster names no Secret with credentials yet")
+    return await ports.kube.credentials(cluster.namespace, cluster.credentials_secret)

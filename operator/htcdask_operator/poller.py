@@ -15,12 +15,12 @@ from typing import Final
 
 from htcdask_operator import metrics
 from htcdask_operator.condor.errors import CondorError, CondorRefused
-from htcdask_operator.core.model import Job, JobStatus, Role, Unseen
+from htcdask_operator.core.model import Job, JobStatus, Role, Roll, Unseen, WorkerName
 from htcdask_operator.observe import ask_scheduler, may_be_connected
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.settings import Poll
-from htcdask_operator.view import View
+from htcdask_operator.view import Answer, View
 
 _log = logging.getLogger(__name__)
 
@@ -138,10 +138,10 @@ class Poller:
 
     async def _ask_scheduler(self, key: ClusterKey) -> None:
         async with self._schedulers:
-            before = self._view.connected.get(key)
+            before = self._view.rolls.get(key)
             answer = await ask_scheduler(self._ports, key)
-        self._view.connected[key] = answer
-        if answer != before:
+        self._view.rolls[key] = answer
+        if _connected(answer) != _connected(before):  # who is busy changes all the time
             self._tell({key})
 
     async def _look_after_jobs(self) -> None:
@@ -194,10 +194,12 @@ def _will_change(job: Job) -> bool:
 
 def _unsettled(jobs: Iterable[Job], view: View, key: ClusterKey) -> bool:
     """Whether jobs run that are not connected, or the reverse, or nobody knows."""
-    connected = view.connected.get(key)
-    if connected is None or isinstance(connected, Unseen):
-        return True
-    return {job.worker for job in jobs} != connected
+    roll = view.rolls.get(key)
+    return not isinstance(roll, Roll) or {job.worker for job in jobs} != roll.connected
+
+
+def _connected(answer: Answer | None) -> frozenset[WorkerName] | Unseen | None:
+    return answer.connected if isinstance(answer, Roll) else answer
 
 
 def _count(jobs: Iterable[Job]) -> None:

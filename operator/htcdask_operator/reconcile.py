@@ -16,7 +16,7 @@ from typing import Final
 from htcdask_api import PoolStatus
 from htcdask_operator import metrics
 from htcdask_operator.core.actions import Plan, Release, Remove, SubmitAnchor, SubmitWorkers
-from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Unseen
+from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Told, Unseen
 from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.memory import Memory
@@ -51,7 +51,7 @@ class Tended:
 
 
 class Reconciler:
-    """All clusters that have pools."""
+    """All clusters that have pools, or ask for one."""
 
     def __init__(
         self,
@@ -128,9 +128,8 @@ class Reconciler:
                 pass
 
     async def cycle(self, key: ClusterKey, cluster: Tended) -> float | None:
-        """One cycle. When to look again, or None when the cluster has no pools any more."""
-        if not await self._read(key, cluster):
-            return None
+        """One cycle. When to look again, or None when the cluster has no pools and needs none."""
+        await self._read(key, cluster)
         wake_at, failure = await self._act(key, cluster)
         for uid, status in list(cluster.memory.statuses.items()):
             await publish(self._ports.kube, cluster.pools[uid], status)
@@ -138,6 +137,8 @@ class Reconciler:
         if failure is not None:
             return self._after_failure(key, cluster, failure)
         cluster.failures, cluster.said = 0, None
+        if not cluster.pools:
+            return None
         return wake_at if wake_at is not None else self._clock() + _RESYNC
 
     async def _act(self, key: ClusterKey, cluster: Tended) -> tuple[float | None, str | None]:
@@ -147,7 +148,15 @@ class Reconciler:
         cluster.stale = True
         for _ in range(_ROUNDS):
             now, pools = self._clock(), cluster.pools
-            seen = await observe(self._ports, self._view, key, tuple(pools.values()), now, fresh=fresh)
+            seen = await observe(
+                self._ports,
+                self._view,
+                key,
+                tuple(pools.values()),
+                now,
+                fresh=fresh,
+                neighbours=self._policy.counts_neighbours,
+            )
             observed = memory.recall(seen, now)
             planned = self._planned(pools, memory, observed)
             if not fresh and any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in planned.actions):
@@ -174,17 +183,16 @@ class Reconciler:
             await self._read(key, cluster)
         return self._clock() + _PAUSE, None
 
-    async def _read(self, key: ClusterKey, cluster: Tended) -> bool:
-        """Ask for the cluster's pools; whether there are any."""
+    async def _read(self, key: ClusterKey, cluster: Tended) -> None:
+        """Ask for the cluster's pools."""
         pools = {pool.uid: pool for pool in await self._ports.kube.pools(*key)}
         for uid in self._view.pools_of(key):
             if uid not in pools:
                 self._view.forget(uid)
-        self._view.pools.update(dict.fromkeys(pools, key))
+        self._view.saw_pools(key, pools)
         metrics.POOLS.set(len(self._view.pools))
         cluster.pools = pools
         cluster.memory.keep_only(pools)
-        return bool(pools)
 
     def _planned(self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed) -> Plan:
         """The plan, made with what this cycle would publish so far: nothing that it learned is forgotten."""
@@ -197,6 +205,8 @@ class Reconciler:
 
     def _note(self, outcome: Outcome, memory: Memory) -> None:
         memory.logs.update(outcome.logs)
+        if outcome.told is not None:
+            memory.told = Told(outcome.told, self._clock())
         for pool in outcome.released:
             self.released(pool).set()
         for pool in outcome.accepted:

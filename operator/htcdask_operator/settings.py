@@ -117,6 +117,8 @@ class Limits(_Section):
     """Caps that no pool exceeds, whatever its spec says."""
 
     max_replicas_per_pool: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    max_replicas_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    max_replicas: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
 class Poll(_Section):
@@ -153,6 +155,7 @@ class Settings(_Section):
     template: _Template = _Template()
     profiles: dict[Label, ProfileSettings] = {}
     limits: Limits = Limits()
+    fallback_pool: bool = True
     image_path_template: Annotated[str, BeforeValidator(_image_path)] | None = None
     allowed_images: tuple[Text, ...] = ()
     allow_user_expressions: bool = True
@@ -177,7 +180,8 @@ class Settings(_Section):
             image_path_template=self.image_path_template,
             allowed_images=self.allowed_images,
             allow_user_expressions=self.allow_user_expressions,
-            max_replicas_per_pool=self.limits.max_replicas_per_pool,
+            fallback_pool=self.fallback_pool,
+            **self.limits.model_dump(),
             delivery=self.delivery,
             lease_seconds=self.lease_seconds,
             **self.healing.model_dump(),

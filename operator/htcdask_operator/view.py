@@ -7,15 +7,15 @@ memory of answers: a cycle that is about to submit asks again (`reconcile`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from htcdask_operator.core.model import Job, PoolUid, Unseen, WorkerName
+from htcdask_operator.core.model import Job, PoolUid, Roll, Unseen
 from htcdask_operator.ports import ClusterKey
 
 NOT_ASKED = Unseen("the access point has not answered yet")
 
-Connected = frozenset[WorkerName] | Unseen
+Answer = Roll | Unseen
 
 
 @dataclass(slots=True)
@@ -27,12 +27,23 @@ class View:
     asked_at: float = 0.0
     pool_asked_at: dict[PoolUid, float] = field(default_factory=dict)
     identity: str | None = None
-    connected: dict[ClusterKey, Connected] = field(default_factory=dict)
+    rolls: dict[ClusterKey, Answer] = field(default_factory=dict)
     pools: dict[PoolUid, ClusterKey] = field(default_factory=dict)  # every pool that the API server showed
+    had_pools: set[ClusterKey] = field(default_factory=set)  # clusters that have or had one
 
     def pools_of(self, key: ClusterKey) -> list[PoolUid]:
         """The pools that name this cluster."""
         return [pool for pool, named in self.pools.items() if named == key]
+
+    def saw_pools(self, key: ClusterKey, pools: Iterable[PoolUid]) -> None:
+        """These pools name this cluster."""
+        for pool in pools:
+            self.pools[pool] = key
+            self.had_pools.add(key)
+
+    def others(self, pools: Collection[PoolUid]) -> tuple[Job, ...]:
+        """The jobs of all pools but these."""
+        return tuple(job for pool, jobs in self.jobs.items() if pool not in pools for job in jobs)
 
     def forget(self, pool: PoolUid) -> None:
         """The pool is gone."""

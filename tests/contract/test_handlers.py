@@ -112,9 +112,9 @@ class Operator:
     def patch_cluster(self, patch: dict[str, Any], *options: str) -> None:
         self.kubectl("patch", "daskcluster", "c1", "--type=merge", f"--patch={json.dumps(patch)}", *options)
 
-    def create_pool(self) -> None:
-        spec = {"clusterRef": {"name": "c1"}, "template": {"containerImage": "/cvmfs/image"}}
-        self.create(names.KIND, names.API_VERSION, "default-c1", spec=spec)
+    def create_pool(self, name: str = "default-c1", **spec: Any) -> None:
+        spec = {"clusterRef": {"name": "c1"}, "template": {"containerImage": "/cvmfs/image"}, **spec}
+        self.create(names.KIND, names.API_VERSION, name, spec=spec)
 
     async def pool(self) -> PoolFacts | None:
         found = await self.kube.pools(self.namespace, "c1")
@@ -250,3 +250,52 @@ async def test_the_end_of_the_cluster_ends_the_jobs(plane: ControlPlane) -> None
         await operator.until(nothing_is_left)
         operator.kubectl("delete", "htcworkerpool", "default-c1", "--wait=false")
         await operator.until_gone()
+
+
+async def test_a_manual_pool_follows_kubectl_scale_once_the_scheduler_knows(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        operator.create_pool("manual-c1", scaling="Manual")
+        operator.create_cluster()
+        await operator.until_condition("Ready", "True")
+        operator.kubectl("scale", "htcworkerpool", "manual-c1", "--replicas=2")
+
+        async def scheduler_was_told() -> bool:
+            return operator.scheduler.told == [(operator.namespace, "c1", 2)]
+
+        await operator.until(scheduler_was_told)
+        assert all(entry.job.worker == "" for entry in operator.schedd.queue.values()), "not before it knows"
+        operator.patch_cluster({"spec": {"htcondorReplicas": 2}})  # its next heartbeat
+
+        async def both_are_connected() -> bool:
+            pool = await operator.pool()
+            return pool is not None and pool.status.connected == 2
+
+        await operator.until(both_are_connected)
+        events = operator.kubectl("get", "events", "--field-selector=reason=SchedulerTold", "-o", "json")
+        (event,) = json.loads(events)["items"]
+        assert "ends adapt()" in event["message"]
+
+
+async def test_a_cluster_that_asks_for_workers_gets_a_pool_and_a_deleted_one_does_not_come_back(
+    plane: ControlPlane,
+) -> None:
+    async with running(plane) as operator:
+        operator.create_cluster()
+        operator.patch_cluster({"spec": {"htcondorReplicas": 1}})
+
+        async def it_has_a_pool() -> bool:
+            pool = await operator.pool()
+            return pool is not None and pool.name == "default-c1"
+
+        await operator.until(it_has_a_pool)
+        await operator.until_condition("Stalled", "True")  # this site has no default image
+        operator.kubectl("delete", "htcworkerpool", "default-c1", "--wait=false")
+        await operator.until_gone()
+        operator.patch_cluster({"spec": {"htcondorReplicas": 2}})
+        operator.create_pool("mine-c1")  # a later change, and its answer
+
+        async def mine_has_workers() -> bool:
+            pools = await operator.kube.pools(operator.namespace)
+            return [pool.name for pool in pools] == ["mine-c1"] and pools[0].status.connected == 2
+
+        await operator.until(mine_has_workers)

@@ -41,8 +41,8 @@ class FakeSite:
 
     def __init__(self) -> None:
         self.kube = FakeKube()
-        self.create_cluster = self.kube.create_cluster
-        self.create_pool = self.kube.create_pool
+        self.create_cluster = self.kube.make_cluster
+        self.create_pool = self.kube.make_pool
 
     def create_secret(self, name: str, credentials: Credentials) -> None:
         self.kube.secrets[self.namespace, name] = credentials
@@ -183,6 +183,16 @@ async def test_a_pool_is_adopted_once_and_keeps_its_finalizers(site: Site) -> No
     assert adopted.owner_uid == uid
     assert adopted.finalized
     assert adopted.generation == found.generation
+
+
+async def test_a_default_pool_is_made_once_and_belongs_to_its_cluster(site: Site) -> None:
+    uid = site.create_cluster(cluster(site))
+    for _ in range(2):
+        await site.kube.create_pool(site.namespace, "default-c1", "c1", uid)
+    (made,) = await site.kube.pools(site.namespace, "c1")
+    assert (made.name, made.owner_uid, made.invalid) == ("default-c1", uid, None)
+    assert (made.spec.scaling, made.spec.replicas) == ("Gateway", 0)
+    assert not made.spec.template.manifest(), "the site's defaults apply"
 
 
 async def test_a_status_comes_back_as_it_was_written(site: Site) -> None:

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from distributed import Scheduler, Worker
+from distributed import Client, Scheduler, Worker
 
+from htcdask_operator.core.model import Roll
 from htcdask_operator.scheduler.http import SchedulerHttp
 from htcdask_operator.scheduler.port import SchedulerError
 from playground.controlplane import free_ports
@@ -35,41 +38,85 @@ async def test_a_real_scheduler_names_its_workers(session: aiohttp.ClientSession
     (port,) = free_ports(1)
     async with Scheduler(host="127.0.0.1", port=0, dashboard_address=f"127.0.0.1:{port}") as scheduler:
         port_of = SchedulerHttp(session, dashboard=f"http://127.0.0.1:{port}")
-        assert await port_of.workers("gateway", "c1") == frozenset()
+        assert await port_of.workers("gateway", "c1") == Roll()
         async with (
             Worker(scheduler.address, name="abc-1", nthreads=1, dashboard_address="127.0.0.1:0"),
             Worker(scheduler.address, name="abc-2", nthreads=1, dashboard_address="127.0.0.1:0"),
         ):
-            assert await port_of.workers("gateway", "c1") == {"abc-1", "abc-2"}
-        assert await port_of.workers("gateway", "c1") == frozenset()
+            assert (await port_of.workers("gateway", "c1")).connected == {"abc-1", "abc-2"}
+        assert await port_of.workers("gateway", "c1") == Roll()
+
+
+async def test_a_real_scheduler_tells_who_is_in_the_middle_of_a_task(
+    session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    gate = tmp_path / "gate"
+
+    def task(gate: str) -> None:
+        while not Path(gate).exists():
+            time.sleep(0.05)
+
+    async with (
+        Scheduler(host="127.0.0.1", port=0, dashboard_address=f"127.0.0.1:{port}") as scheduler,
+        Worker(scheduler.address, name="abc-1", nthreads=1, dashboard_address="127.0.0.1:0"),
+        Worker(scheduler.address, name="abc-2", nthreads=1, dashboard_address="127.0.0.1:0"),
+        Client(scheduler.address, asynchronous=True) as client,
+    ):
+        port_of = SchedulerHttp(session, dashboard=f"http://127.0.0.1:{port}")
+        future = client.submit(task, str(gate), workers=["abc-2"])
+        await _until_busy(port_of, frozenset({"abc-2"}))
+        gate.touch()
+        await future
+        await _until_busy(port_of, frozenset())
+
+
+async def _until_busy(port: SchedulerHttp, busy: frozenset[str]) -> None:
+    async with asyncio.timeout(30):
+        while (await port.workers("gateway", "c1")).busy != busy:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.1)
 
 
 async def test_the_service_of_the_gateways_controller_is_asked(session: aiohttp.ClientSession) -> None:
-    with pytest.raises(SchedulerError, match=r"http://dask-c1\.nowhere:8787/json/identity\.json: "):
+    with pytest.raises(SchedulerError, match=r"http://dask-c1\.nowhere:8787/info/main/workers\.html: "):
         await SchedulerHttp(session).workers("nowhere", "c1")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"workers": []}', '{"workers": {"a": 1}}'])
+PAGE = """<html><body><table><thead><tr><th> Worker </th> {headings} </tr></thead>
+<tbody>{rows}</tbody></table></body></html>"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "<table><tr><td>w1</td></tr></table>",
+        PAGE.format(headings="<th>Name</th>", rows="<tr><td>a</td><td>w1</td></tr>"),
+        PAGE.format(headings="<th>Name</th><th>Processing</th>", rows="<tr><td>a</td><td>w1</td></tr>"),
+    ],
+)
 async def test_another_servers_answer_is_not_a_list_of_workers(
     session: aiohttp.ClientSession, text: str
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=text)
 
-    runner, url = await served(web.get("/json/identity.json", answer))
+    runner, url = await served(web.get("/info/main/workers.html", answer))
     with pytest.raises(SchedulerError, match="not the answer of a Dask scheduler"):
         await SchedulerHttp(session, dashboard=url).workers("gateway", "c1")
     await runner.cleanup()
 
 
 async def test_names_that_no_worker_of_ours_has_are_left_out(session: aiohttp.ClientSession) -> None:
-    async def answer(_: web.Request) -> web.Response:
-        return web.json_response(
-            {"workers": {"a": {"name": "w1"}, "b": {"name": 3}, "c": {"name": "x" * 99}}}
-        )
+    rows = "".join(f"<tr><td>a</td><td> {name} </td><td> 2 </td></tr>" for name in ("w&#49;", "", "x" * 99))
 
-    runner, url = await served(web.get("/json/identity.json", answer))
-    assert await SchedulerHttp(session, dashboard=url).workers("gateway", "c1") == {"w1"}
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=PAGE.format(headings="<th> Name </th><th> Processing </th>", rows=rows))
+
+    runner, url = await served(web.get("/info/main/workers.html", answer))
+    roll = await SchedulerHttp(session, dashboard=url).workers("gateway", "c1")
+    assert roll == Roll(connected=frozenset({"w1"}), busy=frozenset({"w1"}))
     await runner.cleanup()
 
 
@@ -83,7 +130,7 @@ async def test_an_answer_without_end_is_cut_off(session: aiohttp.ClientSession) 
         except (ConnectionError, asyncio.CancelledError):
             return response
 
-    runner, url = await served(web.get("/json/identity.json", answer))
+    runner, url = await served(web.get("/info/main/workers.html", answer))
     with pytest.raises(SchedulerError, match="larger than"):
         await SchedulerHttp(session, dashboard=url).workers("gateway", "c1")
     await runner.cleanup()

@@ -85,6 +85,8 @@ class FakeSchedd:
                 role=role,
                 pool_uid=_string(description, attributes.AD_POOL_UID),
                 cluster_uid=_string(description, attributes.AD_CLUSTER_UID),
+                user=_string(description, attributes.AD_USER),
+                namespace=_string(description, attributes.AD_POOL).partition("/")[0],
                 worker=worker,
                 template=_string(description, attributes.AD_TEMPLATE),
                 queued_at=self.now,

@@ -28,10 +28,10 @@ class FakeKube:
 
     # --- arranging
 
-    def create_cluster(self, manifest: Mapping[str, Any]) -> str:
+    def make_cluster(self, manifest: Mapping[str, Any]) -> str:
         return self._create(self.cluster_bodies, manifest)
 
-    def create_pool(self, manifest: Mapping[str, Any]) -> str:
+    def make_pool(self, manifest: Mapping[str, Any]) -> str:
         return self._create(self.pool_bodies, manifest)
 
     def delete_pool(self, namespace: str, name: str) -> None:
@@ -66,14 +66,15 @@ class FakeKube:
             if where == namespace and cluster in (None, pools.cluster_name(body))
         )
 
+    async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
+        self._answer("create_pool")
+        metadata = {"namespace": namespace, "name": name, "ownerReferences": [_owner(cluster, uid)]}
+        if (namespace, name) not in self.pool_bodies:
+            self.make_pool({"metadata": metadata, "spec": {"clusterRef": {"name": cluster}}})
+
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         metadata = self._body("adopt", pool)["metadata"]
-        owner = {
-            "apiVersion": names.GATEWAY_API_VERSION,
-            "kind": names.DASKCLUSTER_KIND,
-            "name": pool.spec.cluster_ref.name,
-            "uid": cluster,
-        }
+        owner = _owner(pool.spec.cluster_ref.name, cluster)
         others = [known for known in metadata.get("ownerReferences", []) if known["uid"] != cluster]
         metadata["ownerReferences"] = [*others, owner]
 
@@ -102,3 +103,12 @@ class FakeKube:
     def _answer(self, what: str) -> None:
         if self.failing is not None:
             raise KubeError(what, self.failing)
+
+
+def _owner(cluster: str, uid: ClusterUid) -> dict[str, str]:
+    return {
+        "apiVersion": names.GATEWAY_API_VERSION,
+        "kind": names.DASKCLUSTER_KIND,
+        "name": cluster,
+        "uid": uid,
+    }

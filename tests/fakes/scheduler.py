@@ -1,20 +1,27 @@
-"""Dask schedulers as far as the operator asks them: which workers each knows."""
+"""Dask schedulers as far as the operator asks them: which workers each knows, and how many each wants."""
 
-from htcdask_operator.core.model import WorkerName
+from htcdask_operator.core.model import Roll, WorkerName
 from htcdask_operator.scheduler.port import SchedulerError
 
 
 class FakeScheduler:
     def __init__(self) -> None:
         self.connected: dict[tuple[str, str], set[WorkerName]] = {}
+        self.busy: set[WorkerName] = set()
+        self.told: list[tuple[str, str, int]] = []
         self.asked: list[tuple[str, str]] = []
         self.failing: str | None = None
 
-    async def workers(self, namespace: str, cluster: str) -> frozenset[WorkerName]:
+    async def workers(self, namespace: str, cluster: str) -> Roll:
         self.asked.append((namespace, cluster))
-        if self.failing is not None:
-            raise SchedulerError(self.failing)
-        return frozenset(self.connected.get((namespace, cluster), ()))
+        self._answer()
+        connected = frozenset(self.connected.get((namespace, cluster), ()))
+        return Roll(connected, connected & self.busy)
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
-        raise NotImplementedError("no test scales by this port yet")
+        self._answer()
+        self.told.append((namespace, cluster, count))
+
+    def _answer(self) -> None:
+        if self.failing is not None:
+            raise SchedulerError(self.failing)

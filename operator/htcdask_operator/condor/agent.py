@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from htcdask_api import names
+from htcdask_operator import metrics
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor import token
 from htcdask_operator.condor.access import Access
@@ -127,6 +128,7 @@ class CondorAgent:
                 await self._process.stop()
                 token.write(self.folder / "tokens", current)
                 self._token, self._identity = current, ""
+        metrics.CONDOR_QUESTIONS.labels(method).inc()
         return await self._process.ask(method, *arguments)
 
     def _environment(self) -> dict[str, str]:

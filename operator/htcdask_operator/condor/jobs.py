@@ -36,6 +36,8 @@ ATTRIBUTES: Final = (
     "RequestMemory",
     "LastRejMatchReason",
     names.AD_POOL_UID,
+    names.AD_POOL,
+    names.AD_USER,
     names.AD_CLUSTER_UID,
     names.AD_WORKER,
     names.AD_TEMPLATE,
@@ -84,6 +86,8 @@ def job(ad: Mapping[str, Plain]) -> Job | None:
         memory_mib=_memory(ad),
         request_memory_mib=_int(ad, "RequestMemory"),
         reject_reason=_text(ad, "LastRejMatchReason"),
+        user=_text(ad, names.AD_USER) or "",
+        namespace=(_text(ad, names.AD_POOL) or "").partition("/")[0],
     )
 
 

@@ -82,13 +82,35 @@ class ReadLogs:
 
 
 @dataclass(frozen=True, slots=True)
+class TellScheduler:
+    """Make the scheduler want `count` workers (which ends adapt()), and say so in an Event on the pool."""
+
+    pool: PoolUid  # whose people asked for it
+    count: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePool:
+    """Make the site's default pool for a cluster that asks for workers and has none."""
+
+    name: str
+    namespace: str
+    cluster_name: str
+    cluster: ClusterUid
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """Nothing of this deleted pool is left (or it is released by hand): let its finalizer go."""
 
     pool: PoolUid
 
 
-Action = Adopt | SubmitAnchor | SubmitWorkers | Hold | Remove | ReadLogs | Release
+Action = (
+    Adopt | CreatePool | TellScheduler | SubmitAnchor | SubmitWorkers | Hold | Remove | ReadLogs | Release
+)
 
 
 @dataclass(frozen=True, slots=True)

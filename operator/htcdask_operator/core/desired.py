@@ -1,15 +1,18 @@
 """How many workers each pool of a cluster should have, and how many more may be submitted in all.
 
 Called by `plan` once for each cluster. N is what the scheduler asks for; the scheduler retires whatever
-connects beyond it, so Σ live over the pools must not exceed N.
+connects beyond it, so Σ live over the pools must not exceed N. Manual pools come first: the pool that follows
+the gateway gets what they leave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from htcdask_api import Template
+from htcdask_operator.core import limits
+from htcdask_operator.core.limits import Limit
 from htcdask_operator.core.model import ClusterFacts, Policy, PoolFacts, PoolUid
 
 
@@ -20,6 +23,7 @@ class Share:
     desired: int
     capped_by: str | None = None  # a sentence
     withheld: int = 0  # workers that the limit keeps away
+    waits: bool = False  # for workers of other clusters to leave: the limit counts them too
 
 
 def leader(pools: Sequence[PoolFacts]) -> PoolUid | None:
@@ -39,64 +43,41 @@ def shares(
     live: Mapping[PoolUid, int],
     templates: Mapping[PoolUid, Template],
     policy: Policy,
+    together: Limit | None = None,
 ) -> dict[PoolUid, Share]:
-    """What each pool should have. Only pools that may have workers are passed."""
+    """What each pool should have. Only pools that may have workers are passed, oldest first."""
     first = leader(pools)
-    result = {
-        pool.uid: _capped(pool.spec.replicas, pool, cluster, templates[pool.uid], policy)
-        for pool in pools
-        if pool.spec.scaling == "Manual"
-    }
+    result = {}
+    for pool in pools:
+        if pool.spec.scaling == "Manual":
+            share = _capped(pool.spec.replicas, limits.of_pool(pool, cluster, templates[pool.uid], policy))
+            result[pool.uid], together = _within(share, together)
     manual = sum(max(share.desired, live.get(uid, 0)) for uid, share in result.items())
     for pool in pools:
         if pool.uid == first:
             rest = max(0, cluster.wanted - manual)
-            result[pool.uid] = _capped(rest, pool, cluster, templates[pool.uid], policy)
+            share = _capped(rest, limits.of_pool(pool, cluster, templates[pool.uid], policy))
+            result[pool.uid], together = _within(share, together)
     return {pool.uid: result.get(pool.uid, Share(0)) for pool in pools}
 
 
 def budget(cluster: ClusterFacts, live: int) -> int:
     """How many workers may be added in all."""
-    # A cluster with Manual pools whose total exceeds N, or without a Gateway pool, has to tell its scheduler
-    # (POST /api/comm {"op": "scale"}); until an action for that exists, such pools get what N allows.
     return max(0, cluster.wanted - live)
 
 
-def _capped(count: int, pool: PoolFacts, cluster: ClusterFacts, template: Template, policy: Policy) -> Share:
-    """The smallest limit wins and is named."""
-    limits = [
-        (pool.spec.max_replicas, "the pool's maxReplicas"),
-        (policy.max_replicas_per_pool, "the site's limit for one pool"),
-    ]
-    profile = policy.profiles.get(template.profile or "")
-    if profile is not None and profile.max_replicas is not None:
-        limits.append((profile.max_replicas, f"the limit of profile {profile.name}"))
-    limits += _gateway_limits(cluster, template)
-    limit, name = min(limits)
-    if count <= limit:
+def _capped(count: int, limit: Limit) -> Share:
+    if count <= limit.count:
         return Share(count)
-    limit = max(0, limit)
-    return Share(limit, f"{count} workers are asked for; {name} allows {limit}.", count - limit)
+    allowed = max(0, limit.count)
+    return Share(allowed, f"{count} workers are asked for; {limit.name} allows {allowed}.", count - allowed)
 
 
-def _gateway_limits(cluster: ClusterFacts, template: Template) -> list[tuple[int, str]]:
-    """The gateway's limits for one cluster, less its scheduler, for workers of this size."""
-    limits = []
-    workers = _number(cluster.config.get("cluster_max_workers"))
-    cores = _number(cluster.config.get("cluster_max_cores"))
-    memory = _number(cluster.config.get("cluster_max_memory"))
-    if workers is not None:
-        limits.append((int(workers), "the gateway's cluster_max_workers"))
-    if cores is not None:
-        left = cores - (_number(cluster.config.get("scheduler_cores")) or 0)
-        limits.append((int(left // template.cores), "the gateway's cluster_max_cores"))
-    if memory is not None:
-        left = memory - (_number(cluster.config.get("scheduler_memory")) or 0)
-        limits.append((int(left // template.memory_bytes), "the gateway's cluster_max_memory"))
-    return limits
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if abs(value) < 1e18 else None  # infinite is no limit
+def _within(share: Share, together: Limit | None) -> tuple[Share, Limit | None]:
+    """The share inside what the cluster may have in all, and what is left of that for its other pools."""
+    if together is None:
+        return share, None
+    inside = share
+    if share.desired > together.count:
+        inside = replace(_capped(share.desired, together), waits=True)
+    return inside, Limit(together.count - inside.desired, together.name)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from htcdask_operator.core import checks, desired, template, triage
+from htcdask_operator.core import checks, desired, limits, template, triage
+from htcdask_operator.core.actions import Action, Remove
 from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.model import (
@@ -82,7 +83,9 @@ def shares(looked: Sequence[Pool], observed: Observed, policy: Policy) -> dict[P
         return {pool.uid: Share(0) for pool in pools}
     live = {pool.uid: triage.live(pool.workers) for pool in looked}
     templates = {pool.uid: pool.case.template for pool in looked}
-    return desired.shares(pools, observed.cluster, live, templates, policy)
+    own = [worker.job for pool in looked for worker in pool.workers if worker.state in triage.LIVE]
+    together = limits.of_cluster(observed.cluster, observed, own, policy)
+    return desired.shares(pools, observed.cluster, live, templates, policy, together)
 
 
 def room(looked: Sequence[Pool], observed: Observed) -> int:
@@ -90,6 +93,25 @@ def room(looked: Sequence[Pool], observed: Observed) -> int:
     if not isinstance(observed.cluster, ClusterFacts):
         return 0
     return desired.budget(observed.cluster, sum(triage.live(pool.workers) for pool in looked))
+
+
+def scheduler_retires(looked: Sequence[Pool], observed: Observed) -> bool:
+    """Whether the scheduler has more workers than it wants, and so retires some by itself."""
+    if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.connected, Unseen):
+        return True  # who can tell
+    return len(observed.connected) > observed.cluster.wanted
+
+
+def leaving(looked: Sequence[Pool], observed: Observed, actions: Sequence[Action]) -> frozenset[WorkerName]:
+    """Connected workers whose jobs are removed, by these actions or before: the scheduler will lose them."""
+    connected = frozenset() if isinstance(observed.connected, Unseen) else observed.connected
+    removed = {job for action in actions if isinstance(action, Remove) for job in action.jobs}
+    return connected.intersection(
+        worker.job.worker
+        for pool in looked
+        for worker in pool.workers
+        if worker.state is triage.State.RETIRING or worker.job.id in removed
+    )
 
 
 def names_seen(looked: Sequence[Pool], observed: Observed) -> set[WorkerName]:

@@ -81,6 +81,8 @@ class Job:
     iwd: str | None = None  # an anchor's: its private spool directory on the access point
     memory_mib: int | None = None  # measured
     request_memory_mib: int | None = None
+    user: str = ""  # HTCDaskUser: who owns the Dask cluster
+    namespace: str = ""  # of the pool: the first half of HTCDaskPool
     reject_reason: str | None = None  # LastRejMatchReason
 
     @property
@@ -137,6 +139,22 @@ class ClusterFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Roll:
+    """The workers that a scheduler knows, and those of them that are in the middle of a task."""
+
+    connected: frozenset[WorkerName] = frozenset()
+    busy: frozenset[WorkerName] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What we last told a scheduler that it should want: remembered by the shell."""
+
+    count: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """The access point answered a submit of this pool with no: remembered by the shell until one succeeds."""
 
@@ -152,6 +170,8 @@ class Observed:
     cluster: ClusterFacts | Gone | Unseen
     jobs: tuple[Job, ...] | Unseen  # every job of ours of these pools, ended ones still in the queue too
     connected: frozenset[WorkerName] | Unseen  # workers that the scheduler knows, by name
+    busy: frozenset[WorkerName] = frozenset()  # those of them that are in the middle of a task
+    neighbours: tuple[Job, ...] = ()  # jobs of other clusters' pools, where a limit counts them too
     condor_identity: str | None = None  # who the access point says we are, once asked
     # What only the shell can remember between two cycles; each may be empty and nothing goes wrong.
     logs: Mapping[WorkerName, str] = field(
@@ -159,6 +179,8 @@ class Observed:
     )  # answers to ReadLogs; "" where there is no log
     dropped: Mapping[WorkerName, float] = field(default_factory=dict)  # once connected, missing since
     refusals: Mapping[PoolUid, Refusal] = field(default_factory=dict)
+    told: Told | None = None
+    had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +220,9 @@ class Policy:
     allowed_images: tuple[str, ...] = ()  # fnmatch patterns; empty: any
     allow_user_expressions: bool = True
     max_replicas_per_pool: int = 1000
+    max_replicas_per_user: int | None = None
+    max_replicas: int | None = None  # of all users together
+    fallback_pool: bool = True  # for clusters that ask for workers and have no pool
     delivery: str = "stream"
     lease_seconds: float = 3600.0
     ended_seconds: float = 300.0  # leave_in_queue
@@ -207,3 +232,8 @@ class Policy:
     backoff_first_seconds: float = 10.0
     backoff_last_seconds: float = 600.0
     breaker_failures: int = 5  # consecutive failures, none connected: Stalled
+
+    @property
+    def counts_neighbours(self) -> bool:
+        """Whether workers of other clusters matter to this one."""
+        return self.max_replicas_per_user is not None or self.max_replicas is not None

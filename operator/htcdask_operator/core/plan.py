@@ -7,14 +7,17 @@ leads to a submit or a remove.
     triage      what each job is                          checks       what keeps workers away
     failures    what ended, counted once                  backoff      when the next may come
     desired     how many each pool should have            scaledown    who goes
+    limits      the most it may have                      telling      what the scheduler has to be told
+    fallback    a pool where there is none
     anchor      the job that keeps the files              submission   what is submitted
     explain, summary                                      what is published
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import (
@@ -23,6 +26,7 @@ from htcdask_operator.core import (
     checks,
     desired,
     failures,
+    fallback,
     look,
     naming,
     scaledown,
@@ -56,7 +60,14 @@ from htcdask_operator.core.model import (
     Unseen,
     WorkerName,
 )
+from htcdask_operator.core.scaledown import Surplus
+from htcdask_operator.core.telling import Telling, telling
 from htcdask_operator.core.triage import State, Worker
+
+BUSY_SECONDS: Final = 2.0
+"""How often it is looked whether a worker that should go has finished its task."""
+NEIGHBOUR_SECONDS: Final = 10.0
+"""How often it is looked whether other clusters have left room below a limit that they share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,9 @@ class _Decision:
 
 def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
     """What to do for these pools, all of one cluster, now."""
+    if not pools:
+        missing = fallback.pool(observed, policy)
+        return Plan((missing,) if missing is not None else ())
     looked = look.look(sorted(pools, key=desired.by_age), observed, policy, now)
     shares = look.shares(looked, observed, policy)
     room = look.room(looked, observed)
@@ -82,14 +96,33 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         elif pool.over is not None:
             decision = _end_of_cluster(pool)
         else:
-            decision = _life(pool, shares.get(pool.uid), room, taken)
+            knows = look.scheduler_retires(looked, observed)
+            decision = _life(pool, shares.get(pool.uid), room, taken, scheduler_knows=knows)
         room -= decision.submitted
         decisions[pool.uid] = decision
+    actions = [action for decision in decisions.values() for action in decision.actions]
+    wake = [at for decision in decisions.values() for at in decision.wake]
+    told = _tell(looked, shares, observed, actions, now)
     return Plan(
-        actions=tuple(action for decision in decisions.values() for action in decision.actions),
+        actions=(*actions, *([told.action] if told.action is not None else [])),
         statuses={uid: decision.status for uid, decision in decisions.items()},
-        wake_at=min((at for d in decisions.values() for at in d.wake if at > now), default=None),
+        wake_at=min((at for at in (*wake, told.wake) if at is not None and at > now), default=None),
     )
+
+
+def _tell(
+    looked: Sequence[Pool],
+    shares: Mapping[PoolUid, Share],
+    observed: Observed,
+    actions: Sequence[Action],
+    now: float,
+) -> Telling:
+    """What the scheduler has to hear; a pool that cannot have workers asks for none."""
+    if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.jobs, Unseen):
+        return Telling()
+    pools = [pool.case.pool for pool in looked if pool.understood and pool.spec is None]
+    leaving = look.leaving(looked, observed, actions)
+    return telling(pools, shares, observed.cluster, observed.told, leaving, now)
 
 
 def _end_of_pool(pool: Pool) -> _Decision:
@@ -117,7 +150,9 @@ def _remove_all(pool: Pool, why: str) -> list[Action]:
     return [_remove(anchors, why)] if anchors and not others else []
 
 
-def _life(pool: Pool, share: Share | None, room: int, taken: set[WorkerName]) -> _Decision:
+def _life(
+    pool: Pool, share: Share | None, room: int, taken: set[WorkerName], *, scheduler_knows: bool
+) -> _Decision:
     """The pool is in the middle of its life."""
     case, cluster = pool.case, pool.case.cluster
     if cluster is None or share is None or isinstance(case.observed.jobs, Unseen):
@@ -139,12 +174,13 @@ def _life(pool: Pool, share: Share | None, room: int, taken: set[WorkerName]) ->
         anchors=anchor.sort(pool.jobs, mark, case.now),
         outlook=backoff.outlook(record.recent, workers, case.policy, case.now),
     )
-    surplus = scaledown.surplus(workers, share.desired)
+    busy = case.observed.busy
+    surplus = scaledown.surplus(workers, share.desired, busy, scheduler_knows=scheduler_knows)
     actions: list[Action] = [
         *_adopt(pool),
         *_keep_anchor(case, cluster, mark),
         *_forget(over),
-        *([_remove([worker.job for worker in surplus], "fewer workers are wanted")] if surplus else []),
+        *([_remove((worker.job for worker in surplus.go), "fewer workers are wanted")] if surplus.go else []),
     ]
     submit = _submit(case, cluster, mark, min(missing, room), taken)
     if submit is not None:
@@ -153,8 +189,11 @@ def _life(pool: Pool, share: Share | None, room: int, taken: set[WorkerName]) ->
     submitted = len(submit.names) if submit is not None else 0
     finding = checks.first(checks.ALL, case)
     picture = replace(pool, case=case, workers=workers)
-    status = _publish(picture, share, finding, record, unaffordable=max(0, missing - room))
-    return _Decision(tuple(actions), status, submitted, _wake(case, workers, finding))
+    status = _publish(picture, share, finding, record, max(0, missing - room), surplus.busy)
+    wake = _wake(case, workers, finding, surplus)
+    if share.waits:
+        wake = (*wake, case.now + NEIGHBOUR_SECONDS)
+    return _Decision(tuple(actions), status, submitted, wake)
 
 
 def _adopt(pool: Pool) -> tuple[Action, ...]:
@@ -221,6 +260,7 @@ def _publish(
     finding: Finding | None = None,
     record: Record | None = None,
     unaffordable: int = 0,
+    busy: int = 0,
 ) -> PoolStatus:
     before = pool.case.pool.status
     if record is None:
@@ -235,13 +275,18 @@ def _publish(
             finding=finding,
             record=record,
             unaffordable=unaffordable,
+            busy=busy,
         )
     )
 
 
-def _wake(case: Case, workers: Sequence[Worker], finding: Finding | None) -> tuple[float, ...]:
+def _wake(
+    case: Case, workers: Sequence[Worker], finding: Finding | None, surplus: Surplus
+) -> tuple[float, ...]:
     """When something changes by time alone."""
     times = [] if finding is None or finding.until is None else [finding.until]
+    if surplus.busy:
+        times.append(case.now + BUSY_SECONDS)
     if case.outlook.until is not None and case.missing:
         times.append(case.outlook.until)
     pending = case.anchors.pending

@@ -17,6 +17,8 @@ SCALED: Final = "Scaled"
 # --- On the way: time helps.
 WAITING_FOR_WORKERS: Final = "WaitingForWorkers"
 """Jobs are in the queue or starting; fewer are connected than wanted."""
+SCHEDULER_TOLD: Final = "SchedulerTold"
+"""The Dask scheduler was told how many workers to want, because a Manual pool says so."""
 SCALING_DOWN: Final = "ScalingDown"
 """More workers live than wanted; they are leaving."""
 ANCHOR_SPOOLING: Final = "AnchorSpooling"

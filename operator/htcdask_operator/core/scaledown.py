@@ -1,28 +1,48 @@
 """Which workers go when fewer are wanted.
 
-Called by `plan` for each pool. What costs nothing goes first, the newest first. A connected worker never goes
-here: the scheduler retires its own surplus, because it knows which worker holds what.
+Called by `plan` for each pool. What costs nothing goes first, the newest first. The scheduler retires its own
+surplus, because it knows which worker holds what; only where it cannot know, because the cluster's total fits
+what it asked for, a connected worker goes here: gracefully, and never one that is in the middle of a task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from htcdask_operator.core.model import JobStatus
+from htcdask_operator.core.model import JobStatus, WorkerName
 from htcdask_operator.core.triage import State, Worker, live
 
 ORDER: Final = (State.SUBMITTING, State.PAUSED, State.IDLE, State.LATE, State.STARTING)
 
 
-def surplus(workers: Sequence[Worker], desired: int) -> tuple[Worker, ...]:
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """Who goes now, and how many more would but for their tasks."""
+
+    go: tuple[Worker, ...] = ()
+    busy: int = 0
+
+
+def surplus(
+    workers: Sequence[Worker], desired: int, busy: Collection[WorkerName], *, scheduler_knows: bool
+) -> Surplus:
     """The workers to remove so that no more than `desired` live, as far as that is ours to do."""
-    too_many = live(workers) - desired
+    too_many = max(0, live(workers) - desired)
     candidates = [worker for worker in workers if worker.state in ORDER]
     # The last that were queued are the last that would have started.
     candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     candidates.sort(key=lambda worker: ORDER.index(worker.state))
-    return tuple(candidates[: max(0, too_many)])
+    free = candidates[:too_many]
+    leaving = sum(worker.state in (State.LEAVING, State.RUNNING) for worker in workers)
+    rest = max(0, too_many - len(free) - leaving)
+    if scheduler_knows or not rest:
+        return Surplus(tuple(free))
+    connected = [worker for worker in workers if worker.state is State.CONNECTED]
+    connected.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
+    quiet = [worker for worker in connected if worker.job.worker not in busy][:rest]
+    return Surplus((*free, *quiet), rest - len(quiet))
 
 
 def everything(workers: Sequence[Worker]) -> tuple[Worker, ...]:

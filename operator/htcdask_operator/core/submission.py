@@ -210,6 +210,7 @@ def _identity(
         f"My.{names.AD_POOL_UID}": quoting.string(pool.uid),
         f"My.{names.AD_POOL}": quoting.string(f"{pool.namespace}/{pool.name}"),
         f"My.{names.AD_CLUSTER_UID}": quoting.string(cluster.uid),
+        f"My.{names.AD_USER}": quoting.string(cluster.username),
         f"My.{names.AD_WORKER}": f'"{worker}"',
         f"My.{names.AD_TEMPLATE}": quoting.string(mark),
         f"My.{names.AD_ROLE}": quoting.string(role),

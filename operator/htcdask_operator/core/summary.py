@@ -37,6 +37,7 @@ class Picture:
     finding: Finding | None  # what keeps workers away
     record: Record
     unaffordable: int = 0
+    busy: int = 0  # surplus workers that finish a task first
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,8 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
     if finding is not None:
         return False, finding.reason, finding.message, finding.stalled
     if counts.live > counts.desired:
-        message = f"{counts.live} workers are there, {counts.desired} wanted."
+        waits = f"; {picture.busy} may finish their tasks first" if picture.busy else ""
+        message = f"{counts.live} workers are there, {counts.desired} wanted{waits}."
         return False, reasons.SCALING_DOWN, message, False
     if counts.connected < counts.desired:
         message = (

@@ -109,6 +109,12 @@ def live(workers: Iterable[Worker]) -> int:
     return sum(worker.state in LIVE for worker in workers)
 
 
+def counts_as_live(job: Job) -> bool:
+    """Whether a worker job of a pool that we do not look at is there, by the queue's word alone."""
+    ended = (JobStatus.REMOVED, JobStatus.COMPLETED)
+    return job.role is Role.WORKER and job.status not in ended and not job.spent
+
+
 def _running(job: Job, observed: Observed, policy: Policy, now: float) -> State:
     if isinstance(observed.connected, Unseen):
         return State.RUNNING

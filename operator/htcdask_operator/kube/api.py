@@ -23,7 +23,8 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import PoolStatus, names
+from htcdask_api import ClusterRef, PoolSpec, PoolStatus, names
+from htcdask_operator import metrics
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.kube.errors import KubeError
@@ -88,16 +89,23 @@ class KubeApi:
         found = await self._request("GET", _pools_path(namespace), query=query)
         return tuple(pools.facts(item) for item in found["items"])
 
-    async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
-        # blockOwnerDeletion would need rights on the owner, which belongs to the gateway.
-        owner = {
-            "apiVersion": names.GATEWAY_API_VERSION,
-            "kind": names.DASKCLUSTER_KIND,
-            "name": pool.spec.cluster_ref.name,
-            "uid": cluster,
-            "controller": False,
-            "blockOwnerDeletion": False,
+    async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
+        metadata = {
+            "name": name,
+            "namespace": namespace,
+            "labels": {names.CLUSTER_LABEL: cluster},
+            "ownerReferences": [_owner(cluster, uid)],
         }
+        spec = PoolSpec(cluster_ref=ClusterRef(name=cluster)).manifest()
+        body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": metadata, "spec": spec}
+        try:
+            await self._request("POST", _pools_path(namespace), body=body)
+        except KubeError as error:
+            if error.status != 409:
+                raise
+
+    async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
+        owner = _owner(pool.spec.cluster_ref.name, cluster)
         await self._apply(pool, {"metadata": {"ownerReferences": [owner]}})
 
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
@@ -165,6 +173,7 @@ class KubeApi:
         content_type: str = "application/json",
     ) -> Any:
         what = f"{method} {path}"
+        metrics.KUBE_REQUESTS.labels(method).inc()
         try:
             request = await self._client.param_serialize(
                 method,
@@ -194,6 +203,17 @@ async def connect(instance: str) -> KubeApi:
     else:
         await config.load_kube_config(client_configuration=configuration)
     return KubeApi(ApiClient(configuration), instance)
+
+
+def _owner(cluster: str, uid: ClusterUid) -> dict[str, Any]:
+    return {
+        "apiVersion": names.GATEWAY_API_VERSION,
+        "kind": names.DASKCLUSTER_KIND,
+        "name": cluster,
+        "uid": uid,
+        "controller": False,
+        "blockOwnerDeletion": False,  # true would need rights on the owner, which belongs to the gateway
+    }
 
 
 def _json(content: bytes) -> Any:

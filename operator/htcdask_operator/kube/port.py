@@ -32,6 +32,9 @@ class Kube(Protocol):
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         """The pools of a namespace, or only those that name this cluster."""
 
+    async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
+        """Make a pool of the site's defaults, owned by the DaskCluster; one of that name may be there."""
+
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         """Make the pool's DaskCluster its owner, so that Kubernetes deletes the pool with it."""
 

@@ -11,12 +11,12 @@ from typing import Final
 
 import aiohttp
 
-from htcdask_operator.core.model import WorkerName
+from htcdask_operator.core.model import Roll
+from htcdask_operator.scheduler import page
 from htcdask_operator.scheduler.port import SchedulerError
 
 _DEADLINE: Final = aiohttp.ClientTimeout(total=3.0)
-_LARGEST_ANSWER: Final = 8 * 2**20
-_LONGEST_NAME: Final = 64
+_LARGEST_ANSWER: Final = 32 * 2**20  # 30,000 workers
 
 
 class SchedulerHttp:
@@ -32,14 +32,13 @@ class SchedulerHttp:
         self._dashboard = dashboard
         self._api = api
 
-    async def workers(self, namespace: str, cluster: str) -> frozenset[WorkerName]:
-        url = self._dashboard.format(namespace=namespace, cluster=cluster) + "/json/identity.json"
+    async def workers(self, namespace: str, cluster: str) -> Roll:
+        url = self._dashboard.format(namespace=namespace, cluster=cluster) + "/info/main/workers.html"
         answer = await self._ask("GET", url)
         try:
-            names = {worker["name"] for worker in json.loads(answer)["workers"].values()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return page.read(answer.decode("utf-8", "replace"))
+        except page.NotAPageError as error:
             raise SchedulerError(f"{url}: this is not the answer of a Dask scheduler") from error
-        return frozenset(name for name in names if isinstance(name, str) and len(name) <= _LONGEST_NAME)
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         url = self._api.format(namespace=namespace, cluster=cluster) + "/api/comm"

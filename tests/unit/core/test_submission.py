@@ -134,6 +134,7 @@ def test_the_workers_description() -> None:
         "My.HTCDaskPoolUID": '"pool-uid"',
         "My.HTCDaskPool": '"gateway/default-pool-uid"',
         "My.HTCDaskClusterUID": '"cluster-uid"',
+        "My.HTCDaskUser": '"alice"',
         "My.HTCDaskWorker": '"$(wname)"',
         "My.HTCDaskTemplate": '"mark"',
         "My.HTCDaskRole": '"worker"',

@@ -1,6 +1,6 @@
 """A world in which actions take effect at once: enough of HTCondor and Kubernetes to plan against.
 
-Used by the tests of idempotence and by the simulation. Values only; the one thing that moves is `now`.
+Used by the tests of `plan`. Values only; the one thing that moves is `now`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
+    CreatePool,
     Hold,
     Plan,
     ReadLogs,
@@ -18,6 +19,7 @@ from htcdask_operator.core.actions import (
     Remove,
     SubmitAnchor,
     SubmitWorkers,
+    TellScheduler,
 )
 from htcdask_operator.core.model import (
     ClusterFacts,
@@ -30,6 +32,7 @@ from htcdask_operator.core.model import (
     PoolFacts,
     PoolUid,
     Role,
+    Told,
     Unseen,
     WorkerName,
 )
@@ -48,6 +51,8 @@ class World:
     policy: Policy = field(default_factory=make_policy)
     jobs: dict[JobId, Job] = field(default_factory=dict)
     connected: set[WorkerName] = field(default_factory=set)
+    busy: set[WorkerName] = field(default_factory=set)
+    told: Told | None = None
     dropped: dict[WorkerName, float] = field(default_factory=dict)
     logs: dict[WorkerName, str] = field(default_factory=dict)
     now: float = NOW
@@ -64,6 +69,9 @@ class World:
             cluster=cluster,
             jobs=tuple(self.jobs.values()) if self.condor_answers else ACCESS_POINT_SILENT,
             connected=frozenset(self.connected) if self.scheduler_answers else SCHEDULER_SILENT,
+            busy=frozenset(self.busy & self.connected),
+            told=self.told,
+            had_pools=True,
             condor_identity="dask@htcdask.test",
             logs=dict(self.logs),
             dropped=dict(self.dropped),
@@ -159,6 +167,12 @@ class World:
                 self.logs.update(dict.fromkeys(workers, "the last line\n"))
             case Release(pool):
                 del self.pools[pool]
+            case TellScheduler(_, count, _, _):
+                self.told = Told(count, self.now)
+                assert isinstance(self.cluster, ClusterFacts)
+                self.cluster = replace(self.cluster, wanted=count)
+            case CreatePool():
+                raise AssertionError("this cluster had pools")
 
     def _submit(self, pool: PoolUid, name: WorkerName, role: Role, mark: str) -> None:
         self.clusters += 1

@@ -62,8 +62,7 @@ class Site:
         self.scheduler = FakeScheduler()
         self.view = View()
         self.ports = Ports(self.condor, self.kube, self.scheduler)
-        self.policy = make_policy(lease_seconds=LEASE)
-        self.reconciler = Reconciler(self.ports, self.view, self.policy, self.clock)
+        self.use_policy()
         self.woken: list[ClusterKey] = []
         self.poller = Poller(
             self.ports,
@@ -76,14 +75,19 @@ class Site:
         )
         self.tended = Tended()
 
+    def use_policy(self, **settings: Any) -> None:
+        """Decide by these settings of the site from now on."""
+        self.policy = make_policy(lease_seconds=LEASE, **settings)
+        self.reconciler = Reconciler(self.ports, self.view, self.policy, self.clock)
+
     def clock(self) -> float:
         return self.schedd.now
 
     def add_cluster(self, name: str = "c1", wanted: int = 0) -> str:
         """A running cluster with a pool; the pool's uid."""
-        self.kube.create_cluster(cluster_manifest(name, wanted))
+        self.kube.make_cluster(cluster_manifest(name, wanted))
         self.kube.secrets["gateway", f"dask-credentials-{name}"] = Credentials("CERT", "KEY", "TOKEN")
-        uid = self.kube.create_pool(pool_manifest(name))
+        uid = self.kube.make_pool(pool_manifest(name))
         self.view.pools[uid] = ClusterKey("gateway", name)
         return uid
 

@@ -39,7 +39,7 @@ async def pool_in(kube: FakeKube) -> PoolFacts:
 
 async def test_a_change_is_written_once_and_told_once() -> None:
     kube = FakeKube()
-    kube.create_pool(POOL)
+    kube.make_pool(POOL)
     assert await publish(kube, await pool_in(kube), STATUS)
     assert kube.status_writes == 1
     told = list(kube.events)
@@ -51,7 +51,7 @@ async def test_a_change_is_written_once_and_told_once() -> None:
 
 async def test_a_pool_that_went_away_is_no_error() -> None:
     kube = FakeKube()
-    kube.create_pool(POOL)
+    kube.make_pool(POOL)
     pool = await pool_in(kube)
     kube.delete_pool("gateway", "default-c1")
     assert not await publish(kube, pool, STATUS)
@@ -60,7 +60,7 @@ async def test_a_pool_that_went_away_is_no_error() -> None:
 
 async def test_an_api_server_that_does_not_answer_is_an_error_for_the_cycle() -> None:
     kube = FakeKube()
-    kube.create_pool(POOL)
+    kube.make_pool(POOL)
     pool = await pool_in(kube)
     kube.failing = "no route"
     with pytest.raises(KubeError, match="no route"):

@@ -1,0 +1,22 @@
+"""The pool of a cluster that asks for HTCondor workers and has none: `dask_gateway.Gateway`, labextension.
+
+Called by `plan` for a cluster without pools. It takes the site's defaults and what the cluster's options say.
+Somebody who deletes a pool wants it gone, so a cluster that had one gets no other from us.
+"""
+
+from __future__ import annotations
+
+from htcdask_api import names
+from htcdask_operator.core.actions import CreatePool
+from htcdask_operator.core.model import ClusterFacts, Observed, Policy
+
+
+def pool(observed: Observed, policy: Policy) -> CreatePool | None:
+    """The pool to make, if one is needed."""
+    cluster = observed.cluster
+    if not isinstance(cluster, ClusterFacts) or not policy.fallback_pool or observed.had_pools:
+        return None
+    if not (cluster.htcondor and cluster.active and cluster.wanted):
+        return None
+    name = names.pool_name(names.DEFAULT_POOL, cluster.name)
+    return CreatePool(name, cluster.namespace, cluster.name, cluster.uid)

@@ -1,0 +1,28 @@
+"""Jobs whose pool no longer exists: somebody took the pool's finalizer away, or the cluster was rebuilt.
+
+Called by the shell after a poll that showed jobs of pools that nobody knows. That a pool is gone is believed
+only of a namespace whose pools were listed after the jobs were seen; jobs of other namespaces are not ours to
+judge. The anchor goes last here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from htcdask_operator.core.actions import Remove
+from htcdask_operator.core.model import Job, JobStatus, PoolUid, Role
+
+REASON = "HTCDask: the HTCWorkerPool of this job no longer exists"
+
+
+def removal(jobs: Iterable[Job], there: Mapping[str, Collection[PoolUid]]) -> Remove | None:
+    """What to remove of `jobs`, where `there` are the pools of each namespace that was listed."""
+    orphans = [job for job in jobs if job.namespace in there and job.pool_uid not in there[job.namespace]]
+    with_workers = {job.pool_uid for job in orphans if job.role is Role.WORKER}
+    due = tuple(
+        job.id
+        for job in orphans
+        if job.status is not JobStatus.REMOVED
+        and (job.role is Role.WORKER or job.pool_uid not in with_workers)
+    )
+    return Remove(due, REASON) if due else None

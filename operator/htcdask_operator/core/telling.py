@@ -1,0 +1,59 @@
+"""When the Dask scheduler has to be told how many workers to want, because people edit a Manual pool.
+
+Called by `plan` once for each cluster. The scheduler retires whatever exceeds its count, so the replicas of
+Manual pools are of no use unless it knows of them. To be told ends adapt(): an Event says so.
+
+    N below the Manual pools' total                       -> told the total
+    N above it, and no pool follows the gateway           -> told the total, once our own surplus has left
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from htcdask_operator.core import desired, limits, reasons
+from htcdask_operator.core.actions import TellScheduler
+from htcdask_operator.core.desired import Share
+from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, Told
+
+PAUSE_SECONDS: Final = 10.0
+"""A scheduler is told at most once in this time: its answer is the next heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What to tell now, or when to look again."""
+
+    action: TellScheduler | None = None
+    wake: float | None = None
+
+
+def telling(
+    pools: Sequence[PoolFacts],
+    shares: Mapping[PoolUid, Share],
+    cluster: ClusterFacts,
+    told: Told | None,
+    leaving: Collection[str],
+    now: float,
+) -> Telling:
+    """`pools` may have workers, oldest first; `leaving` are connected workers that are on their way out."""
+    manual = [pool for pool in pools if pool.spec.scaling == "Manual"]
+    if not manual or not cluster.running or cluster.credentials_secret is None:
+        return Telling()
+    total = sum(shares[pool.uid].desired for pool in manual)
+    most = limits.max_workers(cluster)
+    if most is not None:
+        total = min(total, most)  # the gateway would not let more through
+    if cluster.wanted == total:
+        return Telling()
+    if cluster.wanted > total and (desired.leader(pools) is not None or leaving):
+        return Telling()
+    if told is not None and now - told.at < PAUSE_SECONDS:
+        return Telling(wake=told.at + PAUSE_SECONDS)
+    message = (
+        f"The Dask scheduler is told to want {total} workers, for spec.replicas of its Manual pools "
+        f"(it wanted {cluster.wanted}). This ends adapt(), if it was on."
+    )
+    return Telling(TellScheduler(manual[0].uid, total, reasons.SCHEDULER_TOLD, message), now + PAUSE_SECONDS)
