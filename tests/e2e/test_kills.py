@@ -5,6 +5,8 @@ import random
 import time
 from dataclasses import dataclass, field
 
+import pytest
+
 from htcdask_api import names
 from playground.site import Site
 from tests.e2e import clusters, faults
@@ -36,6 +38,7 @@ class Witness:
         assert len(live) <= most, f"{len(live)} workers, and {most} were wanted"
 
 
+@pytest.mark.usefixtures("steady_pools")  # which must not notice
 def test_killing_the_operator_at_random_moments_doubles_and_loses_no_worker(site: Site) -> None:
     """Half the kills come while more and more workers are wanted, half while fewer and fewer are."""
     seed = random.SystemRandom().randrange(10**6)
