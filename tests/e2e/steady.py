@@ -36,9 +36,11 @@ def at_rest(site: Site, notebook: Notebook) -> Steady:
     """Both Manual pools follow kubectl and GitOps; so do the others, whoever the scheduler retires."""
     alone, beside = clusters.new(site, 2)
     night = apply(site, "night", alone, 1)
-    day, evening = names.pool_name("default", bare(beside)), apply(site, "evening", beside, 1)
+    day = names.pool_name("default", bare(beside))
     clusters.add_pool(site, beside, SMALL)
     clusters.scale(site, beside, 2)
+    have(site, {day: 2})
+    evening = apply(site, "evening", beside, 1)
     have(site, {night: 1, day: 1, evening: 1})
 
     kubectl_scale(site, night, 2)
