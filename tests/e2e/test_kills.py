@@ -13,8 +13,7 @@ from tests.e2e import clusters, faults
 from tests.e2e.clusters import SMALL
 from tests.e2e.look import eventually, queue, settled, status, workers
 
-KILLS = 20
-STARTS = 4.0  # seconds: within so many of a start, an operator has read the queue and done its first work
+AT_WORK = "Watching the pools"  # an operator's word, once it is
 RETIRING = 45.0  # seconds: the scheduler's own, and the operator's next start
 
 
@@ -55,14 +54,24 @@ def test_killing_the_operator_at_random_moments_doubles_and_loses_no_worker(site
         clusters.scale(site, computing, connected)
         clusters.want(site, waiting.name, idle)
 
+    def look() -> None:
+        for witness in witnesses:
+            witness.look(site)
+
+    def at_work(operator: str) -> bool:
+        look()
+        return AT_WORK in site.kubectl("-n", "htcdask", "logs", operator)
+
     def kill(times: int) -> None:
-        """At random moments of a life; the first may come before its first step."""
+        """One life in four ends before its work begins, the others in the first seconds of it."""
         for _ in range(times):
-            faults.operator_starts(site)
-            until = time.monotonic() + dice.uniform(0, STARTS)
+            life = dice.uniform(-1, 3)
+            operator = faults.operator_starts(site)
+            if life >= 0:
+                eventually(lambda: at_work(operator), 60, "the operator is at work")  # noqa: B023 (at once)
+            until = time.monotonic() + abs(life)
             while time.monotonic() < until:
-                for witness in witnesses:
-                    witness.look(site)
+                look()
             faults.kill_operator(site)
 
     for connected, idle in zip(steps(dice, 0, 6), steps(dice, 0, 12), strict=True):

@@ -1,13 +1,10 @@
-"""Pools that people and GitOps size, caps that are lowered, and the pool that nobody made."""
-
-import time
+"""A cap that is lowered, and the pool that nobody made. (`steady.py` sizes Manual pools.)"""
 
 from htcdask_api import names
 from playground.site import Site
-from tests.e2e import clusters, steady
+from tests.e2e import clusters
 from tests.e2e.look import bare, clean, pool, settled, workers
 from tests.e2e.notebook import Notebook
-from tests.e2e.steady import Steady
 
 WORK = """
 client = gateway.connect(cluster).get_client()
@@ -70,13 +67,3 @@ def test_a_plain_gateway_client_gets_the_default_pool(site: Site, notebook: Note
     assert len(workers(site, cluster)) == 1
     clusters.stop(site, cluster)
     clean(site, cluster)
-
-
-def test_pools_at_rest_stay_at_rest_for_five_minutes(site: Site, steady_pools: Steady) -> None:
-    """No job came and none went, although the operator may have been killed again and again meanwhile."""
-    time.sleep(max(0.0, steady_pools.since + 300 - time.monotonic()))
-    assert steady.jobs(site, *steady_pools.clusters) == steady_pools.jobs
-    # A job that came and went in between would be in the history.
-    assert steady.gone(site, *steady_pools.numbers) == steady_pools.gone
-    steady.have(site, steady_pools.numbers)
-    clusters.stop(site, *steady_pools.clusters)
