@@ -57,6 +57,7 @@ def test_it_lives_without_htcondor_and_ends_when_asked(plane: ControlPlane, tmp_
     settings = {
         "operatorId": "htcdask",
         "gatewayNamespaces": ["default"],
+        "leader": {"namespace": "default", "name": "lives"},
         "accessPoint": {"collector": "127.0.0.1:1", "schedd": "ap@nowhere"},
         "tokenFile": str(tmp_path / "token"),
         "schedulerAddress": "gateway.example:443",
