@@ -31,6 +31,7 @@ from htcdask_operator.orphans import Orphans
 from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile import Reconciler
+from htcdask_operator.resync import Resync
 from htcdask_operator.scheduler.http import SchedulerHttp
 from htcdask_operator.settings import Settings, SettingsError
 from htcdask_operator.supervise import supervise
@@ -107,6 +108,7 @@ async def _run(
     orphans = Orphans(ports, view, settings.gateway_namespaces)
     poller = Poller(ports, view, settings.poll, settings.lease_seconds, orphans, reconciler.wake, clock)
     reconciler.on_action = poller.stir
+    resync = Resync(ports, view, settings.gateway_namespaces, reconciler)
     registry = kopf.OperatorRegistry()
     handlers.register(registry, reconciler, view)
     stop, ready = asyncio.Event(), asyncio.Event()
@@ -138,6 +140,10 @@ async def _run(
         await poller.asked_once.wait()  # else every start would tell all pools that HTCondor is silent
         await reconciler.run()
 
+    async def compare() -> None:
+        await ready.wait()
+        await resync.run()
+
     async def signals() -> None:
         _end_on_signal(stop)
         await ready.wait()
@@ -152,6 +158,7 @@ async def _run(
         "lease": leadership.keep(),
         "poller": leading(poller.run),
         "reconciler": leading(reconcile),
+        "resync": leading(compare),
         "kopf": leading(watch),
     }
     return await supervise(services, stop)
