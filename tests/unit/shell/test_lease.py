@@ -1,6 +1,7 @@
 """The lease: what is decided about it, and that two operators never work at the same time."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -74,12 +75,23 @@ def test_any_object_can_be_read_as_a_lease() -> None:
 
 @dataclass
 class Fault:
-    """What becomes of one request: it arrives late or not at all, its answer comes late or not at all."""
+    """What becomes of one request: it arrives late or not at all, its answer comes late or not at all.
+
+    `stopped`: it is the process that stands still until the answer is read, its timers too.
+    """
 
     before: float = 0.0
     arrives: bool = True
     after: float = 0.0
     answered: bool = True
+    stopped: bool = False
+
+
+async def stand_still(seconds: float) -> None:
+    until = now() + seconds
+    while now() < until:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(until - now())
 
 
 class FaultyKube(FakeKube):
@@ -105,7 +117,7 @@ class FaultyKube(FakeKube):
         if not fault.arrives:
             raise KubeError("lease", "the API server cannot be reached")
         answer = await call()
-        await asyncio.sleep(fault.after)
+        await (stand_still if fault.stopped else asyncio.sleep)(fault.after)
         if not fault.answered:
             raise KubeError("lease", "the answer was lost")
         return answer
@@ -204,6 +216,54 @@ def test_one_who_cannot_renew_ends_while_the_lease_still_lasts() -> None:
     in_virtual_time(run)
 
 
+def test_one_whose_renewal_hangs_ends_while_the_lease_still_lasts() -> None:
+    async def run() -> None:
+        one = leadership("a", FaultyKube({}, [Fault(), Fault(), Fault(before=60)]))
+        keeping = asyncio.create_task(one.keep())
+        await one.held.wait()
+        until = one.not_after()
+        with pytest.raises(LeaseLost):
+            await keeping
+        assert now() < until - 2
+
+    in_virtual_time(run)
+
+
+def test_one_that_slept_while_it_renewed_counts_from_when_it_began() -> None:
+    async def run() -> None:
+        one = leadership("a", FaultyKube({}, [Fault(), Fault(), Fault(after=12, stopped=True)]))
+        with pytest.raises(LeaseLost, match="could not be renewed"):
+            await one.keep()
+
+    in_virtual_time(run)
+
+
+def test_one_that_slept_while_it_took_the_lease_never_begins_to_work() -> None:
+    async def run() -> None:
+        one = leadership("a", FaultyKube({}, [Fault(), Fault(after=20, stopped=True)]))
+        began = asyncio.create_task(one.held.wait())
+        with pytest.raises(LeaseLost):
+            await one.keep()
+        assert not began.done()
+        began.cancel()
+
+    in_virtual_time(run)
+
+
+def test_a_renewal_counts_only_when_it_was_answered() -> None:
+    async def run() -> None:
+        kube = FaultyKube({}, [Fault(), Fault(), Fault(answered=False), Fault(), Fault(arrives=False)])
+        one = leadership("a", kube)
+        keeping = asyncio.create_task(one.keep())
+        await one.held.wait()
+        await asyncio.sleep(5)
+        assert kube.faults == []
+        assert one.not_after() == 15
+        keeping.cancel()
+
+    in_virtual_time(run)
+
+
 def test_a_short_outage_and_lost_answers_are_lived_through() -> None:
     async def run() -> None:
         kube = FaultyKube({})
@@ -243,6 +303,7 @@ faults = st.builds(
     arrives=st.booleans() | st.just(True),
     after=st.sampled_from([0, 0, 0.5, 3, 20]),
     answered=st.booleans() | st.just(True),
+    stopped=st.booleans(),
 )
 
 
@@ -262,10 +323,14 @@ def test_whatever_happens_on_the_wire_two_never_work_at_once(
                 keeping = asyncio.create_task(one.keep())
                 holding = asyncio.create_task(one.held.wait())
                 await asyncio.wait({keeping, holding}, return_when=asyncio.FIRST_COMPLETED)
-                assert all(other.not_after() <= now() for other in working.values())
-                working[name] = one
+                holding.cancel()
+                if one.held.is_set():
+                    assert all(other.not_after() <= now() for other in working.values())
+                    working[name] = one
                 await asyncio.wait({keeping}, timeout=30)
-                keeping.cancel()
+                while not keeping.done():
+                    keeping.cancel()
+                    await asyncio.wait({keeping}, timeout=1)
                 await asyncio.gather(keeping, return_exceptions=True)
                 if releases:
                     await one.release()
