@@ -15,5 +15,6 @@ CONDOR_QUESTIONS = Counter("htcdask_condor_questions", "What the access point wa
 KUBE_REQUESTS = Counter("htcdask_kube_requests", "Requests to the API server, but for kopf's own.", ["verb"])
 POLL_SECONDS = Histogram("htcdask_poll_seconds", "One question to the access point.", buckets=_SECONDS)
 CONDOR_UP = Gauge("htcdask_condor_up", "1 while the access point answers.")
+LEADER = Gauge("htcdask_leader", "1 while this operator holds the lease, and works.")
 POOLS = Gauge("htcdask_pools", "Pools that the API server shows.")
 JOBS = Gauge("htcdask_jobs", "Worker jobs of ours in the queue.", ["status"])

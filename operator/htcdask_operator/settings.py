@@ -140,6 +140,14 @@ class Healing(_Section):
     breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
+class Leader(_Section):
+    """The Lease that keeps two operators apart: where it is, and how long a silent holder is waited for."""
+
+    namespace: Label
+    name: Label
+    lease_seconds: Annotated[int, Field(ge=3, le=300)] = 15
+
+
 class Settings(_Section):
     """The whole file."""
 
@@ -160,6 +168,7 @@ class Settings(_Section):
     allowed_images: tuple[Text, ...] = ()
     allow_user_expressions: bool = True
     accounting_group: Text | None = None
+    leader: Leader
     lease_seconds: Annotated[float, Field(ge=60, le=604_800)] = 3600.0
     poll: Poll = Poll()
     healing: Healing = Healing()

@@ -23,6 +23,7 @@ from htcdask_operator.orphans import Orphans
 from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile import Reconciler
+from htcdask_operator.resync import Resync, WatchSilent
 from htcdask_operator.settings import Poll
 from htcdask_operator.view import View
 from playground.controlplane import ControlPlane
@@ -55,7 +56,7 @@ class Operator:
         self.condor = Watched(self.schedd)
         self.scheduler = FakeScheduler()
         self.view = View()
-        ports = Ports(self.condor, kube, self.scheduler)
+        self.ports = ports = Ports(self.condor, kube, self.scheduler)
         self.reconciler = Reconciler(ports, self.view, make_policy(), time.time)
         self.poller = Poller(
             ports,
@@ -299,3 +300,29 @@ async def test_a_cluster_that_asks_for_workers_gets_a_pool_and_a_deleted_one_doe
             return [pool.name for pool in pools] == ["mine-c1"] and pools[0].status.connected == 2
 
         await operator.until(mine_has_workers)
+
+
+async def test_a_listing_finds_nothing_that_a_living_watch_has_not_shown(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(plane) as operator:
+        operator.create_pool()
+        operator.create_cluster(wanted=2)
+        await operator.until_condition("Ready", "True")
+        resync = Resync(operator.ports, operator.view, (operator.namespace,), operator.reconciler)
+        woken: list[object] = []
+        monkeypatch.setattr(operator.reconciler, "wake", woken.append)
+        for _ in range(3):
+            await resync.tick()
+        assert woken == []
+
+
+async def test_a_watch_that_has_died_is_noticed(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        resync = Resync(operator.ports, operator.view, (operator.namespace,), operator.reconciler)
+        await resync.tick()
+        operator.tasks.pop().cancel()
+        operator.create_pool()
+        await resync.tick()
+        with pytest.raises(WatchSilent):
+            await resync.tick()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from htcdask_operator.condor.errors import KINDS, CondorError, CondorTimeout, CondorUnreachable
@@ -20,10 +21,17 @@ _LIMIT: Final = 256 * 2**20  # one answer: a queue of 10,000 jobs is about 8 MiB
 class AgentProcess:
     """Started when first asked."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], deadline: float) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        environment: dict[str, str],
+        deadline: float,
+        not_after: Callable[[], float],
+    ) -> None:
         self._command = [sys.executable, "-m", "htcdask_operator.condor.serve", *arguments]
         self._environment = environment
         self._deadline = deadline
+        self._not_after = not_after
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._silences = 0  # how often the deadline has passed
@@ -70,7 +78,7 @@ class AgentProcess:
     async def _exchange(self, method: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
         process = await self._started()
         assert process.stdin is not None and process.stdout is not None
-        request = json.dumps([method, arguments, self._deadline + _GRACE])
+        request = json.dumps([method, arguments, self._deadline + _GRACE, self._not_after()])
         try:
             process.stdin.write(request.encode() + b"\n")
             await process.stdin.drain()
