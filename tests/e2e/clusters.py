@@ -36,8 +36,11 @@ def new(site: Site, count: int = 1, **options: Any) -> list[str]:
     """Full names of new clusters of the gateway with HTCondor workers; they start at the same time."""
     chosen = {names.WORKER_BACKEND_OPTION: names.WORKER_BACKEND_HTCONDOR, **options}
     made = [ask(site, "POST", "clusters/", {"cluster_options": chosen})["name"] for _ in range(count)]
+    # The gateway's own word: it may be a moment behind, and scales nothing before.
     eventually(
-        lambda: {cluster for cluster in made if phase(site, cluster) != "Running"},
+        lambda: {
+            cluster for cluster in made if ask(site, "GET", f"clusters/{cluster}")["status"] != "RUNNING"
+        },
         90,
         "the clusters run",
         lambda left: not left,
