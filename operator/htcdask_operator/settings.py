@@ -169,7 +169,7 @@ class Settings(_Section):
     allow_user_expressions: bool = True
     accounting_group: Text | None = None
     leader: Leader
-    lease_seconds: Annotated[float, Field(ge=120, le=604_800)] = 3600.0
+    lease_seconds: Annotated[float, Field(ge=60, le=604_800)] = 3600.0
     poll: Poll = Poll()
     healing: Healing = Healing()
     health_port: Annotated[int, Field(ge=1, le=65535)] = 8080

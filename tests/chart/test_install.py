@@ -178,7 +178,8 @@ def test_the_operator_finalizes_adopts_and_reports(site: ControlPlane) -> None:
         ("get", "secrets", "htcdask", False),
         ("get", "secrets", "elsewhere", False),
         ("watch", "htcworkerpools.htcdask.org", "gateway", True),
-        ("watch", "htcworkerpools.htcdask.org", "elsewhere", False),
+        ("watch", "htcworkerpools.htcdask.org", "elsewhere", True),  # a namespace may lose its Roles first
+        ("create", "htcworkerpools.htcdask.org", "elsewhere", False),
         ("watch", "daskclusters.gateway.dask.org", "gateway", True),
         ("patch", "daskclusters.gateway.dask.org", "gateway", False),
         ("create", "events", "gateway", True),

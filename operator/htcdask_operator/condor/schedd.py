@@ -207,8 +207,9 @@ class AccessPoint:
                 "and may this network reach it?"
             )
         return CondorRefused(
-            f"the collector {self._address} does not accept the operator's token ({text}): it must be signed "
-            "by this pool and not be expired"
+            f"the collector {self._address} takes connections and tells nothing ({text}): it is down behind "
+            "its shared port, or does not accept the operator's token, which must be signed by this pool and "
+            "not be expired"
         )
 
 
