@@ -44,13 +44,11 @@ def pools(count: int) -> dict[str, float]:
         after = operator.counters()
         minute = {key: (after[key] - before.get(key, 0.0)) * 60 / _WINDOW for key in after}
         figures = {
-            f"{label}: questions to the schedd a minute": _sum(minute, "htcdask_condor_questions_total", ""),
-            f"{label}: statuses and Events written a minute": _sum(
-                minute, "htcdask_kube_requests_total", "PATCH", "POST"
+            f"{label}: questions to the schedd a minute": sum(
+                value for key, value in minute.items() if key.startswith("htcdask_condor_questions_total")
             ),
-            f"{label}: renewals of the leader's lease a minute": _sum(
-                minute, "htcdask_kube_requests_total", "PUT"
-            ),
+            f"{label}: statuses and Events written a minute": _writes(minute, "htcworkerpools", "events"),
+            f"{label}: renewals of the leader's lease a minute": _writes(minute, "leases"),
             f"{label}: operator, MiB": operator.memory()[0],
             f"{label}: agent, MiB": operator.memory()[1],
         }
@@ -62,12 +60,12 @@ def pools(count: int) -> dict[str, float]:
         return {**figures, f"{few}: operator, MiB": operator_mib, f"{few}: agent, MiB": agent_mib}
 
 
-def _sum(values: dict[str, float], name: str, *labels: str) -> float:
-    return sum(
-        value
-        for key, value in values.items()
-        if key.startswith(name) and any(label in key for label in labels)
-    )
+def _writes(minute: dict[str, float], *resources: str) -> float:
+    """POST and PATCH, which is all that the operator's own client writes with."""
+    keys = [
+        f'{{resource="{resource}",verb="{verb}"}}' for resource in resources for verb in ("POST", "PATCH")
+    ]
+    return sum(minute.get(f"htcdask_kube_requests_total{key}", 0.0) for key in keys)
 
 
 @dataclass(frozen=True)
@@ -140,6 +138,7 @@ def _settings(folder: Path, condor: BarePool, port: int) -> dict[str, Any]:
     return {
         "operatorId": "bench",
         "gatewayNamespaces": [NAMESPACE],
+        "leader": {"namespace": NAMESPACE, "name": "bench"},
         "accessPoint": {"collector": condor.address, "schedd": condor.schedd},
         "tokenFile": str(folder / "token"),
         "schedulerAddress": "gateway.example:443",

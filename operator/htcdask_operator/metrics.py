@@ -12,7 +12,9 @@ SUBMITTED = Counter("htcdask_workers_submitted", "Worker jobs submitted.")
 CYCLE_SECONDS = Histogram("htcdask_cycle_seconds", "From waking to the status written.", buckets=_SECONDS)
 CYCLE_FAILURES = Counter("htcdask_cycle_failures", "Cycles that ended with an error.")
 CONDOR_QUESTIONS = Counter("htcdask_condor_questions", "What the access point was asked to do.", ["method"])
-KUBE_REQUESTS = Counter("htcdask_kube_requests", "Requests to the API server, but for kopf's own.", ["verb"])
+KUBE_REQUESTS = Counter(
+    "htcdask_kube_requests", "Requests to the API server, but for kopf's own.", ["verb", "resource"]
+)
 POLL_SECONDS = Histogram("htcdask_poll_seconds", "One question to the access point.", buckets=_SECONDS)
 CONDOR_UP = Gauge("htcdask_condor_up", "1 while the access point answers.")
 LEADER = Gauge("htcdask_leader", "1 while this operator holds the lease, and works.")
