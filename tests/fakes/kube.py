@@ -24,9 +24,9 @@ class FakeKube:
         self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
         self.status_writes = 0
         self.failing: str | None = None
+        self.version = 0  # of everything
         self.created = "2026-01-01T00:00:00Z"
         self._uids = (f"uid-{number}" for number in itertools.count(1))
-        self._versions = itertools.count(1)
 
     # --- arranging
 
@@ -58,20 +58,21 @@ class FakeKube:
 
     def delete_cluster(self, namespace: str, name: str) -> None:
         """Nothing more: what belongs to it goes with `collect_garbage`, a little later."""
-        del self.cluster_bodies[namespace, name]
+        self.changed(self.cluster_bodies.pop((namespace, name)))
 
     def collect_garbage(self) -> None:
         """What Kubernetes does with objects whose owners are all gone."""
         owners = {body["metadata"]["uid"] for body in self.cluster_bodies.values()}
         for (namespace, name), body in list(self.pool_bodies.items()):
             references = body["metadata"].get("ownerReferences", [])
-            if references and not any(reference["uid"] in owners for reference in references):
-                if not body["metadata"].get("deletionTimestamp"):
-                    self.delete_pool(namespace, name)
+            kept = not references or any(reference["uid"] in owners for reference in references)
+            if not kept and not body["metadata"].get("deletionTimestamp"):
+                self.delete_pool(namespace, name)
 
     def changed(self, body: dict[str, Any]) -> None:
         """Each change of an object is a new version of it."""
-        body["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
 
     def _create(self, kept: dict[tuple[str, str], dict[str, Any]], manifest: Mapping[str, Any]) -> str:
         body = copy.deepcopy(dict(manifest))

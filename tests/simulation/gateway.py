@@ -22,10 +22,10 @@ class Gateway:
         self._kube = kube
         self._schedulers = schedulers
         self.heartbeats_arrive = True
-        self._born: dict[str, float] = {}
+        self._born: dict[str, tuple[float, int]] = {}
 
-    def new_cluster(self, name: str, user: str, now: float) -> None:
-        """What `new_cluster` in a notebook does."""
+    def new_cluster(self, name: str, user: str, count: int, now: float) -> None:
+        """What `new_cluster` and, as soon as it is there, `scale` in a notebook do."""
         self._kube.make_cluster(
             {
                 "apiVersion": names.GATEWAY_API_VERSION,
@@ -40,7 +40,7 @@ class Gateway:
                 "status": {"phase": "Pending"},
             }
         )
-        self._born[name] = now
+        self._born[name] = (now, count)
 
     def body(self, name: str) -> dict[str, Any] | None:
         """The DaskCluster, if it is there."""
@@ -68,19 +68,20 @@ class Gateway:
     def wants(self, name: str, value: object) -> None:
         """Write what a cluster is said to want, whatever it is."""
         body = self.body(name)
-        if body is not None and body["spec"].get(names.WANTED_FIELD) != value:
+        if body is not None and repr(body["spec"].get(names.WANTED_FIELD)) != repr(value):
             body["spec"][names.WANTED_FIELD] = value
             self._kube.changed(body)
 
     def tick(self, now: float) -> None:
         """Schedulers start, and their heartbeats arrive."""
         for (namespace, name), body in self._kube.cluster_bodies.items():
-            if body["status"]["phase"] == "Pending" and now - self._born[name] >= STARTING:
+            born, count = self._born[name]
+            if body["status"]["phase"] == "Pending" and now - born >= STARTING:
                 secret = f"dask-credentials-{name}"
                 self._kube.secrets[namespace, secret] = Credentials("CERT", "KEY", "TOKEN")
                 body["status"] = {"phase": "Running", "credentials": secret}
                 self._kube.changed(body)
-                self._schedulers.dasks[namespace, name] = Dask(body["metadata"]["uid"])
+                self._schedulers.dasks[namespace, name] = Dask(body["metadata"]["uid"], count)
         if not self.heartbeats_arrive:
             return
         for (_, name), dask in self._schedulers.dasks.items():

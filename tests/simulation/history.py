@@ -13,7 +13,7 @@ from tests.simulation.steps import NewCluster, NewPool, Step, Wait
 from tests.simulation.world import World, quiet
 
 PAUSE = 1  # seconds after each step
-OPENING: tuple[Step, ...] = (NewCluster("one"), NewPool("one", "default", None))
+OPENING: tuple[Step, ...] = (NewCluster("one", 3), NewPool("one", "default", None))
 
 
 def happen(steps: Sequence[Step], planner: Planner = plan) -> None:
@@ -23,9 +23,10 @@ def happen(steps: Sequence[Step], planner: Planner = plan) -> None:
     try:
         loop.run_until_complete(_happen(clock, steps, planner))
     finally:
-        for task in asyncio.all_tasks(loop):
+        left = asyncio.all_tasks(loop)
+        for task in left:
             task.cancel()
-        loop.run_until_complete(asyncio.sleep(0, None))
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
 
 
@@ -37,7 +38,7 @@ async def _happen(clock: Clock, steps: Sequence[Step], planner: Planner) -> None
         world.start_operator()
         for step in OPENING:
             step.happen(world)
-        await world.run(8)
+        await world.run(9)
         for step in steps:
             told.append(str(step))
             step.happen(world)
@@ -51,4 +52,6 @@ async def _happen(clock: Clock, steps: Sequence[Step], planner: Planner) -> None
 def story(told: Sequence[str], broken: str) -> str:
     """What happened, line by line, and what was promised."""
     lines = [f"{number:3}. {line}" for number, line in enumerate(told, 1)]
-    return "\n".join(["", "alice has a cluster with a default pool.", *lines, f"BROKEN: {broken}"])
+    return "\n".join(
+        ["", "alice has a cluster with a default pool of 3 workers.", *lines, f"BROKEN: {broken}"]
+    )

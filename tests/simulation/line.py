@@ -14,12 +14,21 @@ from typing import TypeVar
 
 from htcdask_api import PoolStatus
 from htcdask_operator.condor.errors import CondorTimeout, CondorUnreachable
-from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, Job, JobId, PoolFacts, PoolUid, Roll
-from htcdask_operator.core.model import WorkerName
+from htcdask_operator.condor.port import Condor
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    ClusterUid,
+    Gone,
+    Job,
+    JobId,
+    PoolFacts,
+    PoolUid,
+    Roll,
+    WorkerName,
+)
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials, EventType, Kube
 from htcdask_operator.scheduler.port import Scheduler, SchedulerError
-from htcdask_operator.condor.port import Condor
 from tests.simulation.clock import Clock
 
 T = TypeVar("T")
@@ -36,8 +45,10 @@ class System(enum.Enum):
 
 DEADLINES = {System.CONDOR: 30.0, System.KUBE: 15.0, System.SCHEDULER: 5.0}
 CALLS = {
-    System.CONDOR: ("whoami", "jobs", "jobs_of", "submit_anchor", "submit_workers", "hold", "remove", "renew")
-    + ("logs",),
+    System.CONDOR: (
+        *("whoami", "jobs", "jobs_of", "logs"),
+        *("submit_anchor", "submit_workers", "hold", "remove", "renew"),
+    ),
     System.KUBE: ("cluster", "pools", "create_pool", "adopt", "publish", "post_event", "credentials"),
     System.SCHEDULER: ("workers", "scale"),
 }
@@ -74,7 +85,12 @@ class Lines:
 
     clock: Clock
     troubles: list[Trouble] = field(default_factory=list)
-    down: dict[System, bool] = field(default_factory=dict)  # True: it hangs, False: it refuses
+    down: dict[System, tuple[float, bool]] = field(default_factory=dict)  # until when; it hangs, or refuses
+
+    def is_down(self, system: System) -> bool | None:
+        """Whether it does not answer now, and if so, whether it hangs."""
+        until, hangs = self.down.get(system, (0.0, False))
+        return hangs if self.clock.now < until else None
 
     def take(self, call: str) -> Trouble | None:
         """The trouble of this call, if it is its turn."""
@@ -118,7 +134,7 @@ class Line:
         status = trouble.status if trouble is not None else 500
         if kind is Kind.CRASH_BEFORE:
             await self._crash()
-        hangs = lines.down.get(system)
+        hangs = lines.is_down(system)
         if hangs is not None:
             if hangs:
                 await self._hang(system)
@@ -193,7 +209,9 @@ class CondorLine:
     async def submit_workers(
         self, description: Mapping[str, str], names: Sequence[WorkerName]
     ) -> tuple[JobId, ...]:
-        return await self._line.call("submit_workers", lambda: self._condor.submit_workers(description, names))
+        return await self._line.call(
+            "submit_workers", lambda: self._condor.submit_workers(description, names)
+        )
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         await self._line.call("hold", lambda: self._condor.hold(jobs, reason))

@@ -1,4 +1,4 @@
-"""One life of the operator: the real shell and the real core, on lines that may fail, with kopf's part played.
+"""One life of the operator: the real shell and core, on lines that may fail, with kopf's part played.
 
 kopf is played because its own client needs a real API server; the handlers are the real ones.
 """
@@ -22,10 +22,10 @@ from htcdask_operator.reconcile import Planner, Reconciler
 from htcdask_operator.settings import Poll
 from htcdask_operator.view import View
 from tests.fakes.condor import FakeCondor
-from tests.fakes.kube import FakeKube
 from tests.simulation.dask import Schedulers
 from tests.simulation.gateway import NAMESPACE
 from tests.simulation.line import CondorLine, KubeLine, Line, Lines, SchedulerLine, System
+from tests.simulation.promises import WatchedKube
 
 WATCHING = 0.5  # seconds until a change is heard of
 
@@ -37,7 +37,7 @@ class Operator:
         self,
         lines: Lines,
         condor: FakeCondor,
-        kube: FakeKube,
+        kube: WatchedKube,
         schedulers: Schedulers,
         policy: Policy,
         planner: Planner,
@@ -59,9 +59,7 @@ class Operator:
         self.view = View()
         reconciler = Reconciler(ports, self.view, policy, lines.clock, planner)
         orphans = Orphans(ports, self.view, (NAMESPACE,))
-        poller = Poller(
-            ports, self.view, Poll(), policy.lease_seconds, orphans, reconciler.wake, lines.clock
-        )
+        poller = Poller(ports, self.view, Poll(), policy.lease_seconds, orphans, reconciler.wake, lines.clock)
         reconciler.on_action = poller.stir
         self.watch = Watch(self.line, lines, kube, reconciler, self.view)
 
@@ -99,7 +97,7 @@ class Watch:
     """kopf: it tells the handlers what it hears, and keeps our finalizer on pools until they say so."""
 
     def __init__(
-        self, line: Line, lines: Lines, kube: FakeKube, reconciler: Reconciler, view: View
+        self, line: Line, lines: Lines, kube: WatchedKube, reconciler: Reconciler, view: View
     ) -> None:
         registry = kopf.OperatorRegistry()
         handlers.register(registry, reconciler, view)
@@ -108,14 +106,16 @@ class Watch:
         self._line, self._lines, self._kube = line, lines, kube
         self._heard: dict[str, tuple[str, str, dict[str, Any]]] = {}  # by uid: handler, version, object
         self._ending: dict[str, asyncio.Task[None]] = {}
+        self._version = -1
         self.lost = True  # at first everything is listed
 
     async def run(self) -> None:
         """Until the process ends."""
         while True:
-            if System.KUBE in self._lines.down:
+            if self._lines.is_down(System.KUBE) is not None:
                 self.lost = True
-            else:
+            elif self.lost or self._kube.version != self._version:
+                self._version = self._kube.version
                 await self._listen()
             await asyncio.sleep(WATCHING)
 
@@ -163,11 +163,11 @@ class Watch:
             except kopf.TemporaryError as error:
                 await asyncio.sleep(error.delay or 1)
                 continue
-            while System.KUBE in self._lines.down:
+            if self._lines.is_down(System.KUBE) is not None:
                 await asyncio.sleep(1)
-            if self._line.dead:
-                return
+                continue
             if self._kube.pool_bodies.get(where) is body:
+                self._kube.lets_go(body)
                 others = [entry for entry in metadata["finalizers"] if entry != names.FINALIZER]
                 self._kube.set_finalizers(*where, others)
             return

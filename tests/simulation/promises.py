@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from htcdask_api import PoolStatus
-from htcdask_operator.core.actions import Hold, Plan, Release, Remove, SubmitAnchor, SubmitWorkers
-from htcdask_operator.core.actions import CreatePool
+from htcdask_api.names import RELEASE_ANNOTATION
+from htcdask_operator.core.actions import CreatePool, Hold, Plan, Release, Remove, SubmitAnchor, SubmitWorkers
 from htcdask_operator.core.model import (
     ClusterFacts,
     ClusterUid,
@@ -99,9 +100,8 @@ class Promises:
         )
         for limit, others, whose in limits:
             if limit is not None and own + len(others) > limit:
-                self.breaks(
-                    f"no more workers than {whose} may have: {own + len(others)} after this submit, limit {limit}"
-                )
+                count = own + len(others)
+                self.breaks(f"no more workers than {whose} may have: {count} after this submit of {limit}")
         for name in names:
             self.names[cluster, name] += 1
             if self.names[cluster, name] > 1:
@@ -130,14 +130,18 @@ class Promises:
             elif reason == SCALE_DOWN and now - self.busy_since.get(job.worker, now) > LONG_BUSY:
                 self.breaks(f"no worker in the middle of a task is removed for scale-down: {job.worker}")
 
+    def lets_go(self, uid: PoolUid, name: str) -> None:
+        """Nothing of a pool is left in the queue when it goes."""
+        left = [entry.job.id for entry in self.schedd.queue.values() if entry.job.pool_uid == uid]
+        if left:
+            self.breaks(f"no pool goes before its jobs: {', '.join(left)} of {name}")
+
     # --- what is decided
 
     def planner(self, decide: Planner) -> Planner:
         """The planner, looked at: it never raises, does nothing unseen, and comes to rest."""
 
-        def watched(
-            pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float
-        ) -> Plan:
+        def watched(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
             planned = decide(pools, observed, policy, now)
             by_uid = {pool.uid: pool for pool in pools}
             for action in planned.actions:
@@ -154,7 +158,6 @@ class Promises:
             return planned
 
         return watched
-
 
     def _spares(self, action: Remove, observed: Observed) -> None:
         """Scale-down, as it was decided: nobody who is busy, and nobody who may be."""
@@ -242,11 +245,15 @@ class WatchedKube(FakeKube):
         self._promises.caps.update({pool.uid: pool.spec.max_replicas for pool in pools})
         return pools
 
+    def lets_go(self, body: Mapping[str, Any]) -> None:
+        """kopf takes our finalizer away, because the operator said so."""
+        metadata = body["metadata"]
+        if RELEASE_ANNOTATION not in metadata.get("annotations", {}):
+            self._promises.lets_go(metadata["uid"], metadata["name"])
+
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         await super().publish(pool, status)
-        changes = [
-            f"{field} {new!r}" for field, new in status if new != getattr(pool.status, field)
-        ]
+        changes = [f"{field} {new!r}" for field, new in status if new != getattr(pool.status, field)]
         self._promises.deeds.append(f"publish of {pool.name}: {'; '.join(changes)}")
 
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:

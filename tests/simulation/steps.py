@@ -20,6 +20,9 @@ from tests.simulation.world import USERS, World
 RUNNING = (JobStatus.RUNNING,)
 WAITING = (JobStatus.IDLE, JobStatus.RUNNING)
 ANY = tuple(JobStatus)
+DELETED, STRIPPED = "deleted", "stripped of its finalizers"
+DELETED_AND_STRIPPED = "deleted and stripped of its finalizers"
+RELEASED, WIPED = "released by its annotation", "robbed of its status"
 
 
 class Step(Protocol):
@@ -40,13 +43,14 @@ def whose(cluster: str) -> str:
 @dataclass(frozen=True)
 class NewCluster:
     cluster: str
+    count: int
 
     def happen(self, world: World) -> None:
         if world.gateway.body(self.cluster) is None:
-            world.gateway.new_cluster(self.cluster, USERS[self.cluster], world.clock.now)
+            world.gateway.new_cluster(self.cluster, USERS[self.cluster], self.count, world.clock.now)
 
     def __str__(self) -> str:
-        return f"{USERS[self.cluster]} makes {whose(self.cluster)}"
+        return f"{USERS[self.cluster]} makes {whose(self.cluster)} and scales it to {self.count}"
 
 
 @dataclass(frozen=True)
@@ -109,13 +113,14 @@ class EndCluster:
 @dataclass(frozen=True)
 class Again:
     cluster: str
+    count: int
 
     def happen(self, world: World) -> None:
         EndCluster(self.cluster, "deleted").happen(world)
-        NewCluster(self.cluster).happen(world)
+        NewCluster(self.cluster, self.count).happen(world)
 
     def __str__(self) -> str:
-        return f"{whose(self.cluster)} is deleted and made again under the same name"
+        return f"{whose(self.cluster)} is deleted, and made again for {self.count} workers"
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,7 @@ class EditPool:
         body = world.kube.pool_bodies.get((NAMESPACE, f"{self.name}-{self.cluster}"))
         if body is None or (self.field == "replicas" and body["spec"].get("scaling") != "Manual"):
             return  # the CRD refuses that
-        new = {"maxReplicas": body["spec"].get("maxReplicas", 8), **{self.field: self.value}}
+        new = {"maxReplicas": body["spec"].get("maxReplicas", 8), self.field: self.value}
         if new.get("replicas", body["spec"].get("replicas", 0)) <= new["maxReplicas"]:
             world.kube.edit_pool(NAMESPACE, f"{self.name}-{self.cluster}", **new)
 
@@ -199,21 +204,15 @@ class TouchPool:
         body = world.kube.pool_bodies.get(where)
         if body is None:
             return
-        match self.what:
-            case "deleted":
-                world.kube.delete_pool(*where)
-            case "stripped of its finalizers":
-                world.kube.set_finalizers(*where, [])
-            case "released by its annotation":
-                body["metadata"]["annotations"] = {names.RELEASE_ANNOTATION: "true"}
-                world.kube.changed(body)
-            case "robbed of its status":
-                body.pop("status", None)
-                world.kube.changed(body)
-            case "deleted and stripped of its finalizers":
-                world.kube.delete_pool(*where)
-                if where in world.kube.pool_bodies:
-                    world.kube.set_finalizers(*where, [])
+        if self.what == WIPED:
+            body.pop("status", None)
+        if self.what == RELEASED:
+            body["metadata"]["annotations"] = {names.RELEASE_ANNOTATION: "true"}
+        world.kube.changed(body)
+        if self.what in (DELETED, DELETED_AND_STRIPPED):
+            world.kube.delete_pool(*where)
+        if self.what in (STRIPPED, DELETED_AND_STRIPPED) and where in world.kube.pool_bodies:
+            world.kube.set_finalizers(*where, [])
 
     def __str__(self) -> str:
         return f"the pool {self.name} of {whose(self.cluster)} is {self.what}"
@@ -283,25 +282,17 @@ class ToJob:
 
 
 @dataclass(frozen=True)
-class Site:
-    """A switch of the world: a name, and what becomes of it."""
+class Bad:
+    """Something around the workers is bad for a while."""
 
     what: str
-    good: bool
+    seconds: int
 
     def happen(self, world: World) -> None:
-        match self.what:
-            case "the image":
-                world.image_is_good = self.good
-            case "the network of the workers":
-                world.schedulers.workers_connect = self.good
-            case "the way of the heartbeats":
-                world.gateway.heartbeats_arrive = self.good
-            case "the pool of slots":
-                world.schedd.slots = 1000 if self.good else 1
+        world.bad[self.what] = world.clock.now + self.seconds
 
     def __str__(self) -> str:
-        return f"{self.what} is {'good' if self.good else 'bad'}"
+        return f"{self.what} for {self.seconds} s"
 
 
 @dataclass(frozen=True)
@@ -317,7 +308,11 @@ class Restart:
             dask.restart()
 
     def __str__(self) -> str:
-        return "the schedd restarts" if self.what == "schedd" else f"the scheduler of {whose(self.what)} restarts"
+        return (
+            "the schedd restarts"
+            if self.what == "schedd"
+            else f"the scheduler of {whose(self.what)} restarts"
+        )
 
 
 # --- The operator, and its lines.
@@ -348,6 +343,20 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class NewSettings:
+    """Workers are to be started in another way: a new operator, and new anchors."""
+
+    contact_address: str
+
+    def happen(self, world: World) -> None:
+        world.policy = replace(world.policy, contact_address=self.contact_address)
+        world.kill_operator(1)
+
+    def __str__(self) -> str:
+        return f"the site's contactAddress becomes {self.contact_address}, and the operator restarts"
+
+
+@dataclass(frozen=True)
 class Kill:
     seconds: int
 
@@ -362,23 +371,14 @@ class Kill:
 class Outage:
     system: System
     hangs: bool
+    seconds: int
 
     def happen(self, world: World) -> None:
-        world.lines.down[self.system] = self.hangs
+        world.lines.down[self.system] = (world.clock.now + self.seconds, self.hangs)
 
     def __str__(self) -> str:
-        return f"{self.system.value} {'takes questions and answers none' if self.hangs else 'is down'}"
-
-
-@dataclass(frozen=True)
-class Back:
-    system: System
-
-    def happen(self, world: World) -> None:
-        world.lines.down.pop(self.system, None)
-
-    def __str__(self) -> str:
-        return f"{self.system.value} answers again"
+        how = "takes questions and answers none" if self.hangs else "is down"
+        return f"{self.system.value} {how} for {self.seconds} s"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from htcdask_operator.core.model import (
     Job,
     JobStatus,
     Observed,
-    Policy,
     PoolFacts,
     PoolUid,
     Role,
@@ -25,7 +24,7 @@ from tests.builders import IMAGE, make_policy
 from tests.fakes.condor import FakeSchedd, Life
 from tests.simulation.clock import Clock
 from tests.simulation.dask import Schedulers
-from tests.simulation.gateway import NAMESPACE, Gateway
+from tests.simulation.gateway import Gateway
 from tests.simulation.line import Lines
 from tests.simulation.operator import Complaints, Operator
 from tests.simulation.promises import Broken, Promises, WatchedCondor, WatchedKube, lives
@@ -40,7 +39,8 @@ POLICY = make_policy(
 USERS = {"one": "alice", "two": "alice", "bobs": "bob"}
 PATIENCE = 600  # seconds in which everything is as it should be, once nothing fails any more
 REST = 40  # seconds in which nothing may be done then
-BAD_IMAGE = 45
+BAD_IMAGE, NO_SLOTS = "the image is bad", "the pool has one slot"
+NO_NETWORK, NO_HEARTBEATS = "no worker reaches its scheduler", "no heartbeat reaches the gateway"
 
 
 class World:
@@ -58,7 +58,7 @@ class World:
         self.gateway = Gateway(self.kube, self.schedulers)
         self.lines = Lines(clock)
         self.planner = self.promises.planner(planner)
-        self.image_is_good = True
+        self.bad: dict[str, float] = {}  # by name, as a story tells it, and until when
         self.starts_again = 0.0
         self.operator: Operator | None = None
         self.complaints = Complaints()
@@ -97,6 +97,10 @@ class World:
         if self.operator is not None:
             self.operator.die()
 
+    def is_bad(self, what: str) -> bool:
+        """Whether this is so now."""
+        return self.clock.now < self.bad.get(what, 0.0)
+
     # --- the jobs of ours
 
     def ours(self) -> list[Job]:
@@ -125,10 +129,13 @@ class World:
         now = self.clock.now
         self.schedd.now = now
         self.schedd.tick(0)
-        if not self.image_is_good:
+        self.schedd.slots = 1 if self.is_bad(NO_SLOTS) else 1000
+        self.schedulers.workers_connect = not self.is_bad(NO_NETWORK)
+        self.gateway.heartbeats_arrive = not self.is_bad(NO_HEARTBEATS)
+        if self.is_bad(BAD_IMAGE):
             for job in self.workers(JobStatus.RUNNING):
                 if job.started_at is not None and now - job.started_at >= 1:
-                    self.schedd.vacate(job.id, BAD_IMAGE, "Singularity test failed")
+                    self.schedd.vacate(job.id, 45, "Singularity test failed")
         self.schedulers.tick(now)
         self.gateway.tick(now)
         self.kube.collect_garbage()
@@ -149,8 +156,7 @@ class World:
         """Nothing fails any more."""
         self.lines.troubles.clear()
         self.lines.down.clear()
-        self.image_is_good = self.schedulers.workers_connect = self.gateway.heartbeats_arrive = True
-        self.schedd.slots = 1000
+        self.bad.clear()
         self.starts_again = min(self.starts_again, self.clock.now)
         for dask in self.schedulers.dasks.values():
             dask.busy.clear()
@@ -192,9 +198,22 @@ class World:
             there, count = live[pool.uid], wanted.get(pool.uid, 0)
             if there > count or (there < count and not self._full(pool.spec.cluster_ref.name, facts, live)):
                 return f"pool {pool.name} has {there} workers and should have {count}"
-            if (pool.status.replicas, pool.status.desired_replicas) != (there, count):
-                return f"pool {pool.name} says that it has {pool.status.replicas} of {pool.status.desired_replicas}"
+            said = (pool.status.replicas, pool.status.desired_replicas)
+            if said != (there, count):
+                return f"pool {pool.name} has {there} of {count} workers and says {said[0]} of {said[1]}"
+            anchors = [job for job in self.ours() if job.role is Role.ANCHOR and job.pool_uid == pool.uid]
+            if pool.uid in wanted and not self._kept(pool, anchors):
+                return f"pool {pool.name} has {len(anchors)} anchors, and not one that can be used"
         return self._not_connected()
+
+    def _kept(self, pool: PoolFacts, anchors: Sequence[Job]) -> bool:
+        """Whether the workers' files are where they should be, once; a stalled pool needs none."""
+        stalled = pool.status.condition("Stalled")
+        if stalled is not None and stalled.status == "True":
+            return True
+        held = [job for job in anchors if job.status is JobStatus.HELD and not job.spooling]
+        used = {entry.anchor for entry in self.schedd.queue.values()}
+        return len(held) == len(anchors) and sum(job.id not in used for job in held) <= 1 and bool(held)
 
     def _not_connected(self) -> str | None:
         connected = {worker for dask in self.schedulers.dasks.values() for worker in dask.connected}
@@ -237,4 +256,3 @@ def quiet(complaints: Complaints) -> None:
     logger = logging.getLogger("htcdask_operator")
     logger.handlers, logger.propagate = [complaints], False
     logger.setLevel(logging.ERROR)
-
