@@ -45,6 +45,10 @@ class View:
         """The jobs of all pools but these."""
         return tuple(job for pool, jobs in self.jobs.items() if pool not in pools for job in jobs)
 
+    def strays(self) -> tuple[Job, ...]:
+        """The jobs of pools that are gone, as far as we know."""
+        return tuple(job for pool, jobs in self.jobs.items() if pool not in self.pools for job in jobs)
+
     def forget(self, pool: PoolUid) -> None:
         """The pool is gone."""
         self.pools.pop(pool, None)

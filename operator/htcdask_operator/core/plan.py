@@ -85,7 +85,7 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         return Plan((missing,) if missing is not None else ())
     looked = look.look(sorted(pools, key=desired.by_age), observed, policy, now)
     shares = look.shares(looked, observed, policy)
-    room = look.room(looked, observed)
+    room = look.room(looked, observed, policy)
     taken = look.names_seen(looked, observed)
     told = _tell(looked, shares, observed, now)
     decisions: dict[PoolUid, _Decision] = {}
@@ -101,6 +101,8 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         decisions[pool.uid] = decision
     actions = [action for decision in decisions.values() for action in decision.actions]
     wake = [at for decision in decisions.values() for at in decision.wake]
+    if look.strays(observed):
+        wake.append(now + BUSY_SECONDS)  # nobody wakes us when they have left
     return Plan(
         actions=(*actions, *([told.action] if told.action is not None else [])),
         statuses={uid: decision.status for uid, decision in decisions.items()},
