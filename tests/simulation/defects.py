@@ -41,7 +41,7 @@ def forget_to_ask_before_a_submit(patch: pytest.MonkeyPatch) -> None:
 
 def ignore_the_budget(patch: pytest.MonkeyPatch) -> None:
     """Every pool submits what it wants."""
-    patch.setattr(look, "room", lambda looked, observed: 1000)
+    patch.setattr(look, "room", lambda looked, observed, policy: 1000)
 
 
 def remove_busy_workers(patch: pytest.MonkeyPatch) -> None:

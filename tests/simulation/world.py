@@ -212,8 +212,9 @@ class World:
         if stalled is not None and stalled.status == "True":
             return True
         held = [job for job in anchors if job.status is JobStatus.HELD and not job.spooling]
-        used = {entry.anchor for entry in self.schedd.queue.values()}
-        return len(held) == len(anchors) and sum(job.id not in used for job in held) <= 1 and bool(held)
+        used = {job.template for job in self.ours() if job.role is Role.WORKER}
+        idle = [job for job in held if job.template not in used]
+        return len(held) == len(anchors) and len(idle) <= 1 and bool(held)
 
     def _not_connected(self) -> str | None:
         connected = {worker for dask in self.schedulers.dasks.values() for worker in dask.connected}
