@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODE := client crds gateway operator playground scripts tests benchmarks examples
 PYTEST := $(BIN)/python -m pytest
+HISTORIES ?= 100000
 
-.PHONY: help demo test unit check format up down bench clean
+.PHONY: help demo test unit simulate check format up down bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +22,9 @@ test: $(VENV)/.installed check ## Everything: checks, unit, contract and end-to-
 
 unit: $(VENV)/.installed ## The tests that need neither root nor a site: seconds
 	$(PYTEST) tests/unit
+
+simulate: $(VENV)/.installed ## The operator in 100,000 simulated histories (HISTORIES=n), and the story of one that breaks a promise
+	$(BIN)/python -m tests.simulation --histories $(HISTORIES)
 
 check: $(VENV)/.installed ## Format, lint, types, import contracts, generated files: under a minute
 	$(BIN)/ruff format --check $(CODE)

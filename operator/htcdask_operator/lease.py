@@ -18,7 +18,7 @@ from typing import Final
 from htcdask_operator import metrics
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
-from htcdask_operator.kube.port import Kube
+from htcdask_operator.kube.port import Leases
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Leadership:
 
     def __init__(
         self,
-        kube: Kube,
+        kube: Leases,
         namespace: str,
         name: str,
         me: Me,

@@ -48,7 +48,7 @@ async def observe(
         jobs=jobs,
         connected=roll.connected if isinstance(roll, Roll) else roll,
         busy=roll.busy if isinstance(roll, Roll) else frozenset(),
-        neighbours=view.others({pool.uid for pool in pools}) if neighbours else (),
+        neighbours=view.others({pool.uid for pool in pools}) if neighbours else view.strays(),
         condor_identity=view.identity,
         had_pools=key in view.had_pools,
     )

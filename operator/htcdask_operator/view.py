@@ -47,6 +47,10 @@ class View:
         """The jobs of all pools but these."""
         return tuple(job for pool, jobs in self.jobs.items() if pool not in pools for job in jobs)
 
+    def strays(self) -> tuple[Job, ...]:
+        """The jobs of pools that are gone, as far as we know."""
+        return tuple(job for pool, jobs in self.jobs.items() if pool not in self.pools for job in jobs)
+
     def forget(self, pool: PoolUid) -> None:
         """The pool is gone."""
         self.pools.pop(pool, None)
@@ -66,8 +70,8 @@ class View:
         for pool in grouped.keys() | self.jobs.keys():
             if self.pool_asked_at.get(pool, 0.0) >= asked_at:
                 continue  # the pool's own cycle asked later than this poll did, and knows better
-            now = tuple(grouped.get(pool, ()))
-            if _essence(now) != _essence(self.jobs.get(pool, ())):
+            now, before = tuple(grouped.get(pool, ())), self.jobs.get(pool, ())
+            if now != before and _essence(now) != _essence(before):  # the second is dear, and rarely needed
                 changed.add(pool)
             if now:
                 self.jobs[pool] = now

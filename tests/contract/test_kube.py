@@ -19,7 +19,7 @@ from htcdask_operator.core.model import ClusterFacts, Gone
 from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
-from htcdask_operator.kube.port import Credentials, Kube
+from htcdask_operator.kube.port import Credentials
 from playground.controlplane import ControlPlane
 from tests.fakes.kube import FakeKube
 
@@ -28,7 +28,7 @@ class Site(Protocol):
     """A Kubernetes, and how a test arranges things in it."""
 
     @property
-    def kube(self) -> Kube: ...
+    def kube(self) -> FakeKube | KubeApi: ...
     @property
     def namespace(self) -> str: ...
     def create_cluster(self, manifest: Mapping[str, Any]) -> str: ...

@@ -26,6 +26,7 @@ class Life:
     prints: str = ""
     exit_code: int | None = None
     seconds: float = 0.0
+    closing: float = 0.0  # how long it lives on after it was told to end
 
 
 @dataclass
@@ -45,6 +46,7 @@ class FakeSchedd:
 
     now: float = 1_800_000_000.0
     slots: int = 1000
+    machines: int = 1
     life: Callable[[WorkerName], Life] = lambda _: Life()
     queue: dict[JobId, Entry] = field(default_factory=dict)
     files: dict[JobId, dict[str, str]] = field(default_factory=dict)
@@ -56,11 +58,22 @@ class FakeSchedd:
         for entry in list(self.queue.values()):
             self._step(entry)
 
-    def vacate(self, job: JobId) -> None:
+    def vacate(self, job: JobId, code: int = 1022, reason: str = "Vacated by a person") -> None:
         """Evict a running job: its one life is over, it stays idle with the reason."""
-        self._change(
-            job, JobStatus.IDLE, vacate_code=1022, vacate_reason="Vacated by a person", started_at=None
-        )
+        if self.queue[job].job.status is JobStatus.RUNNING:
+            self._change(job, JobStatus.IDLE, vacate_code=code, vacate_reason=reason, started_at=None)
+
+    def end(self, job: JobId, exit_code: int | None = 0, exit_signal: int | None = None) -> None:
+        """A running job's process ends by itself, or by a signal."""
+        if self.queue[job].job.status is JobStatus.RUNNING:
+            self._change(job, JobStatus.COMPLETED, exit_code=exit_code, exit_signal=exit_signal)
+
+    def restart(self) -> None:
+        """The schedd is started anew: the queue is kept, and running jobs are found again."""
+        for entry in self.queue.values():
+            if entry.job.status is JobStatus.RUNNING:
+                starts, found = entry.job.shadow_starts + 1, entry.job.reconnects + 1
+                entry.job = replace(entry.job, shadow_starts=starts, reconnects=found)
 
     def foreign(self, owner: str, operator: str) -> JobId:
         """A job of somebody else, who wrote an operator's id into it."""
@@ -98,22 +111,45 @@ class FakeSchedd:
             ids.append(job.id)
         return ids
 
+    def add_anchor(
+        self, operator: str, owner: str, description: Mapping[str, str], content: str | None
+    ) -> JobId:
+        """An anchor, and its file; without content its submitter ended before it sent the file."""
+        (job,) = self.add(operator, owner, description, [""])
+        spool = {"hold_code": 16, "hold_reason": "Spooling input data files", "iwd": f"/spool/{job}"}
+        started = self.now if content is not None else None
+        self._change(job, JobStatus.HELD, **spool, stage_in_start=started)
+        if content is not None:
+            self.files[job] = {"bundle.sh": content}
+        return job
+
     def remove(self, job: JobId) -> None:
         """What condor_rm does: the job leaves with the next tick, once its process has ended."""
         if self.queue[job].job.status is not JobStatus.REMOVED:
             self._change(job, JobStatus.REMOVED)
 
-    def hold(self, job: JobId, reason: str) -> None:
-        """What condor_hold does."""
+    def hold(self, job: JobId, reason: str, code: int = 1) -> None:
+        """What condor_hold does; with another code, what HTCondor itself does."""
         if self.queue[job].job.status not in (*_GONE, JobStatus.HELD):
-            self._change(job, JobStatus.HELD, hold_code=1, hold_subcode=1, hold_reason=reason)
+            self._change(job, JobStatus.HELD, hold_code=code, hold_subcode=1, hold_reason=reason)
+
+    def release(self, job: JobId) -> None:
+        """What condor_release does: nothing for a job that still waits for its files."""
+        held = self.queue[job].job
+        if held.status is JobStatus.HELD and not held.spooling:
+            self._change(job, JobStatus.IDLE, hold_code=None, hold_subcode=None, hold_reason=None)
 
     def _step(self, entry: Entry) -> None:
         job = entry.job
         age = self.now - job.status_since
-        if job.status is JobStatus.REMOVED or (job.status is JobStatus.COMPLETED and age >= ENDED_SECONDS):
+        closing = self.life(job.worker).closing if job.started_at is not None else 0.0
+        if (job.status is JobStatus.REMOVED and age >= closing) or (
+            job.status is JobStatus.COMPLETED and age >= ENDED_SECONDS
+        ):
             del self.queue[job.id]
             self.files.pop(job.id, None)
+        elif job.status is JobStatus.REMOVED:
+            pass
         elif job.status is not JobStatus.RUNNING and job.lease is not None and self.now > job.lease:
             if not job.spooling:  # periodic_remove does not see those
                 self.remove(job.id)
@@ -136,7 +172,7 @@ class FakeSchedd:
             JobStatus.RUNNING,
             shadow_starts=job.shadow_starts + 1,
             started_at=self.now,
-            machine="slot1@node1",
+            machine=f"slot1@node{self.clusters % self.machines + 1}",
         )
 
     def _free(self) -> bool:
@@ -173,17 +209,7 @@ class FakeCondor:
     async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
         self._begin("submit_anchor")
         descriptions.check(description, self.operator_id)
-        (job,) = self.schedd.add(self.operator_id, self.identity, description, [""])
-        entry, now = self.schedd.queue[job], self.schedd.now
-        entry.job = replace(
-            entry.job,
-            status=JobStatus.HELD,
-            hold_code=16,
-            hold_reason="Spooling input data files",
-            stage_in_start=now,
-            iwd=f"/spool/{job}",
-        )
-        self.schedd.files[job] = {"bundle.sh": bundle.decode()}
+        job = self.schedd.add_anchor(self.operator_id, self.identity, description, bundle.decode())
         self._end()
         return job
 

@@ -27,6 +27,8 @@ class FakeKube:
         self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
         self.status_writes = 0
         self.failing: str | None = None
+        self.version = 0  # of everything
+        self.created = "2026-01-01T00:00:00Z"
         self._uids = (f"uid-{number}" for number in itertools.count(1))
 
     # --- arranging
@@ -37,20 +39,49 @@ class FakeKube:
     def make_pool(self, manifest: Mapping[str, Any]) -> str:
         return self._create(self.pool_bodies, manifest)
 
+    def edit_pool(self, namespace: str, name: str, **spec: Any) -> None:
+        """A new spec is a new generation."""
+        body = self.pool_bodies[namespace, name]
+        body["spec"] |= spec
+        body["metadata"]["generation"] += 1
+        self.changed(body)
+
     def delete_pool(self, namespace: str, name: str) -> None:
         body = self.pool_bodies[namespace, name]
-        if body["metadata"].get("finalizers"):
-            body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-        else:
+        body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        self.set_finalizers(namespace, name, body["metadata"].get("finalizers", []))
+
+    def set_finalizers(self, namespace: str, name: str, finalizers: list[str]) -> None:
+        """The last finalizer of a deleted pool was all that kept it."""
+        body = self.pool_bodies[namespace, name]
+        body["metadata"]["finalizers"] = finalizers
+        self.changed(body)
+        if body["metadata"].get("deletionTimestamp") and not finalizers:
             del self.pool_bodies[namespace, name]
 
     def delete_cluster(self, namespace: str, name: str) -> None:
-        del self.cluster_bodies[namespace, name]
+        """Nothing more: what belongs to it goes with `collect_garbage`, a little later."""
+        self.changed(self.cluster_bodies.pop((namespace, name)))
+
+    def collect_garbage(self) -> None:
+        """What Kubernetes does with objects whose owners are all gone."""
+        owners = {body["metadata"]["uid"] for body in self.cluster_bodies.values()}
+        for (namespace, name), body in list(self.pool_bodies.items()):
+            references = body["metadata"].get("ownerReferences", [])
+            kept = not references or any(reference["uid"] in owners for reference in references)
+            if not kept and not body["metadata"].get("deletionTimestamp"):
+                self.delete_pool(namespace, name)
+
+    def changed(self, body: dict[str, Any]) -> None:
+        """Each change of an object is a new version of it."""
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
 
     def _create(self, kept: dict[tuple[str, str], dict[str, Any]], manifest: Mapping[str, Any]) -> str:
         body = copy.deepcopy(dict(manifest))
         uid = next(self._uids)
-        body["metadata"] |= {"uid": uid, "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        body["metadata"] |= {"uid": uid, "generation": 1, "creationTimestamp": self.created}
+        self.changed(body)
         kept[body["metadata"]["namespace"], body["metadata"]["name"]] = body
         return uid
 
@@ -59,7 +90,7 @@ class FakeKube:
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
         self._answer("cluster")
         body = self.cluster_bodies.get((namespace, name))
-        return Gone() if body is None else clusters.facts(copy.deepcopy(body))
+        return Gone() if body is None else clusters.facts(body)
 
     async def clusters(self, namespace: str) -> tuple[ClusterFacts, ...]:
         self._answer("clusters")
@@ -69,7 +100,7 @@ class FakeKube:
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         self._answer("pools")
         return tuple(
-            pools.facts(copy.deepcopy(body))
+            pools.facts(body)
             for (where, _), body in self.pool_bodies.items()
             if where == namespace and cluster in (None, pools.cluster_name(body))
         )
@@ -85,10 +116,12 @@ class FakeKube:
         owner = _owner(pool.spec.cluster_ref.name, cluster)
         others = [known for known in metadata.get("ownerReferences", []) if known["uid"] != cluster]
         metadata["ownerReferences"] = [*others, owner]
+        self.changed(self.pool_bodies[pool.namespace, pool.name])
 
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         body = self._body("publish", pool)
         body["status"] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        self.changed(body)
         self.status_writes += 1
 
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:

@@ -72,7 +72,7 @@ def life(
         actions.append(submit)
     actions += _read_logs(case, record)
     submitted = len(submit.names) if submit is not None else 0
-    finding = checks.first(checks.ALL, case)
+    finding = pool.spec or checks.first((*checks.MOMENT, *checks.WORKERS), case)
     picture = replace(pool, case=case, workers=workers)
     status = publish(picture, share, finding, record, max(0, missing - room), surplus.busy)
     wake = _wake(case, workers, finding, surplus)

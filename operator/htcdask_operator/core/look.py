@@ -83,16 +83,30 @@ def shares(looked: Sequence[Pool], observed: Observed, policy: Policy) -> dict[P
         return {pool.uid: Share(0) for pool in pools}
     live = {pool.uid: triage.live(pool.workers) for pool in looked}
     templates = {pool.uid: pool.case.template for pool in looked}
-    own = [worker.job for pool in looked for worker in pool.workers if worker.state in triage.LIVE]
-    together = limits.of_cluster(observed.cluster, observed, own, policy)
+    together = limits.of_cluster(observed.cluster, observed, _live(looked), policy)
     return desired.shares(pools, observed.cluster, live, templates, policy, together)
 
 
-def room(looked: Sequence[Pool], observed: Observed) -> int:
-    """How many workers the cluster may get in all."""
+def room(looked: Sequence[Pool], observed: Observed, policy: Policy) -> int:
+    """How many workers the cluster may get in all: some pools may have more than their share, for now."""
     if not isinstance(observed.cluster, ClusterFacts):
         return 0
-    return desired.budget(observed.cluster, sum(triage.live(pool.workers) for pool in looked))
+    own = _live(looked)
+    free = desired.budget(observed.cluster, len(own) + len(strays(observed)))
+    together = limits.of_cluster(observed.cluster, observed, own, policy)
+    return free if together is None else max(0, min(free, together.count - len(own)))
+
+
+def strays(observed: Observed) -> list[Job]:
+    """Live workers of this cluster whose pool is gone: the scheduler counts them until they are swept."""
+    if not isinstance(observed.cluster, ClusterFacts):
+        return []
+    uid = observed.cluster.uid
+    return [job for job in observed.neighbours if job.cluster_uid == uid and triage.counts_as_live(job)]
+
+
+def _live(looked: Sequence[Pool]) -> list[Job]:
+    return [worker.job for pool in looked for worker in pool.workers if worker.state in triage.LIVE]
 
 
 def scheduler_retires(looked: Sequence[Pool], observed: Observed) -> bool:

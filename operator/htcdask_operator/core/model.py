@@ -171,7 +171,7 @@ class Observed:
     jobs: tuple[Job, ...] | Unseen  # every job of ours of these pools, ended ones still in the queue too
     connected: frozenset[WorkerName] | Unseen  # workers that the scheduler knows, by name
     busy: frozenset[WorkerName] = frozenset()  # those of them that are in the middle of a task
-    neighbours: tuple[Job, ...] = ()  # jobs of other clusters' pools, where a limit counts them too
+    neighbours: tuple[Job, ...] = ()  # jobs of pools that are gone, and where a limit counts them, of others
     condor_identity: str | None = None  # who the access point says we are, once asked
     # What only the shell can remember between two cycles; each may be empty and nothing goes wrong.
     logs: Mapping[WorkerName, str] = field(

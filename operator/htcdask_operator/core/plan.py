@@ -18,6 +18,7 @@ leads to a submit or a remove.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from htcdask_operator.core import desired, ending, fallback, look
 from htcdask_operator.core.actions import Action, Plan
@@ -28,6 +29,9 @@ from htcdask_operator.core.look import Pool
 from htcdask_operator.core.model import ClusterFacts, Observed, Policy, PoolFacts, PoolUid, Unseen
 from htcdask_operator.core.telling import Telling, telling
 
+STRAY_SECONDS: Final = 2.0
+"""How often it is looked whether workers of pools that are gone have left, and made room."""
+
 
 def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
     """What to do for these pools, all of one cluster, now."""
@@ -36,7 +40,7 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         return Plan((missing,) if missing is not None else ())
     looked = look.look(sorted(pools, key=desired.by_age), observed, policy, now)
     shares = look.shares(looked, observed, policy)
-    room = look.room(looked, observed)
+    room = look.room(looked, observed, policy)
     taken = look.names_seen(looked, observed)
     decisions: dict[PoolUid, Decision] = {}
     for pool in looked:  # the oldest first: it is served first
@@ -52,6 +56,8 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
     actions = [action for decision in decisions.values() for action in decision.actions]
     wake = [at for decision in decisions.values() for at in decision.wake]
     told = _tell(looked, shares, observed, actions, now)
+    if look.strays(observed):
+        wake.append(now + STRAY_SECONDS)  # nobody wakes us when they have left
     return Plan(
         actions=(*actions, *([told.action] if told.action is not None else [])),
         statuses={uid: decision.status for uid, decision in decisions.items()},

@@ -51,6 +51,10 @@ class Kube(Protocol):
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         """What workers of a cluster need to join it."""
 
+
+class Leases(Protocol):
+    """The part of the port that has one operator work at a time."""
+
     async def lease(self, namespace: str, name: str) -> Lease | None:
         """The Lease of this name, if it is there."""
 

@@ -206,7 +206,8 @@ def test_the_scheduler_is_told_of_less_when_our_own_surplus_has_left() -> None:
 
 
 def other(number: int, user: str = "alice", status: JobStatus = JobStatus.IDLE, at: float = NOW - 10) -> Job:
-    return make_job(f"other{number}", status, pool_uid="elsewhere", user=user, queued_at=at)
+    facts = {"pool_uid": "elsewhere", "cluster_uid": "another", "user": user, "queued_at": at}
+    return make_job(f"other{number}", status, **facts)
 
 
 @pytest.mark.parametrize(

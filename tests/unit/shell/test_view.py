@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from htcdask_operator.core.model import JobStatus
+from htcdask_operator.ports import ClusterKey
 from htcdask_operator.view import View
 
 from .jobs import make_job, running
@@ -38,3 +39,10 @@ def test_a_poll_that_was_asked_before_a_cycle_asked_does_not_overrule_it() -> No
     assert view.saw_all([], asked_at=19) == set()
     assert len(view.jobs["p1"]) == 2
     assert view.saw_all([make_job("1.0", status=JobStatus.HELD)], asked_at=21) == {"p1"}
+
+
+def test_jobs_of_pools_that_nobody_knows_are_strays() -> None:
+    view = View()
+    view.saw_pools(ClusterKey("gateway", "c1"), ["p1"])
+    view.saw_all([make_job("1.0"), make_job("2.0", pool_uid="p2")], asked_at=10)
+    assert [job.id for job in view.strays()] == ["2.0"]

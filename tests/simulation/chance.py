@@ -1,0 +1,141 @@
+"""What hypothesis draws histories from: the only source of chance."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from htcdask_operator.core.model import Role
+from tests.simulation.line import CALLS, SYSTEM, Kind, System
+from tests.simulation.steps import (
+    DELETED,
+    DELETED_AND_STRIPPED,
+    RELEASED,
+    STRIPPED,
+    WIPED,
+    Adapt,
+    Again,
+    Ahead,
+    Bad,
+    EditPool,
+    EndCluster,
+    EndNamespace,
+    Forge,
+    Kill,
+    Limits,
+    LoseWatch,
+    Meanwhile,
+    NewCluster,
+    NewPool,
+    NewSettings,
+    Outage,
+    Restart,
+    Scale,
+    Step,
+    ToJob,
+    TouchPool,
+    Wait,
+    Work,
+)
+from tests.simulation.world import BAD_IMAGE, NO_HEARTBEATS, NO_NETWORK, NO_SLOTS, USERS
+
+COUNTS = st.integers(0, 5)
+CLUSTERS = st.sampled_from(["one", "one", "one", "one", "two", "bobs"])  # the first one is there already
+POOLS = st.sampled_from(["default", "default", "manual", "second"])
+PICKS = st.integers(0, 9)
+
+SCALES = st.builds(Scale, CLUSTERS, COUNTS)
+WORK = st.builds(Work, CLUSTERS, st.integers(0, 6))
+ENDS = st.one_of(
+    st.builds(EndCluster, CLUSTERS, st.sampled_from(["Stopped", "Failed", "deleted"])),
+    st.builds(Again, CLUSTERS, COUNTS),
+)
+# Nested choices are one flat choice to hypothesis: what is written twice happens twice as often.
+NOTEBOOKS = st.one_of(
+    SCALES,
+    SCALES,
+    st.builds(Scale, CLUSTERS, st.integers(3, 6)),
+    st.builds(Scale, st.just("one"), st.integers(3, 6)),
+    WORK,
+    st.builds(Adapt, CLUSTERS, COUNTS, COUNTS, COUNTS),
+    st.builds(NewCluster, st.sampled_from(["two", "bobs", "one"]), COUNTS),
+    st.builds(Forge, CLUSTERS, st.sampled_from([-3, "x", 1.5, 10**12, None, True])),
+)
+DELETIONS = st.builds(TouchPool, CLUSTERS, POOLS, st.sampled_from([DELETED, DELETED_AND_STRIPPED]))
+PEOPLE = st.one_of(
+    st.builds(NewPool, CLUSTERS, POOLS, COUNTS, st.booleans()),
+    st.builds(NewPool, st.just("one"), st.just("manual"), COUNTS, st.booleans()),
+    st.builds(NewPool, CLUSTERS, POOLS, st.none(), st.booleans()),
+    st.builds(EditPool, CLUSTERS, POOLS, st.just("replicas"), COUNTS),
+    st.builds(EditPool, CLUSTERS, POOLS, st.just("maxReplicas"), COUNTS),
+    st.builds(EditPool, st.just("one"), st.just("default"), st.just("maxReplicas"), COUNTS),
+    st.builds(TouchPool, CLUSTERS, POOLS, st.sampled_from([STRIPPED, RELEASED, WIPED])),
+    DELETIONS,
+)
+HOLDS = st.sampled_from([0, 1, 3, 6, 12, 13, 15, 21, 34, 46, 99])
+VACATES = st.sampled_from([45, 1001, 1002, 1004, 1008, 1022, 1023, 1026, 4711])
+WORKERS = st.one_of(
+    st.builds(ToJob, PICKS, st.just("loses its slot"), VACATES),
+    st.builds(ToJob, PICKS, st.just("ends with exit code"), st.sampled_from([0, 1, 3])),
+    st.builds(ToJob, PICKS, st.just("is killed by signal"), st.sampled_from([9, 11])),
+    st.builds(ToJob, PICKS, st.just("is held"), HOLDS),
+    st.builds(ToJob, PICKS, st.just("is released by a person"), role=st.sampled_from(Role)),
+    st.builds(ToJob, PICKS, st.just("is removed by a person"), role=st.sampled_from(Role)),
+)
+SITE = st.one_of(
+    st.builds(Restart, st.sampled_from(["schedd", *USERS])),
+    st.builds(
+        Limits,
+        st.integers(1, 8),
+        st.one_of(st.none(), st.integers(1, 8)),
+        st.one_of(st.none(), st.integers(1, 8)),
+    ),
+    st.builds(NewSettings, st.sampled_from(["a.example", "b.example"])),
+    st.one_of(WORK, SCALES, st.builds(EndNamespace)),
+)
+QUESTIONS = ("jobs", "jobs_of", "workers", "cluster", "pools")
+DEEDS = ("submit_workers", "remove", "submit_anchor", "hold", "publish", "adopt", "scale", "create_pool")
+AHEAD = st.one_of(
+    st.builds(
+        Ahead,
+        st.sampled_from(DEEDS),
+        st.sampled_from([kind for kind in Kind if kind is not Kind.LATE]),
+        st.sampled_from([403, 404, 409, 429, 500]),
+        st.integers(0, 1),
+    ),
+    st.builds(
+        Ahead,
+        st.sampled_from(sorted(SYSTEM)),
+        st.sampled_from([kind for kind in Kind if kind is not Kind.CRASH_INSIDE]),
+        st.sampled_from([403, 429, 500]),
+        st.integers(0, 2),
+    ),
+    st.builds(Ahead, st.sampled_from(QUESTIONS), st.just(Kind.LATE), skip=st.integers(0, 1)),
+    st.builds(Meanwhile, st.sampled_from(DEEDS + QUESTIONS), st.one_of(NOTEBOOKS, PEOPLE, WORKERS)),
+)
+OUTAGES = st.one_of(
+    st.builds(Outage, st.sampled_from(System), st.booleans(), st.sampled_from([3, 20, 100])),
+    st.builds(
+        Bad, st.sampled_from([BAD_IMAGE, NO_SLOTS, NO_NETWORK, NO_HEARTBEATS]), st.sampled_from([5, 30, 120])
+    ),
+)
+LINES = st.one_of(
+    OUTAGES,
+    st.builds(Kill, st.sampled_from([1, 30, 600])),
+    st.builds(LoseWatch),
+)
+TIME = st.builds(Wait, st.sampled_from([5, 10, 20, 60, 200]))
+
+STEPS: st.SearchStrategy[Step] = st.one_of(
+    NOTEBOOKS, NOTEBOOKS, PEOPLE, WORKERS, WORKERS, SITE, LINES, AHEAD, TIME, TIME, TIME, ENDS
+)
+# Trouble is of use only if something happens then.
+TROUBLED = st.tuples(
+    st.one_of(AHEAD, OUTAGES, WORK), st.one_of(NOTEBOOKS, PEOPLE, WORKERS, ENDS, ENDS, DELETIONS)
+)
+# Two lists, because hypothesis makes one list about five long, whatever it may be.
+_PART = st.lists(st.one_of(st.tuples(STEPS), st.tuples(STEPS), TROUBLED), max_size=10)
+HISTORIES: st.SearchStrategy[list[Step]] = st.tuples(_PART, _PART).map(
+    lambda parts: [step for part in parts for steps in part for step in steps]
+)
+
+assert set(DEEDS + QUESTIONS) <= {call for calls in CALLS.values() for call in calls}

@@ -1,0 +1,136 @@
+"""Dask schedulers: a count, the workers that connected, what they do, and heartbeats to the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from htcdask_operator.core.model import ClusterUid, Job, JobStatus, Role, Roll, WorkerName
+from htcdask_operator.scheduler.port import SchedulerError
+from tests.fakes.condor import FakeSchedd
+
+CONNECTING = 2.0  # seconds from a worker's start to its connection
+RETIRING = 3.0  # so often surplus workers are retired
+HEARTBEAT = 15.0
+VACATING = 20.0  # so long a worker that was told to end may go on with its task
+
+
+@dataclass
+class Dask:
+    """One cluster's scheduler, alive."""
+
+    uid: ClusterUid
+    count: int = 0
+    adaptive: tuple[int, int] | None = None
+    load: int = 0
+    connected: set[WorkerName] = field(default_factory=set)
+    busy: set[WorkerName] = field(default_factory=set)
+    seen: set[WorkerName] = field(default_factory=set)  # connected once: its process never connects again
+    closing: set[WorkerName] = field(default_factory=set)
+    retired_at: float = 0.0
+    beat_at: float = 0.0
+    said: int | None = None
+
+    def scale(self, count: int) -> None:
+        """The user's scale(), or the operator's: it ends adapt()."""
+        self.adaptive, self.count = None, count
+
+    def restart(self) -> None:
+        """The process starts anew: it knows nobody, wants nobody, and its workers end."""
+        self.connected.clear()
+        self.busy.clear()
+        self.closing.clear()
+        self.count, self.adaptive, self.said = 0, None, None
+
+    def work(self, tasks: int) -> None:
+        """So many workers are in the middle of a task, the others are idle."""
+        self.busy = set(sorted(self.connected - self.closing)[:tasks])
+
+
+class Schedulers:
+    """All of them, as the operator asks them and as their workers know them."""
+
+    def __init__(self, schedd: FakeSchedd) -> None:
+        self._schedd = schedd
+        self.dasks: dict[tuple[str, str], Dask] = {}
+        self.workers_connect = True
+        self.busy_since: dict[WorkerName, float] = {}
+        self.told: Callable[[str, int], None] = lambda cluster, count: None
+
+    # --- the port
+
+    async def workers(self, namespace: str, cluster: str) -> Roll:
+        dask = self.dasks.get((namespace, cluster))
+        if dask is None:
+            raise SchedulerError("no such host")
+        connected = frozenset(dask.connected)
+        return Roll(connected, connected & dask.busy)
+
+    async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
+        dask = self.dasks.get((namespace, cluster))
+        if dask is None:
+            raise SchedulerError("no such host")
+        self.told(cluster, count)
+        dask.scale(count)
+
+    # --- what happens by itself
+
+    def tick(self, now: float) -> None:
+        """Workers connect, surplus is retired, processes end."""
+        alive = {dask.uid: dask for dask in self.dasks.values()}
+        running: dict[ClusterUid, set[WorkerName]] = {uid: set() for uid in alive}
+        for entry in list(self._schedd.queue.values()):
+            job = entry.job
+            if job.role is not Role.WORKER or job.started_at is None or not job.worker:
+                continue
+            dask = alive.get(job.cluster_uid)
+            if job.status is JobStatus.RUNNING:
+                self._run(dask, job, now)
+            if dask is not None and job.status in (JobStatus.RUNNING, JobStatus.REMOVED):
+                running[dask.uid].add(job.worker)
+                if job.status is JobStatus.REMOVED and job.worker not in dask.busy:
+                    dask.connected.discard(job.worker)  # it closed gracefully
+        for dask in alive.values():
+            dask.connected &= running[dask.uid]
+            dask.closing &= dask.connected
+            dask.busy &= dask.connected
+            if dask.adaptive is not None:
+                least, most = dask.adaptive
+                dask.count = max(least, min(most, dask.load))
+            if now - dask.retired_at >= RETIRING:
+                self._retire(dask, now)
+        busy = {worker for dask in alive.values() for worker in dask.busy}
+        for worker in self.busy_since.keys() - busy:
+            del self.busy_since[worker]
+        for worker in busy:
+            self.busy_since.setdefault(worker, now)
+
+    def closing(self, worker: WorkerName) -> float:
+        """How long a worker lives on after SIGTERM."""
+        busy = any(worker in dask.busy for dask in self.dasks.values())
+        return VACATING if busy else 0.0
+
+    def _run(self, dask: Dask | None, job: Job, now: float) -> None:
+        assert job.started_at is not None
+        age = now - job.started_at
+        if dask is None or not self.workers_connect:
+            if age > 60 or (dask is None and age > CONNECTING):  # --death-timeout
+                self._schedd.end(job.id, 1)
+        elif job.worker in dask.closing:
+            self._schedd.end(job.id, 0)
+        elif job.worker in dask.seen:
+            if job.worker not in dask.connected:  # the connection broke: a worker ends then
+                self._schedd.end(job.id, 0)
+        elif age >= CONNECTING:
+            dask.seen.add(job.worker)
+            dask.connected.add(job.worker)
+
+    @staticmethod
+    def _retire(dask: Dask, now: float) -> None:
+        surplus = len(dask.connected) - len(dask.closing) - dask.count
+        if surplus > 0:
+            dask.retired_at = now
+            staying = dask.connected - dask.closing
+            # Whoever holds the least goes: to the operator that is anybody. Idle ones first.
+            order = sorted(staying, key=lambda worker: (worker in dask.busy, worker[::-1]))
+            dask.closing |= set(order[:surplus])

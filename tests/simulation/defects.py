@@ -1,0 +1,153 @@
+"""Known mistakes, planted one at a time: what a simulation is worth is what it finds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from htcdask_operator import observe, reconcile
+from htcdask_operator.core import (
+    checks,
+    decision,
+    ending,
+    look,
+    moment_checks,
+    naming,
+    orphans,
+    scaledown,
+    triage,
+)
+from htcdask_operator.core.actions import Release
+from htcdask_operator.core.model import Job, Unseen
+from tests.simulation.search import search
+
+HISTORIES = 1000
+SEED = 1
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def forget_to_ask_before_a_submit(patch: pytest.MonkeyPatch) -> None:
+    """What the poller saw last is good enough."""
+    asked = observe.ask_queue
+
+    async def ask(*arguments: Any, fresh: bool) -> tuple[Job, ...] | Unseen:
+        return await asked(*arguments, fresh=False)
+
+    patch.setattr(reconcile, "ask_queue", ask)
+    patch.setattr(observe, "ask_queue", ask)
+
+
+def ignore_the_budget(patch: pytest.MonkeyPatch) -> None:
+    """Every pool submits what it wants."""
+    patch.setattr(look, "room", lambda looked, observed, policy: 1000)
+
+
+def remove_busy_workers(patch: pytest.MonkeyPatch) -> None:
+    """Surplus is surplus."""
+    surplus = scaledown.surplus
+
+    def anybody(workers: Any, desired: int, busy: Any, *, scheduler_knows: bool) -> scaledown.Surplus:
+        return surplus(workers, desired, (), scheduler_knows=scheduler_knows)
+
+    patch.setattr(scaledown, "surplus", anybody)
+
+
+def release_with_jobs_left(patch: pytest.MonkeyPatch) -> None:
+    """A deleted pool goes as soon as its jobs were told to."""
+    end = ending.of_pool
+
+    def at_once(pool: look.Pool) -> Any:
+        decision = end(pool)
+        return replace(decision, actions=(*decision.actions, Release(pool.uid)))
+
+    patch.setattr(ending, "of_pool", at_once)
+
+
+def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
+    """No answer, no jobs."""
+    asked = observe.ask_queue
+
+    async def ask(*arguments: Any, **options: Any) -> tuple[Job, ...]:
+        jobs = await asked(*arguments, **options)
+        return () if isinstance(jobs, Unseen) else jobs
+
+    patch.setattr(reconcile, "ask_queue", ask)
+    patch.setattr(observe, "ask_queue", ask)
+
+
+def use_names_again(patch: pytest.MonkeyPatch) -> None:
+    """The first names that nobody has now."""
+
+    def names(pool: str, count: int, taken: Any, now: float) -> tuple[str, ...]:
+        free = (f"w{number}" for number in range(1000) if f"w{number}" not in taken)
+        return tuple(name for name, _ in zip(free, range(count), strict=False))
+
+    patch.setattr(naming, "new_names", names)
+
+
+def leave_orphans(patch: pytest.MonkeyPatch) -> None:
+    """Nobody sweeps."""
+    patch.setattr(orphans, "removal", lambda jobs, there: None)
+
+
+def remove_the_anchor_with_the_workers(patch: pytest.MonkeyPatch) -> None:
+    """All jobs of a pool at once."""
+
+    def everything(pool: look.Pool, why: str) -> list[Any]:
+        return [decision.remove(pool.jobs, why)] if pool.jobs else []
+
+    patch.setattr(ending, "_remove_all", everything)
+
+
+def submit_without_a_finalizer(patch: pytest.MonkeyPatch) -> None:
+    """kopf will put it there some time."""
+    chain = tuple(check for check in checks.MOMENT if check is not moment_checks.pool_is_not_finalized)
+    patch.setattr(checks, "MOMENT", chain)
+
+
+def remove_one_too_many(patch: pytest.MonkeyPatch) -> None:
+    """And submit another one in its place, for ever."""
+    surplus = scaledown.surplus
+
+    def generous(workers: Any, desired: int, busy: Any, *, scheduler_knows: bool) -> scaledown.Surplus:
+        return surplus(workers, desired - 1, busy, scheduler_knows=scheduler_knows)
+
+    patch.setattr(scaledown, "surplus", generous)
+
+
+def forget_who_was_held(patch: pytest.MonkeyPatch) -> None:
+    """A job that a person holds is no worker."""
+    patch.setattr(triage, "LIVE", triage.LIVE - {triage.State.PAUSED})
+
+
+DEFECTS: Mapping[str, tuple[Plant, str]] = {
+    plant.__name__: (plant, promise)
+    for plant, promise in (
+        (forget_to_ask_before_a_submit, "no more workers than"),
+        (ignore_the_budget, "no more workers than wanted"),
+        (remove_busy_workers, "no worker in the middle of a task"),
+        (release_with_jobs_left, "what is not seen is not touched: a pool released with jobs"),
+        (take_unseen_for_empty, "no pool goes before its jobs"),
+        (use_names_again, "no worker name twice"),
+        (leave_orphans, "is left of a pool"),
+        (remove_the_anchor_with_the_workers, "no anchor goes before its workers"),
+        (submit_without_a_finalizer, "a submit for a pool that may vanish"),
+        (remove_one_too_many, ""),
+        (forget_who_was_held, ""),
+    )
+}
+
+
+def story_of(defect: str) -> str | None:
+    """What the simulation says when this mistake is planted; in a process of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        DEFECTS[defect][0](patch)
+        return search(SEED, HISTORIES)
+
+
+def lines_of(story: str) -> Sequence[str]:
+    """The steps of a story."""
+    return [line for line in story.splitlines() if line.strip()[:1].isdigit()]

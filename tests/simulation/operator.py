@@ -1,0 +1,185 @@
+"""One life of the operator: the real shell and core, on lines that may fail, with kopf's part played.
+
+kopf is played because its own client needs a real API server; the handlers are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import kopf
+
+from htcdask_api import names
+from htcdask_operator import handlers
+from htcdask_operator.core.model import Policy
+from htcdask_operator.orphans import Orphans
+from htcdask_operator.poller import Poller
+from htcdask_operator.ports import Ports
+from htcdask_operator.reconcile import Planner, Reconciler
+from htcdask_operator.settings import Poll
+from htcdask_operator.view import View
+from tests.fakes.condor import FakeCondor
+from tests.simulation.dask import Schedulers
+from tests.simulation.gateway import NAMESPACE
+from tests.simulation.line import CondorLine, KubeLine, Line, Lines, SchedulerLine, System
+from tests.simulation.promises import WatchedKube
+
+WATCHING = 0.5  # seconds until a change is heard of
+
+
+class Operator:
+    """A fresh process: it knows nothing but its settings."""
+
+    def __init__(
+        self,
+        lines: Lines,
+        condor: FakeCondor,
+        kube: WatchedKube,
+        schedulers: Schedulers,
+        policy: Policy,
+        planner: Planner,
+        died: Callable[[], None],
+    ) -> None:
+        self._died = died
+        self._tasks: list[asyncio.Task[None]] = []
+        self._others = asyncio.all_tasks()
+        self.line = Line(lines, self.die)
+        ports = Ports(
+            CondorLine(
+                self.line,
+                condor,
+                lambda description: _unspooled(condor, description),
+            ),
+            KubeLine(self.line, kube),
+            SchedulerLine(self.line, schedulers),
+        )
+        self.view = View()
+        reconciler = Reconciler(ports, self.view, policy, lines.clock, planner)
+        orphans = Orphans(ports, self.view, (NAMESPACE,))
+        poller = Poller(ports, self.view, Poll(), policy.lease_seconds, orphans, reconciler.wake, lines.clock)
+        reconciler.on_action = poller.stir
+        self.watch = Watch(self.line, lines, kube, reconciler, self.view)
+
+        async def reconcile() -> None:
+            await poller.asked_once.wait()
+            await reconciler.run()
+
+        for service in (poller.run(), reconcile(), self.watch.run()):
+            self._start(service)
+
+    def _start(self, service: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(service))
+
+    def die(self) -> None:
+        """As by SIGKILL: nothing that it does any more is heard."""
+        if not self.line.dead:
+            self.line.dead = True
+            for task in asyncio.all_tasks() - self._others:
+                task.cancel()
+            self._died()
+
+    def ended(self) -> str | None:
+        """Why a task that never ends has ended, if one has."""
+        for task in self._tasks:
+            if task.done() and not self.line.dead:
+                return repr(None if task.cancelled() else task.exception())
+        return None
+
+
+def _unspooled(condor: FakeCondor, description: Any) -> None:
+    condor.schedd.add_anchor(condor.operator_id, condor.identity, description, None)
+
+
+class Watch:
+    """kopf: it tells the handlers what it hears, and keeps our finalizer on pools until they say so."""
+
+    def __init__(
+        self, line: Line, lines: Lines, kube: WatchedKube, reconciler: Reconciler, view: View
+    ) -> None:
+        registry = kopf.OperatorRegistry()
+        handlers.register(registry, reconciler, view)
+        known = [*registry._watching.get_all_handlers(), *registry._changing.get_all_handlers()]
+        self._handlers: dict[str, Any] = {handler.fn.__name__: handler.fn for handler in known}
+        self._line, self._lines, self._kube = line, lines, kube
+        self._heard: dict[str, tuple[str, str, dict[str, Any]]] = {}  # by uid: handler, version, object
+        self._ending: dict[str, asyncio.Task[None]] = {}
+        self._version = -1
+        self.lost = True  # at first everything is listed
+
+    async def run(self) -> None:
+        """Until the process ends."""
+        while True:
+            if self._lines.is_down(System.KUBE) is not None:
+                self.lost = True
+            elif self.lost or self._kube.version != self._version:
+                self._version = self._kube.version
+                await self._listen()
+            await asyncio.sleep(WATCHING)
+
+    async def _listen(self) -> None:
+        first, self.lost = self.lost, False
+        if first:
+            self._heard = {}  # a new list says what is there, and nothing of what has gone meanwhile
+        there = set()
+        for handler, bodies in (
+            ("pool_seen", self._kube.pool_bodies),
+            ("cluster_seen", self._kube.cluster_bodies),
+        ):
+            for body in list(bodies.values()):
+                metadata = body["metadata"]
+                if handler == "pool_seen":
+                    self._keep(body)
+                uid, version = metadata["uid"], metadata["resourceVersion"]
+                there.add(uid)
+                if (heard := self._heard.get(uid)) is None or heard[1] != version:
+                    kind = None if first else ("ADDED" if heard is None else "MODIFIED")
+                    self._heard[uid] = (handler, version, body)
+                    await self._handlers[handler](type=kind, body=body)
+        for uid, (handler, _, body) in list(self._heard.items()):
+            if uid not in there:
+                del self._heard[uid]
+                await self._handlers[handler](type="DELETED", body=body)
+
+    def _keep(self, body: dict[str, Any]) -> None:
+        """Our finalizer goes on every pool, and off again once the handler has succeeded."""
+        metadata = body["metadata"]
+        finalizers = metadata.get("finalizers", [])
+        if not metadata.get("deletionTimestamp"):
+            if names.FINALIZER not in finalizers:
+                where = (metadata["namespace"], metadata["name"])
+                self._kube.set_finalizers(*where, [*finalizers, names.FINALIZER])
+        elif names.FINALIZER in finalizers and metadata["uid"] not in self._ending:
+            self._ending[metadata["uid"]] = asyncio.create_task(self._end(body))
+
+    async def _end(self, body: dict[str, Any]) -> None:
+        metadata = body["metadata"]
+        where = (metadata["namespace"], metadata["name"])
+        while True:
+            try:
+                await self._handlers["pool_deleted"](body=body)
+            except kopf.TemporaryError as error:
+                await asyncio.sleep(error.delay or 1)
+                continue
+            if self._lines.is_down(System.KUBE) is not None:
+                await asyncio.sleep(1)
+                continue
+            if self._kube.pool_bodies.get(where) is body:
+                self._kube.lets_go(body)
+                others = [entry for entry in metadata["finalizers"] if entry != names.FINALIZER]
+                self._kube.set_finalizers(*where, others)
+            return
+
+
+class Complaints(logging.Handler):
+    """A mistake of ours that the shell caught and logged: the last one, with its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.last: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            self.last = f"{record.getMessage()}: {record.exc_info[1]!r}"

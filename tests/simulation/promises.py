@@ -1,0 +1,265 @@
+"""What the operator promises, whatever happens: each promise is looked at where it could be broken.
+
+The first one that breaks ends the history. `World` owns one `Promises`; the watched ports and the watched
+planner below tell it what the operator does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from htcdask_api import PoolStatus
+from htcdask_api.names import RELEASE_ANNOTATION
+from htcdask_operator.core.actions import CreatePool, Hold, Plan, Release, Remove, SubmitAnchor, SubmitWorkers
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    ClusterUid,
+    Gone,
+    Job,
+    JobId,
+    JobStatus,
+    Observed,
+    Policy,
+    PoolFacts,
+    PoolUid,
+    Role,
+    Unseen,
+    WorkerName,
+)
+from htcdask_operator.reconcile import Planner
+from tests.fakes.condor import FakeCondor, FakeSchedd
+from tests.fakes.kube import FakeKube
+
+SCALE_DOWN = "HTCDask: fewer workers are wanted"
+BY_PEOPLE = (1, 15)
+LONG_BUSY = 40.0  # longer than from any look at the scheduler to the removal that follows from it
+
+
+class Broken(Exception):  # noqa: N818
+    """A promise, and how it was broken."""
+
+
+def lives(job: Job) -> bool:
+    """Whether this worker job has, or may still get, a worker process that nobody has told to end."""
+    if job.role is not Role.WORKER or job.status in (JobStatus.REMOVED, JobStatus.COMPLETED) or job.spent:
+        return False
+    return job.status is not JobStatus.HELD or job.hold_code in BY_PEOPLE
+
+
+@dataclass
+class Promises:
+    """What was seen so far, as far as promises depend on it."""
+
+    schedd: FakeSchedd
+    policy: Policy
+    broken: str | None = None
+    names: Counter[tuple[ClusterUid, WorkerName]] = field(default_factory=Counter)
+    deeds: list[str] = field(default_factory=list)  # everything that changed something outside
+    wanted: dict[ClusterUid, int] = field(default_factory=dict)  # N, as it was last told to the operator
+    caps: dict[PoolUid, int] = field(default_factory=dict)  # maxReplicas, likewise
+    polled: frozenset[JobId] = frozenset()  # the queue, likewise
+    busy_since: Mapping[WorkerName, float] = field(default_factory=dict)
+
+    def breaks(self, promise: str) -> None:
+        """Remember the first."""
+        self.broken = self.broken or promise
+
+    def restarted(self) -> None:
+        """A new operator has been told nothing."""
+        self.wanted.clear()
+        self.caps.clear()
+        self.polled = frozenset()
+
+    # --- what is done
+
+    def submits(self, description: Mapping[str, str], names: Sequence[WorkerName]) -> None:
+        """Σ live <= N, no limit exceeded, no name twice."""
+        self.deeds.append(f"submit {', '.join(names)}")
+        pool, cluster, user = (
+            description[f"My.{attribute}"].strip('"')
+            for attribute in ("HTCDaskPoolUID", "HTCDaskClusterUID", "HTCDaskUser")
+        )
+        live = [entry.job for entry in self.schedd.queue.values() if entry.operator == "htcdask"]
+        live = [job for job in live if lives(job)]
+        own = sum(job.cluster_uid == cluster for job in live) + len(names)
+        if own > self.wanted.get(cluster, 0):
+            self.breaks(
+                f"no more workers than wanted: {own} after this submit, {self.wanted.get(cluster, 0)} wanted"
+            )
+        of_pool = sum(job.pool_uid == pool for job in live) + len(names)
+        if of_pool > min(self.caps.get(pool, 0), self.policy.max_replicas_per_pool):
+            self.breaks(f"no more workers than a pool may have: {of_pool} after this submit")
+        # Others' workers count as of the last poll: what was submitted since then is nobody's fault.
+        known = [job for job in live if job.cluster_uid != cluster and job.id in self.polled]
+        limits = (
+            (self.policy.max_replicas, known, "the site"),
+            (self.policy.max_replicas_per_user, [job for job in known if job.user == user], "one user"),
+        )
+        for limit, others, whose in limits:
+            if limit is not None and own + len(others) > limit:
+                count = own + len(others)
+                self.breaks(f"no more workers than {whose} may have: {count} after this submit of {limit}")
+        for name in names:
+            self.names[cluster, name] += 1
+            if self.names[cluster, name] > 1:
+                self.breaks(f"no worker name twice: {name}")
+            if len(name) > 12 or name.isdigit():
+                self.breaks(f"names are short and no numbers: {name}")
+
+    def removes(self, jobs: Sequence[JobId], reason: str, now: float) -> None:
+        """No busy worker for scale-down, no anchor before its workers, nothing of others."""
+        self.deeds.append(f"remove {', '.join(jobs)}: {reason}")
+        for id_ in jobs:
+            entry = self.schedd.queue.get(id_)
+            if entry is None:
+                continue
+            if entry.operator != "htcdask":
+                self.breaks(f"only what is ours is touched: {id_}")
+            job = entry.job
+            if job.role is Role.ANCHOR:
+                left = [
+                    other.job.worker
+                    for other in self.schedd.queue.values()
+                    if other.anchor == id_ and other.job.status is not JobStatus.COMPLETED
+                ]
+                if left:
+                    self.breaks(f"no anchor goes before its workers: {', '.join(left)} of {id_}")
+            elif reason == SCALE_DOWN and now - self.busy_since.get(job.worker, now) > LONG_BUSY:
+                self.breaks(f"no worker in the middle of a task is removed for scale-down: {job.worker}")
+
+    def lets_go(self, uid: PoolUid, name: str) -> None:
+        """Nothing of a pool is left in the queue when it goes."""
+        left = [entry.job.id for entry in self.schedd.queue.values() if entry.job.pool_uid == uid]
+        if left:
+            self.breaks(f"no pool goes before its jobs: {', '.join(left)} of {name}")
+
+    # --- what is decided
+
+    def planner(self, decide: Planner) -> Planner:
+        """The planner, looked at: it never raises, does nothing unseen, and comes to rest."""
+
+        def watched(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
+            planned = decide(pools, observed, policy, now)
+            by_uid = {pool.uid: pool for pool in pools}
+            for action in planned.actions:
+                wrong = _unseen(action, observed, by_uid)
+                if wrong is not None:
+                    self.breaks(f"what is not seen is not touched: {wrong}")
+                if isinstance(action, Remove) and action.reason == SCALE_DOWN:
+                    self._spares(action, observed)
+            if not planned.actions:
+                after = [replace(pool, status=planned.statuses[pool.uid]) for pool in pools]
+                again = decide(after, observed, policy, now)
+                if again.actions or again.statuses != planned.statuses:
+                    self.breaks("what is planned twice is the same")
+            return planned
+
+        return watched
+
+    def _spares(self, action: Remove, observed: Observed) -> None:
+        """Scale-down, as it was decided: nobody who is busy, and nobody who may be."""
+        jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
+        for job in jobs:
+            if job.id in action.jobs and job.status is JobStatus.RUNNING:
+                if isinstance(observed.connected, Unseen):
+                    self.breaks(f"nobody who may be busy is removed for scale-down: {job.worker}")
+                elif job.worker in observed.busy:
+                    self.breaks(f"no worker in the middle of a task is removed for scale-down: {job.worker}")
+
+
+def _unseen(action: object, observed: Observed, pools: Mapping[PoolUid, PoolFacts]) -> str | None:
+    """What is wrong with this action, for what was seen."""
+    jobs = isinstance(observed.jobs, Unseen)
+    cluster = isinstance(observed.cluster, Unseen)
+    match action:
+        case SubmitWorkers() if jobs or cluster or isinstance(observed.connected, Unseen):
+            return "workers submitted"
+        case SubmitAnchor() if jobs or cluster:
+            return "an anchor submitted"
+        case CreatePool() if cluster:
+            return "a pool made"
+        case SubmitWorkers(pool) | SubmitAnchor(pool) if pools[pool].deleting or not pools[pool].finalized:
+            return "a submit for a pool that may vanish"
+        case Remove() | Hold() if jobs:
+            return "jobs removed or held"
+        case Remove(_, reason) if cluster and "deleted" not in reason:
+            return "jobs of a cluster that was not seen"
+        case Release(pool) if not pools[pool].release:
+            seen = () if isinstance(observed.jobs, Unseen) else observed.jobs
+            if jobs or any(job.pool_uid == pool for job in seen):
+                return "a pool released with jobs"
+        case _:
+            pass
+    return None
+
+
+class WatchedCondor(FakeCondor):
+    """The access point, and what is asked of it."""
+
+    def __init__(self, promises: Promises) -> None:
+        super().__init__(promises.schedd, "htcdask")
+        self._promises = promises
+
+    async def jobs(self) -> tuple[Job, ...]:
+        jobs = await super().jobs()
+        self._promises.polled = frozenset(job.id for job in jobs)
+        return jobs
+
+    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+        self._promises.deeds.append("submit an anchor")
+        return await super().submit_anchor(description, bundle)
+
+    async def submit_workers(
+        self, description: Mapping[str, str], names: Sequence[WorkerName]
+    ) -> tuple[JobId, ...]:
+        self._promises.submits(description, names)
+        return await super().submit_workers(description, names)
+
+    async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
+        self._promises.deeds.append(f"hold {', '.join(jobs)}")
+        await super().hold(jobs, reason)
+
+    async def remove(self, jobs: Sequence[JobId], reason: str) -> None:
+        self._promises.removes(jobs, reason, self.schedd.now)
+        await super().remove(jobs, reason)
+
+
+class WatchedKube(FakeKube):
+    """The API server, and what it told the operator."""
+
+    def __init__(self, promises: Promises) -> None:
+        super().__init__()
+        self._promises = promises
+
+    async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
+        facts = await super().cluster(namespace, name)
+        if isinstance(facts, ClusterFacts):
+            self._promises.wanted[facts.uid] = facts.wanted
+        return facts
+
+    async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
+        pools = await super().pools(namespace, cluster)
+        self._promises.caps.update({pool.uid: pool.spec.max_replicas for pool in pools})
+        return pools
+
+    def lets_go(self, body: Mapping[str, Any]) -> None:
+        """kopf takes our finalizer away, because the operator said so."""
+        metadata = body["metadata"]
+        if RELEASE_ANNOTATION not in metadata.get("annotations", {}):
+            self._promises.lets_go(metadata["uid"], metadata["name"])
+
+    async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
+        await super().publish(pool, status)
+        changes = [f"{field} {new!r}" for field, new in status if new != getattr(pool.status, field)]
+        self._promises.deeds.append(f"publish of {pool.name}: {'; '.join(changes)}")
+
+    async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
+        self._promises.deeds.append(f"adopt {pool.name}")
+        await super().adopt(pool, cluster)
+
+    async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
+        self._promises.deeds.append(f"create {name}")
+        await super().create_pool(namespace, name, cluster, uid)

@@ -1,0 +1,259 @@
+"""Everything outside, one operator after the other, and the time that passes: one history happens in here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from htcdask_api import Template
+from htcdask_operator.core import desired, look
+from htcdask_operator.core.model import (
+    Job,
+    JobStatus,
+    Observed,
+    PoolFacts,
+    PoolUid,
+    Role,
+)
+from htcdask_operator.core.plan import plan
+from htcdask_operator.kube import clusters, pools
+from htcdask_operator.reconcile import Planner
+from tests.builders import IMAGE, make_policy
+from tests.fakes.condor import FakeSchedd, Life
+from tests.simulation.clock import Clock
+from tests.simulation.dask import Schedulers
+from tests.simulation.gateway import Gateway
+from tests.simulation.line import Lines
+from tests.simulation.operator import Complaints, Operator
+from tests.simulation.promises import Broken, Promises, WatchedCondor, WatchedKube, lives
+
+POLICY = make_policy(
+    default_template=Template(container_image=IMAGE),
+    max_replicas_per_pool=8,
+    lease_seconds=400.0,
+    connect_seconds=30.0,
+    backoff_last_seconds=40.0,
+)
+USERS = {"one": "alice", "two": "alice", "bobs": "bob"}
+PATIENCE = 600  # seconds in which everything is as it should be, once nothing fails any more
+REST = 40  # seconds in which nothing may be done then
+BAD_IMAGE, NO_SLOTS = "the image is bad", "the pool has one slot"
+NO_NETWORK, NO_HEARTBEATS = "no worker reaches its scheduler", "no heartbeat reaches the gateway"
+
+
+class World:
+    """One history."""
+
+    def __init__(self, clock: Clock, planner: Planner = plan) -> None:
+        self.clock = clock
+        self.schedd = FakeSchedd(clock.now, machines=3, life=self._life)
+        self.schedulers = Schedulers(self.schedd)
+        self.policy = POLICY
+        self.promises = Promises(self.schedd, POLICY, busy_since=self.schedulers.busy_since)
+        self.kube = WatchedKube(self.promises)
+        self.condor = WatchedCondor(self.promises)
+        self.schedulers.told = lambda cluster, count: self.promises.deeds.append(f"tell {cluster}: {count}")
+        self.gateway = Gateway(self.kube, self.schedulers)
+        self.lines = Lines(clock)
+        self.planner = self.promises.planner(planner)
+        self.bad: dict[str, float] = {}  # by name, as a story tells it, and until when
+        self.starts_again = 0.0
+        self.operator: Operator | None = None
+        self.complaints = Complaints()
+        self.foreign = self._foreign_jobs()
+
+    def _foreign_jobs(self) -> dict[str, Job]:
+        """Alice wrote our operator's id into her own job; another operator works for the same account."""
+        made = [
+            self.schedd.foreign("alice@htcdask.test", "htcdask"),
+            self.schedd.foreign(self.condor.identity, "another"),
+        ]
+        for id_ in made:
+            self.schedd.queue[id_].matches = False
+        return {id_: self.schedd.queue[id_].job for id_ in made}
+
+    def _life(self, worker: str) -> Life:
+        return Life("hello\n", closing=self.schedulers.closing(worker))
+
+    # --- the operator
+
+    def start_operator(self) -> None:
+        """A new process, with the site's settings of now."""
+        self.promises.restarted()
+        self.promises.policy = self.policy
+        self.operator = Operator(
+            self.lines, self.condor, self.kube, self.schedulers, self.policy, self.planner, self._died
+        )
+
+    def _died(self) -> None:
+        self.operator = None
+        self.starts_again = max(self.starts_again, self.clock.now + 3)
+
+    def kill_operator(self, seconds: float) -> None:
+        """It is gone for so long."""
+        self.starts_again = self.clock.now + seconds
+        if self.operator is not None:
+            self.operator.die()
+
+    def is_bad(self, what: str) -> bool:
+        """Whether this is so now."""
+        return self.clock.now < self.bad.get(what, 0.0)
+
+    # --- the jobs of ours
+
+    def ours(self) -> list[Job]:
+        """All jobs of this operator."""
+        return [
+            entry.job
+            for entry in self.schedd.queue.values()
+            if (entry.operator, entry.owner) == ("htcdask", self.condor.identity)
+        ]
+
+    def workers(self, *statuses: JobStatus) -> list[Job]:
+        """Worker jobs of ours, in one of these states."""
+        return [job for job in self.ours() if job.role is Role.WORKER and job.status in statuses]
+
+    # --- time
+
+    async def run(self, seconds: int) -> None:
+        """Let so many seconds pass; Broken if a promise was broken meanwhile."""
+        for _ in range(seconds):
+            await asyncio.sleep(1)
+            self._tick()
+            if self.promises.broken is not None:
+                raise Broken(self.promises.broken)
+
+    def _tick(self) -> None:
+        now = self.clock.now
+        self.schedd.now = now
+        self.schedd.tick(0)
+        self.schedd.slots = 1 if self.is_bad(NO_SLOTS) else 1000
+        self.schedulers.workers_connect = not self.is_bad(NO_NETWORK)
+        self.gateway.heartbeats_arrive = not self.is_bad(NO_HEARTBEATS)
+        if self.is_bad(BAD_IMAGE):
+            for job in self.workers(JobStatus.RUNNING):
+                if job.started_at is not None and now - job.started_at >= 1:
+                    self.schedd.vacate(job.id, 45, "Singularity test failed")
+        self.schedulers.tick(now)
+        self.gateway.tick(now)
+        self.kube.collect_garbage()
+        if self.operator is None:
+            if now >= self.starts_again:
+                self.start_operator()
+        elif (why := self.operator.ended()) is not None:
+            self.promises.breaks(f"the operator's tasks never end: {why}")
+        if self.complaints.last is not None:
+            self.promises.breaks(f"no cycle fails for a mistake of ours: {self.complaints.last}")
+        for id_, job in self.foreign.items():
+            if id_ not in self.schedd.queue or self.schedd.queue[id_].job != job:
+                self.promises.breaks(f"nothing that is not ours is touched: {id_}")
+
+    # --- the end of a history
+
+    def calm(self) -> None:
+        """Nothing fails any more."""
+        self.lines.troubles.clear()
+        self.lines.down.clear()
+        self.bad.clear()
+        self.starts_again = min(self.starts_again, self.clock.now)
+        for dask in self.schedulers.dasks.values():
+            dask.busy.clear()
+            dask.beat_at = 0.0  # what was forged is written over by the next heartbeat
+
+    async def settle(self) -> None:
+        """Everybody gets what they should have, and then nothing is done any more."""
+        self.calm()
+        await self.run(5)
+        left = PATIENCE
+        while (wrong := self.unsettled()) is not None:
+            if left <= 0:
+                raise Broken(f"it comes to what is wanted: {wrong}")
+            left -= 5
+            await self.run(5)
+        await self.run(35)  # late answers have come, and the last status is written
+        before = len(self.promises.deeds)
+        await self.run(REST)
+        done = self.promises.deeds[before:]
+        if done:
+            raise Broken(f"it comes to rest: {len(done)} deeds in {REST} quiet seconds, such as {done[-1]}")
+        if (wrong := self.unsettled()) is not None:
+            raise Broken(f"what was reached stays: {wrong}")
+
+    def unsettled(self) -> str | None:
+        """What is not yet as it should be."""
+        facts = [pools.facts(body) for body in self.kube.pool_bodies.values()]
+        wanted = self._wanted(facts)
+        live: Counter[PoolUid] = Counter()
+        for job in self.ours():
+            if job.pool_uid not in wanted:
+                return f"job {job.id} is left of a pool or a cluster that has ended"
+            if job.status is JobStatus.REMOVED:
+                return f"job {job.id} is still on its way out"
+            live[job.pool_uid] += lives(job)
+        for pool in facts:
+            if pool.deleting:
+                return f"pool {pool.name} is still being deleted"
+            there, count = live[pool.uid], wanted.get(pool.uid, 0)
+            if there > count or (there < count and not self._full(pool.spec.cluster_ref.name, facts, live)):
+                return f"pool {pool.name} has {there} workers and should have {count}"
+            said = (pool.status.replicas, pool.status.desired_replicas)
+            if said != (there, count):
+                return f"pool {pool.name} has {there} of {count} workers and says {said[0]} of {said[1]}"
+            anchors = [job for job in self.ours() if job.role is Role.ANCHOR and job.pool_uid == pool.uid]
+            if pool.uid in wanted and not self._kept(pool, anchors):
+                return f"pool {pool.name} has {len(anchors)} anchors, and not one that can be used"
+        return self._not_connected()
+
+    def _kept(self, pool: PoolFacts, anchors: Sequence[Job]) -> bool:
+        """Whether the workers' files are where they should be, once; a stalled pool needs none."""
+        stalled = pool.status.condition("Stalled")
+        if stalled is not None and stalled.status == "True":
+            return True
+        held = [job for job in anchors if job.status is JobStatus.HELD and not job.spooling]
+        used = {job.template for job in self.ours() if job.role is Role.WORKER}
+        idle = [job for job in held if job.template not in used]
+        return len(held) == len(anchors) and len(idle) <= 1 and bool(held)
+
+    def _not_connected(self) -> str | None:
+        connected = {worker for dask in self.schedulers.dasks.values() for worker in dask.connected}
+        for job in self.ours():
+            if lives(job) and job.status is not JobStatus.HELD and job.worker not in connected:
+                return f"worker {job.worker} is not connected"
+        return None
+
+    def _wanted(self, facts: Sequence[PoolFacts]) -> dict[PoolUid, int]:
+        """How many workers each pool should have by the core's own word; the others should have no job."""
+        wanted: dict[PoolUid, int] = {}
+        for name in {pool.spec.cluster_ref.name for pool in facts}:
+            body = self.gateway.body(name)
+            if body is None:
+                continue
+            its = sorted((pool for pool in facts if pool.spec.cluster_ref.name == name), key=desired.by_age)
+            uids = {pool.uid for pool in its}
+            jobs = self.ours()
+            observed = Observed(
+                clusters.facts(body),
+                tuple(job for job in jobs if job.pool_uid in uids),
+                frozenset(),
+                neighbours=tuple(job for job in jobs if job.pool_uid not in uids),
+            )
+            looked = look.look(its, observed, self.policy, self.clock.now)
+            shares = look.shares(looked, observed, self.policy)
+            for pool in looked:
+                if pool.over is None and not pool.case.pool.deleting:
+                    wanted[pool.uid] = shares[pool.uid].desired
+        return wanted
+
+    def _full(self, name: str, facts: Sequence[PoolFacts], live: Mapping[PoolUid, int]) -> bool:
+        """Whether the cluster's pools have together what its scheduler asks for, if not each its part."""
+        its = [pool.uid for pool in facts if pool.spec.cluster_ref.name == name]
+        return sum(live.get(uid, 0) for uid in its) == self.gateway.wanted(name)
+
+
+def quiet(complaints: Complaints) -> None:
+    """The operator's log is not what a history is about."""
+    logger = logging.getLogger("htcdask_operator")
+    logger.handlers, logger.propagate = [complaints], False
+    logger.setLevel(logging.ERROR)
