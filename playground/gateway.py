@@ -18,6 +18,7 @@ MANIFESTS = paths.SOURCE / "manifests"
 # As in `helm install -f site.yaml -f gateway-values.yaml`: what the site has, and what we add.
 VALUES = (
     MANIFESTS / "image-customization.yaml",
+    MANIFESTS / "idle-timeout.yaml",
     paths.REPOSITORY / "charts" / "htcdask" / "gateway-values.yaml",
 )
 # The names that users' snippets and the option's own default have for an image such as htcdask/dask:dev.

@@ -1,7 +1,7 @@
-"""The program: read the settings, connect the three ports, run kopf, the poller and the health server.
+"""The program: read the settings, connect the three ports, wait for the lease, run kopf and what serves it.
 
-SIGTERM ends it in order; nothing in HTCondor is cancelled then: the next operator finds all jobs by their
-attributes.
+SIGTERM ends it in order: first what works, then the agent, then the lease is given back. Nothing in HTCondor
+is cancelled then: the next operator finds all jobs by their attributes.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -23,14 +24,18 @@ from htcdask_operator import handlers, health
 from htcdask_operator import settings as site
 from htcdask_operator.condor.access import Access
 from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.health import Health
 from htcdask_operator.kube.api import KubeApi, connect
+from htcdask_operator.lease import Leadership, Me
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile import Reconciler
+from htcdask_operator.resync import Resync
 from htcdask_operator.scheduler.http import SchedulerHttp
 from htcdask_operator.settings import Settings, SettingsError
 from htcdask_operator.supervise import supervise
+from htcdask_operator.uptime import uptime
 from htcdask_operator.view import View
 
 _log = logging.getLogger(__name__)
@@ -71,45 +76,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def operate(settings: Settings) -> bool:
     """Run until SIGTERM or SIGINT; whether it ended as asked."""
-    kube = await connect(socket.gethostname())
+    instance = os.environ.get("POD_NAME") or socket.gethostname()
+    kube = await connect(instance)
+    leader = settings.leader
+    me = Me(instance, leader.lease_seconds)
+    leadership = Leadership(kube, leader.namespace, leader.name, me, uptime, time.time)
     condor = CondorAgent(
         Access(
             operator_id=settings.operator_id,
             collector=settings.access_point.collector,
             schedd=settings.access_point.schedd,
             token_file=settings.token_file,
-        )
+        ),
+        leadership.not_after,
     )
     try:
         async with aiohttp.ClientSession() as session:
-            return await _run(settings, Ports(condor, kube, SchedulerHttp(session)), kube)
+            ports = Ports(condor, kube, SchedulerHttp(session))
+            return await _run(settings, ports, kube, leadership, instance)
     finally:
         await condor.close()
+        await leadership.release()
         await kube.close()
 
 
-async def _run(settings: Settings, ports: Ports, kube: KubeApi) -> bool:
+async def _run(
+    settings: Settings, ports: Ports, kube: KubeApi, leadership: Leadership, instance: str
+) -> bool:
     clock, view = time.time, View()
     reconciler = Reconciler(ports, view, settings.policy, clock)
     orphans = Orphans(ports, view, settings.gateway_namespaces)
     poller = Poller(ports, view, settings.poll, settings.lease_seconds, orphans, reconciler.wake, clock)
     reconciler.on_action = poller.stir
+    resync = Resync(ports, view, settings.gateway_namespaces, reconciler)
     registry = kopf.OperatorRegistry()
     handlers.register(registry, reconciler, view)
     stop, ready = asyncio.Event(), asyncio.Event()
 
-    def unhealthy() -> str | None:
+    def health_now() -> Health:
+        if leadership.waiting is not None:
+            return Health(True, leadership.waiting)
         if clock() - poller.last_tick > _LONGEST_TICK:
-            return f"the poller has been silent for {clock() - poller.last_tick:.0f} s"
+            return Health(False, f"the poller has been silent for {clock() - poller.last_tick:.0f} s")
         if reconciler.longest_cycle() > _LONGEST_CYCLE:
-            return f"a cycle has been running for {reconciler.longest_cycle():.0f} s"
-        return None
+            return Health(False, f"a cycle has been running for {reconciler.longest_cycle():.0f} s")
+        return Health(True, "ok")
+
+    async def leading(work: Callable[[], Awaitable[None]]) -> None:
+        await leadership.held.wait()
+        await work()
 
     async def watch() -> None:
         await kube.wait_for_resources()
         await kopf.operator(
             registry=registry,
-            settings=handlers.settings(socket.gethostname()),
+            settings=handlers.settings(instance),
             namespaces=settings.gateway_namespaces,
             standalone=True,
             ready_flag=ready,
@@ -118,6 +139,10 @@ async def _run(settings: Settings, ports: Ports, kube: KubeApi) -> bool:
     async def reconcile() -> None:
         await poller.asked_once.wait()  # else every start would tell all pools that HTCondor is silent
         await reconciler.run()
+
+    async def compare() -> None:
+        await ready.wait()
+        await resync.run()
 
     async def signals() -> None:
         _end_on_signal(stop)
@@ -128,11 +153,13 @@ async def _run(settings: Settings, ports: Ports, kube: KubeApi) -> bool:
 
     # kopf comes last: at its end it waits for every task that is younger than itself.
     services = {
-        "health server": health.serve(settings.health_port, unhealthy),
+        "health server": health.serve(settings.health_port, health_now),
         "signals": signals(),
-        "poller": poller.run(),
-        "reconciler": reconcile(),
-        "kopf": watch(),
+        "lease": leadership.keep(),
+        "poller": leading(poller.run),
+        "reconciler": leading(reconcile),
+        "resync": leading(compare),
+        "kopf": leading(watch),
     }
     return await supervise(services, stop)
 

@@ -16,7 +16,6 @@ from typing import Any, Final
 import kopf
 
 from htcdask_api import PoolStatus, names
-from htcdask_operator.core.model import ClusterFacts, PoolFacts
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.reconcile import Reconciler
@@ -27,8 +26,7 @@ _WAIT: Final = 5.0  # a deleted pool's other events wait as long, such as the an
 
 def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, view: View) -> None:
     """Put the handlers into `registry`."""
-    seen_pools: dict[str, PoolFacts] = {}
-    seen_clusters: dict[ClusterKey, ClusterFacts] = {}
+    seen_pools, seen_clusters = view.watched_pools, view.watched_clusters
 
     @kopf.on.login(registry=registry)
     async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
@@ -39,6 +37,7 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, view: View
         cluster = pools.cluster_name(body)
         facts = replace(pools.facts(body), status=PoolStatus())
         if cluster is None:
+            seen_pools[facts.uid] = facts  # and nothing can be done about it
             return
         key = ClusterKey(facts.namespace, cluster)
         if type == "DELETED":

@@ -1,27 +1,34 @@
 """`/healthz` and `/metrics`, on one port of their own.
 
-Run by `__main__` as a supervised task. Healthy means that the loops turn, not that HTCondor or Kubernetes
-answer: a pod that is restarted because another system is down helps nobody.
+Run by `__main__` as a supervised task, from the start. Healthy means that the loops turn, or that the lease
+is waited for, not that HTCondor or Kubernetes answer: a pod that is restarted because another system is down
+helps nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-Check = Callable[[], str | None]
-"""What is wrong, or None."""
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the operator is, in words too."""
+
+    well: bool
+    words: str
 
 
-async def serve(port: int, check: Check) -> None:
+async def serve(port: int, check: Callable[[], Health]) -> None:
     """Serve until cancelled."""
 
     async def healthz(_: web.Request) -> web.Response:
-        wrong = check()
-        return web.Response(text=f"{wrong or 'ok'}\n", status=200 if wrong is None else 503)
+        health = check()
+        return web.Response(text=f"{health.words}\n", status=200 if health.well else 503)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -11,7 +11,12 @@ FAILED_ACTIONS = Counter("htcdask_actions_failed", "Actions that HTCondor or Kub
 SUBMITTED = Counter("htcdask_workers_submitted", "Worker jobs submitted.")
 CYCLE_SECONDS = Histogram("htcdask_cycle_seconds", "From waking to the status written.", buckets=_SECONDS)
 CYCLE_FAILURES = Counter("htcdask_cycle_failures", "Cycles that ended with an error.")
+CONDOR_QUESTIONS = Counter("htcdask_condor_questions", "What the access point was asked to do.", ["method"])
+KUBE_REQUESTS = Counter(
+    "htcdask_kube_requests", "Requests to the API server, but for kopf's own.", ["verb", "resource"]
+)
 POLL_SECONDS = Histogram("htcdask_poll_seconds", "One question to the access point.", buckets=_SECONDS)
 CONDOR_UP = Gauge("htcdask_condor_up", "1 while the access point answers.")
+LEADER = Gauge("htcdask_leader", "1 while this operator holds the lease, and works.")
 POOLS = Gauge("htcdask_pools", "Pools that the API server shows.")
 JOBS = Gauge("htcdask_jobs", "Worker jobs of ours in the queue.", ["status"])

@@ -65,6 +65,7 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled."""
+        self.last_tick = self._clock()  # the wait for the lease was no silence
         while True:
             self._stirred.clear()
             await self.tick()

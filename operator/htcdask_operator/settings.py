@@ -117,6 +117,8 @@ class Limits(_Section):
     """Caps that no pool exceeds, whatever its spec says."""
 
     max_replicas_per_pool: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    max_replicas_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    max_replicas: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
 class Poll(_Section):
@@ -138,6 +140,14 @@ class Healing(_Section):
     breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
+class Leader(_Section):
+    """The Lease that keeps two operators apart: where it is, and how long a silent holder is waited for."""
+
+    namespace: Label
+    name: Label
+    lease_seconds: Annotated[int, Field(ge=3, le=300)] = 15
+
+
 class Settings(_Section):
     """The whole file."""
 
@@ -153,11 +163,13 @@ class Settings(_Section):
     template: _Template = _Template()
     profiles: dict[Label, ProfileSettings] = {}
     limits: Limits = Limits()
+    fallback_pool: bool = True
     image_path_template: Annotated[str, BeforeValidator(_image_path)] | None = None
     allowed_images: tuple[Text, ...] = ()
     allow_user_expressions: bool = True
     accounting_group: Text | None = None
-    lease_seconds: Annotated[float, Field(ge=120, le=604_800)] = 3600.0
+    leader: Leader
+    lease_seconds: Annotated[float, Field(ge=60, le=604_800)] = 3600.0
     poll: Poll = Poll()
     healing: Healing = Healing()
     health_port: Annotated[int, Field(ge=1, le=65535)] = 8080
@@ -177,7 +189,8 @@ class Settings(_Section):
             image_path_template=self.image_path_template,
             allowed_images=self.allowed_images,
             allow_user_expressions=self.allow_user_expressions,
-            max_replicas_per_pool=self.limits.max_replicas_per_pool,
+            fallback_pool=self.fallback_pool,
+            **self.limits.model_dump(),
             delivery=self.delivery,
             lease_seconds=self.lease_seconds,
             **self.healing.model_dump(),

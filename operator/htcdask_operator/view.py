@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from htcdask_operator.core.model import Job, PoolUid, Roll, Unseen
+from htcdask_operator.core.model import ClusterFacts, Job, PoolFacts, PoolUid, Roll, Unseen
 from htcdask_operator.ports import ClusterKey
 
 NOT_ASKED = Unseen("the access point has not answered yet")
@@ -30,6 +30,8 @@ class View:
     rolls: dict[ClusterKey, Answer] = field(default_factory=dict)
     pools: dict[PoolUid, ClusterKey] = field(default_factory=dict)  # every pool that the API server showed
     had_pools: set[ClusterKey] = field(default_factory=set)  # clusters that have or had one
+    watched_pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)  # as kopf's watch showed them last
+    watched_clusters: dict[ClusterKey, ClusterFacts] = field(default_factory=dict)
 
     def pools_of(self, key: ClusterKey) -> list[PoolUid]:
         """The pools that name this cluster."""

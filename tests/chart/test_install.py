@@ -178,13 +178,19 @@ def test_the_operator_finalizes_adopts_and_reports(site: ControlPlane) -> None:
         ("get", "secrets", "htcdask", False),
         ("get", "secrets", "elsewhere", False),
         ("watch", "htcworkerpools.htcdask.org", "gateway", True),
-        ("watch", "htcworkerpools.htcdask.org", "elsewhere", False),
+        ("watch", "htcworkerpools.htcdask.org", "elsewhere", True),  # a namespace may lose its Roles first
+        ("create", "htcworkerpools.htcdask.org", "elsewhere", False),
         ("watch", "daskclusters.gateway.dask.org", "gateway", True),
         ("patch", "daskclusters.gateway.dask.org", "gateway", False),
         ("create", "events", "gateway", True),
         ("create", "pods", "gateway", False),
-        ("update", "leases.coordination.k8s.io/htcdask", "htcdask", True),
-        ("update", "leases.coordination.k8s.io/other", "htcdask", False),
+        ("create", "leases.coordination.k8s.io", "htcdask", True),
+        ("get", "leases.coordination.k8s.io/htcdask", "htcdask", True),
+        ("patch", "leases.coordination.k8s.io/htcdask", "htcdask", True),
+        ("patch", "leases.coordination.k8s.io/other", "htcdask", False),
+        ("update", "leases.coordination.k8s.io/htcdask", "htcdask", False),
+        ("delete", "leases.coordination.k8s.io/htcdask", "htcdask", False),
+        ("patch", "leases.coordination.k8s.io/htcdask", "gateway", False),
     ],
 )
 def test_the_operators_rights(

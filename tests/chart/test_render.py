@@ -45,7 +45,8 @@ def test_the_chart_makes_these_objects_and_no_secret() -> None:
             "Deployment",
             "Job",
             "ServiceAccount",
-            *["ClusterRole"] * 2,
+            *["ClusterRole"] * 3,
+            "ClusterRoleBinding",
             *["Role"] * 3,
             *["RoleBinding"] * 3,
             *["ValidatingAdmissionPolicy"] * 2,
@@ -95,6 +96,7 @@ def test_the_charts_defaults_are_the_operators() -> None:
     minimal = {
         "operatorId": "htcdask.htcdask",
         "gatewayNamespaces": ["gateway"],
+        "leader": {"namespace": "htcdask", "name": "htcdask"},
         "accessPoint": {"collector": "condor.example.org:9618", "schedd": "ap@condor.example.org"},
         "tokenFile": str(settings_of().token_file),
         "schedulerAddress": "dask.example.org:80",
@@ -125,7 +127,8 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
             },
             "allowedImages": ["/cvmfs/images/*"],
             "imagePathTemplate": "/cvmfs/unpacked.cern.ch/{registry}/{name}",
-            "limits": {"maxReplicasPerPool": 100000},
+            "limits": {"maxReplicasPerPool": 100000, "maxReplicasPerUser": 200, "maxReplicas": 5000},
+            "fallbackPool": False,
         }
     }
     values = tmp_path / "site.yaml"
@@ -136,6 +139,8 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
     assert parsed.profiles["gpu"].attributes == {"Experiment": "dune", "Priority": 1_000_000, "Nice": True}
     assert parsed.profiles["gpu"].template.memory == "16Gi"
     assert parsed.limits.max_replicas_per_pool == 100_000
+    assert (parsed.limits.max_replicas_per_user, parsed.limits.max_replicas) == (200, 5000)
+    assert not parsed.fallback_pool
     assert parsed.allowed_images == ("/cvmfs/images/*",)
 
 
@@ -145,6 +150,8 @@ def test_the_schema_knows_every_setting_and_no_other() -> None:
     assert VALUES["settings"].keys() | DERIVED == keys
     template = {field.alias for field in Template.model_fields.values()} - {"profile"}
     assert SCHEMA["definitions"]["template"]["properties"].keys() == template
+    leader = {field.alias for field in settings.Leader.model_fields.values()} - {"namespace", "name"}
+    assert SCHEMA["properties"]["settings"]["properties"]["leader"]["properties"].keys() == leader
     profile = settings.ProfileSettings.model_fields.values()
     assert SCHEMA["definitions"]["profile"]["properties"].keys() == {field.alias for field in profile}
 
@@ -213,7 +220,10 @@ def test_what_has_no_default_is_asked_for(missing: str, sentence: str) -> None:
             "does not match pattern",
         ),
         ("settings.profiles.gpu.template.gpu=1", "/settings/profiles/gpu/template", "'gpu' not allowed"),
-        ("settings.leaseSeconds=5", "/settings/leaseSeconds", "minimum: got 5, want 120"),
+        ("settings.leaseSeconds=5", "/settings/leaseSeconds", "minimum: got 5, want 60"),
+        ("settings.leader.leaseSeconds=2", "/settings/leader/leaseSeconds", "minimum: got 2, want 3"),
+        ("settings.leader.leaseSeconds=301", "/settings/leader/leaseSeconds", "maximum: got 301, want 300"),
+        ("settings.leader.name=other", "/settings/leader", "'name' not allowed"),
         ("image.digest=latest", "/image/digest", "does not match pattern"),
         ("condor.token=eyJhbGciOi", "/condor", "'token' not allowed"),
         ("replicas=2", "", "'replicas' not allowed"),
@@ -264,30 +274,56 @@ def test_one_operator_at_a_time() -> None:
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
+def test_the_lease_is_named_as_the_role_names_it_and_held_by_the_pod() -> None:
+    for fullname, release in (("htcdask", ()), ("other", ("--set", "fullnameOverride=other"))):
+        objects = render(*release)
+        parsed = settings.parse(objects["ConfigMap", fullname]["data"]["settings.yaml"])
+        assert (parsed.leader.namespace, parsed.leader.name) == ("htcdask", fullname)
+        assert objects["Role", f"{fullname}-lease"]["rules"][1]["resourceNames"] == [fullname]
+    (name,) = [variable for variable in pod()["containers"][0]["env"] if variable["name"] == "POD_NAME"]
+    assert name["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+
+
+def test_a_lease_of_another_length_reaches_the_operator() -> None:
+    leader = settings_of("--set", "settings.leader.leaseSeconds=40").leader
+    assert (leader.lease_seconds, leader.name) == (40, "htcdask")
+
+
 def test_rights_are_these_and_no_wider() -> None:
     objects = render()
 
-    def rights(name: str) -> tuple[str, dict[str, list[str]]]:
-        role = objects["Role", name]
-        return role["metadata"]["namespace"], {
+    def rights(name: str, kind: str = "Role") -> tuple[str | None, dict[str, list[str]]]:
+        role = objects[kind, name]
+        return role["metadata"].get("namespace"), {
             resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]
         }
 
     assert rights("htcdask-htcdask-operator") == (
         "gateway",
         {
-            "htcworkerpools": ["get", "list", "watch", "create", "patch", "delete"],
-            "htcworkerpools/status": ["get", "patch"],
+            "htcworkerpools": ["create", "delete"],
             "daskclusters": ["get", "list", "watch", "use"],
             "secrets": ["get"],
             "events": ["create", "patch"],
+        },
+    )
+    assert rights("htcdask-htcdask-operator", "ClusterRole") == (
+        None,
+        {
+            "htcworkerpools": ["get", "list", "watch", "patch"],
+            "htcworkerpools/status": ["get", "patch"],
         },
     )
     assert rights("htcdask-htcdask-gateway") == (
         "gateway",
         {"htcworkerpools": ["get", "list", "create", "patch", "delete"], "daskclusters": ["use"]},
     )
+    rules = objects["Role", "htcdask-lease"]["rules"]
     assert rights("htcdask-lease")[0] == "htcdask"
+    assert [(rule["verbs"], rule.get("resourceNames")) for rule in rules] == [
+        (["create"], None),
+        (["get", "patch"], ["htcdask"]),
+    ]
     roles = [o for (kind, _), o in objects.items() if kind in ("Role", "ClusterRole")]
     assert all("*" not in rule["verbs"] + rule["resources"] for role in roles for rule in role["rules"])
 
@@ -297,7 +333,11 @@ def test_without_a_gateway_account_there_is_no_role_for_it() -> None:
 
 
 def test_the_roles_of_people_never_reach_status() -> None:
-    roles = [o for (kind, _), o in render().items() if kind == "ClusterRole"]
+    roles = [
+        o
+        for (kind, _), o in render().items()
+        if kind == "ClusterRole" and "rbac.authorization.k8s.io/aggregate-to-admin" in o["metadata"]["labels"]
+    ]
     assert len(roles) == 2
     resources = {resource for role in roles for rule in role["rules"] for resource in rule["resources"]}
     assert resources == {"htcworkerpools", "htcworkerpools/scale"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -16,8 +17,15 @@ import pytest
 from htcdask_operator.condor import token
 from htcdask_operator.condor.access import Access
 from htcdask_operator.condor.agent import CondorAgent
-from htcdask_operator.condor.errors import CondorRefused, CondorTimeout, CondorUnreachable, SubmitRefused
+from htcdask_operator.condor.errors import (
+    CondorRefused,
+    CondorTimeout,
+    CondorUnreachable,
+    SubmitRefused,
+    SubmitTooLate,
+)
 from htcdask_operator.core import submission
+from htcdask_operator.uptime import uptime
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool
 
@@ -87,9 +95,11 @@ async def test_a_schedd_that_never_answers_and_then_does(connect: Connect, bare_
     assert await agent.jobs() == ()
     first = agent.pid
     with silent_schedd(bare_pool):
-        # The loop goes on meanwhile, and the second caller's time begins with its turn.
-        answers = await asyncio.gather(agent.jobs(), submit(agent), return_exceptions=True)
-        assert [type(answer) for answer in answers] == [CondorTimeout, CondorTimeout]
+        began = time.monotonic()
+        # The loop goes on meanwhile, and nobody waits for longer because others were there first.
+        answers = await asyncio.gather(agent.jobs(), submit(agent), agent.jobs(), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [CondorTimeout] * 3
+        assert time.monotonic() - began < 5
     assert agent.pid is None and first is not None and not exists(first)
     assert await agent.whoami() == "dask@htcdask.test"
 
@@ -244,3 +254,49 @@ def environment(pid: int) -> str:
 @pytest.fixture(autouse=True)
 def _operator_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPERATOR_SECRET", "hush")
+
+
+async def test_after_the_lease_nothing_is_submitted_and_everything_else_goes_on(
+    bare_pool: BarePool, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(bare_pool.token("dask"))
+    ends = uptime() + 60
+    agent = CondorAgent(Access("late", bare_pool.address, bare_pool.schedd, file), lambda: ends)
+    policy = make_policy(operator_id="late")
+    described = submission.anchor(make_pool(), make_cluster(), "mark", policy, time.time())
+    try:
+        anchor = await agent.submit_anchor(described, b"a secret key")
+        ends = uptime() - 2
+        with pytest.raises(SubmitTooLate, match=r"nothing was submitted to ap@condor.*over for 2\.\d s"):
+            await agent.submit_anchor(described, b"a secret key")
+        with pytest.raises(SubmitTooLate):
+            await agent.submit_workers(described, ["a1", "a2"])
+        assert [job.id for job in await agent.jobs()] == [anchor]
+        await agent.remove([anchor], "the end of the test")
+    finally:
+        await agent.close()
+
+
+async def test_a_submit_that_the_schedd_was_asked_for_too_late_is_refused_by_the_agent(
+    bare_pool: BarePool, tmp_path: Path
+) -> None:
+    """The agent itself looks at the clock: it was in time when it was asked."""
+    file = tmp_path / "token"
+    file.write_text(bare_pool.token("dask"))
+    ends = math.inf
+    agent = CondorAgent(Access(OPERATOR, bare_pool.address, bare_pool.schedd, file), lambda: ends)
+    try:
+        await agent.whoami()
+        assert agent.pid is not None
+        os.kill(agent.pid, signal.SIGSTOP)
+        ends = uptime() + 1
+        submitting = asyncio.create_task(submit(agent))
+        await agent.asking.wait()
+        await asyncio.sleep(1.1)  # it is the clock itself that the test is about
+        os.kill(agent.pid, signal.SIGCONT)
+        with pytest.raises(SubmitTooLate):
+            await submitting
+        assert await agent.jobs() == ()
+    finally:
+        await agent.close()

@@ -23,6 +23,7 @@ from htcdask_operator.orphans import Orphans
 from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile import Reconciler
+from htcdask_operator.resync import Resync, WatchSilent
 from htcdask_operator.settings import Poll
 from htcdask_operator.view import View
 from playground.controlplane import ControlPlane
@@ -55,7 +56,7 @@ class Operator:
         self.condor = Watched(self.schedd)
         self.scheduler = FakeScheduler()
         self.view = View()
-        ports = Ports(self.condor, kube, self.scheduler)
+        self.ports = ports = Ports(self.condor, kube, self.scheduler)
         self.reconciler = Reconciler(ports, self.view, make_policy(), time.time)
         self.poller = Poller(
             ports,
@@ -112,9 +113,9 @@ class Operator:
     def patch_cluster(self, patch: dict[str, Any], *options: str) -> None:
         self.kubectl("patch", "daskcluster", "c1", "--type=merge", f"--patch={json.dumps(patch)}", *options)
 
-    def create_pool(self) -> None:
-        spec = {"clusterRef": {"name": "c1"}, "template": {"containerImage": "/cvmfs/image"}}
-        self.create(names.KIND, names.API_VERSION, "default-c1", spec=spec)
+    def create_pool(self, name: str = "default-c1", **spec: Any) -> None:
+        spec = {"clusterRef": {"name": "c1"}, "template": {"containerImage": "/cvmfs/image"}, **spec}
+        self.create(names.KIND, names.API_VERSION, name, spec=spec)
 
     async def pool(self) -> PoolFacts | None:
         found = await self.kube.pools(self.namespace, "c1")
@@ -250,3 +251,78 @@ async def test_the_end_of_the_cluster_ends_the_jobs(plane: ControlPlane) -> None
         await operator.until(nothing_is_left)
         operator.kubectl("delete", "htcworkerpool", "default-c1", "--wait=false")
         await operator.until_gone()
+
+
+async def test_a_manual_pool_follows_kubectl_scale_once_the_scheduler_knows(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        operator.create_pool("manual-c1", scaling="Manual")
+        operator.create_cluster()
+        await operator.until_condition("Ready", "True")
+        operator.kubectl("scale", "htcworkerpool", "manual-c1", "--replicas=2")
+
+        async def scheduler_was_told() -> bool:
+            return operator.scheduler.told == [(operator.namespace, "c1", 2)]
+
+        await operator.until(scheduler_was_told)
+        assert all(entry.job.worker == "" for entry in operator.schedd.queue.values()), "not before it knows"
+        operator.patch_cluster({"spec": {"htcondorReplicas": 2}})  # its next heartbeat
+
+        async def both_are_connected() -> bool:
+            pool = await operator.pool()
+            return pool is not None and pool.status.connected == 2
+
+        await operator.until(both_are_connected)
+        events = operator.kubectl("get", "events", "--field-selector=reason=SchedulerTold", "-o", "json")
+        (event,) = json.loads(events)["items"]
+        assert "ends adapt()" in event["message"]
+
+
+async def test_a_cluster_that_asks_for_workers_gets_a_pool_and_a_deleted_one_does_not_come_back(
+    plane: ControlPlane,
+) -> None:
+    async with running(plane) as operator:
+        operator.create_cluster()
+        operator.patch_cluster({"spec": {"htcondorReplicas": 1}})
+
+        async def it_has_a_pool() -> bool:
+            pool = await operator.pool()
+            return pool is not None and pool.name == "default-c1"
+
+        await operator.until(it_has_a_pool)
+        await operator.until_condition("Stalled", "True")  # this site has no default image
+        operator.kubectl("delete", "htcworkerpool", "default-c1", "--wait=false")
+        await operator.until_gone()
+        operator.patch_cluster({"spec": {"htcondorReplicas": 2}})
+        operator.create_pool("mine-c1")  # a later change, and its answer
+
+        async def mine_has_workers() -> bool:
+            pools = await operator.kube.pools(operator.namespace)
+            return [pool.name for pool in pools] == ["mine-c1"] and pools[0].status.connected == 2
+
+        await operator.until(mine_has_workers)
+
+
+async def test_a_listing_finds_nothing_that_a_living_watch_has_not_shown(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(plane) as operator:
+        operator.create_pool()
+        operator.create_cluster(wanted=2)
+        await operator.until_condition("Ready", "True")
+        resync = Resync(operator.ports, operator.view, (operator.namespace,), operator.reconciler)
+        woken: list[object] = []
+        monkeypatch.setattr(operator.reconciler, "wake", woken.append)
+        for _ in range(3):
+            await resync.tick()
+        assert woken == []
+
+
+async def test_a_watch_that_has_died_is_noticed(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        resync = Resync(operator.ports, operator.view, (operator.namespace,), operator.reconciler)
+        await resync.tick()
+        operator.tasks.pop().cancel()
+        operator.create_pool()
+        await resync.tick()
+        with pytest.raises(WatchSilent):
+            await resync.tick()

@@ -4,6 +4,7 @@ import base64
 import json
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
@@ -17,6 +18,7 @@ from htcdask_api.status import Condition
 from htcdask_operator.core.model import ClusterFacts, Gone
 from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, Kube
 from playground.controlplane import ControlPlane
 from tests.fakes.kube import FakeKube
@@ -154,6 +156,15 @@ async def test_a_cluster_says_what_it_wants(site: Site) -> None:
     assert (found.username, found.credentials_secret) == ("alice", "dask-credentials-c1")
 
 
+async def test_all_clusters_of_a_namespace_are_listed(site: Site) -> None:
+    assert await site.kube.clusters(site.namespace) == ()
+    for name in ("c1", "c2"):
+        site.create_cluster(cluster(site, name))
+    found = await site.kube.clusters(site.namespace)
+    assert {facts.name for facts in found} == {"c1", "c2"}
+    assert found[0] == await site.kube.cluster(site.namespace, found[0].name)
+
+
 async def test_pools_are_found_by_their_cluster(site: Site) -> None:
     uid = site.create_pool(pool(site, finalizers=[names.FINALIZER]))
     site.create_pool(pool(site, name="default-c2", cluster="c2"))
@@ -183,6 +194,16 @@ async def test_a_pool_is_adopted_once_and_keeps_its_finalizers(site: Site) -> No
     assert adopted.owner_uid == uid
     assert adopted.finalized
     assert adopted.generation == found.generation
+
+
+async def test_a_default_pool_is_made_once_and_belongs_to_its_cluster(site: Site) -> None:
+    uid = site.create_cluster(cluster(site))
+    for _ in range(2):
+        await site.kube.create_pool(site.namespace, "default-c1", "c1", uid)
+    (made,) = await site.kube.pools(site.namespace, "c1")
+    assert (made.name, made.owner_uid, made.invalid) == ("default-c1", uid, None)
+    assert (made.spec.scaling, made.spec.replicas) == ("Gateway", 0)
+    assert not made.spec.template.manifest(), "the site's defaults apply"
 
 
 async def test_a_status_comes_back_as_it_was_written(site: Site) -> None:
@@ -242,3 +263,37 @@ async def test_credentials_are_read_and_never_shown(site: Site) -> None:
 async def test_missing_credentials_are_an_error_that_names_the_secret(site: Site) -> None:
     with pytest.raises(KubeError, match="dask-credentials-c9"):
         await site.kube.credentials(site.namespace, "dask-credentials-c9")
+
+
+LEASE = Lease("a", 15, "2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:00.000000Z", 0)
+
+
+async def test_a_lease_comes_back_as_it_was_written(site: Site) -> None:
+    assert await site.kube.lease(site.namespace, "htcdask") is None
+    created = await site.kube.write_lease(site.namespace, "htcdask", LEASE)
+    assert created == LEASE == await site.kube.lease(site.namespace, "htcdask")
+    renewed = replace(created, renewed="2026-01-01T00:00:02.500000Z", transitions=1)
+    written = await site.kube.write_lease(site.namespace, "htcdask", renewed)
+    assert written == renewed
+    assert written.version not in (None, created.version)
+    released = await site.kube.write_lease(site.namespace, "htcdask", replace(written, holder=""))
+    assert released.holder == ""
+    assert await site.kube.lease(site.namespace, "htcdask") == released
+
+
+async def test_of_two_who_write_a_lease_at_once_the_second_is_refused(site: Site) -> None:
+    for lease in (LEASE, await site.kube.write_lease(site.namespace, "htcdask", LEASE)):
+        if lease.version is not None:
+            await site.kube.write_lease(site.namespace, "htcdask", replace(lease, holder="b"))
+        with pytest.raises(KubeError) as refusal:
+            await site.kube.write_lease(site.namespace, "htcdask", replace(lease, holder="c"))
+        assert refusal.value.status == 409
+    found = await site.kube.lease(site.namespace, "htcdask")
+    assert found is not None
+    assert found.holder == "b"
+
+
+async def test_a_lease_that_was_deleted_is_not_made_again_by_renewing_it(site: Site) -> None:
+    with pytest.raises(KubeError) as refusal:
+        await site.kube.write_lease(site.namespace, "htcdask", replace(LEASE, version="1"))
+    assert refusal.value.status == 404

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,17 +53,23 @@ def answer(url: str) -> str:
         return ""
 
 
-def test_it_lives_without_htcondor_and_ends_when_asked(plane: ControlPlane, tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+def settings_file(folder: Path, port: int) -> Path:
     settings = {
         "operatorId": "htcdask",
         "gatewayNamespaces": ["default"],
+        "leader": {"namespace": "default", "name": "lives"},
         "accessPoint": {"collector": "127.0.0.1:1", "schedd": "ap@nowhere"},
-        "tokenFile": str(tmp_path / "token"),
+        "tokenFile": str(folder / "token"),
         "schedulerAddress": "gateway.example:443",
         "healthPort": port,
     }
-    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings))
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+    return folder / "settings.yaml"
+
+
+def test_it_lives_without_htcondor_and_ends_when_asked(plane: ControlPlane, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    settings_file(tmp_path, port)
     environment = {**os.environ, "KUBECONFIG": str(plane.kubeconfig)}
     arguments = (*PROGRAM, "--settings", str(tmp_path / "settings.yaml"), "--log-format", "json")
     with (tmp_path / "log").open("w") as log:
@@ -83,3 +90,11 @@ def test_it_lives_without_htcondor_and_ends_when_asked(plane: ControlPlane, tmp_
     text = (tmp_path / "log").read_text()
     assert "does not exist: put an IDTOKEN" in text
     assert '"message": "Ended, as asked"' in text
+
+
+def test_it_ends_when_a_part_of_it_ends_and_names_it(plane: ControlPlane, tmp_path: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104
+        settings = settings_file(tmp_path, taken.getsockname()[1])
+        outcome = run("--settings", str(settings), KUBECONFIG=str(plane.kubeconfig))
+    assert outcome.returncode == 1
+    assert "The task 'health server' ended, so the operator ends" in outcome.stderr

@@ -1,7 +1,6 @@
 """The port `Scheduler` on a real Dask scheduler, and what it says when there is none or something else."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +8,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+import tornado.web
 from aiohttp import web
+from dask_gateway.scheduler_preload import CommHandler
 from distributed import Client, Scheduler, Worker
 
 from htcdask_operator.core.model import Roll
@@ -143,14 +144,23 @@ async def test_an_error_says_the_status(session: aiohttp.ClientSession) -> None:
     await runner.cleanup()
 
 
-async def test_scaling_shows_the_clusters_token_and_the_count(session: aiohttp.ClientSession) -> None:
-    asked: list[tuple[str | None, object]] = []
+async def test_the_gateways_service_in_the_scheduler_takes_the_count_by_the_clusters_token(
+    session: aiohttp.ClientSession,
+) -> None:
+    """Its own request handler, as `dask_gateway.scheduler_preload` has it."""
+    counts: list[int] = []
 
-    async def answer(request: web.Request) -> web.Response:
-        asked.append((request.headers.get("Authorization"), json.loads(await request.read())))
-        return web.Response()
+    class Service:
+        async def scale(self, count: int) -> None:
+            counts.append(count)
 
-    runner, url = await served(web.post("/api/comm", answer))
-    await SchedulerHttp(session, api=url).scale("gateway", "c1", 4, "secret")
-    assert asked == [("token secret", {"op": "scale", "count": 4})]
-    await runner.cleanup()
+    routes = [("/api/comm", CommHandler)]
+    application = tornado.web.Application(routes, gateway_service=Service(), auth_token="secret")
+    server = application.listen(0, "127.0.0.1")
+    [listening] = server._sockets.values()
+    port = SchedulerHttp(session, api=f"http://127.0.0.1:{listening.getsockname()[1]}")
+    await port.scale("gateway", "c1", 4, "secret")
+    with pytest.raises(SchedulerError, match="HTTP status 403"):
+        await port.scale("gateway", "c1", 5, "wrong")
+    assert counts == [4]
+    server.stop()

@@ -7,6 +7,7 @@ import pytest
 from playground.node import Node
 from playground.site import Site, apply
 from tests.e2e.notebook import DOORS, Door, Notebook
+from tests.e2e.steady import Steady, at_rest
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,12 @@ def door(request: pytest.FixtureRequest) -> Door:
     """Each way of making a pool."""
     chosen: Door = request.param
     return chosen
+
+
+@pytest.fixture(scope="session")
+def steady_pools(site: Site) -> Steady:
+    """Pools that are left alone from the first test that names them to the last."""
+    return at_rest(site, Notebook(site))
 
 
 @pytest.fixture

@@ -8,11 +8,16 @@ from tests.e2e.notebook import IMAGE
 
 def pool(name: str, cluster: str, **template: object) -> str:
     """A pool of the DaskCluster `cluster`; `template` goes over the site's image and 1 GiB."""
+    return pool_in("gateway", name, cluster, **template)
+
+
+def pool_in(namespace: str, name: str, cluster: str, /, **template: object) -> str:
+    """The same, in another namespace."""
     return json.dumps(
         {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
-            "metadata": {"name": name, "namespace": "gateway"},
+            "metadata": {"name": name, "namespace": namespace},
             "spec": {
                 "clusterRef": {"name": cluster},
                 "template": {"containerImage": IMAGE, "memory": "1Gi"} | template,

@@ -66,6 +66,34 @@ class Notebook:
         assert found, output
         return json.loads(found[-1].removeprefix(RESULT))
 
+    def leave_running(self, code: str) -> tuple[Any, int]:
+        """Run `code` in a process that then waits: its `result`, and the process to `kill`."""
+        stays = "\n".join(
+            [
+                self.prelude(),
+                textwrap.dedent(code),
+                "print(json.dumps(result), flush=True)",
+                "time.sleep(3600)",
+            ]
+        )
+        result, process = self.run(
+            """
+            import subprocess, sys
+            nothing = subprocess.DEVNULL
+            process = subprocess.Popen(
+                [sys.executable, "-c", stays], stdin=nothing, stdout=subprocess.PIPE, stderr=nothing
+            )
+            result = [json.loads(process.stdout.readline()), process.pid]
+            """,
+            stays=stays,
+        )
+        return result, process
+
+    def kill(self, process: int) -> None:
+        """`kill -9`: the process cleans nothing up."""
+        pod = f"deployment/{self.door.pod}"
+        self.site.kubectl("exec", "--namespace=notebooks", pod, "--", "sh", "-c", f"kill -9 {process}")
+
     def new_cluster(self, **options: Any) -> str:
         """The name of a new cluster with HTCondor workers that outlives this call."""
         return str(

@@ -7,7 +7,9 @@ import pytest
 from htcdask_api import names
 from playground.errors import PlaygroundError
 from playground.site import Site
+from tests.e2e import clusters
 from tests.e2e import manifest as manifests
+from tests.e2e.clusters import SMALL
 from tests.e2e.look import bare, clean, condition, eventually, pool, queue, settled
 from tests.e2e.notebook import IMAGE, KUBERNETES_API, Door, Notebook
 
@@ -111,6 +113,38 @@ def test_somebody_elses_cluster_by_every_route(site: Site, notebook: Notebook) -
     assert all(answer != "accepted" for answer in answers.values()), answers
     assert pool(site, cluster)["metadata"].get("deletionTimestamp") is None
     notebook.shutdown(cluster)
+
+
+def test_a_forged_heartbeat_changes_nothing_and_is_logged_once(site: Site) -> None:
+    """The scheduler runs its user's code, so the user can send anything, with the cluster's own token."""
+    [cluster] = clusters.new(site)
+    clusters.add_pool(site, cluster, SMALL)
+    clusters.scale(site, cluster, 1)
+    settled(site, cluster, 1)
+    before = [job["ClusterId"] for job in queue(site, cluster)]
+    answers = Notebook(site).run(
+        """
+        async def forge(count, dask_scheduler):
+            plugins = dask_scheduler.plugins.values()
+            [service] = [p.service for p in plugins if type(p).__name__ == "GatewayPlugin"]
+            lists = ("active_workers", "closing_workers", "closed_workers")
+            try:
+                await service.gateway.heartbeat({"count": count, **{name: [] for name in lists}})
+            except Exception as error:
+                return f"{type(error).__name__}: {error}"
+
+        client = gateway.connect(cluster).get_client()
+        result = [client.run_on_scheduler(forge, count) for count in (-3, "x", 1.5, 10**12)]
+        """,
+        cluster=cluster,
+    )
+    assert answers == [None] * 4, "each reached the gateway"
+    assert clusters.get(site, cluster)["spec"][names.WANTED_FIELD] == 1
+    settled(site, cluster, 1)
+    assert [job["ClusterId"] for job in queue(site, cluster)] == before
+    log = site.kubectl("-n", "gateway", "logs", "deploy/api-dask-gateway", "--tail=-1")
+    assert sum(cluster in line and "ignored" in line for line in log.splitlines()) == 1
+    clusters.stop(site, cluster)
 
 
 def by_hand(cluster: str) -> str:

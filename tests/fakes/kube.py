@@ -7,12 +7,14 @@ server that cannot be reached.
 import copy
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from htcdask_api import PoolStatus, names
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType
 
 
@@ -21,6 +23,7 @@ class FakeKube:
         self.pool_bodies: dict[tuple[str, str], dict[str, Any]] = {}
         self.cluster_bodies: dict[tuple[str, str], dict[str, Any]] = {}
         self.secrets: dict[tuple[str, str], Credentials] = {}
+        self.leases: dict[tuple[str, str], Lease] = {}
         self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
         self.status_writes = 0
         self.failing: str | None = None
@@ -89,6 +92,11 @@ class FakeKube:
         body = self.cluster_bodies.get((namespace, name))
         return Gone() if body is None else clusters.facts(body)
 
+    async def clusters(self, namespace: str) -> tuple[ClusterFacts, ...]:
+        self._answer("clusters")
+        found = (body for (where, _), body in self.cluster_bodies.items() if where == namespace)
+        return tuple(clusters.facts(copy.deepcopy(body)) for body in found)
+
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         self._answer("pools")
         return tuple(
@@ -125,6 +133,20 @@ class FakeKube:
         if (namespace, secret) not in self.secrets:
             raise KubeError(f"secret {namespace}/{secret}", "not found", 404)
         return self.secrets[namespace, secret]
+
+    async def lease(self, namespace: str, name: str) -> Lease | None:
+        self._answer("lease")
+        return self.leases.get((namespace, name))
+
+    async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
+        self._answer("write_lease")
+        known = self.leases.get((namespace, name))
+        if known is None and lease.version is not None:
+            raise KubeError(f"lease {name}", "not found", 404)
+        if known is not None and known.version != lease.version:
+            raise KubeError(f"lease {name}", "somebody else has written it", 409)
+        self.leases[namespace, name] = replace(lease, version=next(self._uids))
+        return self.leases[namespace, name]
 
     def _body(self, what: str, pool: PoolFacts) -> dict[str, Any]:
         self._answer(what)

@@ -9,7 +9,7 @@ import yaml
 from playground import gateway, images
 
 MANIFESTS = sorted(gateway.MANIFESTS.glob("*.yaml"))
-VALUES = {"htcdask-values", "image-customization"}
+VALUES = {"htcdask-values", "idle-timeout", "image-customization"}
 
 
 class Placeholder(dict[str, str]):
@@ -32,7 +32,7 @@ def test_the_gateways_snippets_run_in_the_order_of_their_keys() -> None:
     marks = [
         line.split(".")[-1] for line in text.splitlines() if line.startswith("# From gateway.extraConfig.")
     ]
-    assert marks == ["image-customization", "zz-htcdask"]
+    assert marks == ["image-customization", "option-idle-timeout", "zz-htcdask"]
     assert text.index("c.DaskGateway.backend_class") < text.index("# From gateway.extraConfig.")
 
 

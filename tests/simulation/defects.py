@@ -11,11 +11,12 @@ import pytest
 from htcdask_operator import observe, reconcile
 from htcdask_operator.core import (
     checks,
+    decision,
+    ending,
     look,
     moment_checks,
     naming,
     orphans,
-    plan,
     scaledown,
     triage,
 )
@@ -56,13 +57,13 @@ def remove_busy_workers(patch: pytest.MonkeyPatch) -> None:
 
 def release_with_jobs_left(patch: pytest.MonkeyPatch) -> None:
     """A deleted pool goes as soon as its jobs were told to."""
-    end = plan._end_of_pool
+    end = ending.of_pool
 
     def at_once(pool: look.Pool) -> Any:
-        decision = end(pool)
-        return replace(decision, actions=(*decision.actions, Release(pool.uid)))
+        decided = end(pool)
+        return replace(decided, actions=(*decided.actions, Release(pool.uid)))
 
-    patch.setattr(plan, "_end_of_pool", at_once)
+    patch.setattr(ending, "of_pool", at_once)
 
 
 def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
@@ -96,9 +97,9 @@ def remove_the_anchor_with_the_workers(patch: pytest.MonkeyPatch) -> None:
     """All jobs of a pool at once."""
 
     def everything(pool: look.Pool, why: str) -> list[Any]:
-        return [plan._remove(pool.jobs, why)] if pool.jobs else []
+        return [decision.remove(pool.jobs, why)] if pool.jobs else []
 
-    patch.setattr(plan, "_remove_all", everything)
+    patch.setattr(ending, "_remove_all", everything)
 
 
 def submit_without_a_finalizer(patch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from htcdask_operator.core.model import (
     WorkerName,
 )
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType, Kube
 from htcdask_operator.scheduler.port import Scheduler, SchedulerError
 from tests.simulation.clock import Clock
@@ -49,7 +50,10 @@ CALLS = {
         *("whoami", "jobs", "jobs_of", "logs"),
         *("submit_anchor", "submit_workers", "hold", "remove", "renew"),
     ),
-    System.KUBE: ("cluster", "pools", "create_pool", "adopt", "publish", "post_event", "credentials"),
+    System.KUBE: (
+        *("cluster", "clusters", "pools", "credentials", "lease"),
+        *("create_pool", "adopt", "publish", "post_event", "write_lease"),
+    ),
     System.SCHEDULER: ("workers", "scale"),
 }
 SYSTEM = {call: system for system, calls in CALLS.items() for call in calls}
@@ -234,6 +238,15 @@ class KubeLine:
 
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
         return await self._line.call("cluster", lambda: self._kube.cluster(namespace, name))
+
+    async def clusters(self, namespace: str) -> tuple[ClusterFacts, ...]:
+        return await self._line.call("clusters", lambda: self._kube.clusters(namespace))
+
+    async def lease(self, namespace: str, name: str) -> Lease | None:
+        return await self._line.call("lease", lambda: self._kube.lease(namespace, name))
+
+    async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
+        return await self._line.call("write_lease", lambda: self._kube.write_lease(namespace, name, lease))
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         return await self._line.call("pools", lambda: self._kube.pools(namespace, cluster))

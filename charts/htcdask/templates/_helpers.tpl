@@ -63,6 +63,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $derived := dict
       "operatorId" ($id | trunc 63 | trimSuffix "-" | trimSuffix ".")
       "gatewayNamespaces" (list (include "htcdask.gatewayNamespace" .))
+      "leader" (dict "namespace" .Release.Namespace "name" (include "htcdask.fullname" .))
       "accessPoint" (dict "collector" $collector "schedd" $schedd)
       "tokenFile" (printf "%s/token" (include "htcdask.tokenDirectory" .)) }}
 {{- mergeOverwrite $given $derived | toYaml }}

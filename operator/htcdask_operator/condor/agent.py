@@ -12,11 +12,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from htcdask_api import names
+from htcdask_operator import metrics
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor import token
 from htcdask_operator.condor.access import Access
@@ -30,12 +31,13 @@ _BUNDLE: Final = "bundle.sh"
 class CondorAgent:
     """One access point as one identity; calls are answered one after the other."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, not_after: Callable[[], float] = lambda: math.inf) -> None:
+        """`not_after`: the uptime from which on nothing may be submitted, asked before each request."""
         self._access = access
         self.folder = Path(tempfile.mkdtemp(prefix="htcdask-condor-"))
         (self.folder / "scratch").mkdir(mode=0o700)
         arguments = [access.collector, access.schedd, str(self.folder / "scratch")]
-        self._process = AgentProcess(arguments, self._environment(), access.deadline)
+        self._process = AgentProcess(arguments, self._environment(), access.deadline, not_after)
         self._token = ""
         self._identity = ""
         self._turn = asyncio.Lock()
@@ -127,6 +129,7 @@ class CondorAgent:
                 await self._process.stop()
                 token.write(self.folder / "tokens", current)
                 self._token, self._identity = current, ""
+        metrics.CONDOR_QUESTIONS.labels(method).inc()
         return await self._process.ask(method, *arguments)
 
     def _environment(self) -> dict[str, str]:

@@ -27,7 +27,18 @@ class SubmitRefused(CondorError):  # noqa: N818
     """This description cannot be submitted; nothing was. Asking again with the same one is of no use."""
 
 
+class SubmitTooLate(CondorError):  # noqa: N818
+    """The operator's own lease is over, another one may be at work: nothing was submitted. It will end."""
+
+
 KINDS: dict[str, type[CondorError]] = {
     error.__name__: error
-    for error in (CondorError, CondorUnreachable, CondorTimeout, CondorRefused, SubmitRefused)
+    for error in (
+        CondorError,
+        CondorUnreachable,
+        CondorTimeout,
+        CondorRefused,
+        SubmitRefused,
+        SubmitTooLate,
+    )
 }

@@ -18,7 +18,13 @@ import classad2
 import htcondor2
 
 from htcdask_operator.condor.classads import Plain, plain
-from htcdask_operator.condor.errors import CondorError, CondorRefused, CondorUnreachable, SubmitRefused
+from htcdask_operator.condor.errors import (
+    CondorError,
+    CondorRefused,
+    CondorUnreachable,
+    SubmitRefused,
+    SubmitTooLate,
+)
 
 T = TypeVar("T")
 
@@ -33,10 +39,11 @@ _TAIL: Final = 64 * 1024
 class AccessPoint:
     """The schedd `name` that the collector at `address` knows."""
 
-    def __init__(self, address: str, name: str, scratch: Path) -> None:
+    def __init__(self, address: str, name: str, scratch: Path, clock: Callable[[], float]) -> None:
         self._address = address
         self._name = name
         self._scratch = scratch
+        self._clock = clock
         self._ad: Any = None
 
     def whoami(self) -> str:
@@ -56,16 +63,18 @@ class AccessPoint:
         found = self._do(lambda schedd: schedd.query(constraint, attributes))
         return [plain(ad, attributes) for ad in found]
 
-    def submit(self, description: Mapping[str, str], items: Sequence[Mapping[str, str]]) -> list[str]:
+    def submit(
+        self, description: Mapping[str, str], items: Sequence[Mapping[str, str]], not_after: float
+    ) -> list[str]:
         """One job for each item, in one transaction."""
         made = _parsed({"initialdir": "/", **description})
-        result = self._do(
-            lambda schedd: schedd.submit(made, itemdata=iter(items), spool=False), SubmitRefused
+        result = self._submit(
+            not_after, lambda schedd: schedd.submit(made, itemdata=iter(items), spool=False)
         )
         first = result.first_proc()
         return [f"{result.cluster()}.{proc}" for proc in range(first, first + result.num_procs())]
 
-    def spool(self, description: Mapping[str, str], name: str, content: str) -> str:
+    def spool(self, description: Mapping[str, str], name: str, content: str, not_after: float) -> str:
         """One job, and its one input file."""
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         try:
@@ -73,7 +82,7 @@ class AccessPoint:
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
                 target.write(content)
             made = _parsed({**description, "initialdir": str(folder), "transfer_input_files": str(file)})
-            result = self._do(lambda schedd: schedd.submit(made, count=1, spool=True), SubmitRefused)
+            result = self._submit(not_after, lambda schedd: schedd.submit(made, count=1, spool=True))
             self._do(lambda schedd: schedd.spool(result))
         finally:
             shutil.rmtree(folder)
@@ -103,6 +112,20 @@ class AccessPoint:
         finally:
             shutil.rmtree(folder)
         return {name: text for name, text in tails.items() if text}
+
+    def _submit(self, not_after: float, submit: Callable[[Any], T]) -> T:
+        """The schedd has been found by then: between the look at the clock and the call is nothing."""
+
+        def in_time(schedd: Any) -> T:
+            late = self._clock() - not_after
+            if late >= 0:
+                raise SubmitTooLate(
+                    f"nothing was submitted to {self._name}: the operator's lease has been over for "
+                    f"{late:.1f} s, and another operator may be at work"
+                )
+            return submit(schedd)
+
+        return self._do(in_time, SubmitRefused)
 
     def _totals(self, call: Callable[[Any], Any], action: str) -> dict[str, int]:
         totals = {key: int(value) for key, value in dict(self._do(call)).items()}
@@ -184,8 +207,9 @@ class AccessPoint:
                 "and may this network reach it?"
             )
         return CondorRefused(
-            f"the collector {self._address} does not accept the operator's token ({text}): it must be signed "
-            "by this pool and not be expired"
+            f"the collector {self._address} takes connections and tells nothing ({text}): it is down behind "
+            "its shared port, or does not accept the operator's token, which must be signed by this pool and "
+            "not be expired"
         )
 
 

@@ -1,7 +1,8 @@
 """The agent's process: `python -m htcdask_operator.condor.serve COLLECTOR SCHEDD SCRATCH`.
 
-Reads one JSON request a line from standard input, `[method, arguments, seconds]`, and answers each with one
-line, `{"value": …}` or `{"error": kind, "text": …}`. Ends with its input. It is started with an environment
+Reads one JSON request a line from standard input, `[method, arguments, seconds, not_after]`, and answers each
+with one line, `{"value": …}` or `{"error": kind, "text": …}`. From the uptime `not_after` on nothing is
+submitted. Ends with its input. It is started with an environment
 of its own (HTCondor is configured by it) and imports next to nothing, to stay small.
 """
 
@@ -16,8 +17,10 @@ from typing import Any
 
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.condor.schedd import AccessPoint
+from htcdask_operator.uptime import uptime
 
 METHODS = frozenset({"whoami", "query", "submit", "spool", "act", "edit", "retrieve"})
+SUBMITS = frozenset({"submit", "spool"})
 
 
 def main(collector: str, schedd: str, scratch: str) -> None:
@@ -25,9 +28,11 @@ def main(collector: str, schedd: str, scratch: str) -> None:
     # What HTCondor's library may print must not get between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    access_point = AccessPoint(collector, schedd, Path(scratch))
+    access_point = AccessPoint(collector, schedd, Path(scratch), uptime)
     for line in sys.stdin:
-        method, arguments, seconds = json.loads(line)
+        method, arguments, seconds, not_after = json.loads(line)
+        if method in SUBMITS:
+            arguments.append(not_after)
         # A call that hangs holds the GIL; the kernel still ends this process, even if the parent is no more.
         signal.setitimer(signal.ITIMER_REAL, seconds)
         answer = _answer(access_point, method, arguments)

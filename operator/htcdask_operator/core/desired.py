@@ -8,7 +8,7 @@ the gateway gets what they leave.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from htcdask_api import Template
 from htcdask_operator.core import limits
@@ -23,6 +23,7 @@ class Share:
     desired: int
     capped_by: str | None = None  # a sentence
     withheld: int = 0  # workers that the limit keeps away
+    waits: bool = False  # for workers of other clusters to leave: the limit counts them too
 
 
 def leader(pools: Sequence[PoolFacts]) -> PoolUid | None:
@@ -76,5 +77,7 @@ def _within(share: Share, together: Limit | None) -> tuple[Share, Limit | None]:
     """The share inside what the cluster may have in all, and what is left of that for its other pools."""
     if together is None:
         return share, None
-    inside = share if share.desired <= together.count else _capped(share.desired, together)
+    inside = share
+    if share.desired > together.count:
+        inside = replace(_capped(share.desired, together), waits=True)
     return inside, Limit(together.count - inside.desired, together.name)

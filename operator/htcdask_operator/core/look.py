@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from htcdask_operator.core import checks, desired, limits, template, triage
+from htcdask_operator.core.actions import Action, Remove
 from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.model import (
@@ -115,11 +116,16 @@ def scheduler_retires(looked: Sequence[Pool], observed: Observed) -> bool:
     return len(observed.connected) > observed.cluster.wanted
 
 
-def leaving(looked: Sequence[Pool], observed: Observed) -> frozenset[WorkerName]:
-    """Connected workers whose jobs were removed: the scheduler is about to lose them."""
+def leaving(looked: Sequence[Pool], observed: Observed, actions: Sequence[Action]) -> frozenset[WorkerName]:
+    """Connected workers whose jobs are removed, by these actions or before: the scheduler will lose them."""
     connected = frozenset() if isinstance(observed.connected, Unseen) else observed.connected
-    retiring = (w.job.worker for pool in looked for w in pool.workers if w.state is triage.State.RETIRING)
-    return connected.intersection(retiring)
+    removed = {job for action in actions if isinstance(action, Remove) for job in action.jobs}
+    return connected.intersection(
+        worker.job.worker
+        for pool in looked
+        for worker in pool.workers
+        if worker.state is triage.State.RETIRING or worker.job.id in removed
+    )
 
 
 def names_seen(looked: Sequence[Pool], observed: Observed) -> set[WorkerName]:

@@ -1,15 +1,14 @@
-"""The Kubernetes API by the official asynchronous client: the only module that talks to the API server.
+"""The Kubernetes API by the official asynchronous client: what the operator asks of it, one method each.
 
-Made by `__main__` for the operator's life. Its requests go through `ApiClient` itself, because the typed
-API classes import the models of all of Kubernetes (24 MB) and guess the content type of a patch wrongly.
-kopf watches with its own client; this one only asks and writes.
+Made by `__main__` for the operator's life. Its requests go through `ApiClient` itself (`requests`), because
+the typed API classes import the models of all of Kubernetes (24 MB) and guess the content type of a patch
+wrongly. kopf watches with its own client; this one only asks and writes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
 import os
 import time
@@ -18,21 +17,23 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, names
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
-from htcdask_operator.kube import clusters, pools
+from htcdask_operator.kube import clusters, leases, pools
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType
+from htcdask_operator.kube.requests import Requests
 
 _log = logging.getLogger(__name__)
 
 MANAGER: Final = "htcdask-operator"
 _APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
 _DEADLINE: Final = 15.0
 _UNTIL_ASKED_AGAIN: Final = 5.0
 _MAX_EVENT: Final = 1024  # bytes: what the API server takes as an Event's message
@@ -41,8 +42,9 @@ _MAX_EVENT: Final = 1024  # bytes: what the API server takes as an Event's messa
 class KubeApi:
     """The port `Kube`, on a real API server."""
 
-    def __init__(self, client: ApiClient, instance: str) -> None:
+    def __init__(self, client: ApiClient, instance: str, deadline: float = _DEADLINE) -> None:
         self._client = client
+        self._request = Requests(client, deadline).send
         self._instance = instance
 
     async def close(self) -> None:
@@ -63,15 +65,15 @@ class KubeApi:
             (names.API_VERSION, names.PLURAL, names.GROUP),
             (names.GATEWAY_API_VERSION, names.DASKCLUSTER_PLURAL, names.GATEWAY_GROUP),
         )
-        for version, plural, group in wanted:
-            try:
-                found = await self._request("GET", f"/apis/{version}")
-            except KubeError as error:
-                if error.status != 404:
-                    return str(error)
-                found = {"resources": []}
-            if not any(resource["name"] == plural for resource in found["resources"]):
-                return f"the CustomResourceDefinition {plural}.{group} is not installed in this cluster"
+        try:
+            groups = (await self._request("GET", "/apis"))["groups"]
+            served = {version["groupVersion"] for group in groups for version in group["versions"]}
+            for version, plural, group in wanted:
+                known = await self._request("GET", f"/apis/{version}") if version in served else {}
+                if not any(resource["name"] == plural for resource in known.get("resources", ())):
+                    return f"the CustomResourceDefinition {plural}.{group} is not installed in this cluster"
+        except KubeError as error:
+            return str(error)
         return None
 
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
@@ -82,6 +84,11 @@ class KubeApi:
             if error.status == 404:
                 return Gone()
             raise
+
+    async def clusters(self, namespace: str) -> tuple[ClusterFacts, ...]:
+        path = _path(names.GATEWAY_API_VERSION, namespace, names.DASKCLUSTER_PLURAL)
+        found = await self._request("GET", path)
+        return tuple(clusters.facts(item) for item in found["items"])
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         query = {} if cluster is None else {"fieldSelector": f"spec.clusterRef.name={cluster}"}
@@ -149,6 +156,21 @@ class KubeApi:
             ) from None
         return Credentials(certificate, key, token)
 
+    async def lease(self, namespace: str, name: str) -> Lease | None:
+        try:
+            return leases.read(await self._request("GET", _lease_path(namespace, name)))
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
+        body = leases.written(name, lease)
+        if lease.version is None:
+            return leases.read(await self._request("POST", _lease_path(namespace), body=body))
+        path = _lease_path(namespace, name)
+        return leases.read(await self._request("PATCH", path, body=body, content_type=_MERGE))
+
     async def _apply(self, pool: PoolFacts, content: Mapping[str, Any], subresource: str = "") -> None:
         """Server-side apply. The uid makes it fail, not create a pool, when the pool has gone meanwhile."""
         metadata = {**content.get("metadata", {}), "name": pool.name, "uid": pool.uid}
@@ -158,39 +180,11 @@ class KubeApi:
         try:
             await self._request("PATCH", path, body=body, query=query, content_type=_APPLY)
         except KubeError as error:
-            if error.status == 422 and "metadata.uid" in str(error):
-                raise KubeError(f"pool {pool.name}", "another pool has this name now", 409) from error
+            if (error.status == 409 and "uid mismatch" in str(error)) or (
+                error.status == 422 and "metadata.uid" in str(error)
+            ):
+                raise KubeError(f"pool {pool.name}", "gone; another may have its name now", 404) from error
             raise
-
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
-    ) -> Any:
-        what = f"{method} {path}"
-        try:
-            request = await self._client.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            response = await self._client.call_api(*request, _request_timeout=_DEADLINE)
-            content = await response.read()
-        except TimeoutError as error:
-            raise KubeError(what, f"no answer from the API server in {_DEADLINE:.0f} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise KubeError(what, f"the API server cannot be reached: {error}") from error
-        answer = _json(content)
-        if not 200 <= response.status <= 299:
-            raise KubeError(what, str(answer.get("message") or response.reason), response.status)
-        return answer
 
 
 async def connect(instance: str) -> KubeApi:
@@ -214,13 +208,6 @@ def _owner(cluster: str, uid: ClusterUid) -> dict[str, Any]:
     }
 
 
-def _json(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return {}
-
-
 def _text(value: str) -> str:
     return base64.b64decode(value, validate=True).decode()
 
@@ -233,3 +220,7 @@ def _path(version: str, namespace: str, plural: str, *rest: str) -> str:
 
 def _pools_path(namespace: str, *rest: str) -> str:
     return _path(names.API_VERSION, namespace, names.PLURAL, *rest)
+
+
+def _lease_path(namespace: str, *rest: str) -> str:
+    return _path(leases.API_VERSION, namespace, leases.PLURAL, *rest)

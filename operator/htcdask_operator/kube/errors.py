@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class KubeError(Exception):
-    """The API server could not be asked, or said no. The message says what was asked and why it failed."""
+    """The API server could not be asked, or said no. The message says what was asked and why it failed.
+
+    `status` is the HTTP status, if there was one; 409 is a conflict: somebody else wrote meanwhile, so read
+    again and decide again.
+    """
 
     def __init__(self, what: str, why: str, status: int | None = None) -> None:
         super().__init__(f"{what}: {why}")
@@ -13,4 +17,4 @@ class KubeError(Exception):
     @property
     def gone(self) -> bool:
         """The object is not there, or another one has its name now (the uid differs)."""
-        return self.status in (404, 409)
+        return self.status == 404

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
+from htcdask_operator.kube.leases import Lease
 
 EventType = Literal["Normal", "Warning"]
 
@@ -29,6 +30,9 @@ class Kube(Protocol):
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
         """The DaskCluster of this name."""
 
+    async def clusters(self, namespace: str) -> tuple[ClusterFacts, ...]:
+        """Every DaskCluster of a namespace."""
+
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         """The pools of a namespace, or only those that name this cluster."""
 
@@ -46,3 +50,9 @@ class Kube(Protocol):
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         """What workers of a cluster need to join it."""
+
+    async def lease(self, namespace: str, name: str) -> Lease | None:
+        """The Lease of this name, if it is there."""
+
+    async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
+        """Create it (it has no version) or change it; a conflict when somebody has written meanwhile."""

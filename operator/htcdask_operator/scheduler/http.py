@@ -42,7 +42,8 @@ class SchedulerHttp:
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         url = self._api.format(namespace=namespace, cluster=cluster) + "/api/comm"
-        headers = {"Authorization": f"token {api_token}"}
+        # Without its type, the scheduler's service does not read the body.
+        headers = {"Authorization": f"token {api_token}", "Content-Type": "application/json"}
         await self._ask("POST", url, json.dumps({"op": "scale", "count": count}).encode(), headers)
 
     async def _ask(

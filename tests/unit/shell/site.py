@@ -62,8 +62,7 @@ class Site:
         self.scheduler = FakeScheduler()
         self.view = View()
         self.ports = Ports(self.condor, self.kube, self.scheduler)
-        self.policy = make_policy(lease_seconds=LEASE)
-        self.reconciler = Reconciler(self.ports, self.view, self.policy, self.clock)
+        self.use_policy()
         self.woken: list[ClusterKey] = []
         self.poller = Poller(
             self.ports,
@@ -75,6 +74,11 @@ class Site:
             self.clock,
         )
         self.tended = Tended()
+
+    def use_policy(self, **settings: Any) -> None:
+        """Decide by these settings of the site from now on."""
+        self.policy = make_policy(lease_seconds=LEASE, **settings)
+        self.reconciler = Reconciler(self.ports, self.view, self.policy, self.clock)
 
     def clock(self) -> float:
         return self.schedd.now

@@ -65,3 +65,15 @@ async def test_an_api_server_that_does_not_answer_is_an_error_for_the_cycle() ->
     kube.failing = "no route"
     with pytest.raises(KubeError, match="no route"):
         await publish(kube, pool, STATUS)
+
+
+async def test_a_conflict_is_not_taken_for_a_pool_that_went_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    kube = FakeKube()
+    kube.make_pool(POOL)
+
+    async def conflict(*_: object) -> None:
+        raise KubeError("PATCH", "please apply your changes to the latest version", 409)
+
+    monkeypatch.setattr(kube, "publish", conflict)
+    with pytest.raises(KubeError, match="latest version"):
+        await publish(kube, await pool_in(kube), STATUS)

@@ -258,3 +258,37 @@ async def test_a_mistake_about_one_cluster_ends_neither_its_task_nor_others(
     assert not running.done()
     assert "a mistake" in caplog.text
     running.cancel()
+
+
+async def test_a_scheduler_that_could_not_be_told_is_told_again_after_a_pause(site: Site) -> None:
+    await ready(site)
+    spec = site.kube.pool_bodies["gateway", "default-c1"]["spec"]
+    spec |= {"scaling": "Manual", "replicas": 2}
+    site.scheduler.failing = "no route to the scheduler"
+    again = await site.cycle()
+    assert again == site.clock() + 10
+    site.scheduler.failing = None
+    await site.cycle()
+    assert site.scheduler.told == [], "not before the pause is over"
+    site.schedd.now += 10
+    await site.cycle()
+    assert site.scheduler.told == [("gateway", "c1", 2)]
+    assert [reason for _, _, reason, _ in site.kube.events].count("SchedulerTold") == 1
+
+
+async def test_a_limit_of_the_site_counts_what_the_poller_saw_of_others(site: Site) -> None:
+    site.use_policy(max_replicas=3)
+    site.schedd.add(
+        "htcdask",
+        site.condor.identity,
+        {
+            "My.HTCDaskRole": '"worker"',
+            "My.HTCDaskPoolUID": '"other"',
+            "My.HTCDaskPool": '"elsewhere/other"',
+            "My.Requirements": "false",
+        },
+        ["other1", "other2"],
+    )
+    await ready(site, wanted=4)
+    assert len([job for job in site.jobs() if job.pool_uid != "other"]) == 1
+    assert "the site's limit for all users allows 1" in (await site.pool()).status.explanation[0].message

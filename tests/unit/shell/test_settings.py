@@ -11,6 +11,7 @@ from htcdask_operator.settings import SettingsError, load, parse
 LEAST = {
     "operatorId": "htcdask",
     "gatewayNamespaces": ["gateway"],
+    "leader": {"namespace": "htcdask", "name": "htcdask"},
     "accessPoint": {"collector": "condor.example.org:9618", "schedd": "ap@condor.example.org"},
     "tokenFile": "/var/run/secrets/htcdask/token",
     "schedulerAddress": "gateway.example.org:8786",
@@ -28,6 +29,7 @@ def test_the_least_that_a_site_must_say_is_enough() -> None:
     assert settings.policy.operator_id == "htcdask"
     assert settings.policy.scheduler_address == "gateway.example.org:8786"
     assert settings.policy.delivery == "stream"
+    assert (settings.leader.namespace, settings.leader.lease_seconds) == ("htcdask", 15)
 
 
 def test_everything_that_decisions_depend_on_reaches_the_policy() -> None:
@@ -89,6 +91,10 @@ def test_a_key_without_a_value_is_not_set() -> None:
         ({"schedulerAddress": "tls://gateway:8786"}, 'schedulerAddress: must be "host:port"'),
         ({"delivery": "pigeon"}, "delivery: Input should be 'stream' or 'transfer'"),
         ({"leaseSeconds": 3}, "leaseSeconds: "),
+        ({"leader": None}, "leader: must be set"),
+        ({"leader": {"namespace": "a", "name": "b", "leaseSeconds": 2}}, "leader.leaseSeconds: "),
+        ({"leader": {"namespace": "a", "name": "b", "leaseSeconds": 301}}, "leader.leaseSeconds: "),
+        ({"leader": {"namespace": "a", "nam": "b"}}, "leader.nam: no such key, did you mean name?"),
         ({"imagePathTemplate": "x{y}"}, "imagePathTemplate: must be a path with {registry} and {name}"),
         ({"limits": {"maxReplicasPerPool": -1}}, "limits.maxReplicasPerPool: "),
         ({"allowUserExpressions": "perhaps"}, "allowUserExpressions: "),

@@ -1,0 +1,68 @@
+"""One pool, decided; and the small things that every decision about a pool has in common.
+
+Used by `ending` and `life`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from htcdask_api import PoolStatus
+from htcdask_operator.core import summary
+from htcdask_operator.core.actions import Action, Adopt, Remove
+from htcdask_operator.core.case import Finding
+from htcdask_operator.core.desired import Share
+from htcdask_operator.core.failures import Record
+from htcdask_operator.core.look import Pool
+from htcdask_operator.core.model import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about one pool, and what to publish of it."""
+
+    actions: tuple[Action, ...]
+    status: PoolStatus
+    submitted: int = 0
+    wake: tuple[float, ...] = ()
+
+
+def adopt(pool: Pool) -> tuple[Action, ...]:
+    """Make the cluster the pool's owner, at first sight."""
+    cluster, facts = pool.case.cluster, pool.case.pool
+    if cluster is None or facts.owner_uid is not None:
+        return ()
+    return (Adopt(facts.uid, cluster.uid),)
+
+
+def remove(jobs: Iterable[Job], why: str) -> Remove:
+    """Remove these jobs, and say why."""
+    return Remove(tuple(job.id for job in jobs), f"HTCDask: {why}")
+
+
+def publish(
+    pool: Pool,
+    share: Share | None,
+    finding: Finding | None = None,
+    record: Record | None = None,
+    unaffordable: int = 0,
+    busy: int = 0,
+) -> PoolStatus:
+    """The pool's new status."""
+    before = pool.case.pool.status
+    if record is None:
+        record = Record(before.finished, before.failed, tuple(before.recent_failures))
+    return summary.summarize(
+        summary.Picture(
+            case=pool.case,
+            workers=pool.workers,
+            jobs=len(pool.jobs),
+            share=share,
+            over=pool.over,
+            finding=finding,
+            record=record,
+            unaffordable=unaffordable,
+            busy=busy,
+        )
+    )

@@ -1,0 +1,146 @@
+"""The middle of a pool's life: its anchor, its workers up and down, what ended, and when to look again.
+
+Called by `plan` for each pool that is not at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from htcdask_operator.core import (
+    anchor,
+    backoff,
+    checks,
+    failures,
+    naming,
+    scaledown,
+    submission,
+    triage,
+)
+from htcdask_operator.core.actions import Action, Hold, ReadLogs, SubmitAnchor, SubmitWorkers
+from htcdask_operator.core.case import Case, Finding
+from htcdask_operator.core.decision import Decision, adopt, publish, remove
+from htcdask_operator.core.desired import Share
+from htcdask_operator.core.failures import Record
+from htcdask_operator.core.look import Pool
+from htcdask_operator.core.model import ClusterFacts, Unseen, WorkerName
+from htcdask_operator.core.scaledown import Surplus
+from htcdask_operator.core.triage import State, Worker
+
+BUSY_SECONDS: Final = 2.0
+"""How often it is looked whether a worker that should go has finished its task."""
+NEIGHBOUR_SECONDS: Final = 10.0
+"""How often it is looked whether other clusters have left room below a limit that they share."""
+
+
+def life(
+    pool: Pool, share: Share | None, room: int, taken: set[WorkerName], *, scheduler_knows: bool
+) -> Decision:
+    """The pool is in the middle of its life."""
+    case, cluster = pool.case, pool.case.cluster
+    if cluster is None or share is None or isinstance(case.observed.jobs, Unseen):
+        # Not known what is wanted, or not what is there: nothing is touched.
+        return Decision(adopt(pool), publish(pool, share, checks.first(checks.ALL, case)))
+
+    workers = tuple(worker for worker in pool.workers if worker.state not in triage.OVER)
+    missing = max(0, share.desired - triage.live(workers))
+    over = tuple(worker for worker in pool.workers if worker.state in triage.OVER)
+    if not missing:
+        over = tuple(triage.excuse(worker) for worker in over)
+    record = failures.record(case.pool.status, over, case.observed.logs, case.now)
+    mark = None
+    if pool.spec is None:
+        mark = submission.fingerprint(case.pool, cluster, case.template, case.policy)
+    case = replace(
+        case,
+        missing=missing,
+        anchors=anchor.sort(pool.jobs, mark, case.now),
+        outlook=backoff.outlook(record.recent, workers, case.policy, case.now),
+    )
+    busy = case.observed.busy
+    surplus = scaledown.surplus(workers, share.desired, busy, scheduler_knows=scheduler_knows)
+    actions: list[Action] = [
+        *adopt(pool),
+        *_keep_anchor(case, cluster, mark),
+        *_forget(over),
+        *([remove((worker.job for worker in surplus.go), "fewer workers are wanted")] if surplus.go else []),
+    ]
+    submit = _submit(case, cluster, mark, min(missing, room), taken)
+    if submit is not None:
+        actions.append(submit)
+    actions += _read_logs(case, record)
+    submitted = len(submit.names) if submit is not None else 0
+    finding = pool.spec or checks.first((*checks.MOMENT, *checks.WORKERS), case)
+    picture = replace(pool, case=case, workers=workers)
+    status = publish(picture, share, finding, record, max(0, missing - room), surplus.busy)
+    wake = _wake(case, workers, finding, surplus)
+    if share.waits:
+        wake = (*wake, case.now + NEIGHBOUR_SECONDS)
+    return Decision(tuple(actions), status, submitted, wake)
+
+
+def _keep_anchor(case: Case, cluster: ClusterFacts, mark: str | None) -> list[Action]:
+    """Bring the pool's anchor one step further on its road."""
+    anchors = case.anchors
+    actions: list[Action] = []
+    if anchors.hold:
+        actions.append(Hold(tuple(job.id for job in anchors.hold), anchor.hold_reason(case.pool)))
+    if anchors.remove:
+        actions.append(remove(anchors.remove, "no worker needs its files"))
+    wanted = anchors.usable is None and anchors.pending is None
+    if mark is not None and wanted and checks.first(checks.MOMENT, case) is None:
+        description = submission.anchor(case.pool, cluster, mark, case.policy, case.now)
+        bundle = submission.bundle(cluster, case.template, case.policy)
+        actions.append(SubmitAnchor(case.pool.uid, description, bundle))
+    return actions
+
+
+def _submit(
+    case: Case, cluster: ClusterFacts, mark: str | None, count: int, taken: set[WorkerName]
+) -> SubmitWorkers | None:
+    """The workers that are missing, as many as may come now."""
+    kept = case.anchors.usable
+    if mark is None or kept is None or kept.iwd is None or isinstance(case.observed.connected, Unseen):
+        return None
+    if checks.first(checks.MOMENT, case) is not None:
+        return None
+    if case.outlook.allowed is not None:
+        count = min(count, case.outlook.allowed)
+    if count <= 0:
+        return None
+    names = naming.new_names(case.pool.uid, count, taken, case.now)
+    taken.update(names)
+    description = submission.workers(case.pool, cluster, case.template, mark, kept.iwd, case.policy, case.now)
+    return SubmitWorkers(case.pool.uid, description, names)
+
+
+def _forget(over: Sequence[Worker]) -> list[Action]:
+    return [remove([worker.job for worker in over], "it is over and recorded")] if over else []
+
+
+def _read_logs(case: Case, record: Record) -> list[Action]:
+    """The last words of workers that failed; they lie in the anchor's directory."""
+    asked = failures.missing_logs(record.recent, case.now)
+    if case.anchors.usable is None or not asked:
+        return []
+    return [ReadLogs(case.pool.uid, case.anchors.usable.id, asked)]
+
+
+def _wake(
+    case: Case, workers: Sequence[Worker], finding: Finding | None, surplus: Surplus
+) -> tuple[float, ...]:
+    """When something changes by time alone."""
+    times = [] if finding is None or finding.until is None else [finding.until]
+    if surplus.busy:
+        times.append(case.now + BUSY_SECONDS)
+    if case.outlook.until is not None and case.missing:
+        times.append(case.outlook.until)
+    pending = case.anchors.pending
+    if pending is not None:
+        waiting = triage.SPOOL_SECONDS if pending.stage_in_start is None else triage.SPOOLED_SECONDS
+        times.append(pending.queued_at + waiting + 1)
+    starting = [worker.job for worker in workers if worker.state is State.STARTING]
+    times += [(job.started_at or job.status_since) + case.policy.connect_seconds for job in starting]
+    return tuple(times)

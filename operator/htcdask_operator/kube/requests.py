@@ -1,0 +1,95 @@
+"""One request to the API server, and what may come of it. Used by `api`, for all that it asks.
+
+A busy API server (429) is asked again when it says so; every other failure is a KubeError, and whoever asked
+knows when to ask again: a cycle backs off, a service has its interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+
+from htcdask_operator import metrics
+from htcdask_operator.kube.errors import KubeError
+
+_TOO_MANY: Final = 429
+_TRIES: Final = 5  # of a request that the API server is too busy for
+_LONGEST_PAUSE: Final = 5.0
+
+
+class Requests:
+    """By one client; `deadline`: seconds for one answer."""
+
+    def __init__(self, client: ApiClient, deadline: float) -> None:
+        self._client = client
+        self._deadline = deadline
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Any:
+        """The API server's answer; KubeError when there is none, or it is an error."""
+        what = f"{method} {path}"
+        request = {
+            "query_params": list((query or {}).items()),
+            "header_params": {"Accept": "application/json", "Content-Type": content_type},
+            "body": body,
+        }
+        for attempt in range(1, _TRIES + 1):
+            status, headers, content = await self._exchange(method, path, request)
+            if status != _TOO_MANY or attempt == _TRIES:
+                break
+            await asyncio.sleep(_retry_after(headers))
+        answer = _json(content)
+        if 200 <= status <= 299 and "kind" in answer:
+            return answer
+        # What a proxy says instead of the API server has no status: nobody shall take its 404 for "gone".
+        if answer.get("kind") == "Status":
+            raise KubeError(what, str(answer.get("message")), status)
+        raise KubeError(what, f"{status}, and not in the API server's words ({len(content)} bytes)")
+
+    async def _exchange(
+        self, method: str, path: str, request: Mapping[str, Any]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        what = f"{method} {path}"
+        metrics.KUBE_REQUESTS.labels(method, _resource(path)).inc()
+        try:
+            signed = await self._client.param_serialize(
+                method, path, **request, auth_settings=["BearerToken"]
+            )
+            response = await self._client.call_api(*signed, _request_timeout=self._deadline)
+            return response.status, response.headers, await response.read()
+        except TimeoutError as error:
+            raise KubeError(what, f"no answer from the API server in {self._deadline:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise KubeError(what, f"the API server cannot be reached: {error}") from error
+
+
+def _resource(path: str) -> str:
+    """`htcworkerpools`, `leases`, …: for people who count requests."""
+    _, _, namespaced = path.partition("/namespaces/")
+    return namespaced.split("/")[1] if namespaced else "none"
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds, as the API server asks; a date or nonsense counts as one."""
+    text = headers.get("Retry-After", "")
+    return min(float(text) if text.isascii() and text.isdigit() else 1.0, _LONGEST_PAUSE)

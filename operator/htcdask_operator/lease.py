@@ -1,0 +1,203 @@
+"""One operator at a time: a lease like client-go's leader election, on a Lease object in our own namespace.
+
+`decide` is pure; `Leadership` asks and writes. Run by `__main__`: nothing is asked of HTCondor and kopf does
+not run before the lease is held, and the process ends when it cannot be kept. Only the own clock counts: how
+long ago *we* saw the Lease written, never what it says about the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from htcdask_operator import metrics
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.leases import Lease
+from htcdask_operator.kube.port import Kube
+
+_log = logging.getLogger(__name__)
+
+LONGEST: Final = 300  # seconds: whatever a Lease says, nobody waits longer for its holder's silence
+
+
+class LeaseLost(Exception):  # noqa: N818
+    """Another operator may be at work: this one must end, and may start again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Who asks: the pod, how long its leases last, and since when it holds one."""
+
+    name: str
+    seconds: int
+    since: str | None = None  # the acquireTime that it wrote; another process of this name wrote another
+
+    @property
+    def patience(self) -> float:
+        """A holder that could not renew for so long ends; the rest of the lease is for ending."""
+        return self.seconds * 2 / 3
+
+    @property
+    def pause(self) -> float:
+        """Between two looks, and between two renewals."""
+        return self.seconds * 2 / 15
+
+
+@dataclass(frozen=True, slots=True)
+class Acquire:
+    """It is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """It is ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Somebody else may be at work until then."""
+
+    until: float
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """It was ours."""
+
+    why: str
+
+
+def decide(lease: Lease | None, me: Me, now: float, changed_at: float) -> Acquire | Renew | Wait | Lost:
+    """What to do about the Lease as last seen. `changed_at`: when we first saw it so, or began writing it."""
+    if me.since is not None:
+        if lease is None:
+            return Lost("somebody deleted it")
+        if (lease.holder, lease.acquired) != (me.name, me.since):
+            return Lost(f"{lease.holder or 'nobody'} holds it now")
+        if now - changed_at >= me.patience:
+            return Lost(f"it could not be renewed for {now - changed_at:.1f} s")
+        return Renew()
+    # Our own name: this container's last process, which has ended.
+    if lease is None or lease.holder in ("", me.name):
+        return Acquire()
+    until = changed_at + min(max(lease.seconds or me.seconds, 1), LONGEST)
+    return Acquire() if now >= until else Wait(until, lease.holder)
+
+
+class Leadership:
+    """The lease `name`, from waiting for it until it is given back."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        namespace: str,
+        name: str,
+        me: Me,
+        clock: Callable[[], float],
+        calendar: Callable[[], float],
+    ) -> None:
+        self._kube = kube
+        self._where = (namespace, name)
+        self._me = me
+        self._clock = clock
+        self._calendar = calendar  # for people who read the Lease
+        self._lease: Lease | None = None
+        self._changed_at = clock()
+        self._stale = True  # the Lease may be another by now
+        self._said: str | None = None
+        self.held = asyncio.Event()
+
+    @property
+    def waiting(self) -> str | None:
+        """What it waits for, while it waits."""
+        if self.held.is_set():
+            return None
+        holder = self._lease.holder if self._lease is not None else ""
+        return f"waiting for the lease {self}" + (f", held by {holder}" if holder else "")
+
+    def not_after(self) -> float:
+        """From then on another operator may be at work."""
+        return self._changed_at + self._me.seconds if self.held.is_set() else -math.inf
+
+    async def keep(self) -> None:
+        """Wait for the lease, then renew it until cancelled; LeaseLost when it is ours no more."""
+        while True:
+            verdict = decide(self._lease, self._me, self._clock(), self._changed_at)
+            if isinstance(verdict, Lost):
+                self.held.clear()
+                raise LeaseLost(f"the lease {self} is lost: {verdict.why}")
+            try:
+                async with asyncio.timeout(self._time_left()):
+                    if self._stale:
+                        await self._look()
+                        continue
+                    if isinstance(verdict, Wait):
+                        self._say(str(self.waiting))
+                        self._stale = True
+                    else:
+                        await self._write(verdict)
+            except (KubeError, TimeoutError) as error:
+                self._stale = True  # what was written may have arrived
+                self._say(f"The lease {self}: {str(error) or 'no answer in time'}")
+            await asyncio.sleep(self._me.pause)
+
+    async def release(self) -> None:
+        """Let the next one in at once, if the lease is ours. Call it when nothing of us acts any more."""
+        self.held.clear()
+        metrics.LEADER.set(0)
+        since, self._me = self._me.since, replace(self._me, since=None)
+        if since is None:
+            return
+        try:
+            async with asyncio.timeout(self._me.patience):
+                found = await self._kube.lease(*self._where)
+                if found is not None and (found.holder, found.acquired) == (self._me.name, since):
+                    await self._kube.write_lease(*self._where, replace(found, holder=""))
+        except (KubeError, TimeoutError) as error:
+            _log.warning("The lease %s ends by itself, it could not be given back: %s", self, error)
+
+    def _time_left(self) -> float:
+        if self._me.since is None:
+            return self._me.patience
+        return self._changed_at + self._me.patience - self._clock()
+
+    async def _look(self) -> None:
+        found = await self._kube.lease(*self._where)
+        # While it is ours, only what we know to have written counts.
+        if found != self._lease and self._me.since is None:
+            self._changed_at = self._clock()
+        self._lease, self._stale = found, False
+
+    async def _write(self, verdict: Acquire | Renew) -> None:
+        began, now = self._clock(), _text(self._calendar())
+        before = self._lease or Lease()
+        mine = replace(before, holder=self._me.name, seconds=self._me.seconds, renewed=now)
+        if isinstance(verdict, Acquire):
+            moved = before.version is not None and before.holder != self._me.name
+            mine = replace(mine, acquired=now, transitions=before.transitions + moved)
+        self._lease = await self._kube.write_lease(*self._where, mine)
+        self._changed_at, self._said = began, None
+        if isinstance(verdict, Acquire):
+            self._me = replace(self._me, since=self._lease.acquired)
+            if self._time_left() > 0:  # else this process slept meanwhile, and the lease is over
+                self.held.set()
+                metrics.LEADER.set(1)
+                _log.info("%s holds the lease %s", self._me.name, self)
+
+    def _say(self, what: str) -> None:
+        if what != self._said:
+            _log.warning("%s", what[0].upper() + what[1:])
+            self._said = what
+
+    def __str__(self) -> str:
+        return "/".join(self._where)
+
+
+def _text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

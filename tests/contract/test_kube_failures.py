@@ -1,0 +1,171 @@
+"""What an API server and what stands before it do wrong, and what becomes of it: an error, no answer."""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from htcdask_operator.core.model import Gone
+from htcdask_operator.kube.api import KubeApi
+from htcdask_operator.kube.errors import KubeError
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def server(answer: Answer, deadline: float = 5.0) -> AsyncIterator[KubeApi]:
+    """An API server that answers so, and the port on it."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    configuration = Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    kube = KubeApi(ApiClient(configuration), "failures", deadline)
+    try:
+        yield kube
+    finally:
+        await kube.close()
+        await runner.cleanup()
+
+
+def status(code: int, message: str, **headers: str) -> web.Response:
+    """As the API server says no."""
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+    return web.json_response(body, status=code, headers=headers)
+
+
+async def failure(kube: KubeApi) -> KubeError:
+    with pytest.raises(KubeError) as error:
+        await kube.pools("gateway")
+    with pytest.raises(KubeError):
+        await kube.cluster("gateway", "c1")
+    return error.value
+
+
+async def test_a_busy_server_is_asked_again_when_it_says() -> None:
+    asked: list[float] = []
+
+    async def busy(_: web.Request) -> web.Response:
+        asked.append(time.monotonic())
+        if len(asked) < 3:
+            return status(429, "too many requests", **{"Retry-After": "1"})
+        return web.json_response({"kind": "HTCWorkerPoolList", "items": []})
+
+    async with server(busy) as kube:
+        assert await kube.pools("gateway") == ()
+    assert [round(after - before) for before, after in itertools.pairwise(asked)] == [1, 1]
+
+
+@pytest.mark.parametrize("after", ["0", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "²", "-1", ""])
+async def test_a_server_that_is_busy_for_good_is_an_error_after_a_few_tries(
+    after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("htcdask_operator.kube.requests._LONGEST_PAUSE", 0.0)
+    asked = 0
+
+    async def busy(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return status(429, "too many requests", **{"Retry-After": after})
+
+    async with server(busy) as kube:
+        with pytest.raises(KubeError, match="too many requests") as error:
+            await kube.pools("gateway")
+    assert (asked, error.value.status) == (5, 429)
+
+
+async def test_nobody_is_kept_waiting_by_a_long_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("htcdask_operator.kube.requests._LONGEST_PAUSE", 0.01)
+
+    async def busy(_: web.Request) -> web.Response:
+        return status(429, "too many requests", **{"Retry-After": "99999999"})
+
+    async with server(busy) as kube, asyncio.timeout(5):
+        assert (await failure(kube)).status == 429
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 409, 422, 500, 503, 504])
+async def test_what_the_server_refuses_is_an_error_in_its_words_and_asked_once(code: int) -> None:
+    asked = 0
+
+    async def refuse(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return status(code, "these are the words")
+
+    async with server(refuse) as kube:
+        error = await failure(kube)
+    assert "these are the words" in str(error)
+    assert (error.status, error.gone, asked) == (code, False, 2)
+
+
+async def test_only_the_servers_own_word_makes_a_cluster_gone() -> None:
+    async def not_found(_: web.Request) -> web.Response:
+        return status(404, 'daskclusters "c1" not found')
+
+    async def lost_proxy(_: web.Request) -> web.Response:
+        return web.Response(status=404, text="404 page not found")
+
+    async with server(not_found) as kube:
+        assert await kube.cluster("gateway", "c1") == Gone()
+    async with server(lost_proxy) as kube:
+        assert not (await failure(kube)).gone
+        with pytest.raises(KubeError):
+            await kube.lease("htcdask", "htcdask")
+
+
+@pytest.mark.parametrize("text", ["", "<html>Sign in</html>", "null", "[]", "{}", '{"items": []}', '{"kind'])
+@pytest.mark.parametrize("code", [200, 502])
+async def test_garbage_is_no_answer(text: str, code: int) -> None:
+    async def garbage(_: web.Request) -> web.Response:
+        return web.Response(status=code, text=text)
+
+    async with server(garbage) as kube:
+        error = await failure(kube)
+    assert "not in the API server's words" in str(error)
+
+
+async def test_garbage_is_never_quoted_for_it_may_hold_a_secret() -> None:
+    async def cut_short(_: web.Request) -> web.Response:
+        secret = {"kind": "Secret", "data": {"dask.pem": "c2VjcmV0"}}
+        return web.Response(text=json.dumps(secret)[:-1])
+
+    async with server(cut_short) as kube:
+        with pytest.raises(KubeError) as error:
+            await kube.credentials("gateway", "dask-credentials-c1")
+    assert "c2Vj" not in str(error.value)
+
+
+async def test_a_server_that_never_answers_is_an_error_at_the_deadline() -> None:
+    async def never(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def stops_half_way(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"kind": ')
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    for answer in (never, stops_half_way):
+        async with server(answer, deadline=0.2) as kube:
+            assert "no answer from the API server in 0.2 s" in str(await failure(kube))
+
+
+async def test_a_server_that_hangs_up_is_an_error() -> None:
+    async def hang_up(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with server(hang_up) as kube:
+        assert "cannot be reached" in str(await failure(kube))

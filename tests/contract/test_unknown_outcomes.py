@@ -1,0 +1,201 @@
+"""Nobody knows whether a submit was done: agent or operator died in the middle. On a real HTCondor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from htcdask_operator.condor.access import Access
+from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.core.model import Job, JobStatus, Role
+from htcdask_operator.kube.port import Credentials
+from htcdask_operator.orphans import Orphans
+from htcdask_operator.poller import Poller
+from htcdask_operator.ports import Ports
+from htcdask_operator.reconcile import Reconciler, Tended
+from htcdask_operator.settings import Poll
+from htcdask_operator.view import View
+from playground.condor.bare import BarePool
+from tests.builders import make_policy
+from tests.fakes.kube import FakeKube
+from tests.fakes.scheduler import FakeScheduler
+from tests.unit.shell.site import KEY, LEASE, cluster_manifest, pool_manifest
+
+OPERATOR = "unknown-outcomes"
+WORKERS = 300
+
+# What a submitter leaves behind that dies after the submit and before the files were sent.
+_NEVER_SPOOLS = """
+import sys
+import htcondor2
+collector, schedd, pool, template = sys.argv[1:]
+made = htcondor2.Submit({
+    "executable": "/bin/true", "transfer_executable": "false", "transfer_input_files": "/etc/hostname",
+    "should_transfer_files": "yes", "My.Requirements": "false", "My.HTCDaskOperator": '"unknown-outcomes"',
+    "My.HTCDaskPoolUID": f'"{pool}"', "My.HTCDaskRole": '"anchor"', "My.HTCDaskTemplate": f'"{template}"',
+})
+ad = htcondor2.Collector(collector).locate(htcondor2.DaemonType.Schedd, schedd)
+htcondor2.Schedd(ad).submit(made, count=1, spool=True)
+"""
+
+
+class Operator:
+    """The shell with empty memory and an agent of its own, on the real schedd and on Kubernetes in memory."""
+
+    def __init__(self, pool: BarePool, token: Path, kube: FakeKube, clock: Callable[[], float]) -> None:
+        self.agent = CondorAgent(Access(OPERATOR, pool.address, pool.schedd, token))
+        self.view = View()
+        ports = Ports(self.agent, kube, FakeScheduler())
+        policy = make_policy(operator_id=OPERATOR, lease_seconds=LEASE)
+        self.reconciler = Reconciler(ports, self.view, policy, clock)
+        orphans = Orphans(ports, self.view, ("gateway",))
+        self.poller = Poller(ports, self.view, Poll(), LEASE, orphans, lambda _: None, clock)
+        self.tended = Tended()
+
+    async def until(self, holds: Callable[[tuple[Job, ...]], object], seconds: float = 40) -> None:
+        """Poll and cycle until the queue is as it should be."""
+        async with asyncio.timeout(seconds):
+            while not holds(await self.agent.jobs()):
+                await self.poller.tick()
+                await self.reconciler.cycle(KEY, self.tended)
+                await asyncio.sleep(0.1)
+
+
+class Lab:
+    """One cluster that wants `WORKERS` workers larger than any slot, and operators that come and go."""
+
+    def __init__(self, pool: BarePool, folder: Path) -> None:
+        self.pool = pool
+        self.late = 0.0
+        self._token = folder / "token"
+        self._token.write_text(pool.token("dask"))
+        self.kube = FakeKube()
+        self.kube.secrets["gateway", "dask-credentials-c1"] = Credentials("CERT", "KEY", "TOKEN")
+        self.kube.make_cluster(cluster_manifest())
+        self.uid = self.kube.make_pool(pool_manifest(cores=1000))
+        self._operators: list[Operator] = []
+
+    def operator(self) -> Operator:
+        made = Operator(self.pool, self._token, self.kube, lambda: time.time() + self.late)
+        made.view.saw_pools(KEY, [self.uid])
+        self._operators.append(made)
+        return made
+
+    def want(self, count: int) -> None:
+        self.kube.cluster_bodies["gateway", "c1"]["spec"]["htcondorReplicas"] = count
+
+    async def close(self) -> None:
+        self.pool.run("condor_rm", "-constraint", f'HTCDaskOperator == "{OPERATOR}"', check=False)
+        for operator in self._operators:
+            await operator.agent.close()
+
+
+@pytest.fixture
+async def lab(bare_pool: BarePool, tmp_path: Path) -> AsyncIterator[Lab]:
+    made = Lab(bare_pool, tmp_path)
+    yield made
+    await made.close()
+
+
+def idle(jobs: tuple[Job, ...]) -> list[str]:
+    return [job.worker for job in jobs if job.role is Role.WORKER and job.status is JobStatus.IDLE]
+
+
+def anchors(jobs: tuple[Job, ...]) -> list[Job]:
+    return [job for job in jobs if job.role is Role.ANCHOR]
+
+
+def is_held(jobs: tuple[Job, ...]) -> bool:
+    return [(job.status, job.hold_code) for job in anchors(jobs)] == [(JobStatus.HELD, 1)]
+
+
+@pytest.mark.parametrize("milliseconds", [0, 20, 60, 120, 200, 300, 450])
+async def test_an_agent_killed_in_the_middle_of_a_submit_leaves_all_or_nothing_and_none_twice(
+    lab: Lab, milliseconds: int
+) -> None:
+    operator = lab.operator()
+    await operator.until(is_held)
+    lab.want(WORKERS)
+    cycle = asyncio.create_task(operator.reconciler.cycle(KEY, operator.tended))
+    asked: list[str] = []
+    asking = operator.agent._process.ask
+
+    async def ask(method: str, *arguments: object) -> object:
+        asked.append(method)
+        if method == "submit":
+            asyncio.get_running_loop().call_later(milliseconds / 1000, kill, operator.agent)
+        return await asking(method, *arguments)
+
+    operator.agent._process.ask = ask  # type: ignore[method-assign]
+    await cycle
+    assert "submit" in asked
+    found = await lab.operator().agent.jobs()
+    assert len(idle(found)) in (0, WORKERS), "one transaction"
+    another = lab.operator()
+    await another.until(lambda jobs: len(idle(jobs)) >= WORKERS)
+    for _ in range(3):
+        await another.poller.tick()
+        await another.reconciler.cycle(KEY, another.tended)
+    names = idle(await another.agent.jobs())
+    assert len(names) == len(set(names)) == WORKERS
+
+
+async def test_a_new_operator_adopts_everything_by_what_the_queue_says(lab: Lab) -> None:
+    first = lab.operator()
+    await first.until(is_held)
+    lab.want(5)
+    await first.until(lambda jobs: len(idle(jobs)) == 5)
+    before = ids(await first.agent.jobs())
+    body = lab.kube.pool_bodies["gateway", "default-c1"]
+    status = body.pop("status")  # somebody wiped it, too
+    second = lab.operator()
+    for _ in range(3):
+        await second.poller.tick()
+        await second.reconciler.cycle(KEY, second.tended)
+    assert ids(await second.agent.jobs()) == before
+    counts = ("desiredReplicas", "replicas", "idle", "observedGeneration")
+    assert [body["status"][count] for count in counts] == [status[count] for count in counts]
+    lab.want(2)
+    await second.until(lambda jobs: len(idle(jobs)) == 2)
+    lab.kube.delete_pool("gateway", "default-c1")
+    await lab.operator().until(lambda jobs: not jobs)
+
+
+async def test_an_anchor_whose_files_will_never_come_is_replaced(lab: Lab) -> None:
+    operator = lab.operator()
+    await operator.until(is_held)
+    (good,) = anchors(await operator.agent.jobs())
+    arguments = (lab.pool.address, lab.pool.schedd, lab.uid, good.template)
+    await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", _NEVER_SPOOLS, *arguments],
+        check=True,
+        env=operator.agent._environment(),  # as the agent's own process
+        timeout=60,
+    )
+    await operator.agent.remove([good.id], "as if it had never been")
+    (lost,) = (job for job in anchors(await operator.agent.jobs()) if job.id != good.id)
+    assert lost.spooling and lost.stage_in_start is None
+    await operator.poller.tick()
+    await operator.reconciler.cycle(KEY, operator.tended)
+    assert lost.id in ids(await operator.agent.jobs()), "its submitter may be about to send them"
+    lab.late = 61.0
+    await operator.until(is_held)
+    assert lost.id not in ids(await operator.agent.jobs())
+
+
+def ids(jobs: tuple[Job, ...]) -> set[str]:
+    return {job.id for job in jobs}
+
+
+def kill(agent: CondorAgent) -> None:
+    if agent.pid is not None:
+        os.kill(agent.pid, signal.SIGKILL)

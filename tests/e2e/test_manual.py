@@ -1,0 +1,69 @@
+"""A cap that is lowered, and the pool that nobody made. (`steady.py` sizes Manual pools.)"""
+
+from htcdask_api import names
+from playground.site import Site
+from tests.e2e import clusters
+from tests.e2e.look import bare, clean, pool, settled, workers
+from tests.e2e.notebook import Notebook
+
+WORK = """
+client = gateway.connect(cluster).get_client()
+client.wait_for_workers(3, timeout=90)
+
+def work(seconds):
+    from distributed import get_client, get_worker
+    get_client().log_event("started", get_worker().name)
+    time.sleep(seconds)
+    return get_worker().name
+
+kept = client.scatter([{"value": i} for i in range(30)])
+busy = [client.submit(work, 20, key=f"busy-{i}", pure=False) for i in range(3)]
+client.publish_dataset(busy=busy, kept=kept)
+while len(client.get_events("started")) < 3:
+    time.sleep(0.1)
+"""
+COLLECT = """
+client = gateway.connect(cluster).get_client()
+result = {
+    "ran_on": client.gather(client.get_dataset("busy")),
+    "started": [name for _, name in client.get_events("started")],
+    "values": [each["value"] for each in client.gather(client.get_dataset("kept"))],
+}
+"""
+PLAIN = """
+from dask_gateway import Gateway
+plain = Gateway(address=gateway.address, auth=gateway.auth)
+cluster = plain.new_cluster(worker_backend="htcondor", shutdown_on_close=False)
+cluster.scale(1)
+client = cluster.get_client()
+client.wait_for_workers(1, timeout=90)
+assert client.submit(sum, [1, 2]).result(timeout=60) == 3
+result = cluster.name
+"""
+
+
+def test_a_cap_that_is_lowered_waits_for_busy_workers(site: Site, notebook: Notebook) -> None:
+    """No task starts twice, what was scattered is kept, and in the end only one worker is left."""
+    [cluster] = clusters.new(site)
+    clusters.add_pool(site, cluster, clusters.SMALL)
+    clusters.scale(site, cluster, 3)
+    settled(site, cluster, 3)
+    notebook.run(WORK, cluster=cluster)
+    name = pool(site, cluster)["metadata"]["name"]
+    lower = ("--type=merge", '--patch={"spec": {"maxReplicas": 1}}')
+    site.kubectl("-n", "gateway", "patch", names.PLURAL, name, *lower)
+    settled(site, cluster, 1)
+    report = notebook.run(COLLECT, cluster=cluster)
+    assert sorted(report["ran_on"]) == sorted(report["started"]), "a busy worker was closed"
+    assert report["values"] == list(range(30))
+    clusters.stop(site, cluster)
+    clean(site, cluster)
+
+
+def test_a_plain_gateway_client_gets_the_default_pool(site: Site, notebook: Notebook) -> None:
+    """`dask_gateway.Gateway` knows nothing of pools; the operator makes one, and its worker computes."""
+    cluster = notebook.run(PLAIN)
+    assert pool(site, cluster)["spec"]["clusterRef"] == {"name": bare(cluster)}
+    assert len(workers(site, cluster)) == 1
+    clusters.stop(site, cluster)
+    clean(site, cluster)
