@@ -60,8 +60,8 @@ def release_with_jobs_left(patch: pytest.MonkeyPatch) -> None:
     end = ending.of_pool
 
     def at_once(pool: look.Pool) -> Any:
-        decision = end(pool)
-        return replace(decision, actions=(*decision.actions, Release(pool.uid)))
+        decided = end(pool)
+        return replace(decided, actions=(*decided.actions, Release(pool.uid)))
 
     patch.setattr(ending, "of_pool", at_once)
 

@@ -19,6 +19,7 @@ from htcdask_operator.orphans import Orphans
 from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile import Planner, Reconciler
+from htcdask_operator.resync import Resync, WatchSilent
 from htcdask_operator.settings import Poll
 from htcdask_operator.view import View
 from tests.fakes.condor import FakeCondor
@@ -67,7 +68,8 @@ class Operator:
             await poller.asked_once.wait()
             await reconciler.run()
 
-        for service in (poller.run(), reconcile(), self.watch.run()):
+        resync = Resync(ports, self.view, (NAMESPACE,), reconciler)
+        for service in (poller.run(), reconcile(), self.watch.run(), resync.run()):
             self._start(service)
 
     def _start(self, service: Coroutine[Any, Any, None]) -> None:
@@ -85,7 +87,10 @@ class Operator:
         """Why a task that never ends has ended, if one has."""
         for task in self._tasks:
             if task.done() and not self.line.dead:
-                return repr(None if task.cancelled() else task.exception())
+                error = None if task.cancelled() else task.exception()
+                if not isinstance(error, WatchSilent):
+                    return repr(error)
+                self.die()  # as it should: the next one watches anew
         return None
 
 

@@ -7,7 +7,7 @@ planner below tell it what the operator does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,6 +60,7 @@ class Promises:
     deeds: list[str] = field(default_factory=list)  # everything that changed something outside
     wanted: dict[ClusterUid, int] = field(default_factory=dict)  # N, as it was last told to the operator
     caps: dict[PoolUid, int] = field(default_factory=dict)  # maxReplicas, likewise
+    pools_there: Callable[[], set[PoolUid]] = set  # truly
     polled: frozenset[JobId] = frozenset()  # the queue, likewise
     busy_since: Mapping[WorkerName, float] = field(default_factory=dict)
 
@@ -84,7 +85,10 @@ class Promises:
         )
         live = [entry.job for entry in self.schedd.queue.values() if entry.operator == "htcdask"]
         live = [job for job in live if lives(job)]
-        own = sum(job.cluster_uid == cluster for job in live) + len(names)
+        # A pool that was robbed of its finalizer leaves workers: they count as of the last poll.
+        there = self.pools_there()
+        its = [job for job in live if job.cluster_uid == cluster]
+        own = sum(job.pool_uid in there or job.id in self.polled for job in its) + len(names)
         if own > self.wanted.get(cluster, 0):
             self.breaks(
                 f"no more workers than wanted: {own} after this submit, {self.wanted.get(cluster, 0)} wanted"
@@ -244,6 +248,10 @@ class WatchedKube(FakeKube):
         pools = await super().pools(namespace, cluster)
         self._promises.caps.update({pool.uid: pool.spec.max_replicas for pool in pools})
         return pools
+
+    def uids(self) -> set[PoolUid]:
+        """The pools that are there."""
+        return {body["metadata"]["uid"] for body in self.pool_bodies.values()}
 
     def lets_go(self, body: Mapping[str, Any]) -> None:
         """kopf takes our finalizer away, because the operator said so."""

@@ -53,6 +53,7 @@ class World:
         self.policy = POLICY
         self.promises = Promises(self.schedd, POLICY, busy_since=self.schedulers.busy_since)
         self.kube = WatchedKube(self.promises)
+        self.promises.pools_there = self.kube.uids
         self.condor = WatchedCondor(self.promises)
         self.schedulers.told = lambda cluster, count: self.promises.deeds.append(f"tell {cluster}: {count}")
         self.gateway = Gateway(self.kube, self.schedulers)
@@ -160,6 +161,7 @@ class World:
         self.starts_again = min(self.starts_again, self.clock.now)
         for dask in self.schedulers.dasks.values():
             dask.busy.clear()
+            self.schedulers.busy_since.clear()
             dask.beat_at = 0.0  # what was forged is written over by the next heartbeat
 
     async def settle(self) -> None:

@@ -206,8 +206,9 @@ def test_the_scheduler_is_told_of_less_when_our_own_surplus_has_left() -> None:
 
 
 def other(number: int, user: str = "alice", status: JobStatus = JobStatus.IDLE, at: float = NOW - 10) -> Job:
-    facts = {"pool_uid": "elsewhere", "cluster_uid": "another", "user": user, "queued_at": at}
-    return make_job(f"other{number}", status, **facts)
+    return make_job(
+        f"other{number}", status, pool_uid="elsewhere", cluster_uid="theirs", user=user, queued_at=at
+    )
 
 
 @pytest.mark.parametrize(
