@@ -122,11 +122,12 @@ def make_observed(
     **facts: Any,
 ) -> Observed:
     """Everything answers; the queue is empty unless told."""
+    defaults: dict[str, Any] = {"condor_identity": "dask@htcdask.test", "wanted_since": NOW - 60}
     return Observed(
         cluster=cluster or make_cluster(),
         jobs=jobs if isinstance(jobs, Unseen) else tuple(jobs),
         connected=connected if isinstance(connected, Unseen) else frozenset(connected),
-        **({"condor_identity": "dask@htcdask.test"} | facts),
+        **(defaults | facts),
     )
 
 

@@ -9,7 +9,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from htcdask_api import PoolStatus
-from htcdask_operator.core.model import JobStatus, Observed, PoolUid, Refusal, Told, Unseen, WorkerName
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    JobStatus,
+    Observed,
+    PoolUid,
+    Refusal,
+    Told,
+    Unseen,
+    WorkerName,
+)
 
 
 @dataclass(slots=True)
@@ -20,6 +29,7 @@ class Memory:
     logs: dict[WorkerName, str] = field(default_factory=dict)
     refusals: dict[PoolUid, Refusal] = field(default_factory=dict)
     told: Told | None = None
+    _wanted: tuple[int, float] | None = None
     _were_connected: frozenset[WorkerName] = frozenset()
     _dropped: dict[WorkerName, float] = field(default_factory=dict)
 
@@ -36,7 +46,15 @@ class Memory:
             dropped=dict(self._dropped),
             refusals=dict(self.refusals),
             told=self.told,
+            wanted_since=self._since(observed, now),
         )
+
+    def _since(self, observed: Observed, now: float) -> float | None:
+        if isinstance(observed.cluster, ClusterFacts):
+            wanted = observed.cluster.wanted
+            if self._wanted is None or self._wanted[0] != wanted:
+                self._wanted = (wanted, now)
+        return None if self._wanted is None else self._wanted[1]
 
     def refused(self, pool: PoolUid, why: str, now: float) -> None:
         """The access point refused a submit of this pool."""

@@ -18,6 +18,7 @@ from htcdask_operator.core.actions import (
     Action,
     Adopt,
     CreatePool,
+    ForceRemove,
     Hold,
     ReadLogs,
     Release,
@@ -117,6 +118,9 @@ async def _one(
         case Remove(jobs, reason):
             await ports.condor.remove(jobs, reason)
             _log.info("%d jobs removed: %s", len(jobs), reason)
+        case ForceRemove(jobs, reason):
+            await ports.condor.force_remove(jobs, reason)
+            _log.warning("%d jobs taken out of the queue: %s", len(jobs), reason)
         case ReadLogs(_, anchor, workers):
             found = await ports.condor.logs(anchor, workers)
             # An empty text says "looked, and there was nothing", so that nobody asks for ever.

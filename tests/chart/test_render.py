@@ -302,7 +302,7 @@ def test_rights_are_these_and_no_wider() -> None:
         "gateway",
         {
             "htcworkerpools": ["create", "delete"],
-            "daskclusters": ["get", "list", "watch", "use"],
+            "daskclusters": ["use"],
             "secrets": ["get"],
             "events": ["create", "patch"],
         },
@@ -312,6 +312,7 @@ def test_rights_are_these_and_no_wider() -> None:
         {
             "htcworkerpools": ["get", "list", "watch", "patch"],
             "htcworkerpools/status": ["get", "patch"],
+            "daskclusters": ["get", "list", "watch"],
         },
     )
     assert rights("htcdask-htcdask-gateway") == (

@@ -128,6 +128,12 @@ class FakeSchedd:
         if self.queue[job].job.status is not JobStatus.REMOVED:
             self._change(job, JobStatus.REMOVED)
 
+    def force_remove(self, job: JobId) -> None:
+        """What condor_rm -forcex does: nothing for a job that was not removed before."""
+        if self.queue[job].job.status is JobStatus.REMOVED:
+            del self.queue[job]
+            self.files.pop(job, None)
+
     def hold(self, job: JobId, reason: str, code: int = 1) -> None:
         """What condor_hold does; with another code, what HTCondor itself does."""
         if self.queue[job].job.status not in (*_GONE, JobStatus.HELD):
@@ -236,6 +242,12 @@ class FakeCondor:
         self._begin("remove")
         for job in self._ours().keys() & set(jobs):
             self.schedd.remove(job)
+        self._end()
+
+    async def force_remove(self, jobs: Sequence[JobId], reason: str) -> None:
+        self._begin("force_remove")
+        for job in self._ours().keys() & set(jobs):
+            self.schedd.force_remove(job)
         self._end()
 
     async def renew(self, until: float) -> None:

@@ -47,7 +47,7 @@ DEADLINES = {System.CONDOR: 30.0, System.KUBE: 15.0, System.SCHEDULER: 5.0}
 CALLS = {
     System.CONDOR: (
         *("whoami", "jobs", "jobs_of", "logs"),
-        *("submit_anchor", "submit_workers", "hold", "remove", "renew"),
+        *("submit_anchor", "submit_workers", "hold", "remove", "force_remove", "renew"),
     ),
     System.KUBE: (
         "cluster",
@@ -227,6 +227,9 @@ class CondorLine:
 
     async def remove(self, jobs: Sequence[JobId], reason: str) -> None:
         await self._line.call("remove", lambda: self._condor.remove(jobs, reason))
+
+    async def force_remove(self, jobs: Sequence[JobId], reason: str) -> None:
+        await self._line.call("force_remove", lambda: self._condor.force_remove(jobs, reason))
 
     async def renew(self, until: float) -> None:
         await self._line.call("renew", lambda: self._condor.renew(until))

@@ -86,6 +86,9 @@ class CondorAgent:
     async def remove(self, jobs: Sequence[JobId], reason: str) -> None:
         await self._act("Remove", jobs, reason)
 
+    async def force_remove(self, jobs: Sequence[JobId], reason: str) -> None:
+        await self._act("RemoveX", jobs, reason)
+
     async def renew(self, until: float) -> None:
         await self._ask("edit", await self._ours(), names.AD_LEASE, str(math.ceil(until)))
 

@@ -38,6 +38,9 @@ class Condor(Protocol):
     async def remove(self, jobs: Sequence[JobId], reason: str) -> None:
         """Remove these jobs, ended ones from the queue at once; those that are gone are no error."""
 
+    async def force_remove(self, jobs: Sequence[JobId], reason: str) -> None:
+        """Take removed jobs out of the queue although their processes may not have ended; others stay."""
+
     async def renew(self, until: float) -> None:
         """Extend the lease of all jobs of this operator."""
 

@@ -73,6 +73,14 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
+class ForceRemove:
+    """Take jobs out of the queue that were removed and do not leave: their execute node does not answer."""
+
+    jobs: tuple[JobId, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadLogs:
     """Bring the last lines of these workers from the anchor's directory: shown in the next status."""
 
@@ -109,7 +117,16 @@ class Release:
 
 
 Action = (
-    Adopt | CreatePool | TellScheduler | SubmitAnchor | SubmitWorkers | Hold | Remove | ReadLogs | Release
+    Adopt
+    | CreatePool
+    | ForceRemove
+    | Hold
+    | ReadLogs
+    | Release
+    | Remove
+    | SubmitAnchor
+    | SubmitWorkers
+    | TellScheduler
 )
 
 

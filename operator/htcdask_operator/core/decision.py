@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import summary
-from htcdask_operator.core.actions import Action, Adopt, Remove
+from htcdask_operator.core.actions import Action, Adopt, ForceRemove, Remove
 from htcdask_operator.core.case import Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.failures import Record
 from htcdask_operator.core.look import Pool
-from htcdask_operator.core.model import Job
+from htcdask_operator.core.model import Job, JobStatus
+
+LEAVE_SECONDS: Final = 60.0
+"""So much longer than its process may take does a removed job stay, if its execute node is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,15 @@ def adopt(pool: Pool) -> tuple[Action, ...]:
 def remove(jobs: Iterable[Job], why: str) -> Remove:
     """Remove these jobs, and say why."""
     return Remove(tuple(job.id for job in jobs), f"HTCDask: {why}")
+
+
+def stuck(pool: Pool) -> tuple[list[Action], tuple[float, ...]]:
+    """Take out what was removed and does not leave; and when to look again at what is leaving."""
+    patience = pool.case.policy.vacate_seconds + LEAVE_SECONDS
+    leaving = [job for job in pool.jobs if job.status is JobStatus.REMOVED]
+    late = tuple(job.id for job in leaving if pool.case.now - job.status_since >= patience)
+    wake = tuple(job.status_since + patience for job in leaving)
+    return ([ForceRemove(late, "HTCDask: its execute node does not answer")] if late else []), wake
 
 
 def publish(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from htcdask_operator.core import anchor, scaledown
 from htcdask_operator.core.actions import Action, Release
-from htcdask_operator.core.decision import Decision, adopt, publish, remove
+from htcdask_operator.core.decision import Decision, adopt, publish, remove, stuck
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.look import Pool
 from htcdask_operator.core.model import Role, Unseen
@@ -16,16 +16,19 @@ from htcdask_operator.core.model import Role, Unseen
 def of_pool(pool: Pool) -> Decision:
     """The pool is being deleted: its workers go, then its anchor, then our finalizer."""
     facts = pool.case.pool
-    actions = _remove_all(pool, "its pool is being deleted")
+    forced, wake = stuck(pool)
+    actions = [*forced, *_remove_all(pool, "its pool is being deleted")]
     seen = not isinstance(pool.case.observed.jobs, Unseen)
     if facts.finalized and ((seen and not pool.jobs) or facts.release):
         actions.append(Release(facts.uid))
-    return Decision(tuple(actions), publish(pool, Share(0)))
+    return Decision(tuple(actions), publish(pool, Share(0)), wake=wake)
 
 
 def of_cluster(pool: Pool) -> Decision:
     """The cluster has ended: the same, but the pool stays until the cluster's owner reference takes it."""
-    return Decision((*adopt(pool), *_remove_all(pool, "its cluster has ended")), publish(pool, Share(0)))
+    forced, wake = stuck(pool)
+    actions = (*adopt(pool), *forced, *_remove_all(pool, "its cluster has ended"))
+    return Decision(actions, publish(pool, Share(0)), wake=wake)
 
 
 def _remove_all(pool: Pool, why: str) -> list[Action]:

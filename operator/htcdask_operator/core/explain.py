@@ -7,19 +7,17 @@ changes only when something does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from htcdask_api import Explanation
 from htcdask_api.status import MAX_EXPLANATIONS, MAX_MESSAGE
 from htcdask_operator.core import reasons
 from htcdask_operator.core.desired import Share
-from htcdask_operator.core.model import WorkerName
 from htcdask_operator.core.triage import State, Worker
 
 
 def explain(
     workers: Sequence[Worker],
-    dropped: Mapping[WorkerName, float],
     share: Share,
     unaffordable: int,
     address: str,
@@ -27,7 +25,7 @@ def explain(
     """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for."""
     found: Counter[tuple[str, str]] = Counter()
     for worker in workers:
-        if (why := _why(worker, dropped, address)) is not None:
+        if (why := _why(worker, address)) is not None:
             found[why] += 1
     if unaffordable:
         found[
@@ -43,15 +41,13 @@ def explain(
     )
 
 
-def _why(worker: Worker, dropped: Mapping[WorkerName, float], address: str) -> tuple[str, str] | None:
+def _why(worker: Worker, address: str) -> tuple[str, str] | None:
     job = worker.job
     match worker.state:
         case State.IDLE if job.reject_reason:
             return reasons.NO_MATCHING_SLOTS, f"HTCondor found no slot for the job: {job.reject_reason}."
         case State.IDLE:
             return reasons.WAITING_FOR_MATCH, "The job is idle and waits for its turn in HTCondor's queue."
-        case State.LATE if job.worker in dropped:
-            return reasons.LEFT_SCHEDULER, "The scheduler dropped the worker, but its job still runs."
         case State.LATE:
             return (
                 reasons.NOT_CONNECTING,

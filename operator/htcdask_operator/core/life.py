@@ -21,7 +21,7 @@ from htcdask_operator.core import (
 )
 from htcdask_operator.core.actions import Action, Hold, ReadLogs, SubmitAnchor, SubmitWorkers
 from htcdask_operator.core.case import Case, Finding
-from htcdask_operator.core.decision import Decision, adopt, publish, remove
+from htcdask_operator.core.decision import Decision, adopt, publish, remove, stuck
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.failures import Record
 from htcdask_operator.core.look import Pool
@@ -61,8 +61,10 @@ def life(
     )
     busy = case.observed.busy
     surplus = scaledown.surplus(workers, share.desired, busy, scheduler_knows=scheduler_knows)
+    forced, leaving = stuck(pool)
     actions: list[Action] = [
         *adopt(pool),
+        *forced,
         *_keep_anchor(case, cluster, mark),
         *_forget(over),
         *([remove((worker.job for worker in surplus.go), "fewer workers are wanted")] if surplus.go else []),
@@ -75,7 +77,7 @@ def life(
     finding = pool.spec or checks.first((*checks.MOMENT, *checks.WORKERS), case)
     picture = replace(pool, case=case, workers=workers)
     status = publish(picture, share, finding, record, max(0, missing - room), surplus.busy)
-    wake = _wake(case, workers, finding, surplus)
+    wake = (*_wake(case, workers, finding, surplus), *leaving)
     if share.waits:
         wake = (*wake, case.now + NEIGHBOUR_SECONDS)
     return Decision(tuple(actions), status, submitted, wake)

@@ -180,6 +180,7 @@ class Observed:
     dropped: Mapping[WorkerName, float] = field(default_factory=dict)  # once connected, missing since
     refusals: Mapping[PoolUid, Refusal] = field(default_factory=dict)
     told: Told | None = None
+    wanted_since: float | None = None  # since when the scheduler has asked for as many as now
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it
 
 

@@ -77,4 +77,4 @@ def _tell(
         return Telling()
     pools = [pool.case.pool for pool in looked if pool.understood and pool.spec is None]
     leaving = look.leaving(looked, observed, actions)
-    return telling(pools, shares, observed.cluster, observed.told, leaving, now)
+    return telling(pools, shares, observed.cluster, observed.told, observed.wanted_since, leaving, now)

@@ -62,7 +62,6 @@ def summarize(picture: Picture) -> PoolStatus:
     if not isinstance(case.observed.jobs, Unseen):
         explanation = explain(
             picture.workers,
-            case.observed.dropped,
             picture.share or Share(0),
             picture.unaffordable,
             case.policy.scheduler_address,

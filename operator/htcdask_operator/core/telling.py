@@ -20,6 +20,8 @@ from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, Told
 
 PAUSE_SECONDS: Final = 10.0
 """A scheduler is told at most once in this time: its answer is the next heartbeat."""
+STILL_SECONDS: Final = 2.0
+"""For so long its own number must have stood: somebody's scale() may be on its way, and would be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ def telling(
     shares: Mapping[PoolUid, Share],
     cluster: ClusterFacts,
     told: Told | None,
+    wanted_since: float | None,
     leaving: Collection[str],
     now: float,
 ) -> Telling:
@@ -50,8 +53,12 @@ def telling(
         return Telling()
     if cluster.wanted > total and (desired.leader(pools) is not None or leaving):
         return Telling()
-    if told is not None and now - told.at < PAUSE_SECONDS:
-        return Telling(wake=told.at + PAUSE_SECONDS)
+    not_before = max(
+        told.at + PAUSE_SECONDS if told is not None else 0.0,
+        (wanted_since if wanted_since is not None else now) + STILL_SECONDS,
+    )
+    if now < not_before:
+        return Telling(wake=not_before)
     message = (
         f"The Dask scheduler is told to want {total} workers, for spec.replicas of its Manual pools "
         f"(it wanted {cluster.wanted}). This ends adapt(), if it was on."

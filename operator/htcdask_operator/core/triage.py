@@ -7,12 +7,12 @@ and, for a job that is over, the reason and the sentence under which it is recor
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
 from htcdask_operator.core import held, reasons, vacated
-from htcdask_operator.core.model import Job, JobStatus, Observed, Policy, Role, Unseen, WorkerName
+from htcdask_operator.core.model import Job, JobStatus, Observed, Policy, Role, Unseen
 
 SPOOL_SECONDS: Final = 60.0  # spooling starts at once or never: the submitter died in between
 SPOOLED_SECONDS: Final = 900.0  # and ends within this time
@@ -76,7 +76,11 @@ def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
         case JobStatus.IDLE:
             return Worker(job, State.IDLE)
         case JobStatus.RUNNING | JobStatus.TRANSFERRING_OUTPUT | JobStatus.SUSPENDED:
-            return Worker(job, _running(job, observed, policy, now))
+            return (
+                _lost(job)
+                if _is_lost(job, observed, policy, now)
+                else Worker(job, _running(job, observed, policy, now))
+            )
         case JobStatus.REMOVED:
             return Worker(job, State.RETIRING)
         case JobStatus.COMPLETED:
@@ -120,14 +124,16 @@ def _running(job: Job, observed: Observed, policy: Policy, now: float) -> State:
         return State.RUNNING
     if job.worker in observed.connected:
         return State.CONNECTED
-    if _recently(observed.dropped, job.worker, policy, now):
+    if job.worker in observed.dropped:
         return State.LEAVING
     since = job.started_at if job.started_at is not None else job.status_since
     return State.STARTING if now - since < policy.connect_seconds else State.LATE
 
 
-def _recently(dropped: Mapping[WorkerName, float], worker: WorkerName, policy: Policy, now: float) -> bool:
-    return worker in dropped and now - dropped[worker] < policy.connect_seconds
+def _is_lost(job: Job, observed: Observed, policy: Policy, now: float) -> bool:
+    """Whether the scheduler has missed it for as long as a worker may take to connect, and longer to end."""
+    missing_since = observed.dropped.get(job.worker)
+    return missing_since is not None and now - missing_since >= policy.connect_seconds
 
 
 def _completed(job: Job) -> Worker:
@@ -144,6 +150,14 @@ def _completed(job: Job) -> Worker:
         message = f"Worker {job.worker} ended{after}{where}, although with exit code 0."
         return Worker(job, State.FAILED, reasons.ENDED_AT_ONCE, message)
     return Worker(job, State.FINISHED)
+
+
+def _lost(job: Job) -> Worker:
+    where = f" on {job.machine}" if job.machine else ""
+    message = (
+        f"The scheduler lost worker {job.worker}{where}, and its job did not end: is the execute node there?"
+    )
+    return Worker(job, State.FAILED, reasons.CONTACT_LOST, message)
 
 
 def _vacated(job: Job) -> Worker:

@@ -126,6 +126,14 @@ def test_it_is_told_at_most_once_in_ten_seconds_and_workers_wait_for_its_answer(
     assert submitted(decided(pools, seen(pools, make_cluster(3), []))) == {"manual": 3}
 
 
+def test_it_is_told_nothing_while_somebodys_number_may_be_on_its_way() -> None:
+    pools = [manual(3)]
+    observed = replace(seen(pools, make_cluster(0), []), wanted_since=NOW - 1)
+    waiting = plan(pools, observed, POLICY, NOW)
+    assert (waiting.actions, waiting.wake_at) == ((), NOW + 1)
+    assert told(decided(pools, observed, now=NOW + 1)) == [3]
+
+
 def test_what_it_is_told_says_that_adapt_ends() -> None:
     (action,) = [a for a in decided([manual(3)], make_observed()) if isinstance(a, TellScheduler)]
     assert (action.pool, action.reason) == ("manual", "SchedulerTold")

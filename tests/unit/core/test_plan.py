@@ -13,6 +13,7 @@ from htcdask_operator.core import clock, submission
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
+    ForceRemove,
     Hold,
     ReadLogs,
     Release,
@@ -300,6 +301,27 @@ def test_a_pool_released_by_hand_goes_whatever_is_left() -> None:
     pool = make_pool(deleting=True, release=True)
     assert actions(pool, make_observed(FOUR, ACCESS_POINT_SILENT)) == (Release(POOL),)
     assert kinds(actions(pool, make_observed(FOUR, [make_job("a")]))) == [Remove, Release]
+
+
+def test_a_worker_whose_execute_node_died_is_recorded_removed_and_replaced() -> None:
+    lost = make_job("lost", JobStatus.RUNNING, started_at=NOW - 900)
+    observed = make_observed(make_cluster(1), [ANCHOR, lost], dropped={"lost": NOW - 120})
+    planned = plan([make_pool()], observed, POLICY, NOW)
+    assert kinds(planned.actions) == [Remove, SubmitWorkers, ReadLogs]
+    (failure,) = planned.statuses[POOL].recent_failures
+    assert (failure.reason, failure.worker) == ("ContactLost", "lost")
+    assert "is the execute node there?" in failure.message
+
+
+@pytest.mark.parametrize("pool", [make_pool(), make_pool(deleting=True)], ids=["living", "deleted"])
+@pytest.mark.parametrize("cluster", [make_cluster(0), Gone()], ids=["running", "gone"])
+def test_a_removed_job_whose_execute_node_died_is_taken_out(pool: PoolFacts, cluster: object) -> None:
+    leaving = make_job("a", JobStatus.REMOVED, status_since=NOW - 79)
+    observed = make_observed(cluster, [ANCHOR, leaving])  # type: ignore[arg-type]
+    planned = plan([pool], observed, POLICY, NOW)
+    assert (planned.actions, planned.wake_at) == ((), NOW + 1)
+    (action,) = plan([pool], observed, POLICY, NOW + 1).actions
+    assert action == ForceRemove(("a.0",), "HTCDask: its execute node does not answer")
 
 
 # --- Unseen.

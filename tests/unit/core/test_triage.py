@@ -34,7 +34,11 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
     "a worker that runs and does not connect is late": (R, {"started_at": NOW - 121}, State.LATE),
     "a worker that the scheduler knows is connected": (R, {"worker": "known"}, State.CONNECTED),
     "a worker that the scheduler dropped is leaving": (R, {"worker": "dropped"}, State.LEAVING),
-    "a worker dropped long ago is late": (R, {"worker": "lost", "started_at": NOW - 999}, State.LATE),
+    "a worker that the scheduler dropped and that did not end is over": (
+        R,
+        {"worker": "lost", "started_at": NOW - 999},
+        State.FAILED,
+    ),
     "transferring output is running": (JobStatus.TRANSFERRING_OUTPUT, {"worker": "known"}, State.CONNECTED),
     "a suspended worker still is one": (JobStatus.SUSPENDED, {"worker": "known"}, State.CONNECTED),
     "a removed job is retiring until it is gone": (JobStatus.REMOVED, {"machine": "node7"}, State.RETIRING),

@@ -12,6 +12,7 @@ from htcdask_operator.core.actions import (
     Action,
     Adopt,
     CreatePool,
+    ForceRemove,
     Hold,
     Plan,
     ReadLogs,
@@ -71,6 +72,7 @@ class World:
             connected=frozenset(self.connected) if self.scheduler_answers else SCHEDULER_SILENT,
             busy=frozenset(self.busy & self.connected),
             told=self.told,
+            wanted_since=0.0,
             had_pools=True,
             condor_identity="dask@htcdask.test",
             logs=dict(self.logs),
@@ -163,6 +165,9 @@ class World:
                     self.change(self.jobs[id_], JobStatus.HELD, hold_code=1, hold_subcode=1)
             case Remove(jobs, _):
                 self._remove(jobs)
+            case ForceRemove(jobs, _):
+                for id_ in jobs:
+                    del self.jobs[id_]
             case ReadLogs(_, _, workers):
                 self.logs.update(dict.fromkeys(workers, "the last line\n"))
             case Release(pool):
