@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _ROUNDS: Final = 6  # anchor, hold, workers, and a few to spare
 _RESYNC: Final = 120.0
 _BACKOFF_LAST: Final = 60.0
-_VIEW_AGE: Final = 1.0
+_VIEW_AGE: Final = 2.0  # seconds: twice the interval of a poller that is busy
 _PAUSE: Final = 1.0  # after many rounds, let others have their turn
 
 Planner = Callable[[Sequence[PoolFacts], Observed, Policy, float], Plan]

@@ -26,6 +26,7 @@ from htcdask_operator.condor.process import AgentProcess
 from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
 
 _BUNDLE: Final = "bundle.sh"
+_RUNS: Final = 50  # in one constraint, which the schedd evaluates for every job
 
 
 class CondorAgent:
@@ -93,23 +94,18 @@ class CondorAgent:
         await self._ask("edit", await self._ours(), names.AD_LEASE, str(math.ceil(until)))
 
     async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
-        if not await self._mine([anchor]):
+        (this,) = runs([anchor])
+        if not await self._ask("query", f"{await self._ours()} && {this}", ["ClusterId"]):
             return {}
         found: dict[str, str] = await self._ask("retrieve", anchor, {name: f"out.{name}" for name in names})
         return found
 
     async def _act(self, action: str, jobs: Sequence[JobId], reason: str) -> None:
-        mine = await self._mine(jobs)
-        if mine:
-            await self._ask("act", action, mine, reason)
-
-    async def _mine(self, jobs: Sequence[JobId]) -> list[JobId]:
-        """Those of `jobs` that are still there and ours: ids alone never reach the schedd."""
-        if not jobs:
-            return []
-        ads = await self._ask("query", await self._ours(), ["ClusterId", "ProcId"])
-        ours = {f"{ad['ClusterId']}.{ad['ProcId']}" for ad in ads}
-        return [job for job in jobs if job in ours]
+        """By a constraint: ids alone, which may be somebody else's, never reach the schedd."""
+        ours, these = await self._ours(), runs(jobs)
+        for first in range(0, len(these), _RUNS):
+            some = " || ".join(these[first : first + _RUNS])
+            await self._ask("act", action, f"{ours} && ({some})", reason)
 
     async def _query(self, constraint: str) -> tuple[Job, ...]:
         found = [job(ad) for ad in await self._ask("query", constraint, ATTRIBUTES)]
@@ -149,6 +145,19 @@ class CondorAgent:
             "_CONDOR_SEC_CLIENT_INTEGRITY": "REQUIRED",
             "_CONDOR_QUERY_TIMEOUT": "10",
         }
+
+
+def runs(jobs: Sequence[JobId]) -> list[str]:
+    """A constraint for each row of successive jobs of one submit: a thousand workers are one or a few."""
+    rows: list[tuple[int, int, int]] = []
+    for cluster, proc in sorted(tuple(map(int, id_.split("."))) for id_ in jobs):
+        if rows and rows[-1][0] == cluster and rows[-1][2] == proc - 1:
+            rows[-1] = (cluster, rows[-1][1], proc)
+        else:
+            rows.append((cluster, proc, proc))
+    return [
+        f"(ClusterId == {cluster} && ProcId >= {first} && ProcId <= {last})" for cluster, first, last in rows
+    ]
 
 
 def _string(value: str) -> str:

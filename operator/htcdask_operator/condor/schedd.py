@@ -88,12 +88,12 @@ class AccessPoint:
             shutil.rmtree(folder)
         return f"{result.cluster()}.{result.first_proc()}"
 
-    def act(self, action: str, jobs: list[str], reason: str) -> dict[str, int]:
-        """Hold or Remove; what the schedd says became of the jobs."""
+    def act(self, action: str, constraint: str, reason: str) -> dict[str, int]:
+        """Hold, Remove or RemoveX; what the schedd says became of the jobs that match."""
         # A plain string would be dropped without a word.
         cause = (reason, _REASON_CODE)
         return self._totals(
-            lambda schedd: schedd.act(getattr(htcondor2.JobAction, action), jobs, reason=cause), action
+            lambda schedd: schedd.act(getattr(htcondor2.JobAction, action), constraint, reason=cause), action
         )
 
     def edit(self, constraint: str, attribute: str, value: str) -> None:

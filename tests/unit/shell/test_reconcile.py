@@ -148,7 +148,7 @@ async def test_a_status_that_could_not_be_written_is_written_later(
     await ready(site, wanted=1)
     (job,) = site.jobs()
     site.schedd.remove(job.id)
-    site.schedd.tick()
+    site.schedd.tick(3)
     writing = site.kube.publish
 
     async def fails(*_: object) -> None:
