@@ -106,7 +106,6 @@ def make_anchor(mark: str, status: JobStatus = JobStatus.HELD, **facts: Any) -> 
         "template": mark,
         "queued_at": NOW - 100,
         "status_since": NOW - 90,
-        "stage_in_start": NOW - 100,
         "stage_in_finish": NOW - 99,
         "iwd": "/spool/1",
     }

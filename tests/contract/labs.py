@@ -6,13 +6,17 @@ A lab lets a test make things happen behind the port's back, and wait until the 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from htcdask_api import names
+from htcdask_operator.condor import token
 from htcdask_operator.condor.access import Access
 from htcdask_operator.condor.agent import CondorAgent
 from htcdask_operator.condor.port import Condor
@@ -27,6 +31,16 @@ PAYLOAD = b"""case $1 in
 esac
 """
 _PATIENCE = 30.0
+_UNSPOOLED = """
+import json, sys
+import htcondor2
+collector, schedd, description = sys.argv[1:]
+made = htcondor2.Submit("")
+for key, value in {**json.loads(description), "transfer_input_files": "/etc/hostname"}.items():
+    made[key] = value
+ad = htcondor2.Collector(collector).locate(htcondor2.DaemonType.Schedd, schedd)
+htcondor2.Schedd(ad).submit(made, count=1, spool=True)
+"""
 
 
 def life(worker: str) -> Life:
@@ -50,6 +64,15 @@ class Lab(Protocol):
 
     def vacate(self, job: JobId) -> None:
         """Evict a running job."""
+
+    def hold(self, job: JobId) -> None:
+        """What a person does with condor_hold."""
+
+    def release(self, job: JobId) -> None:
+        """What a person does with condor_release; nothing happens to a job that cannot be released."""
+
+    def unspooled(self, description: Mapping[str, str], operator_id: str) -> None:
+        """An anchor whose submitter ends before it sends the file."""
 
     def foreign(self, operator_id: str) -> JobId:
         """A job of alice's, who wrote an operator's id into it."""
@@ -88,6 +111,15 @@ class FakeLab:
 
     def vacate(self, job: JobId) -> None:
         self.schedd.vacate(job)
+
+    def hold(self, job: JobId) -> None:
+        self.schedd.hold(job, "via condor_hold (by user root)")
+
+    def release(self, job: JobId) -> None:
+        self.schedd.release(job)
+
+    def unspooled(self, description: Mapping[str, str], operator_id: str) -> None:
+        self.schedd.add_anchor(operator_id, "dask@htcdask.test", description, None)
 
     def foreign(self, operator_id: str) -> JobId:
         return self.schedd.foreign("alice@htcdask.test", operator_id)
@@ -136,6 +168,23 @@ class RealLab:
 
     def vacate(self, job: JobId) -> None:
         self.pool.run("condor_vacate_job", job)
+
+    def hold(self, job: JobId) -> None:
+        self.pool.run("condor_hold", job)
+
+    def release(self, job: JobId) -> None:
+        self.pool.run("condor_release", job, check=False)
+
+    def unspooled(self, description: Mapping[str, str], operator_id: str) -> None:
+        agent = CondorAgent(Access(operator_id, self.pool.address, self.pool.schedd, self._token))
+        token.write(agent.folder / "tokens", token.read(self._token, time.time()))
+        self._agents.append(agent)
+        subprocess.run(
+            [sys.executable, "-c", _UNSPOOLED, self.pool.address, self.pool.schedd, json.dumps(description)],
+            check=True,
+            env=agent._environment(),
+            timeout=60,
+        )
 
     def foreign(self, operator_id: str) -> JobId:
         description = (

@@ -58,6 +58,11 @@ class Pool:
         description = submission.anchor(self.facts, self.cluster, "mark", self.policy, self.lab.now())
         return await self.condor.submit_anchor(description, PAYLOAD)
 
+    def unspooled(self) -> None:
+        """Leave an anchor behind whose file will never come."""
+        description = submission.anchor(self.facts, self.cluster, "mark", self.policy, self.lab.now())
+        self.lab.unspooled(description, self.policy.operator_id)
+
     async def staged(self) -> Job:
         """Submit an anchor and wait until the access point has its file."""
         job = await self.anchor()
@@ -171,6 +176,48 @@ async def test_a_worker_has_one_life(pool: Pool, condor: Condor, lab: Lab) -> No
     assert jobs[first].spent
     assert jobs[first].vacate_code == 1022
     assert jobs[first].vacate_reason
+
+
+async def test_a_job_that_a_person_held_waits_for_that_person(pool: Pool, condor: Condor, lab: Lab) -> None:
+    (job,) = await pool.workers(None, "w1", requirements=NEVER)
+    lab.hold(job)
+    (held,) = await lab.until(condor, lambda jobs: jobs[0].status is JobStatus.HELD)
+    assert (held.hold_code, held.spooling) == (1, False)
+    assert held.hold_reason
+    lab.release(job)
+    (idle,) = await lab.until(condor, lambda jobs: jobs[0].status is JobStatus.IDLE)
+    assert (idle.hold_code, idle.hold_reason, idle.spent) == (None, None, False)
+    await condor.remove([job], "the end of the test")
+
+
+async def test_a_worker_that_was_held_while_it_ran_is_spent_when_it_is_released(
+    pool: Pool, condor: Condor, lab: Lab
+) -> None:
+    anchor = await pool.staged()
+    await condor.hold([anchor.id], "kept")
+    (job,) = await pool.workers(anchor.iwd, "w1")
+    await lab.until(condor, lambda jobs: by_id(jobs)[job].started_at)
+    lab.hold(job)
+    await lab.until(condor, lambda jobs: by_id(jobs)[job].status is JobStatus.HELD)
+    lab.release(job)
+    await lab.until(condor, lambda jobs: by_id(jobs)[job].spent)
+    await condor.remove([job], "the end of the test")
+
+
+async def test_an_anchor_whose_submitter_died_can_only_be_removed(
+    lab: Lab, condor: Condor, operator_id: str
+) -> None:
+    short = Pool(lab, condor, operator_id, "short", lease_seconds=1)
+    short.unspooled()
+    (job,) = await condor.jobs()
+    assert (job.role, job.spooling, job.stage_in_finish) == (Role.ANCHOR, True, None)
+    lab.release(job.id)
+    await condor.hold([job.id], "in vain")
+    await lab.until(condor, lambda jobs: lab.now() > job.queued_at + 10)
+    (job,) = await condor.jobs()
+    assert (job.spooling, job.stage_in_finish) == (True, None), "its lease does not end it"
+    await condor.remove([job.id], "its file will never come")
+    await lab.until(condor, lambda jobs: not jobs)
 
 
 async def test_jobs_of_others_are_neither_seen_nor_touched(

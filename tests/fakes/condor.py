@@ -117,8 +117,7 @@ class FakeSchedd:
         """An anchor, and its file; without content its submitter ended before it sent the file."""
         (job,) = self.add(operator, owner, description, [""])
         spool = {"hold_code": 16, "hold_reason": "Spooling input data files", "iwd": f"/spool/{job}"}
-        started = self.now if content is not None else None
-        self._change(job, JobStatus.HELD, **spool, stage_in_start=started)
+        self._change(job, JobStatus.HELD, **spool)
         if content is not None:
             self.files[job] = {"bundle.sh": content}
         return job
@@ -159,7 +158,7 @@ class FakeSchedd:
         elif job.status is not JobStatus.RUNNING and job.lease is not None and self.now > job.lease:
             if not job.spooling:  # periodic_remove does not see those
                 self.remove(job.id)
-        elif job.spooling and job.stage_in_start is not None and age >= 1:
+        elif job.spooling and job.id in self.files and age >= 1:
             self._change(job.id, JobStatus.IDLE, stage_in_finish=self.now, hold_code=None, hold_reason=None)
         elif job.status is JobStatus.IDLE and entry.matches and not job.spent and self._free():
             self._start(entry)

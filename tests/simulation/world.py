@@ -174,7 +174,7 @@ class World:
                 raise Broken(f"it comes to what is wanted: {wrong}")
             left -= 5
             await self.run(5)
-        await self.run(35)  # late answers have come, and the last status is written
+        await self.run(60)  # the last question that hung has ended, the next poll came, the status is written
         before = len(self.promises.deeds)
         await self.run(REST)
         done = self.promises.deeds[before:]

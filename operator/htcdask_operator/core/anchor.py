@@ -3,7 +3,7 @@
 Called by `plan` for each pool. The road of an anchor:
 
     SubmitAnchor -> code 16, spooling -> staged, idle -> Hold -> held: usable -> ... -> Remove, last of all
-                         -> no StageInStart after 60 s: Remove, and a new one
+                         -> no StageInFinish after 2 min: Remove, and a new one
     the template's fingerprint changed: a new one; the old goes when no worker of its fingerprint is left
 """
 

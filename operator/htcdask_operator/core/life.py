@@ -141,8 +141,7 @@ def _wake(
         times.append(case.outlook.until)
     pending = case.anchors.pending
     if pending is not None:
-        waiting = triage.SPOOL_SECONDS if pending.stage_in_start is None else triage.SPOOLED_SECONDS
-        times.append(pending.queued_at + waiting + 1)
+        times.append(pending.queued_at + triage.SPOOL_SECONDS + 1)
     starting = [worker.job for worker in workers if worker.state is State.STARTING]
     times += [(job.started_at or job.status_since) + case.policy.connect_seconds for job in starting]
     return tuple(times)

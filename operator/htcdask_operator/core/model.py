@@ -76,7 +76,6 @@ class Job:
     vacate_reason: str | None = None
     exit_code: int | None = None  # only of a COMPLETED job
     exit_signal: int | None = None
-    stage_in_start: float | None = None
     stage_in_finish: float | None = None
     iwd: str | None = None  # an anchor's: its private spool directory on the access point
     memory_mib: int | None = None  # measured

@@ -75,13 +75,10 @@ def test_a_new_pool_gets_its_anchor_before_anybody_scales() -> None:
 @pytest.mark.parametrize(
     "anchor",
     [
-        make_anchor(
-            MARK, hold_code=16, stage_in_start=None, stage_in_finish=None, iwd=None, queued_at=NOW - 59
-        ),
-        make_anchor(MARK, hold_code=16, stage_in_finish=None, iwd=None),
+        make_anchor(MARK, hold_code=16, stage_in_finish=None, iwd=None, queued_at=NOW - 119),
         make_anchor(MARK, hold_code=16),
     ],
-    ids=["submitted a moment ago", "its files are on their way", "staged, and still held by the schedd"],
+    ids=["its files are on their way", "staged, and still held by the schedd"],
 )
 def test_an_anchor_under_way_is_waited_for(anchor: object) -> None:
     assert actions(make_pool(), make_observed(FOUR, [anchor])) == ()  # type: ignore[list-item]
@@ -95,7 +92,7 @@ def test_a_staged_anchor_is_held_with_a_reason_that_says_what_it_is() -> None:
 
 
 def test_an_anchor_that_was_never_spooled_is_replaced() -> None:
-    lost = make_anchor(MARK, hold_code=16, stage_in_start=None, stage_in_finish=None, queued_at=NOW - 61)
+    lost = make_anchor(MARK, hold_code=16, stage_in_finish=None, queued_at=NOW - 121)
     found = actions(make_pool(), make_observed(jobs=[lost]))
     assert kinds(found) == [Remove, SubmitAnchor]
     assert removed(found) == ["1.0"]

@@ -21,14 +21,14 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
     "a reconnect is no second life": (R, {"shadow_starts": 2, "reconnects": 1}, State.STARTING),
     "a job whose files are being sent is being submitted": (
         H,
-        {"hold_code": 16, "stage_in_start": NOW - 100, "queued_at": NOW - 100},
+        {"hold_code": 16, "queued_at": NOW - 119},
         State.SUBMITTING,
     ),
-    "a job whose files never come is over": (H, {"hold_code": 16, "queued_at": NOW - 61}, State.FAILED),
-    "a job whose files take for ever is over": (
+    "a job whose files never come is over": (H, {"hold_code": 16, "queued_at": NOW - 121}, State.FAILED),
+    "a job whose files came is being submitted until the schedd says so": (
         H,
-        {"hold_code": 16, "stage_in_start": NOW - 901, "queued_at": NOW - 901},
-        State.FAILED,
+        {"hold_code": 16, "stage_in_finish": NOW - 110, "queued_at": NOW - 121},
+        State.SUBMITTING,
     ),
     "a worker that runs is starting": (R, {}, State.STARTING),
     "a worker that runs and does not connect is late": (R, {"started_at": NOW - 121}, State.LATE),

@@ -194,7 +194,6 @@ class World:
             queued_at=self.now,
             status_since=self.now,
             hold_code=16 if spooling else None,
-            stage_in_start=self.now if spooling else None,
         )
         self.jobs[job.id] = job
 
