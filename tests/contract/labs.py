@@ -11,7 +11,8 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -65,6 +66,9 @@ class Lab(Protocol):
     def vacate(self, job: JobId) -> None:
         """Evict a running job."""
 
+    def silent_execute_node(self) -> AbstractContextManager[None]:
+        """Meanwhile no execute node answers."""
+
     def hold(self, job: JobId) -> None:
         """What a person does with condor_hold."""
 
@@ -111,6 +115,12 @@ class FakeLab:
 
     def vacate(self, job: JobId) -> None:
         self.schedd.vacate(job)
+
+    @contextmanager
+    def silent_execute_node(self) -> Iterator[None]:
+        self.schedd.silent = True
+        yield
+        self.schedd.silent = False
 
     def hold(self, job: JobId) -> None:
         self.schedd.hold(job, "via condor_hold (by user root)")
@@ -168,6 +178,15 @@ class RealLab:
 
     def vacate(self, job: JobId) -> None:
         self.pool.run("condor_vacate_job", job)
+
+    @contextmanager
+    def silent_execute_node(self) -> Iterator[None]:
+        daemons = ("-x", "condor_startd|condor_starter")
+        self.pool.run("pkill", "-STOP", *daemons)
+        try:
+            yield
+        finally:
+            self.pool.run("pkill", "-CONT", *daemons)
 
     def hold(self, job: JobId) -> None:
         self.pool.run("condor_hold", job)

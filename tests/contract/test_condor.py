@@ -132,6 +132,22 @@ async def test_a_worker_runs_and_is_removed(pool: Pool, condor: Condor, lab: Lab
     await lab.until(condor, lambda jobs: [job.id for job in jobs] == [anchor.id])
 
 
+async def test_a_removed_worker_whose_execute_node_is_silent_can_be_taken_out(
+    pool: Pool, condor: Condor, lab: Lab
+) -> None:
+    anchor = await pool.staged()
+    await condor.hold([anchor.id], "kept")
+    (job,) = await pool.workers(anchor.iwd, "w1")
+    await lab.until(condor, lambda jobs: by_id(jobs)[job].started_at)
+    with lab.silent_execute_node():
+        await condor.force_remove([job], "it was not removed before")
+        assert by_id(await condor.jobs())[job].status is JobStatus.RUNNING
+        await condor.remove([job], "scaled down")
+        await lab.until(condor, lambda jobs: by_id(jobs)[job].status is JobStatus.REMOVED)
+        await condor.force_remove([job], "its execute node does not answer")
+        await lab.until(condor, lambda jobs: [job.id for job in jobs] == [anchor.id])
+
+
 async def test_a_failed_worker_stays_to_be_read(pool: Pool, condor: Condor, lab: Lab) -> None:
     anchor = await pool.staged()
     await condor.hold([anchor.id], "kept")

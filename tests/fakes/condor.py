@@ -51,6 +51,7 @@ class FakeSchedd:
     queue: dict[JobId, Entry] = field(default_factory=dict)
     files: dict[JobId, dict[str, str]] = field(default_factory=dict)
     clusters: int = 0
+    silent: bool = False  # execute nodes do not answer: a removed job that runs does not leave
 
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass, and everything happen that had to."""
@@ -148,7 +149,9 @@ class FakeSchedd:
         job = entry.job
         age = self.now - job.status_since
         closing = self.life(job.worker).closing if job.started_at is not None else 0.0
-        if (job.status is JobStatus.REMOVED and age >= closing) or (
+        if job.status is JobStatus.REMOVED and job.started_at is not None and self.silent:
+            pass
+        elif (job.status is JobStatus.REMOVED and age >= closing) or (
             job.status is JobStatus.COMPLETED and age >= ENDED_SECONDS
         ):
             del self.queue[job.id]
