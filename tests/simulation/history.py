@@ -9,7 +9,8 @@ from htcdask_operator.core.plan import plan
 from htcdask_operator.reconcile import Planner
 from tests.simulation.clock import Clock, JumpingLoop
 from tests.simulation.promises import Broken
-from tests.simulation.steps import NewCluster, NewPool, Step, Wait
+from tests.simulation.steps import NewCluster, NewPool, Step
+from tests.simulation.trouble import Wait
 from tests.simulation.world import World, quiet
 
 PAUSE = 1  # seconds after each step

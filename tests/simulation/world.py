@@ -200,6 +200,8 @@ class World:
             there, count = live[pool.uid], wanted.get(pool.uid, 0)
             if there > count or (there < count and not self._full(pool.spec.cluster_ref.name, facts, live)):
                 return f"pool {pool.name} has {there} workers and should have {count}"
+            if pool.status.observed_generation != pool.generation:
+                return f"pool {pool.name} says nothing of its newest spec"
             said = (pool.status.replicas, pool.status.desired_replicas)
             if said != (there, count):
                 return f"pool {pool.name} has {there} of {count} workers and says {said[0]} of {said[1]}"
