@@ -85,10 +85,8 @@ class Promises:
         )
         live = [entry.job for entry in self.schedd.queue.values() if entry.operator == "htcdask"]
         live = [job for job in live if lives(job)]
-        # A pool that was robbed of its finalizer leaves workers: they count as of the last poll.
-        there = self.pools_there()
         its = [job for job in live if job.cluster_uid == cluster]
-        own = sum(job.pool_uid in there or job.id in self.polled for job in its) + len(names)
+        own = sum(self._known(job) for job in its) + len(names)
         if own > self.wanted.get(cluster, 0):
             self.breaks(
                 f"no more workers than wanted: {own} after this submit, {self.wanted.get(cluster, 0)} wanted"
@@ -113,6 +111,10 @@ class Promises:
             if len(name) > 12 or name.isdigit():
                 self.breaks(f"names are short and no numbers: {name}")
 
+    def _known(self, job: Job) -> bool:
+        """A pool that was robbed of its finalizer leaves jobs: they count as of the last poll."""
+        return job.id in self.polled or job.pool_uid in self.pools_there()
+
     def removes(self, jobs: Sequence[JobId], reason: str, now: float) -> None:
         """No busy worker for scale-down, no anchor before its workers, nothing of others."""
         self.deeds.append(f"remove {', '.join(jobs)}: {reason}")
@@ -124,11 +126,9 @@ class Promises:
                 self.breaks(f"only what is ours is touched: {id_}")
             job = entry.job
             if job.role is Role.ANCHOR:
-                left = [
-                    other.job.worker
-                    for other in self.schedd.queue.values()
-                    if other.anchor == id_ and other.job.status is not JobStatus.COMPLETED
-                ]
+                its = [other.job for other in self.schedd.queue.values() if other.anchor == id_]
+                its = [other for other in its if other.status is not JobStatus.COMPLETED]
+                left = [other.worker for other in its if self._known(other)]
                 if left:
                     self.breaks(f"no anchor goes before its workers: {', '.join(left)} of {id_}")
             elif reason == SCALE_DOWN and now - self.busy_since.get(job.worker, now) > LONG_BUSY:
