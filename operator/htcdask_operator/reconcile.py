@@ -168,7 +168,7 @@ class Reconciler:
             memory.decided(planned.statuses)
             if not planned.actions:
                 cluster.stale = False
-                return planned.wake_at, _unanswered(observed, self._view)
+                return planned.wake_at, None
             outcome = await perform(self._ports, planned.actions, pools, observed)
             self._note(outcome, memory)
             self.on_action()
@@ -223,15 +223,6 @@ class Reconciler:
         cluster.said = why
         cluster.failures += 1
         return self._clock() + min(2.0 ** min(cluster.failures, 16) / 2, _BACKOFF_LAST)
-
-
-def _unanswered(observed: Observed, view: View) -> str | None:
-    """A question of this cycle that failed and that nobody else asks again; for the queue the poller does."""
-    if isinstance(observed.cluster, Unseen):
-        return observed.cluster.why
-    if isinstance(observed.jobs, Unseen) and view.unseen is None:
-        return observed.jobs.why
-    return None
 
 
 def _unseen(observed: Observed, outcome: Outcome) -> Observed:

@@ -8,7 +8,6 @@ import pytest
 
 from htcdask_operator.condor.errors import CondorTimeout, SubmitRefused
 from htcdask_operator.core.model import JobStatus, PoolFacts
-from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.reconcile import Reconciler
 from tests.fakes.condor import Life
@@ -293,22 +292,3 @@ async def test_a_limit_of_the_site_counts_what_the_poller_saw_of_others(site: Si
     await ready(site, wanted=4)
     assert len([job for job in site.jobs() if job.pool_uid != "other"]) == 1
     assert "the site's limit for all users allows 1" in (await site.pool()).status.explanation[0].message
-
-
-async def test_a_cluster_that_could_not_be_read_is_asked_for_again_soon(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await ready(site)
-    site.scale(2)
-    asking = site.kube.cluster
-
-    async def fails(*_: object) -> None:
-        raise KubeError("GET cluster", "internal error", 500)
-
-    monkeypatch.setattr(site.kube, "cluster", fails)
-    again = await site.cycle()
-    assert (await site.condition("ClusterActive"))[0] == "Unknown"
-    assert again is not None and again - site.clock() <= 2, "no event will wake it"
-    monkeypatch.setattr(site.kube, "cluster", asking)
-    await site.cycle()
-    assert len(site.jobs()) == 2
