@@ -168,7 +168,7 @@ class Reconciler:
             memory.decided(planned.statuses)
             if not planned.actions:
                 cluster.stale = False
-                return planned.wake_at, None
+                return planned.wake_at, self._unanswered(observed)
             outcome = await perform(self._ports, planned.actions, pools, observed)
             self._note(outcome, memory)
             self.on_action()
@@ -182,6 +182,14 @@ class Reconciler:
             fresh = True
             await self._read(key, cluster)
         return self._clock() + _PAUSE, None
+
+    def _unanswered(self, observed: Observed) -> str | None:
+        """A question of this cycle that failed. What the poller failed to ask, it asks again for all."""
+        if isinstance(observed.cluster, Unseen):
+            return observed.cluster.why
+        if isinstance(observed.jobs, Unseen) and self._view.unseen is None:
+            return observed.jobs.why
+        return None
 
     async def _read(self, key: ClusterKey, cluster: Tended) -> None:
         """Ask for the cluster's pools."""

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 
 from htcdask_api import PoolStatus
-from htcdask_operator.core.model import PoolFacts
+from htcdask_operator.core.model import ClusterFacts, Gone, PoolFacts
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.reconcile import Reconciler
 from tests.unit.shell.site import KEY, Site
@@ -67,6 +67,33 @@ def test_after_a_conflict_everything_is_read_again_and_written() -> None:
         await asyncio.sleep(5)
         assert refused == 2
         assert (await trouble.site.pool()).status.conditions
+        running.cancel()
+
+    in_virtual_time(run)
+
+
+def test_one_question_that_failed_is_asked_again_a_second_later() -> None:
+    async def run() -> None:
+        trouble = Trouble()
+        kube = trouble.site.kube
+        cluster, failed = kube.cluster, 0
+
+        async def fails_once(namespace: str, name: str) -> ClusterFacts | Gone:
+            nonlocal failed
+            failed += 1
+            if failed == 1:
+                raise KubeError("GET", "try again", 500)
+            return await cluster(namespace, name)
+
+        kube.cluster = fails_once  # type: ignore[method-assign]
+        running = asyncio.create_task(trouble.reconciler.run())
+        trouble.reconciler.wake(KEY)
+        await asyncio.sleep(0.5)
+        told = (await trouble.site.pool()).status.condition("ClusterActive")
+        assert told is not None and told.status == "Unknown"
+        await asyncio.sleep(1)
+        told = (await trouble.site.pool()).status.condition("ClusterActive")
+        assert told is not None and told.status == "True"
         running.cancel()
 
     in_virtual_time(run)
