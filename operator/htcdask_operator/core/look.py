@@ -109,7 +109,7 @@ def _live(looked: Sequence[Pool]) -> list[Job]:
     return [worker.job for pool in looked for worker in pool.workers if worker.state in triage.LIVE]
 
 
-def scheduler_retires(looked: Sequence[Pool], observed: Observed) -> bool:
+def scheduler_retires(observed: Observed) -> bool:
     """Whether the scheduler has more workers than it wants, and so retires some by itself."""
     if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.connected, Unseen):
         return True  # who can tell

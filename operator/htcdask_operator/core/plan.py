@@ -42,6 +42,7 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
     shares = look.shares(looked, observed, policy)
     room = look.room(looked, observed, policy)
     taken = look.names_seen(looked, observed)
+    knows = look.scheduler_retires(observed)
     decisions: dict[PoolUid, Decision] = {}
     for pool in looked:  # the oldest first: it is served first
         if pool.case.pool.deleting:
@@ -49,7 +50,6 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         elif pool.over is not None:
             decision = ending.of_cluster(pool)
         else:
-            knows = look.scheduler_retires(looked, observed)
             decision = life(pool, shares.get(pool.uid), room, taken, scheduler_knows=knows)
         room -= decision.submitted
         decisions[pool.uid] = decision
