@@ -2,6 +2,7 @@
 
 import base64
 import json
+import urllib.error
 import urllib.request
 import uuid
 from dataclasses import dataclass
@@ -27,8 +28,12 @@ def ask(site: Site, method: str, path: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     url = f"{site.gateway_url}/api/v1/{path}"
     request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 (http, to the playground)
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-        text = answer.read()
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            text = answer.read()
+    except urllib.error.HTTPError as refusal:
+        refusal.add_note(f"{method} {path}: {refusal.read().decode()}")
+        raise
     return json.loads(text) if text else None
 
 

@@ -1,6 +1,6 @@
 """One fresh site for all end-to-end tests. A part that is missing fails here; nothing is skipped."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -8,6 +8,8 @@ from playground.node import Node
 from playground.site import Site, apply
 from tests.e2e.notebook import DOORS, Door, Notebook
 from tests.e2e.steady import Steady, at_rest
+
+TALKERS = (("gateway", "api-dask-gateway"), ("gateway", "controller-dask-gateway"), ("htcdask", "htcdask"))
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +42,16 @@ def steady_pools(site: Site) -> Steady:
 def notebook(site: Site) -> Notebook:
     """Alice, at the gateway's route."""
     return Notebook(site)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows what the site's parts said last: it may never fail again."""
+    report = yield
+    site = getattr(item, "funcargs", {}).get("site")
+    if report.failed and isinstance(site, Site):
+        for namespace, name in TALKERS:
+            options = ("--all-containers", "--since=3m", "--tail=40")
+            text = site.kubectl("-n", namespace, "logs", f"deployment/{name}", *options, check=False)
+            report.sections.append((f"the last words of {name}", text))
+    return report
