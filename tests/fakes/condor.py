@@ -19,6 +19,11 @@ ENDED_SECONDS = 300.0
 _GONE = (JobStatus.REMOVED, JobStatus.COMPLETED)
 
 
+def ended(job: Job) -> bool:
+    """Whether its process has ended by itself, also if the job was removed since then."""
+    return job.exit_code is not None or job.exit_signal is not None
+
+
 @dataclass(frozen=True)
 class Life:
     """What a worker's process does once it runs: print, and end with a status after a while, or never."""
@@ -148,8 +153,9 @@ class FakeSchedd:
     def _step(self, entry: Entry) -> None:
         job = entry.job
         age = self.now - job.status_since
-        closing = self.life(job.worker).closing if job.started_at is not None else 0.0
-        if job.status is JobStatus.REMOVED and job.started_at is not None and self.silent:
+        process = job.started_at is not None and not ended(job)
+        closing = self.life(job.worker).closing if process else 0.0
+        if job.status is JobStatus.REMOVED and process and self.silent:
             pass
         elif (job.status is JobStatus.REMOVED and age >= closing) or (
             job.status is JobStatus.COMPLETED and age >= ENDED_SECONDS

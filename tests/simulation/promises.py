@@ -30,7 +30,7 @@ from htcdask_operator.core.model import (
     WorkerName,
 )
 from htcdask_operator.reconcile import Planner
-from tests.fakes.condor import FakeCondor, FakeSchedd
+from tests.fakes.condor import FakeCondor, FakeSchedd, ended
 from tests.fakes.kube import FakeKube
 
 SCALE_DOWN = "HTCDask: fewer workers are wanted"
@@ -127,7 +127,7 @@ class Promises:
             job = entry.job
             if job.role is Role.ANCHOR:
                 its = [other.job for other in self.schedd.queue.values() if other.anchor == id_]
-                its = [other for other in its if other.status is not JobStatus.COMPLETED]
+                its = [other for other in its if not ended(other)]
                 left = [other.worker for other in its if self._known(other)]
                 if left:
                     self.breaks(f"no anchor goes before its workers: {', '.join(left)} of {id_}")
