@@ -24,7 +24,7 @@ class Dask:
     adaptive: tuple[int, int] | None = None
     load: int = 0
     connected: set[WorkerName] = field(default_factory=set)
-    busy: set[WorkerName] = field(default_factory=set)
+    busy: dict[WorkerName, float] = field(default_factory=dict)  # in the middle of a task, and since when
     seen: set[WorkerName] = field(default_factory=set)  # connected once: its process never connects again
     closing: set[WorkerName] = field(default_factory=set)
     retired_at: float = 0.0
@@ -42,9 +42,10 @@ class Dask:
         self.closing.clear()
         self.count, self.adaptive, self.said = 0, None, None
 
-    def work(self, tasks: int) -> None:
+    def work(self, tasks: int, now: float) -> None:
         """So many workers are in the middle of a task, the others are idle."""
-        self.busy = set(sorted(self.connected - self.closing)[:tasks])
+        chosen = sorted(self.connected - self.closing)[:tasks]
+        self.busy = {worker: self.busy.get(worker, now) for worker in chosen}
 
 
 class Schedulers:
@@ -54,7 +55,6 @@ class Schedulers:
         self._schedd = schedd
         self.dasks: dict[tuple[str, str], Dask] = {}
         self.workers_connect = True
-        self.busy_since: dict[WorkerName, float] = {}
         self.told: Callable[[str, int], None] = lambda cluster, count: None
 
     # --- the port
@@ -64,7 +64,7 @@ class Schedulers:
         if dask is None:
             raise SchedulerError("no such host")
         connected = frozenset(dask.connected)
-        return Roll(connected, connected & dask.busy)
+        return Roll(connected, connected.intersection(dask.busy))
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         dask = self.dasks.get((namespace, cluster))
@@ -93,22 +93,20 @@ class Schedulers:
         for dask in alive.values():
             dask.connected &= running[dask.uid]
             dask.closing &= dask.connected
-            dask.busy &= dask.connected
+            dask.busy = {worker: since for worker, since in dask.busy.items() if worker in dask.connected}
             if dask.adaptive is not None:
                 least, most = dask.adaptive
                 dask.count = max(least, min(most, dask.load))
             if now - dask.retired_at >= RETIRING:
                 self._retire(dask, now)
-        busy = {worker for dask in alive.values() for worker in dask.busy}
-        for worker in self.busy_since.keys() - busy:
-            del self.busy_since[worker]
-        for worker in busy:
-            self.busy_since.setdefault(worker, now)
+
+    def busy_since(self, worker: WorkerName) -> float | None:
+        """Since when it has been in the middle of a task; None for an idle one."""
+        return next((dask.busy[worker] for dask in self.dasks.values() if worker in dask.busy), None)
 
     def closing(self, worker: WorkerName) -> float:
         """How long a worker lives on after SIGTERM."""
-        busy = any(worker in dask.busy for dask in self.dasks.values())
-        return VACATING if busy else 0.0
+        return 0.0 if self.busy_since(worker) is None else VACATING
 
     def _run(self, dask: Dask | None, job: Job, now: float) -> None:
         assert job.started_at is not None

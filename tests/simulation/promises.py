@@ -62,7 +62,7 @@ class Promises:
     caps: dict[PoolUid, int] = field(default_factory=dict)  # maxReplicas, likewise
     pools_there: Callable[[], set[PoolUid]] = set  # truly
     polled: frozenset[JobId] = frozenset()  # the queue, likewise
-    busy_since: Mapping[WorkerName, float] = field(default_factory=dict)
+    busy_since: Callable[[WorkerName], float | None] = lambda worker: None
 
     def breaks(self, promise: str) -> None:
         """Remember the first."""
@@ -131,7 +131,7 @@ class Promises:
                 left = [other.worker for other in its if self._known(other)]
                 if left:
                     self.breaks(f"no anchor goes before its workers: {', '.join(left)} of {id_}")
-            elif reason == SCALE_DOWN and now - self.busy_since.get(job.worker, now) > LONG_BUSY:
+            elif reason == SCALE_DOWN and (since := self.busy_since(job.worker)) and now - since > LONG_BUSY:
                 self.breaks(f"no worker in the middle of a task is removed for scale-down: {job.worker}")
 
     def lets_go(self, uid: PoolUid, name: str) -> None:

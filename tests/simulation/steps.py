@@ -84,7 +84,7 @@ class Work:
 
     def happen(self, world: World) -> None:
         if (dask := world.gateway.dask(self.cluster)) is not None:
-            dask.work(self.tasks)
+            dask.work(self.tasks, world.clock.now)
 
     def __str__(self) -> str:
         return f"{self.tasks} workers of {whose(self.cluster)} are in the middle of a task"

@@ -161,7 +161,6 @@ class World:
         self.starts_again = min(self.starts_again, self.clock.now)
         for dask in self.schedulers.dasks.values():
             dask.busy.clear()
-            self.schedulers.busy_since.clear()
             dask.beat_at = 0.0  # what was forged is written over by the next heartbeat
 
     async def settle(self) -> None:
