@@ -167,7 +167,7 @@ class Reconciler:
             finished = {uid: self._status(pool, memory).finished for uid, pool in pools.items()}
             memory.decided(planned.statuses)
             if not planned.actions:
-                cluster.stale = False
+                cluster.stale = isinstance(observed.jobs, Unseen)
                 return planned.wake_at, self._unanswered(observed)
             outcome = await perform(self._ports, planned.actions, pools, observed)
             self._note(outcome, memory)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from htcdask_operator.condor.errors import CondorTimeout, SubmitRefused
-from htcdask_operator.core.model import JobStatus, PoolFacts
+from htcdask_operator.core.model import Job, JobStatus, PoolFacts, PoolUid, Role
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.reconcile import Reconciler
 from tests.fakes.condor import Life
@@ -75,6 +75,30 @@ async def test_before_a_submit_the_queue_is_asked_again(site: Site) -> None:
     site.view.asked_at = site.clock()
     await site.cycle()
     assert len(site.jobs()) == 4
+
+
+async def test_what_the_poller_saw_before_a_submit_is_not_believed_after_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ready(site)
+    site.scale(4)
+    await site.poller.tick()
+    jobs_of = site.condor.jobs_of
+
+    async def fail_once(pool: PoolUid) -> tuple[Job, ...]:
+        if not site.jobs():
+            return await jobs_of(pool)
+        monkeypatch.undo()
+        raise CondorTimeout("the deadline passed")
+
+    monkeypatch.setattr(site.condor, "jobs_of", fail_once)
+    await site.cycle()
+    assert len(site.jobs()) == 4
+    site.kube.cluster_bodies["gateway", "c1"]["spec"]["active"] = False
+    await site.cycle()
+    anchors = [entry.job for entry in site.schedd.queue.values() if entry.job.role is Role.ANCHOR]
+    assert {job.status for job in site.jobs()} == {JobStatus.REMOVED}
+    assert {job.status for job in anchors} == {JobStatus.HELD}, "the anchor went before its workers"
 
 
 async def test_a_submit_that_was_done_although_it_failed_is_not_repeated(site: Site) -> None:
