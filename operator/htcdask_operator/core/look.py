@@ -14,6 +14,7 @@ from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.model import (
     ClusterFacts,
+    Gone,
     Job,
     Observed,
     Policy,
@@ -76,7 +77,9 @@ def look(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
 
 def shares(looked: Sequence[Pool], observed: Observed, policy: Policy) -> dict[PoolUid, Share]:
     """How many workers each pool should have; nothing for a pool of which that cannot be said."""
-    if not isinstance(observed.cluster, ClusterFacts):
+    if isinstance(observed.cluster, Gone):
+        return {pool.uid: Share(0) for pool in looked}
+    if isinstance(observed.cluster, Unseen):
         return {}
     pools = [pool.case.pool for pool in looked if pool.understood]
     if not observed.cluster.htcondor:

@@ -353,6 +353,13 @@ def test_a_pool_is_adopted_by_its_cluster_before_anything_is_submitted() -> None
     assert actions(pool, make_observed(Gone())) == (), "it waits for its cluster"
 
 
+def test_a_pool_whose_cluster_went_before_it_was_adopted_wants_no_workers() -> None:
+    before = PoolStatus(desired_replicas=4, replicas=2)
+    pool = make_pool(owner_uid=None, status=before)
+    after = plan((pool,), make_observed(Gone()), POLICY, NOW).statuses[POOL]
+    assert (after.desired_replicas, after.replicas) == (0, 0)
+
+
 @pytest.mark.parametrize(
     "pool",
     [
