@@ -246,7 +246,8 @@ class WatchedKube(FakeKube):
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         pools = await super().pools(namespace, cluster)
-        self._promises.caps.update({pool.uid: pool.spec.max_replicas for pool in pools})
+        if cluster is not None:  # lists of all are the sweep's: no cycle hears of them
+            self._promises.caps.update({pool.uid: pool.spec.max_replicas for pool in pools})
         return pools
 
     def uids(self) -> set[PoolUid]:
