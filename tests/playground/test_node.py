@@ -80,13 +80,16 @@ def _kill(node: Node, *names: str) -> None:
 
 def _await_refusal(port: int) -> None:
     """Until the kernel has closed the socket of a process that was killed, it still takes connections."""
-    while True:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except ConnectionRefusedError:
             return
-        except ConnectionResetError:
-            continue
+        except (ConnectionResetError, TimeoutError):  # or nobody takes them any more, and its queue is full
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"port {port} still takes connections")
 
 
 def _pids(node: Node) -> dict[str, int]:
