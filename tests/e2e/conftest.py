@@ -46,12 +46,12 @@ def notebook(site: Site) -> Notebook:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows what the site's parts said last: it may never fail again."""
+    """A failed test shows what the site's parts said last: it may not fail like that again."""
     report = yield
     site = getattr(item, "funcargs", {}).get("site")
     if report.failed and isinstance(site, Site):
         for namespace, name in TALKERS:
-            options = ("--all-containers", "--since=3m", "--tail=40")
+            options = ("--all-containers", "--since=3m", "--tail=40", "--request-timeout=10s")
             text = site.kubectl("-n", namespace, "logs", f"deployment/{name}", *options, check=False)
             report.sections.append((f"the last words of {name}", text))
     return report
