@@ -1,23 +1,29 @@
-"""`node_match_expr`: the raw submit line of the older clients, read as a rank and a requirement.
+"""`node_match_expr`: the raw submit lines of the older clients, read as a rank and a requirement.
 
-Called by `_keywords`; pure. The expressions themselves are parsed by the operator, which holds the ClassAd
-library; here only the two keys are told apart.
+Called by `_keywords`; pure. Only the two keys are told apart here: what may stand behind them is the rule of
+`htcdask_api.expressions`, which the template holds them to.
 """
 
 import re
+from collections.abc import Iterator
 
 _RULE = "node_match_expr must be 'rank = <expression>' or 'requirements = <expression>', one a line"
 _ASSIGNMENT = re.compile(
-    r"\s*(?P<key>rank|requirements)\s*=(?![=?!])\s*(?P<expression>\S.*?)\s*", re.IGNORECASE
+    r"\s*(?P<key>rank|requirements)\s*=(?![=?!])\s*(?P<expression>\S.*?)\s*", re.IGNORECASE | re.DOTALL
 )
-# A quoted ClassAd string, or anything else up to the next separator; quotes may hold separators.
-_LINE = re.compile(r'(?:"(?:\\.|[^"\\\n])*"|[^;\n])+')
+# A line may go on behind a backslash at its end, as in a submit file.
+_LINE_END = re.compile(r"(?<!\\)\r?\n")
+_GOES_ON = re.compile(r"\\\r?\n")
+# A quoted string or name; a bracket; anything else but the separator.
+_PIECE = re.compile(
+    r"""(?P<opens>[(\[{])|(?P<closes>[)\]}])|(?P<ends>;)|"(?:\\.|[^"\\])*"|'[^']*'|.""", re.DOTALL
+)
 
 
 def parse_match(text: str) -> dict[str, str]:
     """`{"rank": …, "requirements": …}`, either or both; ValueError names the two that are possible."""
     found: dict[str, str] = {}
-    for line in _LINE.findall(text):
+    for line in _lines(text):
         if not line.strip():
             continue
         assignment = _ASSIGNMENT.fullmatch(line)
@@ -30,3 +36,18 @@ def parse_match(text: str) -> dict[str, str]:
     if not found:
         raise ValueError(f"{_RULE}; got {text!r}")
     return found
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines, and their parts between semicolons: but for those in quotes, and in a record's brackets."""
+    for line in _LINE_END.split(text):
+        begin, depth, whole = 0, 0, _GOES_ON.sub(" ", line)
+        for piece in _PIECE.finditer(whole):
+            if piece["opens"]:
+                depth += 1
+            elif piece["closes"]:
+                depth -= 1
+            elif piece["ends"] and depth <= 0:
+                yield whole[begin : piece.start()]
+                begin = piece.end()
+        yield whole[begin:]

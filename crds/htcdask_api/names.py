@@ -35,11 +35,16 @@ AD_OPERATOR: Final = "HTCDaskOperator"
 AD_POOL_UID: Final = "HTCDaskPoolUID"
 AD_POOL: Final = "HTCDaskPool"  # "namespace/name", for people who read condor_q
 AD_CLUSTER_UID: Final = "HTCDaskClusterUID"
-AD_USER: Final = "HTCDaskUser"  # who owns the Dask cluster, for the limits per user
+AD_USER: Final = "HTCDaskUser"  # who owns the Dask cluster, percent-encoded; for the limits per user
 AD_WORKER: Final = "HTCDaskWorker"
 AD_TEMPLATE: Final = "HTCDaskTemplate"
 AD_ROLE: Final = "HTCDaskRole"
 AD_LEASE: Final = "HTCDaskLease"
+# What people wrote stands in attributes of its own, as it was written: no bracket of ours to leave.
+AD_PROFILE_REQUIREMENTS: Final = "HTCDaskProfileRequirements"
+AD_USER_REQUIREMENTS: Final = "HTCDaskUserRequirements"
+AD_PROFILE_RANK: Final = "HTCDaskProfileRank"
+AD_USER_RANK: Final = "HTCDaskUserRank"
 
 ROLE_ANCHOR: Final = "anchor"
 ROLE_WORKER: Final = "worker"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from . import expressions
 from .base import ApiModel
 from .quantity import parse_bytes
 
@@ -18,6 +19,7 @@ _SMALLEST: Final = 64 * 2**20
 _LARGEST: Final = 2**50
 
 IMAGE_PATTERN: Final = r"^(/|docker://|oras://)[A-Za-z0-9_][-A-Za-z0-9._/@:+~%=,]*$"
+IMAGE_ODD_PATH_PATTERN: Final = r"^/((proc|sys|dev)(/.*)?|.*/[.]?(/.*)?)$"
 ENVIRONMENT_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 RESOURCE_NAME_PATTERN: Final = r"^[A-Za-z_][-A-Za-z0-9_.]{0,62}$"
 PRINTABLE_PATTERN: Final = r"^[^\x00-\x1f\x7f]*$"
@@ -26,6 +28,7 @@ IMAGE_RULE: Final = (
     "must be an absolute path as the execute node sees it (/cvmfs/...) or a docker:// or oras:// URL, "
     "without '..'"
 )
+IMAGE_PLACE_RULE: Final = "must not be in /proc, /sys or /dev, and have no empty or '.' part"
 QUANTITY_RULE: Final = "must be a Kubernetes quantity from 64Mi to below 1Pi, such as 512Mi, 2Gi or 8G"
 ENVIRONMENT_NAME_RULE: Final = "names must be letters, digits and underscores, not starting with a digit"
 ENVIRONMENT_VALUE_RULE: Final = "values must not contain control characters such as line breaks"
@@ -33,7 +36,8 @@ ENVIRONMENT_SIZE_RULE: Final = "must not exceed 32768 characters in all"
 RESOURCE_NAME_RULE: Final = (
     "names must be letters, digits and any of - _ . , and start with a letter or underscore"
 )
-EXPRESSION_RULE: Final = "must be one line, without control characters"
+EXPRESSION_RULE: Final = "must be a ClassAd expression on one line, such as HasAVX2 or Memory > 64000"
+BRACKETS_RULE: Final = "must close each bracket that it opens, outside of its strings"
 MANUAL_RULE: Final = "this pool follows the gateway: use cluster.scale(n), or set spec.scaling to Manual"
 MAXIMUM_RULE: Final = "replicas must not exceed maxReplicas"
 
@@ -46,6 +50,8 @@ def _full(pattern: str, text: str) -> bool:
 def _image(text: str) -> str:
     if not _full(IMAGE_PATTERN, text) or ".." in text.split("/"):
         raise ValueError(IMAGE_RULE)
+    if _full(IMAGE_ODD_PATH_PATTERN, text):
+        raise ValueError(IMAGE_PLACE_RULE)
     return text
 
 
@@ -59,9 +65,10 @@ def _quantity(text: str) -> str:
     return text
 
 
-def _one_line(text: str) -> str:
-    if not _full(PRINTABLE_PATTERN, text):
-        raise ValueError(EXPRESSION_RULE)
+def _expression(text: str) -> str:
+    wrong = expressions.complaint(text)
+    if wrong is not None:
+        raise ValueError(f"{EXPRESSION_RULE}; {wrong}")
     return text
 
 
@@ -87,7 +94,9 @@ Name = Annotated[
     str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 ]
 Quantity = Annotated[str, StringConstraints(max_length=32), AfterValidator(_quantity)]
-Expression = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_one_line)]
+Expression = Annotated[
+    str, StringConstraints(min_length=1, max_length=expressions.LONGEST), AfterValidator(_expression)
+]
 EnvironmentValue = Annotated[str, StringConstraints(max_length=16384)]
 ResourceAmount = Annotated[float, Field(ge=0, le=1e12)]
 

@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from htcdask_api import Template
-from htcdask_operator.core.model import Policy, PortRange, Profile
+from htcdask_operator.core import images
+from htcdask_operator.core.model import Policy, Profile
+from htcdask_operator.settings_types import (
+    AttributeName,
+    AttributeValue,
+    Expression,
+    Label,
+    Ports,
+    Seconds,
+    Section,
+    StrictTemplate,
+    Text,
+    Tree,
+    address,
+    image_path,
+)
 
 VARIABLE: Final = "HTCDASK_SETTINGS"
 _INNER: Final = {"[key]", "bool", "int", "float", "str"}  # what pydantic adds to a key's path
@@ -37,83 +41,25 @@ class SettingsError(Exception):
     """The settings cannot be used; the message names the file and each bad key."""
 
 
-def _ports(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", value)
-    if match is None or not 1024 <= int(match[1]) <= int(match[2]) <= 65535:
-        raise ValueError('must be a range of ports from 1024 to 65535, such as "10000:10100"')
-    return PortRange(int(match[1]), int(match[2]))
-
-
-def _address(value: object) -> object:
-    match = re.fullmatch(r"[^\s:/]+:([0-9]{1,5})", str(value))
-    if match is not None and 1 <= int(match[1]) <= 65535:
-        return value
-    raise ValueError('must be "host:port"')
-
-
-def _image_path(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            if value.format(registry="r", name="n").startswith(("/", "docker://", "oras://")):
-                return value
-        except (KeyError, IndexError, ValueError):
-            pass
-    raise ValueError(
-        'must be a path with {registry} and {name}, such as "/cvmfs/unpacked.cern.ch/{registry}/{name}"'
-    )
-
-
-def _one_line(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("must be one line, without control characters")
-    return value
-
-
-def _label(value: str) -> str:
-    if re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", value) is None:
-        raise ValueError("must be lower-case letters, digits, dashes and dots, at most 63")
-    return value
-
-
-Ports = Annotated[PortRange, BeforeValidator(_ports)]
-Text = Annotated[str, AfterValidator(_one_line), StringConstraints(min_length=1, max_length=1024)]
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
-Label = Annotated[str, AfterValidator(_label)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, arbitrary_types_allowed=True
-    )
-
-
-class _Template(Template):
-    """A pool's template, but strict: a key that does not exist is a mistake here."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class AccessPoint(_Section):
+class AccessPoint(Section):
     """Which schedd, and which collector knows it."""
 
     collector: Text
     schedd: Text
 
 
-class ProfileSettings(_Section):
+class ProfileSettings(Section):
     """What the site's people add to templates that name this profile; ClassAd text is taken as written."""
 
-    template: _Template = _Template()
-    requirements: Text | None = None
-    rank: Text | None = None
+    template: StrictTemplate = StrictTemplate()
+    requirements: Expression | None = None
+    rank: Expression | None = None
     accounting_group: Text | None = None
-    attributes: dict[str, bool | int | float | str] = {}
+    attributes: dict[AttributeName, AttributeValue] = {}
     max_replicas: Annotated[int, Field(ge=0)] | None = None
 
 
-class Limits(_Section):
+class Limits(Section):
     """Caps that no pool exceeds, whatever its spec says."""
 
     max_replicas_per_pool: Annotated[int, Field(ge=0, le=100_000)] = 1000
@@ -121,14 +67,14 @@ class Limits(_Section):
     max_replicas: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
-class Poll(_Section):
+class Poll(Section):
     """How often the one question to the access point is asked."""
 
     active_seconds: Annotated[float, Field(ge=0.1, le=60)] = 1.0
     quiet_seconds: Annotated[float, Field(ge=1, le=600)] = 15.0
 
 
-class Healing(_Section):
+class Healing(Section):
     """When to be patient with workers that do not come or do not stay."""
 
     connect_seconds: Seconds = 120.0
@@ -140,7 +86,7 @@ class Healing(_Section):
     breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
-class Leader(_Section):
+class Leader(Section):
     """The Lease that keeps two operators apart: where it is, and how long a silent holder is waited for."""
 
     namespace: Label
@@ -148,24 +94,25 @@ class Leader(_Section):
     lease_seconds: Annotated[int, Field(ge=3, le=300)] = 15
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole file."""
 
     operator_id: Label
     gateway_namespaces: Annotated[tuple[Label, ...], Field(min_length=1)]
     access_point: AccessPoint
     token_file: Path
-    scheduler_address: Annotated[str, BeforeValidator(_address)]
+    scheduler_address: Annotated[str, BeforeValidator(address)]
     worker_ports: Ports | None = None
     nanny_ports: Ports | None = None
     contact_address: Text | None = None
     delivery: Literal["stream", "transfer"] = "stream"
-    template: _Template = _Template()
+    template: StrictTemplate = StrictTemplate()
     profiles: dict[Label, ProfileSettings] = {}
     limits: Limits = Limits()
     fallback_pool: bool = True
-    image_path_template: Annotated[str, BeforeValidator(_image_path)] | None = None
+    image_path_template: Annotated[str, BeforeValidator(image_path)] | None = None
     allowed_images: tuple[Text, ...] = ()
+    image_trees: tuple[Tree, ...] = ("/cvmfs",)
     allow_user_expressions: bool = True
     accounting_group: Text | None = None
     leader: Leader
@@ -173,6 +120,17 @@ class Settings(_Section):
     poll: Poll = Poll()
     healing: Healing = Healing()
     health_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+
+    @model_validator(mode="after")
+    def _own_images_are_images(self) -> Self:
+        """The site's own words are held to its own rule, at start-up and not pool by pool."""
+        named = {"template": self.template.container_image, "imagePathTemplate": self.image_path_template}
+        for name, profile in self.profiles.items():
+            named[f"profiles.{name}.template"] = profile.template.container_image
+        for key, image in named.items():
+            if image is not None and images.is_window(image, self.image_trees):
+                raise ValueError(f"{key}: the image {image} is a folder outside imageTrees")
+        return self
 
     @cached_property
     def policy(self) -> Policy:
@@ -188,6 +146,7 @@ class Settings(_Section):
             accounting_group=self.accounting_group,
             image_path_template=self.image_path_template,
             allowed_images=self.allowed_images,
+            image_trees=self.image_trees,
             allow_user_expressions=self.allow_user_expressions,
             fallback_pool=self.fallback_pool,
             **self.limits.model_dump(),
@@ -259,6 +218,8 @@ def _complaint(error: Any) -> str:
     if error["type"] == "missing":
         return f"{key}: must be set"
     message = error["msg"].removeprefix("Value error, ")
+    if not key:  # of the whole, which says by itself what it is about
+        return str(message)
     return f"{key}: {message} (it is {str(error['input'])[:80]!r})"
 
 

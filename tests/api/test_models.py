@@ -91,7 +91,7 @@ def test_a_manifest_holds_what_was_set_and_nothing_else() -> None:
         ({"environment": {"A": "1\n2"}}, "environment", "control characters"),
         ({"environment": {f"A{i}": "x" * 16000 for i in range(3)}}, "environment", "32768 characters in all"),
         ({"resources": {"GPU": -1}}, "resources.GPU", "greater than or equal to 0"),
-        ({"requirements": "true\nqueue 99"}, "requirements", "must be one line"),
+        ({"requirements": "true\nqueue 99"}, "requirements", "must be a ClassAd expression"),
     ],
 )
 def test_a_bad_template_is_refused_by_field_and_rule(

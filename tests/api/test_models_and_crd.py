@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from htcdask_api import PoolSpec, PoolStatus, Template, names, spec
+from htcdask_api import PoolSpec, PoolStatus, Template, expressions, names, spec
 
 CRD: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "crds/htcworkerpool.yaml").read_text())
 VERSION: dict[str, Any] = CRD["spec"]["versions"][0]
@@ -97,7 +97,7 @@ def test_cel_messages_are_the_models_own() -> None:
     fields = PROPERTIES["spec"]["properties"]
     template = fields["template"]["properties"]
     assert rules(PROPERTIES["spec"]) == [spec.MANUAL_RULE, spec.MAXIMUM_RULE]
-    assert rules(template["containerImage"]) == [spec.IMAGE_RULE]
+    assert rules(template["containerImage"]) == [spec.IMAGE_RULE, spec.IMAGE_PLACE_RULE]
     assert rules(template["memory"]) == rules(template["disk"]) == [spec.QUANTITY_RULE]
     assert rules(template["environment"]) == [
         spec.ENVIRONMENT_NAME_RULE,
@@ -105,7 +105,10 @@ def test_cel_messages_are_the_models_own() -> None:
         spec.ENVIRONMENT_SIZE_RULE,
     ]
     assert rules(template["resources"]) == [spec.RESOURCE_NAME_RULE]
-    assert rules(template["requirements"]) == rules(template["rank"]) == [spec.EXPRESSION_RULE]
+    assert rules(template["requirements"]) == [spec.EXPRESSION_RULE, spec.BRACKETS_RULE]
+    assert (
+        template["requirements"]["x-kubernetes-validations"] == template["rank"]["x-kubernetes-validations"]
+    )
 
 
 def test_cel_patterns_are_the_models_own() -> None:
@@ -121,7 +124,12 @@ def test_cel_patterns_are_the_models_own() -> None:
     assert first_pattern("environment", 0) == spec.ENVIRONMENT_NAME_PATTERN
     assert first_pattern("environment", 1) == spec.PRINTABLE_PATTERN
     assert first_pattern("resources") == spec.RESOURCE_NAME_PATTERN
-    assert first_pattern("requirements") == first_pattern("rank") == spec.PRINTABLE_PATTERN
+    assert first_pattern("containerImage", 1) == spec.IMAGE_ODD_PATH_PATTERN
+    assert first_pattern("requirements") == expressions.PATTERN
+    brackets = expressions.BRACKETS_PATTERN.replace("\\", "\\\\")
+    assert (
+        template["requirements"]["x-kubernetes-validations"][1]["rule"].count(f"findAll('{brackets}')") == 6
+    )
 
 
 def nodes(path: str, node: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

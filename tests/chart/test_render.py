@@ -126,6 +126,7 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
                 }
             },
             "allowedImages": ["/cvmfs/images/*"],
+            "imageTrees": ["/cvmfs", "/images"],
             "imagePathTemplate": "/cvmfs/unpacked.cern.ch/{registry}/{name}",
             "limits": {"maxReplicasPerPool": 100000, "maxReplicasPerUser": 200, "maxReplicas": 5000},
             "fallbackPool": False,
@@ -142,6 +143,7 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
     assert (parsed.limits.max_replicas_per_user, parsed.limits.max_replicas) == (200, 5000)
     assert not parsed.fallback_pool
     assert parsed.allowed_images == ("/cvmfs/images/*",)
+    assert parsed.image_trees == ("/cvmfs", "/images")
 
 
 def test_the_schema_knows_every_setting_and_no_other() -> None:

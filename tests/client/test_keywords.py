@@ -90,6 +90,15 @@ def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
         ("Requirements=HasAVX2", {"requirements": "HasAVX2"}),
         ("rank = KFlops\nrequirements = Memory > 1024", {"rank": "KFlops", "requirements": "Memory > 1024"}),
         ('requirements = Arch == "a;b" ; rank = 1', {"requirements": 'Arch == "a;b"', "rank": "1"}),
+        (
+            "rank = [a = 1; b = 2].b;requirements = {1}[0]",
+            {"rank": "[a = 1; b = 2].b", "requirements": "{1}[0]"},
+        ),
+        ('requirements = Arch == "a" \\\n  && Cpus > 1', {"requirements": 'Arch == "a"    && Cpus > 1'}),
+        (
+            'requirements = !member(Machine, {"a.example"})\r\nrank = regexp("^node\\d+$", Machine)',
+            {"requirements": '!member(Machine, {"a.example"})', "rank": 'regexp("^node\\d+$", Machine)'},
+        ),
     ],
 )
 def test_node_match_expr(expression: str, expected: dict[str, str]) -> None:
@@ -124,6 +133,22 @@ def test_node_match_expr(expression: str, expected: dict[str, str]) -> None:
         ({"node_match_expr": "rank == 1"}, ValueError, "node_match_expr", "requirements = "),
         ({"node_match_expr": "rank = 1\nrank = 2"}, ValueError, "node_match_expr", "twice"),
         ({"node_match_expr": ";"}, ValueError, "node_match_expr", "requirements = "),
+        ({"node_match_expr": "rank = Cpus >"}, ValueError, "node_match_expr", "after 'Cpus >'; got 'Cpus >'"),
+        (
+            {"node_match_expr": "rank = 1\ninclude command : x"},
+            ValueError,
+            "node_match_expr",
+            "include command",
+        ),
+        (
+            {"node_match_expr": r"requirements = TARGET.'Cpus\ninclude command : touch x\ny = ' > 0"},
+            ValueError,
+            "node_match_expr",
+            "quoted name",
+        ),
+        ({"node_match_expr": r'rank = "\\" == ") || true //"'}, ValueError, "node_match_expr", "backslash"),
+        ({"container_image": "/proc/self/root"}, ValueError, "container_image", "must not be in /proc"),
+        ({"container_image": "/cvmfs//x"}, ValueError, "container_image", "no empty"),
     ],
 )
 def test_what_is_wrong_is_named(

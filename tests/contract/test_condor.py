@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from htcdask_api import names as attributes
 from htcdask_operator.condor.errors import SubmitRefused
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core import submission
@@ -70,14 +71,14 @@ class Pool:
         return by_id(jobs)[job]
 
     async def workers(
-        self, iwd: str | None, *names: str, requirements: str | None = None
+        self, iwd: str | None, *names: str, requirements: str | None = None, **extra: str
     ) -> tuple[JobId, ...]:
-        """Submit workers."""
+        """Submit workers; `extra` takes the place of what the core describes."""
         template = make_template(container_image=IMAGE, requirements=requirements, memory="100Mi")
         description = submission.workers(
             self.facts, self.cluster, template, "mark", iwd or "/nowhere", self.policy, self.lab.now()
         )
-        return await self.condor.submit_workers(description, names)
+        return await self.condor.submit_workers({**description, **extra}, names)
 
 
 @pytest.fixture
@@ -292,8 +293,9 @@ async def test_a_lease_is_renewed_for_all_jobs_in_one_go(lab: Lab, condor: Condo
 async def test_a_bad_description_is_refused_and_leaves_nothing(
     lab: Lab, condor: Condor, operator_id: str, pool: Pool
 ) -> None:
-    with pytest.raises(SubmitRefused, match="ClassAd expression"):
-        await pool.workers(None, "w1", requirements="Memory Cpus")
+    for text in ("Memory Cpus", "true)", '"a', "1K", 'x || "\\\\" == ") || true //"'):
+        with pytest.raises(SubmitRefused, match="ClassAd expression"):
+            await pool.workers(None, "w1", **{f"My.{attributes.AD_USER_REQUIREMENTS}": text})
     with pytest.raises(SubmitRefused, match="never be found again"):
         await Pool(lab, condor, "somebody-else").workers(None, "w1")
     with pytest.raises(SubmitRefused, match="only once"):

@@ -6,13 +6,13 @@ asks by its own `FakeCondor`. Nothing happens until `tick`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from htcdask_api import names as attributes
 from htcdask_operator.condor import description as descriptions
-from htcdask_operator.condor.errors import CondorError, CondorRefused, SubmitRefused
+from htcdask_operator.condor.errors import CondorError, CondorRefused
+from htcdask_operator.condor.schedd import parsed
 from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role, WorkerName
 
 ENDED_SECONDS = 300.0
@@ -92,9 +92,8 @@ class FakeSchedd:
         self.clusters += 1
         role = Role(_string(description, attributes.AD_ROLE))
         lease = description.get(f"My.{attributes.AD_LEASE}")
-        matches = "false" not in (
-            description.get("My.Requirements", "") + description.get("requirements", "")
-        )
+        wishes = ("My.Requirements", f"My.{attributes.AD_USER_REQUIREMENTS}")
+        matches = not any("false" in description.get(key, "") for key in wishes)
         source = (description.get("input") or description.get("transfer_input_files", "")).rpartition("/")[0]
         ids = []
         for proc, worker in enumerate(workers):
@@ -233,9 +232,7 @@ class FakeCondor:
         self._begin("submit_workers")
         descriptions.check(description, self.operator_id)
         descriptions.check_names(names)
-        for key in ("My.Requirements", "rank"):
-            if re.search(r"\w \w", re.sub(r"\b(is|isnt)\b", "&&", description.get(key, ""))):
-                raise SubmitRefused(f"{key} is not a ClassAd expression: {description[key]!r}")
+        parsed(description)
         made = self.schedd.add(self.operator_id, self.identity, description, names)
         self._end()
         return tuple(made)

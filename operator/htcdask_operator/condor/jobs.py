@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import unquote
 
 from htcdask_api import names
 from htcdask_operator.condor.classads import Plain
@@ -84,7 +85,7 @@ def job(ad: Mapping[str, Plain]) -> Job | None:
         memory_mib=_memory(ad),
         request_memory_mib=_int(ad, "RequestMemory"),
         reject_reason=_text(ad, "LastRejMatchReason"),
-        user=_text(ad, names.AD_USER) or "",
+        user=unquote(_text(ad, names.AD_USER) or "", errors="surrogatepass"),
         namespace=(_text(ad, names.AD_POOL) or "").partition("/")[0],
     )
 

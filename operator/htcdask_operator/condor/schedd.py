@@ -7,6 +7,7 @@ Knows nothing of HTCDask: the parent says which jobs and which attributes. Plain
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -28,7 +29,9 @@ from htcdask_operator.condor.errors import (
 
 T = TypeVar("T")
 
-_EXPRESSIONS: Final = ("My.Requirements", "requirements", "rank")
+_EXPRESSIONS: Final = ("leave_in_queue", "periodic_remove", "rank")
+_KEY: Final = re.compile(r"(?!(?:include|if|elif|else|endif|queue)$)(?:My\.)?[A-Za-z_][A-Za-z0-9_]*")
+_NOT_ONE: Final = "{} is not a ClassAd expression: {!r}"
 _DOLLAR: Final = "$(DOLLAR)"
 _STALE: Final = ("SECMAN:2004", "SECMAN:2007")  # the schedd was restarted: a new session is needed
 _REASON_CODE: Final = 1
@@ -67,7 +70,7 @@ class AccessPoint:
         self, description: Mapping[str, str], items: Sequence[Mapping[str, str]], not_after: float
     ) -> list[str]:
         """One job for each item, in one transaction."""
-        made = _parsed({"initialdir": "/", **description})
+        made = parsed({"initialdir": "/", **description})
         result = self._submit(
             not_after, lambda schedd: schedd.submit(made, itemdata=iter(items), spool=False)
         )
@@ -81,7 +84,7 @@ class AccessPoint:
             file = folder / name
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
                 target.write(content)
-            made = _parsed({**description, "initialdir": str(folder), "transfer_input_files": str(file)})
+            made = parsed({**description, "initialdir": str(folder), "transfer_input_files": str(file)})
             result = self._submit(not_after, lambda schedd: schedd.submit(made, count=1, spool=True))
             self._do(lambda schedd: schedd.spool(result))
         finally:
@@ -213,24 +216,45 @@ class AccessPoint:
         )
 
 
-def _parsed(description: Mapping[str, str]) -> Any:
-    """The description with its expressions printed back as they were understood.
+def parsed(description: Mapping[str, str]) -> Any:
+    """The description as HTCondor's parser understands it, which must be what was meant, and nothing else.
 
-    Item by item: the constructor would parse the values as submit language.
+    A submit description is a program, and parsing it may run commands: it is looked at before it is parsed.
     """
-    made = htcondor2.Submit("")
     for key, value in description.items():
-        made[key] = _reprinted(key, value) if key in _EXPRESSIONS else value
+        if not _KEY.fullmatch(key):
+            raise SubmitRefused(f"{key[:80]!a} is not the name of a submit command or an attribute")
+        if not value.isprintable() or value != value.strip():
+            raise SubmitRefused(f"the value of {key} is not one line: {value[:200]!a}")
+        _understood(key, value)
+    made = htcondor2.Submit("".join(f"{key} = {value}\n" for key, value in description.items()))
+    if dict(made.items()) != dict(description) or made.getQArgs():
+        surprises = sorted(set(made.items()) ^ set(description.items()))[:4]
+        raise SubmitRefused(f"HTCondor would understand something else than was meant: {surprises!r:.400}")
     return made
 
 
-def _reprinted(key: str, value: str) -> str:
+def _understood(key: str, value: str) -> None:
+    """Make sure that an expression is one to both of HTCondor's parsers, from its beginning to its end."""
+    if not (key.startswith("My.") or key in _EXPRESSIONS):
+        return
+    text = value.replace(_DOLLAR, "$")
     try:
-        return str(classad2.ExprTree(value.replace(_DOLLAR, "$"))).replace("$", _DOLLAR)
+        # Both take what they understand, and may say nothing about the rest: brackets show that it was all.
+        whole = all(parse(f"({text})") == f"({parse(text)})" for parse in (_as_new, _as_old))
     except Exception as error:  # the binding raises several kinds
-        raise SubmitRefused(
-            f"{key.removeprefix('My.')} is not a ClassAd expression: {value[:200]!r}"
-        ) from error
+        raise SubmitRefused(_NOT_ONE.format(key.removeprefix("My."), value[:300])) from error
+    if not whole:
+        raise SubmitRefused(_NOT_ONE.format(key.removeprefix("My."), value[:300]))
+
+
+def _as_new(text: str) -> str:
+    return str(classad2.ExprTree(text))
+
+
+def _as_old(text: str) -> str:
+    """As the schedd reads it."""
+    return str(classad2.parseOne(f"It = {text}", classad2.ParserType.Old).lookup("It"))
 
 
 def _says(text: str) -> bool:

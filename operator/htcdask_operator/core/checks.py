@@ -46,8 +46,8 @@ SPEC: Final[tuple[Check, ...]] = (
     spec_checks.profile_is_unknown,
     spec_checks.image_is_missing,
     spec_checks.image_is_not_allowed,
+    spec_checks.image_is_a_window,
     spec_checks.expressions_are_not_allowed,
-    spec_checks.expression_is_bad,
     spec_checks.template_is_unusable,
 )
 """What is asked for makes sense: without this, no anchor, and no worker is wanted."""

@@ -218,6 +218,7 @@ class Policy:
     accounting_group: str | None = None
     image_path_template: str | None = None  # where execute nodes see an image: "/cvmfs/…/{registry}/{name}"
     allowed_images: tuple[str, ...] = ()  # fnmatch patterns; empty: any
+    image_trees: tuple[str, ...] = ("/cvmfs",)  # where unpacked images are: no other folder is run
     allow_user_expressions: bool = True
     max_replicas_per_pool: int = 1000
     max_replicas_per_user: int | None = None

@@ -1,15 +1,19 @@
 """How text gets into a submit description, safely: the only place that quotes.
 
-Called by `submission` (and by `checks` for what a user may write). Submit descriptions are code: a line break
-starts a new command and `$` expands macros, so the one is refused and the other neutralised, everywhere.
+Called by `submission`, and by the settings for what a profile may add. Submit descriptions are code: a line
+break starts a new command and `$` expands macros, so the one is refused and the other neutralised.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
+from urllib.parse import quote
 
-_PAIRS: Final = {")": "(", "]": "[", "}": "{"}
+from htcdask_api import expressions
+
+_LONGEST_ACCOUNT: Final = 100
 _ATTRIBUTE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -21,13 +25,16 @@ def text(value: str) -> str:
     """A value of a submit command: literal, whatever is in it."""
     if not value.isprintable():
         raise UnquotableError(f"{value!r} has control characters")
+    if "$$" in value:
+        raise UnquotableError(f"{value!r} has '$$', which HTCondor replaces when the job is matched")
     return value.replace("$", "$(DOLLAR)")
 
 
 def string(value: str) -> str:
-    """A ClassAd string literal."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return text(f'"{escaped}"')
+    r"""A ClassAd string literal, as the schedd's old syntax reads it: a backslash is one, but for `\"`."""
+    if value.endswith("\\") or '\\"' in value:
+        raise UnquotableError(f"{value!r} has a backslash before a quote or at its end, read in two ways")
+    return text('"' + value.replace('"', '\\"') + '"')
 
 
 def literal(value: object) -> str:
@@ -35,6 +42,8 @@ def literal(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
+        if not abs(value) < 2**63:  # nor is NaN
+            raise UnquotableError(f"{value!r} is no number to HTCondor")
         return repr(value)
     return string(str(value))
 
@@ -47,42 +56,25 @@ def attribute(name: str) -> str:
 
 
 def expression(value: str) -> str:
-    """A ClassAd expression that somebody wrote, in brackets that it cannot leave."""
-    wrong = complaint(value)
+    """A ClassAd expression that somebody wrote, as it was written: only as all of an attribute of its own."""
+    wrong = expressions.complaint(value)
     if wrong is not None:
-        raise UnquotableError(f"{value!r}: {wrong}")
-    return text(f"({value.strip()})")
+        raise UnquotableError(f"{value!r} is not a ClassAd expression: {wrong}")
+    return text(value.strip(" "))
 
 
-def complaint(value: str) -> str | None:
-    """What keeps this text from being one whole ClassAd expression: open brackets, quotes, comments."""
-    if not value.isprintable():
-        return "it has control characters"
-    if not value.strip():
-        return "it is empty"
-    opened: list[str] = []
-    quote: str | None = None
-    escaped = False
-    for position, character in enumerate(value):
-        if quote is not None:
-            if escaped or character == "\\":
-                escaped = not escaped
-            elif character == quote:
-                quote = None
-        elif character in "\"'":
-            quote = character
-        elif character in "([{":
-            opened.append(character)
-        elif character in _PAIRS:
-            if not opened or opened.pop() != _PAIRS[character]:
-                return f"it has a {character!r} that closes nothing"
-        elif character == "/" and value[position + 1 : position + 2] in ("/", "*"):
-            return "it has a comment"
-    if quote is not None:
-        return f"it has a {quote} that is not closed"
-    return f"it has a {opened[-1]!r} that is not closed" if opened else None
+def user(name: str) -> str:
+    """A user's name, whatever the gateway took for one, as plain characters that say it without loss."""
+    return quote(name, safe="@+", errors="surrogatepass")
 
 
 def account(value: str) -> str:
-    """A name as a part of an accounting group: a dot would make a subgroup, a blank fails the submit."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", value) or "nobody"
+    """A name as a part of an accounting group: a dot would make a subgroup, a blank fails the submit.
+
+    Who is renamed gets a mark of their own: `a.b` and `a_b` are two people.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", value)[:_LONGEST_ACCOUNT]
+    if plain == value and value:
+        return plain
+    mark = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{plain or 'nobody'}-{mark}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from htcdask_operator.core import quoting, reasons, submission
+from htcdask_operator.core import images, quoting, reasons, submission
 from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.model import Gone, Unseen
 
@@ -93,6 +93,20 @@ def image_is_not_allowed(case: Case) -> Finding | None:
     )
 
 
+def image_is_a_window(case: Case) -> Finding | None:
+    """Make sure a worker sees an image, and not the execute node's own files."""
+    image, trees = case.template.container_image or "", case.policy.image_trees
+    if not images.is_window(image, trees):
+        return None
+    where = f"below {' or '.join(trees)}" if trees else "nowhere at this site"
+    return Finding(
+        reasons.IMAGE_NOT_ALLOWED,
+        f"The image {image} would be a folder of the execute node. Unpacked images may be {where}; "
+        "a .sif file may be anywhere, and docker:// and oras:// URLs are fine.",
+        stalled=True,
+    )
+
+
 def expressions_are_not_allowed(case: Case) -> Finding | None:
     """Make sure that who writes expressions may."""
     own = case.pool.spec.template
@@ -103,20 +117,6 @@ def expressions_are_not_allowed(case: Case) -> Finding | None:
         "The site does not allow requirements and rank in pools; leave them out or name a profile.",
         stalled=True,
     )
-
-
-def expression_is_bad(case: Case) -> Finding | None:
-    """Make sure each expression is one whole expression."""
-    for field in ("requirements", "rank"):
-        text = getattr(case.template, field)
-        wrong = quoting.complaint(text) if text else None
-        if wrong is not None:
-            return Finding(
-                reasons.BAD_EXPRESSION,
-                f"spec.template.{field} is not a ClassAd expression: {wrong}.",
-                stalled=True,
-            )
-    return None
 
 
 def template_is_unusable(case: Case) -> Finding | None:

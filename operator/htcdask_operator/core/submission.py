@@ -1,8 +1,8 @@
 """What is submitted: the anchor's and the workers' descriptions, and what the workers' bundle says.
 
 Called by `plan`, for a pool that passed its checks. Keys are HTCondor's submit commands, values are ready to
-be used; `$(wname)`, the name, is the only macro left. The agent refuses other keys, adds what it
-spools, and submits My.Requirements and rank as HTCondor's own parser prints them.
+be used; `$(wname)`, the name, is the only macro left. The agent refuses other keys, adds what it spools, and
+looks whether HTCondor's own parser understands what was meant.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from htcdask_api import Template, names
-from htcdask_operator.core import quoting, template
+from htcdask_operator.core import images, quoting, template
 from htcdask_operator.core.actions import Bundle
 from htcdask_operator.core.model import ClusterFacts, Policy, PoolFacts, PortRange
 
@@ -106,7 +106,7 @@ def _worker(
         "request_cpus": str(worker.cores),
         "request_memory": str(math.ceil(worker.memory_bytes / 2**20)),  # MiB
         "request_disk": str(math.ceil(worker.disk_bytes / 2**10)),  # KiB
-        "My.Requirements": _requirements(worker, policy),
+        **_expressions(worker, policy),
         "job_max_vacate_time": str(math.ceil(policy.vacate_seconds)),
         # Completed jobs stay until they are recorded; removed ones leave as soon as their process has ended.
         "leave_in_queue": (
@@ -120,9 +120,6 @@ def _worker(
         description["request_gpus"] = str(worker.gpus)
     if worker.max_runtime_seconds is not None:
         description["allowed_execute_duration"] = str(worker.max_runtime_seconds)
-    rank = _rank(worker, policy)
-    if rank is not None:
-        description["rank"] = rank
     return description
 
 
@@ -148,39 +145,39 @@ def _delivery(delivery: str, iwd: str) -> dict[str, str]:
     }
 
 
-def _requirements(worker: Template, policy: Policy) -> str:
+def _expressions(worker: Template, policy: Policy) -> dict[str, str]:
+    """Requirements and rank; what people wrote stands in attributes of its own, which ours only name."""
+    profile = policy.profiles.get(worker.profile or "")
+    requirements = {
+        names.AD_PROFILE_REQUIREMENTS: profile.requirements if profile else None,
+        names.AD_USER_REQUIREMENTS: worker.requirements,
+    }
+    ranks = {
+        names.AD_PROFILE_RANK: profile.rank if profile else None,
+        names.AD_USER_RANK: worker.rank,
+    }
+    written = {name: quoting.expression(text) for name, text in (requirements | ranks).items() if text}
+    clauses = [*_clauses(worker), *(f"(MY.{name})" for name in requirements if name in written)]
+    rank = " + ".join(f"(MY.{name})" for name in ranks if name in written)
+    return {
+        **{quoting.attribute(name): text for name, text in written.items()},
+        "My.Requirements": " && ".join(clauses),
+        **({"rank": rank} if rank else {}),
+    }
+
+
+def _clauses(worker: Template) -> list[str]:
     """Written in full: HTCondor's own would ask for the access point's FileSystemDomain."""
     clauses = [
-        *_container(worker.container_image or ""),
+        "TARGET.HasContainer",
+        f"TARGET.{images.kind(worker.container_image or '').value}",
         "TARGET.Cpus >= RequestCpus",
         "TARGET.Memory >= RequestMemory",
         "TARGET.Disk >= RequestDisk",
     ]
     if worker.gpus:
         clauses.append("TARGET.GPUs >= RequestGPUs")
-    clauses.append(ONE_LIFE)
-    profile = policy.profiles.get(worker.profile or "")
-    if profile is not None and profile.requirements:
-        clauses.append(quoting.expression(profile.requirements))
-    if worker.requirements:
-        clauses.append(quoting.expression(worker.requirements))
-    return " && ".join(clauses)
-
-
-def _container(image: str) -> tuple[str, ...]:
-    if image.startswith("docker://"):
-        kind = "TARGET.HasDockerURL"
-    elif image.startswith("oras://") or image.endswith(".sif"):
-        kind = "TARGET.HasSIF"
-    else:
-        kind = "TARGET.HasSandboxImage"
-    return ("TARGET.HasContainer", kind)
-
-
-def _rank(worker: Template, policy: Policy) -> str | None:
-    profile = policy.profiles.get(worker.profile or "")
-    ranks = [rank for rank in (profile.rank if profile else None, worker.rank) if rank]
-    return " + ".join(quoting.expression(rank) for rank in ranks) or None
+    return [*clauses, ONE_LIFE]
 
 
 def _accounting(cluster: ClusterFacts, worker: Template, policy: Policy) -> dict[str, str]:
@@ -210,7 +207,7 @@ def _identity(
         f"My.{names.AD_POOL_UID}": quoting.string(pool.uid),
         f"My.{names.AD_POOL}": quoting.string(f"{pool.namespace}/{pool.name}"),
         f"My.{names.AD_CLUSTER_UID}": quoting.string(cluster.uid),
-        f"My.{names.AD_USER}": quoting.string(cluster.username),
+        f"My.{names.AD_USER}": quoting.string(quoting.user(cluster.username)),
         f"My.{names.AD_WORKER}": f'"{worker}"',
         f"My.{names.AD_TEMPLATE}": quoting.string(mark),
         f"My.{names.AD_ROLE}": quoting.string(role),

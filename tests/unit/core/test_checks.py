@@ -58,12 +58,12 @@ CASES = {
     "UnknownProfile": make_case(template=make_template(profile="tpu")),
     "ImageMissing": make_case(template=Template()),
     "ImageNotAllowed": make_case(policy=make_policy(allowed_images=("/cvmfs/ours/*",))),
+    "ImageNotAllowed (a folder)": make_case(template=make_template(container_image="/home/x")),
     "ExpressionsNotAllowed": make_case(
         pool=make_pool(template=make_template(rank="KFlops")),
         policy=make_policy(allow_user_expressions=False),
     ),
-    "BadExpression": make_case(template=make_template(requirements='Machine == "a')),
-    "BadExpression (the profile's)": make_case(
+    "BadExpression": make_case(
         template=make_template(profile="gpu"), policy=make_policy(profiles={"gpu": GPU})
     ),
     "ClusterPending": with_cluster(running=False, phase="Pending"),

@@ -366,7 +366,7 @@ def test_a_pool_whose_cluster_went_before_it_was_adopted_wants_no_workers() -> N
         make_pool(finalized=False),
         make_pool(invalid="memory: must be a quantity"),
         make_pool(template=make_template(profile="none")),
-        make_pool(template=make_template(requirements="1) || (1")),
+        make_pool(template=make_template(container_image="/etc")),
     ],
 )
 def test_a_pool_that_fails_a_check_gets_no_job(pool: PoolFacts) -> None:

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htcdask_api import Template, names
-from htcdask_operator.core import naming, quoting, submission, template
+from htcdask_operator.condor.classads import Plain
+from htcdask_operator.condor.jobs import job
+from htcdask_operator.core import images, naming, quoting, reserved, submission, template
 from htcdask_operator.core.model import ClusterFacts, PortRange, Profile
 from tests.builders import IMAGE, NOW, make_cluster, make_policy, make_pool, make_template
 
@@ -38,65 +40,76 @@ def test_no_text_brings_a_line_or_a_macro_of_its_own(value: str) -> None:
     try:
         quoted = quoting.string(value)
     except quoting.UnquotableError:
-        assert not value.isprintable()
+        assert not value.isprintable() or "$$" in value or "\\" in value
         return
     assert quoted.isprintable()
     assert "$" not in quoted.replace("$(DOLLAR)", "")
-    inside = quoted[1:-1].replace("$(DOLLAR)", "$")
-    assert re.sub(r"\\(.)", r"\1", inside) == value
-    assert re.fullmatch(r'([^"\\]|\\["\\])*', inside)
-
-
-@given(st.text(alphabet="()[]{}\"'\\/*ab&| ;=$", max_size=20))
-@settings(max_examples=300, deadline=None)
-def test_no_expression_leaves_its_brackets(value: str) -> None:
-    """A little parser of our own: what passes ends where it should."""
-    if quoting.complaint(value) is not None:
-        return
-    depth, quote, skip = 0, "", False
-    for character in f"({value})":
-        if skip:
-            skip = False
-        elif quote:
-            skip = character == "\\"
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character in "([{":
-            depth += 1
-        elif character in ")]}":
-            depth -= 1
-            assert depth >= 0
-    assert depth == 0 and not quote
-
-
-@pytest.mark.parametrize(
-    ("text", "wrong"),
-    [
-        ("HasAVX2 && Memory > 4096", None),
-        ('regexp("^node(1|2)", Machine) && x == "a)b\\"("', None),
-        ("{1, 2}[0] == 1", None),
-        ("1) || (true", "it has a ')' that closes nothing"),
-        ("1 ]; [ b = 2", "it has a ']' that closes nothing"),
-        ("(a", "it has a '(' that is not closed"),
-        ("(a]", "it has a ']' that closes nothing"),
-        ('Machine == "a', 'it has a " that is not closed'),
-        ("true // rest", "it has a comment"),
-        ("true /* rest", "it has a comment"),
-        ("a\nqueue 100", "it has control characters"),
-        ("  ", "it is empty"),
-    ],
-)
-def test_which_texts_are_whole_expressions(text: str, wrong: str | None) -> None:
-    assert quoting.complaint(text) == wrong
+    assert quoted[1:-1].replace("$(DOLLAR)", "$").replace('\\"', '"') == value
+    assert re.fullmatch(r'(\\"|[^"])*', quoted[1:-1])
 
 
 @pytest.mark.parametrize(
     ("name", "account"),
-    [("alice", "alice"), ("a.b", "a_b"), ("x y\n", "x_y_"), ("a@b", "a_b"), ("", "nobody")],
+    [
+        ("alice", "alice"),
+        ("a.b", "a_b-2e7336"),
+        ("a_b", "a_b"),
+        ("x y\n", None),
+        ("DOMAIN\\alice", None),
+        ("ada\u00a0lovelace", None),
+        ("a$$b", None),
+        ("", None),
+        ("\ud800", None),
+        ("x" * 300, None),
+    ],
 )
-def test_a_user_is_one_part_of_an_accounting_group(name: str, account: str) -> None:
-    assert quoting.account(name) == account
+def test_a_user_is_one_part_of_an_accounting_group_and_nobody_else(name: str, account: str | None) -> None:
+    found = quoting.account(name)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,110}", found)
+    assert account is None or found == account
+    assert found == name or found != re.sub(r"[^A-Za-z0-9_-]", "_", name)
+
+
+@given(st.text(st.characters()))
+@settings(max_examples=200, deadline=None)
+def test_a_user_s_name_is_written_without_loss_in_plain_characters(name: str) -> None:
+    written = quoting.user(name)
+    assert re.fullmatch(r"[-A-Za-z0-9@+_.~%]*", written)
+    ad: dict[str, Plain] = {
+        "ClusterId": 1,
+        "ProcId": 0,
+        "JobStatus": 1,
+        names.AD_ROLE: "worker",
+        names.AD_USER: written,
+    }
+    made = job(ad)
+    assert made is not None and made.user == name
+
+
+# --- Images.
+
+
+@pytest.mark.parametrize(
+    ("image", "window"),
+    [
+        ("/cvmfs/unpacked.cern.ch/org/image:tag", False),
+        ("/u/bengal1/condor/PublicHealth.sif", False),
+        ("docker://org/image:tag", False),
+        ("oras://registry.example/image:tag", False),
+        ("/", True),
+        ("/etc", True),
+        ("/home/x", True),
+        ("/var/lib/condor/execute", True),
+        ("/cvmfs", True),
+        ("/cvmfs/", True),
+        ("/cvmfsx/image", True),
+        ("/home/x/image.simg", True),
+    ],
+)
+def test_a_folder_outside_the_site_s_trees_is_a_window_into_the_execute_node(
+    image: str, window: bool
+) -> None:
+    assert images.is_window(image, ("/cvmfs",)) == window
 
 
 # --- Descriptions.
@@ -164,7 +177,7 @@ def test_what_an_image_asks_of_the_execute_node(image: str, clause: str) -> None
     assert workers(make_template(container_image=image))["My.Requirements"].split(" && ")[1] == clause
 
 
-def test_profile_and_user_each_add_a_clause_in_brackets() -> None:
+def test_what_profile_and_user_wrote_stands_in_attributes_of_its_own() -> None:
     site = Profile(
         "gpu", Template(), "HasGPU || Old", "Gpus", "group_gpu", {"isDaskJob": True, "Site": 'a"$'}
     )
@@ -172,18 +185,23 @@ def test_profile_and_user_each_add_a_clause_in_brackets() -> None:
         profile="gpu", gpus=1, requirements="a || b", rank="KFlops", max_runtime_seconds=3600
     )
     found = workers(wish, "a.b", profiles={"gpu": site}, accounting_group="group_dask")
-    assert found["My.Requirements"].endswith("< 1) && (HasGPU || Old) && (a || b)")
-    assert found["rank"] == "(Gpus) + (KFlops)"
-    assert (found["accounting_group"], found["accounting_group_user"]) == ("group_gpu", "a_b")
+    assert found["My.Requirements"].endswith(
+        "< 1) && (MY.HTCDaskProfileRequirements) && (MY.HTCDaskUserRequirements)"
+    )
+    assert found["My.HTCDaskProfileRequirements"] == "HasGPU || Old"
+    assert found["My.HTCDaskUserRequirements"] == "a || b"
+    assert found["rank"] == "(MY.HTCDaskProfileRank) + (MY.HTCDaskUserRank)"
+    assert (found["My.HTCDaskProfileRank"], found["My.HTCDaskUserRank"]) == ("Gpus", "KFlops")
+    assert (found["accounting_group"], found["accounting_group_user"]) == ("group_gpu", "a_b-2e7336")
     assert (found["My.isDaskJob"], found["My.Site"]) == ("true", '"a\\"$(DOLLAR)"')
     assert (found["request_gpus"], found["allowed_execute_duration"]) == ("1", "3600")
 
 
-def test_a_profile_does_not_change_whose_a_job_is() -> None:
-    site = Profile("odd", Template(), attributes={"HTCDaskPoolUID": "mine", "Requirements": "x"})
-    found = workers(make_template(profile="odd"), profiles={"odd": site})
-    assert found["My.HTCDaskPoolUID"] == '"pool-uid"'
-    assert found["My.Requirements"] == workers()["My.Requirements"]
+def test_what_the_operator_writes_is_reserved() -> None:
+    worker = make_template(gpus=1, requirements="a", rank="b", max_runtime_seconds=3600)
+    written = [key.removeprefix("My.") for key in workers(worker) if key.startswith("My.")]
+    assert [name for name in written if not reserved.is_reserved(name)] == []
+    assert not reserved.is_reserved("isDaskJob") and not reserved.is_reserved("ProjectName")
 
 
 def test_where_streaming_does_not_work_the_bundle_is_transferred() -> None:

@@ -68,6 +68,10 @@ def test_a_key_without_a_value_is_not_set() -> None:
     assert (settings.poll.active_seconds, settings.poll.quiet_seconds) == (1.0, 30)
 
 
+def profile(**content: object) -> dict[str, object]:
+    return {"profiles": {"gpu": content}}
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
@@ -97,6 +101,33 @@ def test_a_key_without_a_value_is_not_set() -> None:
         ({"leader": {"namespace": "a", "nam": "b"}}, "leader.nam: no such key, did you mean name?"),
         ({"imagePathTemplate": "x{y}"}, "imagePathTemplate: must be a path with {registry} and {name}"),
         ({"limits": {"maxReplicasPerPool": -1}}, "limits.maxReplicasPerPool: "),
+        ({"imageTrees": ["/"]}, "imageTrees.0: must be the path of a folder"),
+        ({"imageTrees": ["cvmfs"]}, "imageTrees.0: must be the path of a folder"),
+        ({"imageTrees": ["/a/../b"]}, "imageTrees.0: must be the path of a folder"),
+        (
+            {"template": {"containerImage": "/opt/image"}},
+            "template: the image /opt/image is a folder outside",
+        ),
+        ({"imagePathTemplate": "/opt/{registry}/{name}"}, "imagePathTemplate: the image /opt/"),
+        ({"template": {"requirements": "a b"}}, "template.requirements: must be a ClassAd expression"),
+        (profile(requirements='"\\" == ") || true //"'), "profiles.gpu.requirements: must be a ClassAd"),
+        (profile(rank="KFlops KFlops"), "profiles.gpu.rank: must be a ClassAd expression"),
+        (profile(template={"containerImage": "/opt/image"}), "profiles.gpu.template: the image /opt/image"),
+        (
+            profile(attributes={"periodicremove": False}),
+            "profiles.gpu.attributes.periodicremove: the operator",
+        ),
+        (profile(attributes={"PeriodicRemove": "x"}), "the operator sets this attribute itself"),
+        (profile(attributes={"LeaveJobInQueue": True}), "the operator sets this attribute itself"),
+        (profile(attributes={"REQUIREMENTS": True}), "the operator sets this attribute itself"),
+        (profile(attributes={"RequestMemory": 1}), "the operator sets this attribute itself"),
+        (profile(attributes={"HTCDaskPoolUID": "x"}), "the operator sets this attribute itself"),
+        (profile(attributes={"htcdaskUser": "x"}), "the operator sets this attribute itself"),
+        (profile(attributes={"a b": 1}), "is not the name of a ClassAd attribute"),
+        (profile(attributes={"A": "x\ny"}), "control characters"),
+        (profile(attributes={"A": "$$(x)"}), "'$$'"),
+        (profile(attributes={"A": "x\\"}), "backslash"),
+        (profile(attributes={"A": float("inf")}), "no number"),
         ({"allowUserExpressions": "perhaps"}, "allowUserExpressions: "),
     ],
 )

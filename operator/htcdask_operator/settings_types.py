@@ -1,0 +1,105 @@
+"""What single values in the site's settings must be; each ValueError says what may stand there.
+
+Used by `settings`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from htcdask_api import Template, expressions
+from htcdask_operator.core import quoting, reserved
+from htcdask_operator.core.model import PortRange
+
+
+def _ports(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", value)
+    if match is None or not 1024 <= int(match[1]) <= int(match[2]) <= 65535:
+        raise ValueError('must be a range of ports from 1024 to 65535, such as "10000:10100"')
+    return PortRange(int(match[1]), int(match[2]))
+
+
+def address(value: object) -> object:
+    match = re.fullmatch(r"[^\s:/]+:([0-9]{1,5})", str(value))
+    if match is not None and 1 <= int(match[1]) <= 65535:
+        return value
+    raise ValueError('must be "host:port"')
+
+
+def image_path(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            if value.format(registry="r", name="n").startswith(("/", "docker://", "oras://")):
+                return value
+        except (KeyError, IndexError, ValueError):
+            pass
+    raise ValueError(
+        'must be a path with {registry} and {name}, such as "/cvmfs/unpacked.cern.ch/{registry}/{name}"'
+    )
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be one line, without control characters")
+    return value
+
+
+def _label(value: str) -> str:
+    if re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", value) is None:
+        raise ValueError("must be lower-case letters, digits, dashes and dots, at most 63")
+    return value
+
+
+def _expression(value: str) -> str:
+    wrong = expressions.complaint(value)
+    if wrong is not None:
+        raise ValueError(f"must be a ClassAd expression; {wrong}")
+    return value
+
+
+def _attribute(name: str) -> str:
+    if reserved.is_reserved(name):
+        raise ValueError("the operator sets this attribute itself, or relies on it; no profile may")
+    quoting.attribute(name)
+    return name
+
+
+def _literal(value: bool | float | str) -> bool | int | float | str:
+    quoting.literal(value)
+    return value
+
+
+def _tree(value: str) -> str:
+    if re.fullmatch(r"(/[A-Za-z0-9_][-A-Za-z0-9_.]*)+/?", value) is None:
+        raise ValueError(
+            'must be the path of a folder on execute nodes that has unpacked images, such as "/cvmfs"'
+        )
+    return value
+
+
+Ports = Annotated[PortRange, BeforeValidator(_ports)]
+Text = Annotated[str, AfterValidator(_one_line), StringConstraints(min_length=1, max_length=1024)]
+Expression = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_expression)]
+AttributeName = Annotated[str, AfterValidator(_attribute)]
+AttributeValue = Annotated[bool | int | float | str, AfterValidator(_literal)]
+Tree = Annotated[str, AfterValidator(_tree)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+Label = Annotated[str, AfterValidator(_label)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, arbitrary_types_allowed=True
+    )
+
+
+class StrictTemplate(Template):
+    """A pool's template, but strict: a key that does not exist is a mistake here."""
+
+    model_config = ConfigDict(extra="forbid")
