@@ -13,6 +13,7 @@ from tests.e2e.clusters import SMALL
 from tests.e2e.look import bare, clean, condition, eventually, pool, queue, settled
 from tests.e2e.notebook import IMAGE, KUBERNETES_API, Door, Notebook
 
+COMMAND = r"requirements = TARGET.'Cpus\ninclude command : touch /tmp/command-was-run\ny = ' > 0"
 TRY = """
 import asyncio
 before = {c.name for c in gateway.list_clusters()}
@@ -34,6 +35,9 @@ result = [said, [c.name for c in gateway.list_clusters() if c.name not in before
         ({"container_image": IMAGE, "worker_cores": 0}, "worker_cores"),
         ({"container_image": IMAGE, "worker_memory": -1}, "worker_memory"),
         ({"container_image": IMAGE, "colour": "red"}, "colour"),
+        ({"container_image": "/proc/self/root"}, "must not be in /proc"),
+        ({"container_image": IMAGE, "node_match_expr": COMMAND}, "quoted name"),
+        ({"container_image": IMAGE, "node_match_expr": "rank = Cpus >"}, "got 'Cpus >'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else value,
 )
@@ -164,8 +168,11 @@ def manifest(cluster: str, **template: object) -> str:
         ({"cores": 0}, "cores", "greater than or equal to 1"),
         ({"containerImage": ""}, "containerImage", ""),
         ({"containerImage": "images/worker.sif"}, "containerImage", "absolute"),
+        ({"containerImage": "/proc/self/root"}, "containerImage", "must not be in /proc"),
+        ({"requirements": COMMAND.partition("= ")[2]}, "requirements", "this is not: TARGET.'Cpus"),
+        ({"rank": "member(Machine, {1}"}, "rank", "must close each bracket"),
     ],
-    ids=["memory 8GB", "cores 0", "empty image", "relative image"],
+    ids=["memory 8GB", "cores 0", "empty image", "relative image", "/proc", "a command", "open bracket"],
 )
 def test_kubectl_names_field_and_rule(site: Site, template: dict[str, object], field: str, rule: str) -> None:
     """What the API server says to `kubectl apply`."""
@@ -192,6 +199,32 @@ def test_a_pool_for_a_cluster_that_does_not_exist_waits_and_says_so(site: Site) 
     assert "nosuchcluster" in said["message"]
     assert queue(site, "nosuchcluster") == []
     site.kubectl("-n", "gateway", "delete", names.PLURAL, name, "--timeout=20s")
+
+
+def test_an_image_that_would_be_a_window_into_the_execute_node_is_refused_by_name(site: Site) -> None:
+    """The pool says which folders the site allows, and nothing is submitted."""
+    cluster = clusters.new(site)[0]
+    clusters.add_pool(site, cluster, {"containerImage": "/var/lib/condor/execute"})
+    clusters.scale(site, cluster, 1)
+    said = eventually(
+        lambda: condition(site, cluster, "Stalled"), 30, "it is refused", lambda c: c.get("status") == "True"
+    )
+    assert said["reason"] == "ImageNotAllowed"
+    assert "/var/lib/condor/execute" in said["message"] and "below /cvmfs" in said["message"]
+    assert queue(site, cluster) == []
+    clusters.stop(site, cluster)
+
+
+def test_expressions_work_as_in_a_submit_file(site: Site) -> None:
+    """Lists, records and regular expressions; and nothing that anybody wrote was run by the operator."""
+    cluster = clusters.new(site)[0]
+    wish = '!member(TARGET.Machine, {"a.example"}) && [a = 1].a == 1 && regexp("^[a-z]", TARGET.Machine)'
+    clusters.add_pool(site, cluster, {**SMALL, "requirements": wish, "rank": "KFlops"})
+    clusters.scale(site, cluster, 1)
+    settled(site, cluster, 1)
+    clusters.stop(site, cluster)
+    files = site.kubectl("-n", "htcdask", "exec", "deployment/htcdask", "--", "ls", "/tmp")
+    assert "command-was-run" not in files
 
 
 def test_somebody_elses_cluster_by_the_kubernetes_api(site: Site, notebook: Notebook) -> None:
