@@ -30,6 +30,7 @@ from htcdask_api import Template
 from htcdask_operator.core.model import Policy, PortRange, Profile
 
 VARIABLE: Final = "HTCDASK_SETTINGS"
+_UNSHOWN: Final = {"environment", "attributes"}  # the values below these keys
 _INNER: Final = {"[key]", "bool", "int", "float", "str"}  # what pydantic adds to a key's path
 
 
@@ -225,7 +226,7 @@ def parse(text: str, where: str = "settings") -> Settings:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{where}: not YAML: {error}") from error
+        raise SettingsError(f"{where}: not YAML: {_yaml_complaint(error)}") from None  # it quotes the text
     if not isinstance(content, dict):
         raise SettingsError(f"{where}: must be a map of keys such as operatorId and accessPoint")
     try:
@@ -259,7 +260,20 @@ def _complaint(error: Any) -> str:
     if error["type"] == "missing":
         return f"{key}: must be set"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {message} (it is {str(error['input'])[:80]!r})"
+    return f"{key}: {message}{_shown(error['input'], location)}"
+
+
+def _shown(value: object, location: list[Any]) -> str:
+    """A single value, if it is nobody's secret; never a whole section, which may hold some."""
+    if not isinstance(value, bool | int | float | str) or not _UNSHOWN.isdisjoint(location):
+        return ""
+    return f" (it is {str(value)[:80]!r})"
+
+
+def _yaml_complaint(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+    return f"{getattr(error, 'problem', None) or type(error).__name__}{where}"
 
 
 def _keys_at(location: list[Any]) -> list[str]:
