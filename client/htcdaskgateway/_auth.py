@@ -68,7 +68,9 @@ def _belongs_elsewhere(made: GatewayAuth, asked: bool) -> bool:
 def _holds_hub_token(made: GatewayAuth) -> bool:
     """Also as a password, or in a site's own kind of login."""
     token = os.environ.get(_HUB_VARIABLE)
-    return bool(token) and any(token in value for value in vars(made).values() if isinstance(value, str))
+    if not token:
+        return False
+    return any(token in value for value in vars(made).values() if isinstance(value, str))
 
 
 def _is_configured(address: str) -> bool:

@@ -339,6 +339,22 @@ def test_an_api_server_that_is_away_is_waited_for_and_told(
     assert "the API server cannot be reached" in capsys.readouterr().out
 
 
+def test_an_api_server_without_the_crd_is_believed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one that has another resource of the same group. Both answer 404 in other words."""
+    with ControlPlane(tmp_path) as empty:
+        assert drain(empty.kubeconfig, "--namespace=default", "--seconds=60") == 0
+        assert "there are no HTCWorkerPools in this cluster" in capsys.readouterr().out
+        other = yaml.safe_load((CHART.parents[1] / "crds/htcworkerpool.yaml").read_text())
+        other["metadata"]["name"] = "others.htcdask.org"
+        other["spec"]["names"] = {"kind": "Other", "plural": "others"}
+        empty.kubectl("apply", "-f", "-", input=json.dumps(other))
+        empty.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/others.htcdask.org")
+        assert drain(empty.kubeconfig, "--namespace=default", "--seconds=60") == 0
+        assert "there are no HTCWorkerPools in this cluster" in capsys.readouterr().out
+
+
 def test_the_hooks_pod_meets_the_restricted_standard_and_its_job_is_taken(plane: ControlPlane) -> None:
     plane.kubectl(
         "label", "namespace", "htcdask", "pod-security.kubernetes.io/enforce=restricted", "--overwrite"

@@ -3,12 +3,9 @@
 Last of the end-to-end tests by its name: the site's own release goes here, and its CRD. Both come back.
 """
 
-import json
 import subprocess
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from playground.site import CHART, VALUES, Site, install_chart
 from tests.e2e import clusters, faults
 from tests.e2e.clusters import SMALL
 from tests.e2e.look import eventually, queue
+from tests.e2e.releases import second_release
 
 CRD = f"{names.PLURAL}.{names.GROUP}"
 # Everything that a chart of this project ever makes, and what its hook does.
@@ -36,6 +34,9 @@ def back(site: Site) -> Iterator[None]:
     try:
         yield
     finally:
+        # One whose uninstallation failed is neither there nor gone.
+        if site.node.helm("list", "--uninstalling", "-q", "--namespace=htcdask").strip():
+            site.node.helm("uninstall", "htcdask", "--namespace=htcdask", "--no-hooks")
         install_chart(site.node)
         wait_for_crd(site)
 
@@ -65,27 +66,6 @@ def pools(site: Site, namespace: str) -> list[str]:
 
 def wait_for_crd(site: Site) -> None:
     site.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{CRD}")
-
-
-@contextmanager
-def second_release(site: Site, *changes: str, starts: bool = True) -> Iterator[tuple[str, str]]:
-    """A release in a namespace of its own, for clusters in another: their names. Both are taken away."""
-    name = f"second-{uuid.uuid4().hex[:6]}"
-    for namespace in (name, f"{name}-pools"):
-        site.kubectl("create", "namespace", namespace)
-    token = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "condor-token", "namespace": name}}
-    site.kubectl("apply", "-f", "-", input=json.dumps({**token, "stringData": {"token": site.condor_token}}))
-    values = [f"gateway.namespace={name}-pools", "gateway.serviceAccountName=", *changes]
-    given = [f"--set={value}" for value in values]
-    site.node.helm("install", name, str(CHART), f"--namespace={name}", f"--values={VALUES}", *given)
-    try:
-        if starts:
-            site_wait.deployments(site.node, f"--namespace={name}")
-        yield name, f"{name}-pools"
-    finally:
-        if site.node.helm("list", f"--namespace={name}", "-q").strip():
-            site.node.helm("uninstall", name, f"--namespace={name}", "--no-hooks")
-        site.kubectl("delete", "namespace", name, f"{name}-pools", "--wait=false")
 
 
 def jobs(site: Site, *uids: str) -> list[int]:

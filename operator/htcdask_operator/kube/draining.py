@@ -37,11 +37,15 @@ class Held:
         return names.FINALIZER in self.finalizers
 
 
+class NotServedError(KubeError):
+    """The API server says that it has no such resource at all."""
+
+
 class Pools(Protocol):
     """The pools of one namespace. Each method raises KubeError."""
 
     async def every(self) -> Sequence[Held]:
-        """Every pool that there is."""
+        """Every pool that there is; NotServedError where the CRD is not installed."""
 
     async def delete(self, pool: Held) -> None:
         """Ask for the pool's end; its finalizer holds it until its jobs are gone."""
@@ -58,13 +62,37 @@ class NamespacePools:
         self._path = f"/apis/{names.API_VERSION}/namespaces/{quote(namespace, safe='')}/{names.PLURAL}"
 
     async def every(self) -> Sequence[Held]:
-        answer = await self._requests.send("GET", self._path)
-        if answer.get("kind") != f"{names.KIND}List" or not isinstance(answer.get("items"), list):
+        try:
+            answer = await self._requests.send("GET", self._path)
+        except KubeError:
+            if await self._is_served():
+                raise
+            raise NotServedError(
+                f"GET {self._path}", f"there is no CRD {names.PLURAL}.{names.GROUP}"
+            ) from None
+        items = answer.get("items")
+        if answer.get("kind") != f"{names.KIND}List" or not isinstance(items, list):
             raise KubeError(f"GET {self._path}", "the answer is no list of pools")
         try:
-            return [_held(item) for item in answer["items"]]
+            return [_held(item) for item in items]
         except (KeyError, TypeError):
             raise KubeError(f"GET {self._path}", "the answer is no list of pools") from None
+
+    async def _is_served(self) -> bool:
+        """By the API server's own lists: its 404 for a group that is not there is a text without a Status."""
+        groups = await self._listed("/apis", "APIGroupList", "groups")
+        versions = [version for group in groups for version in group.get("versions", ())]
+        if not any(version.get("groupVersion") == names.API_VERSION for version in versions):
+            return False
+        resources = await self._listed(f"/apis/{names.API_VERSION}", "APIResourceList", "resources")
+        return any(resource.get("name") == names.PLURAL for resource in resources)
+
+    async def _listed(self, path: str, kind: str, key: str) -> Sequence[Mapping[str, Any]]:
+        answer = await self._requests.send("GET", path)
+        found = answer.get(key)
+        if answer.get("kind") != kind or not isinstance(found, list) or not found:
+            raise KubeError(f"GET {path}", f"the answer is no {kind}")
+        return [item for item in found if isinstance(item, Mapping)]
 
     async def delete(self, pool: Held) -> None:
         await self._requests.send("DELETE", f"{self._path}/{pool.name}")
@@ -154,7 +182,7 @@ class Progress:
 
     def _not_listed(self, error: KubeError, now: float) -> None:
         self.trouble, self._left = str(error), None
-        if error.status != 404:
+        if not isinstance(error, NotServedError):
             self._missing_since = None
             return
         self._missing_since = now if self._missing_since is None else self._missing_since

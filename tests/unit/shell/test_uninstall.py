@@ -10,7 +10,7 @@ import pytest
 
 from htcdask_api import names
 from htcdask_operator import uninstall
-from htcdask_operator.kube.draining import Held, Progress
+from htcdask_operator.kube.draining import Held, NotServedError, Progress
 from htcdask_operator.kube.errors import KubeError
 
 FORBIDDEN = KubeError("DELETE", 'User "a" cannot delete resource "htcworkerpools" in the namespace "gw"', 403)
@@ -23,6 +23,7 @@ TROUBLES = [
     KubeError("GET", "apiserver is shutting down", 503),
     KubeError("GET", "Unauthorized", 401),
     KubeError("GET", "404, and not in the API server's words (9 bytes)"),
+    KubeError("GET", "not found", 404),
 ]
 
 
@@ -163,7 +164,7 @@ def test_what_never_works_ends_in_time_and_is_explained(method: str) -> None:
 
 def test_a_resource_that_is_not_there_is_believed_after_a_while() -> None:
     clock = Clock()
-    missing = KubeError("GET", "the server could not find the requested resource", 404)
+    missing = NotServedError("GET", "there is no CRD htcworkerpools.htcdask.org")
     [progress], _ = run(clock, gw=FakePools(clock, always={"every": missing}))
     assert progress.done
     assert progress.missing
@@ -175,7 +176,7 @@ def test_a_resource_that_is_not_there_is_believed_after_a_while() -> None:
 
 def test_an_api_server_that_forgets_its_resources_for_a_moment_is_not_believed() -> None:
     clock = Clock()
-    missing = KubeError("GET", "the server could not find the requested resource", 404)
+    missing = NotServedError("GET", "there is no CRD htcworkerpools.htcdask.org")
     pools = FakePools(clock, life=3, failing={"every": [missing] * 8})
     pools.add("a")
     [progress], _ = run(clock, gw=pools)
