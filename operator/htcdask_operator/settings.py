@@ -7,12 +7,11 @@ keys are the chart's: camelCase.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import (
@@ -27,11 +26,10 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from htcdask_api import Template
+from htcdask_operator import complaints
 from htcdask_operator.core.model import Policy, PortRange, Profile
 
 VARIABLE: Final = "HTCDASK_SETTINGS"
-_UNSHOWN: Final = {"environment", "attributes"}  # the values below these keys
-_INNER: Final = {"[key]", "bool", "int", "float", "str"}  # what pydantic adds to a key's path
 
 
 class SettingsError(Exception):
@@ -226,13 +224,15 @@ def parse(text: str, where: str = "settings") -> Settings:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{where}: not YAML: {_yaml_complaint(error)}") from None  # it quotes the text
+        raise SettingsError(f"{where}: not YAML: {complaints.of_yaml(error)}") from None  # it quotes the text
     if not isinstance(content, dict):
         raise SettingsError(f"{where}: must be a map of keys such as operatorId and accessPoint")
     try:
         return Settings.model_validate(_without_nulls(content))
     except ValidationError as error:
-        raise SettingsError(f"{where}: " + "; ".join(_complaint(e) for e in error.errors())) from error
+        raise SettingsError(
+            f"{where}: " + "; ".join(complaints.of_key(e, Settings) for e in error.errors())
+        ) from None
 
 
 def default_path() -> Path | None:
@@ -246,46 +246,3 @@ def _without_nulls(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-
-
-def _complaint(error: Any) -> str:
-    location = [part for part in error["loc"] if part not in _INNER]
-    key = ".".join(str(part) for part in location)
-    if error["type"] == "extra_forbidden":
-        keys = _keys_at(location[:-1])
-        near = difflib.get_close_matches(str(location[-1]), keys, n=1)
-        return f"{key}: no such key" + (
-            f", did you mean {near[0]}?" if near else f"; there are {', '.join(keys)}"
-        )
-    if error["type"] == "missing":
-        return f"{key}: must be set"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}{_shown(error['input'], location)}"
-
-
-def _shown(value: object, location: list[Any]) -> str:
-    """A single value, if it is nobody's secret; never a whole section, which may hold some."""
-    if not isinstance(value, bool | int | float | str) or not _UNSHOWN.isdisjoint(location):
-        return ""
-    return f" (it is {str(value)[:80]!r})"
-
-
-def _yaml_complaint(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-    return f"{getattr(error, 'problem', None) or type(error).__name__}{where}"
-
-
-def _keys_at(location: list[Any]) -> list[str]:
-    """The keys that the section at `location` may have; the names of profiles are not keys of a model."""
-    section: type[BaseModel] = Settings
-    for part in location:
-        field = next((f for f in section.model_fields.values() if f.alias == part), None)
-        if field is not None:
-            models = [t for t in (field.annotation, *get_args(field.annotation)) if _is_model(t)]
-            section = models[0] if models else section
-    return [field.alias or name for name, field in section.model_fields.items()]
-
-
-def _is_model(candidate: object) -> bool:
-    return isinstance(candidate, type) and issubclass(candidate, BaseModel)
