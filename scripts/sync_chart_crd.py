@@ -1,7 +1,8 @@
 """Write the chart's copy of the CRD, or check it: `python scripts/sync_chart_crd.py [--check]`.
 
 `crds/htcworkerpool.yaml` is the original. The copy differs in what the chart's values decide: whether the CRD
-is installed, and whether it stays when the release goes. `make check` and tests/chart run the check.
+is installed, and whether it stays when the release goes; another release's is left alone. `make check` and
+tests/chart run the check.
 """
 
 import argparse
@@ -13,7 +14,7 @@ ORIGINAL = ROOT / "crds/htcworkerpool.yaml"
 COPY = ROOT / "charts/htcdask/templates/crd.yaml"
 
 HEADER = """\
-{{- if .Values.crds.install }}
+{{- if and .Values.crds.install (not (include "htcdask.crdOwner" .)) }}
 # Written by scripts/sync_chart_crd.py from crds/htcworkerpool.yaml: edit that one.
 """
 METADATA = """\

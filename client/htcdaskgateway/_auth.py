@@ -1,22 +1,47 @@
 """Which credential goes to the gateway.
 
 Called when a gateway or a cluster object is made, before dask-gateway's own constructor. Promises that a
-JupyterHub token is never sent to an address that somebody typed into a notebook.
+credential of the environment or the configuration is only sent to the gateway that the configuration names,
+and a JupyterHub token never to an address that somebody typed into a notebook, unless `auth` asks for it.
 """
 
 import os
 from typing import Any
+from urllib.parse import unquote
 
 import dask
-from dask_gateway.auth import get_auth
+import yarl
+from dask_gateway.auth import BasicAuth, GatewayAuth, JupyterHubAuth, KerberosAuth, get_auth
+from dask_gateway.utils import format_template
 
 _DEFAULT_TYPE = "basic"
+_HUB_VARIABLE = "JUPYTERHUB_API_TOKEN"
+# Neither sends anything of use to another gateway by itself: a name, and a ticket made out for one host.
+_HARMLESS = (BasicAuth, KerberosAuth)
 
 
 def choose_auth(address: str | None, auth: Any = None) -> Any:
-    """`auth` if given, else what the configuration says; on a JupyterHub that says nothing, its token."""
-    if auth is None and address is None and _on_unconfigured_hub():
-        auth = "jupyterhub"
+    """`auth` if given, else what the configuration says; on a JupyterHub that says nothing, its token.
+
+    ValueError when that would send a credential to an address that it is not meant for.
+    """
+    elsewhere = address is not None and not _is_configured(address)
+    chosen = auth
+    if auth is None and not elsewhere and _on_unconfigured_hub():
+        chosen = "jupyterhub"
+    made = _made(chosen)
+    if elsewhere and not isinstance(auth, GatewayAuth) and _belongs_elsewhere(made, asked=auth is not None):
+        raise ValueError(
+            f"{_shown(str(address))} is not the gateway of the configuration ({_configured_text()}), so "
+            f"the credential that comes with it ({type(made).__name__}) is not sent there. HTCGateway() "
+            "without an address goes to the configured one. To log in elsewhere, say how: "
+            'auth=BasicAuth(username, password), or auth="jupyterhub" if this address may have your '
+            "JupyterHub token."
+        )
+    return made
+
+
+def _made(auth: Any) -> Any:
     try:
         return get_auth(auth)
     except (KeyError, OSError) as error:
@@ -28,8 +53,74 @@ def choose_auth(address: str | None, auth: Any = None) -> Any:
         ) from error
 
 
+def _belongs_elsewhere(made: GatewayAuth, asked: bool) -> bool:
+    """Whether this credential is not for an address that is not configured. `asked`: its kind was named."""
+    if isinstance(made, JupyterHubAuth):
+        return not asked
+    if _holds_hub_token(made):
+        return True
+    kwargs = dask.config.get("gateway.auth.kwargs", None) or {}
+    secret = bool(kwargs.keys() - {"username"}) or (type(made) not in _HARMLESS and not asked)
+    # A password without any address beside it can only be for the one that is typed.
+    return secret and bool(_configured())
+
+
+def _holds_hub_token(made: GatewayAuth) -> bool:
+    """Also as a password, or in a site's own kind of login."""
+    token = os.environ.get(_HUB_VARIABLE)
+    if not token:
+        return False
+    return any(token in value for value in vars(made).values() if isinstance(value, str))
+
+
+def _is_configured(address: str) -> bool:
+    return any(_is_within(address, configured) for configured in _configured())
+
+
+def _configured() -> list[str]:
+    """The gateway's addresses in the configuration."""
+    found = []
+    for key in ("address", "public-address"):
+        try:
+            address = format_template(dask.config.get(f"gateway.{key}", None))
+        except (KeyError, IndexError, ValueError):  # names a variable that is not set here
+            continue
+        if isinstance(address, str) and address:
+            found.append(address)
+    return found
+
+
+def _configured_text() -> str:
+    return ", ".join(map(_shown, _configured())) or "which names none"
+
+
+def _shown(address: str) -> str:
+    """Without a password that may stand in it."""
+    try:
+        return str(yarl.URL(address).with_user(None))
+    except ValueError:
+        return address.rpartition("@")[2]
+
+
+def _is_within(address: str, configured: str) -> bool:
+    """The same scheme, host and port, and the same path or one below: other users' servers are beside it.
+
+    The library that sends the requests reads both, so that nothing is one host here and another one there.
+    """
+    try:
+        typed, meant = yarl.URL(address), yarl.URL(configured)
+    except (TypeError, ValueError):
+        return False
+    # Without a host it is a path, such as public-address: /services/dask-gateway
+    same = (typed.scheme, typed.host, typed.port) == (meant.scheme, meant.host, meant.port)
+    if not same or not typed.host:
+        return False
+    path, root = unquote(unquote(typed.raw_path)), meant.path.rstrip("/")
+    return ".." not in path.split("/") and f"{path.rstrip('/')}/".startswith(f"{root}/")
+
+
 def _on_unconfigured_hub() -> bool:
-    if not os.environ.get("JUPYTERHUB_API_TOKEN"):
+    if not os.environ.get(_HUB_VARIABLE):
         return False
     if dask.config.get("gateway.auth.type", None) != _DEFAULT_TYPE or dask.config.get(
         "gateway.auth.kwargs", None

@@ -7,15 +7,15 @@ keys are the chart's: camelCase.
 
 from __future__ import annotations
 
-import difflib
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from htcdask_operator import complaints
 from htcdask_operator.core import images
 from htcdask_operator.core.model import Policy, Profile
 from htcdask_operator.settings_types import (
@@ -34,7 +34,6 @@ from htcdask_operator.settings_types import (
 )
 
 VARIABLE: Final = "HTCDASK_SETTINGS"
-_INNER: Final = {"[key]", "bool", "int", "float", "str"}  # what pydantic adds to a key's path
 
 
 class SettingsError(Exception):
@@ -184,13 +183,15 @@ def parse(text: str, where: str = "settings") -> Settings:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{where}: not YAML: {error}") from error
+        raise SettingsError(f"{where}: not YAML: {complaints.of_yaml(error)}") from None  # it quotes the text
     if not isinstance(content, dict):
         raise SettingsError(f"{where}: must be a map of keys such as operatorId and accessPoint")
     try:
         return Settings.model_validate(_without_nulls(content))
     except ValidationError as error:
-        raise SettingsError(f"{where}: " + "; ".join(_complaint(e) for e in error.errors())) from error
+        raise SettingsError(
+            f"{where}: " + "; ".join(complaints.of_key(e, Settings) for e in error.errors())
+        ) from None
 
 
 def default_path() -> Path | None:
@@ -204,35 +205,3 @@ def _without_nulls(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-
-
-def _complaint(error: Any) -> str:
-    location = [part for part in error["loc"] if part not in _INNER]
-    key = ".".join(str(part) for part in location)
-    if error["type"] == "extra_forbidden":
-        keys = _keys_at(location[:-1])
-        near = difflib.get_close_matches(str(location[-1]), keys, n=1)
-        return f"{key}: no such key" + (
-            f", did you mean {near[0]}?" if near else f"; there are {', '.join(keys)}"
-        )
-    if error["type"] == "missing":
-        return f"{key}: must be set"
-    message = error["msg"].removeprefix("Value error, ")
-    if not key:  # of the whole, which says by itself what it is about
-        return str(message)
-    return f"{key}: {message} (it is {str(error['input'])[:80]!r})"
-
-
-def _keys_at(location: list[Any]) -> list[str]:
-    """The keys that the section at `location` may have; the names of profiles are not keys of a model."""
-    section: type[BaseModel] = Settings
-    for part in location:
-        field = next((f for f in section.model_fields.values() if f.alias == part), None)
-        if field is not None:
-            models = [t for t in (field.annotation, *get_args(field.annotation)) if _is_model(t)]
-            section = models[0] if models else section
-    return [field.alias or name for name, field in section.model_fields.items()]
-
-
-def _is_model(candidate: object) -> bool:
-    return isinstance(candidate, type) and issubclass(candidate, BaseModel)

@@ -1,127 +1,178 @@
-"""The chart's pre-delete hook: `python -m htcdask_operator.uninstall --seconds N`.
+"""The chart's pre-delete hook: `python -m htcdask_operator.uninstall --namespace gateway --seconds 120`.
 
-Deletes the pools while the operator, which still runs, can end their jobs; after N seconds it releases those
-that are left, so that no pool stays Terminating for ever, and prints how to end their jobs by hand. It needs
-nothing but the operator's own rights and settings.
+Deletes the pools while the operator, which still runs, can end their jobs. Pools that are left after that
+are released, so that none stays Terminating for ever, and the command that ends their jobs is printed. Then
+the operator has to stop, and what it took on meanwhile is released too. No settings are read: a release
+whose settings are wrong must go as well. What the API server refuses is asked again until the time is up.
+The exit status is 0 when every pool is gone or released, and only then.
+
+The chart's Job ends at once on EXPLAINED, which would come again, and tries anew after anything else.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Final
 
-from kubernetes import client, config
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
 
 from htcdask_api import names
-from htcdask_operator import settings as site
+from htcdask_operator.kube.draining import NamespacePools, Pools, Progress
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.requests import Requests
+from htcdask_operator.kube.stand_down import LeaseHolder, Operator
 
-_PAUSE = 1.0
-_MERGE = "application/merge-patch+json"
-_NOT_FOUND = 404
+RELEASE_SECONDS: Final = 45.0
+"""How long it may take to release pools, after the jobs had their time."""
+
+EXPLAINED: Final = 3
+"""The exit status when pools are left, and what was said tells why."""
+
+_TERMINATED: Final = 128 + signal.SIGTERM
+_PAUSE: Final = 1.0
+_STEP_SECONDS: Final = 15.0
+_UNTIL_SAID_AGAIN: Final = 10.0
+_DEADLINE: Final = 5.0
+_UIDS_A_LINE: Final = 50  # the shell's and HTCondor's limits are far away
 
 
-class Pools(Protocol):
-    """The pools of one namespace."""
+async def drain(
+    namespaces: Mapping[str, Pools],
+    seconds: float,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> list[Progress]:
+    """End all pools of all namespaces, which share the `seconds`; what became of each namespace."""
+    began, said, said_at = clock(), "", 0.0
+    every = [Progress(namespace, pools) for namespace, pools in namespaces.items()]
+    while True:
+        releasing = clock() - began >= seconds
+        for progress in every:
+            if not progress.done:
+                await _step(progress, releasing, clock())
+        if all(progress.done for progress in every) or clock() - began >= seconds + RELEASE_SECONDS:
+            return every
+        text = "; ".join(progress.text for progress in every if not progress.done)
+        if text != said or clock() - said_at >= _UNTIL_SAID_AGAIN:
+            say(f"{clock() - began:3.0f} s: {text}")
+            said, said_at = text, clock()
+        await pause(_PAUSE)
 
-    def every(self) -> list[dict[str, Any]]:
-        """Every pool, as the API server shows it."""
 
-    def delete(self, name: str) -> None:
-        """Ask for the pool's end; its finalizer holds it until its jobs are gone."""
+async def finish(
+    namespaces: Mapping[str, Pools],
+    operator: Operator,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> list[Progress]:
+    """Stop the operator, whose pools have ended; what became of pools that were made meanwhile."""
+    try:
+        await pause(await operator.stand_down(time.time()))
+        return await drain(namespaces, 0, say, clock, pause)
+    except KubeError as error:
+        say(f"The operator cannot be told to stop, and may take on a pool that is made now: {error}")
+        return []
+    finally:
+        with contextlib.suppress(KubeError):
+            await operator.stand_down(time.time())  # once more: its time begins now
 
-    def release(self, pool: dict[str, Any]) -> None:
-        """Take our finalizer away: the pool goes at once, whatever its jobs do."""
+
+async def _step(progress: Progress, releasing: bool, now: float) -> None:
+    try:
+        async with asyncio.timeout(_STEP_SECONDS):
+            await progress.step(releasing, now)
+    except TimeoutError:
+        progress.trouble = f"the API server does little in {_STEP_SECONDS:.0f} s"
 
 
-class ClusterPools:
-    """The port `Pools` on a real API server."""
-
-    def __init__(self, api: client.CustomObjectsApi, namespace: str) -> None:
-        self._api = api
-        self._where = (names.GROUP, names.VERSION, namespace, names.PLURAL)
-
-    def every(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._unless_gone(
-            lambda: self._api.list_namespaced_custom_object(*self._where)["items"], []
+def report(every: Sequence[Progress], access_point: str) -> str:
+    """What a person has to know, and may have to do, at the end."""
+    lines = [progress.text for progress in every]
+    released = {uid: pool for progress in every for uid, pool in progress.released.items()}
+    if released:
+        lines += [
+            f"The jobs of {len(released)} pools were not seen to end: {_some(list(released.values()))}.",
+            f"End them on the access point {access_point}:",
+        ]
+        uids = list(released)
+        for first in range(0, len(uids), _UIDS_A_LINE):
+            quoted = ", ".join(f'"{uid}"' for uid in uids[first : first + _UIDS_A_LINE])
+            lines.append(f"  condor_rm -constraint 'member({names.AD_POOL_UID}, {{{quoted}}})'")
+    if any(progress.missing for progress in every):
+        lines += [
+            f"To see whether jobs are left, on the access point {access_point}:",
+            f"  condor_q -allusers -constraint '{names.AD_OPERATOR} =!= undefined'",
+        ]
+    if not all(progress.done for progress in every):
+        lines.append(
+            "Not all pools are gone. Mend what is said above and run `helm uninstall` again; with --no-hooks "
+            "the release goes at once, and the pools stay until the next operator."
         )
-        return found
-
-    def delete(self, name: str) -> None:
-        self._unless_gone(lambda: self._api.delete_namespaced_custom_object(*self._where, name), None)
-
-    def release(self, pool: dict[str, Any]) -> None:
-        metadata = pool["metadata"]
-        others = [entry for entry in metadata.get("finalizers", []) if entry != names.FINALIZER]
-        # The resourceVersion keeps a finalizer that somebody else has just added.
-        body = {"metadata": {"finalizers": others, "resourceVersion": metadata["resourceVersion"]}}
-        self._unless_gone(
-            lambda: self._api.patch_namespaced_custom_object(
-                *self._where, metadata["name"], body, _content_type=_MERGE
-            ),
-            None,
-        )
-
-    @staticmethod
-    def _unless_gone(call: Callable[[], Any], otherwise: Any) -> Any:
-        try:
-            return call()
-        except client.ApiException as error:
-            if error.status == _NOT_FOUND:
-                return otherwise
-            raise
-
-
-def drain(
-    pools: Pools, patience: float, clock: Callable[[], float], pause: Callable[[float], None]
-) -> list[str]:
-    """End all pools; the names of those that had to be released because their jobs did not end in time."""
-    until = clock() + patience
-    for pool in pools.every():
-        pools.delete(pool["metadata"]["name"])
-    while clock() < until:
-        if not _held(pools):
-            return []
-        pause(_PAUSE)
-    left = _held(pools)
-    for pool in left:
-        pools.release(pool)
-    return [pool["metadata"]["name"] for pool in left]
-
-
-def _held(pools: Pools) -> list[dict[str, Any]]:
-    """Pools that our finalizer keeps."""
-    return [pool for pool in pools.every() if names.FINALIZER in pool["metadata"].get("finalizers", [])]
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Drain every namespace of the settings; always 0 once the pools are gone, so that Helm goes on."""
-    parser = argparse.ArgumentParser(prog="htcdask-uninstall", description="Ends all pools of this operator.")
+    """Drain the namespaces; 0 once their pools are gone or released, so that Helm goes on."""
+    parser = argparse.ArgumentParser(prog="htcdask-uninstall", description="Ends all pools of an operator.")
     parser.add_argument(
-        "--settings", type=Path, default=site.default_path(), required=not site.default_path()
+        "--namespace", action="append", required=True, help="where the pools are (repeatable)"
     )
+    parser.add_argument(
+        "--access-point", default="", help="the schedd's name, for the command that is printed"
+    )
+    parser.add_argument("--lease", required=True, help="namespace/name of the operator's Lease")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long jobs may take to end")
     parser.add_argument("--kubeconfig", type=Path, help="outside a pod")
     options = parser.parse_args(arguments)
-    settings = site.load(options.settings)
+    try:
+        return asyncio.run(_run(options))
+    except config.ConfigException as error:
+        _say(f"No way to the API server: {error}. The pod needs its service account's token.")
+        return EXPLAINED
+    except asyncio.CancelledError:
+        _say("Ended from outside before the pools were. Run `helm uninstall` again.")
+        return _TERMINATED
+
+
+async def _run(options: argparse.Namespace) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    # The first process of a container has no default for it, and would be waited for in vain.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    configuration = Configuration()
     if options.kubeconfig:
-        config.load_kube_config(str(options.kubeconfig))
+        await config.load_kube_config(str(options.kubeconfig), client_configuration=configuration)
     else:
-        config.load_incluster_config()
-    api = client.CustomObjectsApi()
-    released: list[str] = []
-    for namespace in settings.gateway_namespaces:
-        released += drain(ClusterPools(api, namespace), options.seconds, time.monotonic, time.sleep)
-    if released:
-        sys.stdout.write(
-            f"jobs of {', '.join(released)} did not end in {options.seconds:.0f} s. End them on the access "
-            f"point {settings.access_point.schedd}:\n"
-            f"  condor_rm -constraint '{names.AD_OPERATOR} == \"{settings.operator_id}\"'\n"
-        )
-    return 0
+        config.load_incluster_config(client_configuration=configuration)
+    async with ApiClient(configuration) as client:
+        requests = Requests(client, _DEADLINE)
+        namespaces = {each: NamespacePools(requests, each) for each in dict.fromkeys(options.namespace)}
+        every = await drain(namespaces, options.seconds, _say)
+        if all(progress.done for progress in every):
+            late = await finish(namespaces, LeaseHolder(requests, options.lease), _say)
+            every += [progress for progress in late if progress.seen or not progress.done]
+    _say(report(every, options.access_point))
+    return 0 if all(progress.done for progress in every) else EXPLAINED
+
+
+def _some(pools: Sequence[str]) -> str:
+    return ", ".join(pools[:5]) + (f" and {len(pools) - 5} more" if len(pools) > 5 else "")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

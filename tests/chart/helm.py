@@ -27,11 +27,13 @@ def run_helm(*arguments: str) -> str:
     return outcome.stdout
 
 
-def render(*arguments: str, values: Path | None = EXAMPLE) -> Objects:
-    """The objects of `helm template` in release htcdask of namespace htcdask, by kind and name."""
+def render(
+    *arguments: str, values: Path | None = EXAMPLE, release: str = "htcdask", namespace: str = "htcdask"
+) -> Objects:
+    """The objects of `helm template`, by kind and name."""
     given = ["--values", str(values)] if values else []
     if "--kube-version" not in arguments:  # a helm without its release's stamps takes itself for 1.20
         given += ["--kube-version", builds.KUBERNETES]
-    text = run_helm("template", "htcdask", str(CHART), "--namespace", "htcdask", *given, *arguments)
+    text = run_helm("template", release, str(CHART), "--namespace", namespace, *given, *arguments)
     objects = [document for document in yaml.safe_load_all(text) if document]
     return {(o["kind"], o["metadata"]["name"]): o for o in objects}

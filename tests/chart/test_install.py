@@ -1,6 +1,8 @@
 """The chart on a real API server: it installs, its rights are enough and no more, its policy decides."""
 
 import json
+import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import yaml
 
 from htcdask_api import names
 from htcdask_operator import uninstall
-from playground.controlplane import ControlPlane
+from playground.controlplane import ControlPlane, free_ports
 from tests.chart.helm import CHART, EXAMPLE, render, run_helm
 
 OPERATOR = "system:serviceaccount:htcdask:htcdask"
@@ -182,7 +184,13 @@ def test_the_operator_finalizes_adopts_and_reports(site: ControlPlane) -> None:
         ("create", "htcworkerpools.htcdask.org", "elsewhere", False),
         ("watch", "daskclusters.gateway.dask.org", "gateway", True),
         ("patch", "daskclusters.gateway.dask.org", "gateway", False),
+        ("delete", "htcworkerpools.htcdask.org", "elsewhere", False),
+        ("deletecollection", "htcworkerpools.htcdask.org", "gateway", False),
+        ("update", "htcworkerpools.htcdask.org", "gateway", False),
         ("create", "events", "gateway", True),
+        ("patch", "events", "gateway", False),
+        ("list", "namespaces", "", False),
+        ("get", "customresourcedefinitions.apiextensions.k8s.io", "", False),
         ("create", "pods", "gateway", False),
         ("create", "leases.coordination.k8s.io", "htcdask", True),
         ("get", "leases.coordination.k8s.io/htcdask", "htcdask", True),
@@ -229,37 +237,233 @@ def test_every_object_is_known_to_the_api_server_field_by_field(plane: ControlPl
     plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=manifest)
 
 
+@pytest.fixture
+def operators_kubeconfig(plane: ControlPlane, tmp_path: Path) -> Path:
+    """The API server as the operator's own account, by a token as in its pod."""
+    config = json.loads(plane.kubeconfig.read_text())
+    token = plane.kubectl("-n", "htcdask", "create", "token", "htcdask").strip()
+    config["users"][0]["user"] = {"token": token}
+    made = tmp_path / "kubeconfig"
+    made.write_text(json.dumps(config))
+    return made
+
+
+def make_pools(plane: ControlPlane, namespace: str, **finalizers: list[str]) -> dict[str, str]:
+    """Pools with these finalizers; their uids."""
+    uids = {}
+    for name, kept in finalizers.items():
+        text = json.loads(pool(name, finalizers=kept))
+        text["metadata"]["namespace"] = namespace
+        made = plane.kubectl("create", "-o", "jsonpath={.metadata.uid}", "-f", "-", input=json.dumps(text))
+        uids[name] = made
+    return uids
+
+
+def drain(kubeconfig: Path, *arguments: str) -> int:
+    given = (f"--kubeconfig={kubeconfig}", "--access-point=ap@condor", "--lease=htcdask/htcdask")
+    return uninstall.main([*given, *arguments])
+
+
 def test_the_hook_ends_the_pools_and_lets_go_of_those_that_do_not_end(
-    plane: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    plane: ControlPlane, operators_kubeconfig: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a namespace of its own; no operator runs here, so the pool with a finalizer does not end."""
-    rendered = render("--set", "gateway.namespace=elsewhere")["ConfigMap", "htcdask"]["data"]["settings.yaml"]
-    (tmp_path / "settings.yaml").write_text(rendered)
-    for name, finalizers in (
-        ("free", []),
-        ("stuck", [names.FINALIZER]),
-        ("shared", [names.FINALIZER, "a.b/c"]),
-    ):
-        text = json.loads(pool(name, finalizers=finalizers))
-        text["metadata"]["namespace"] = "elsewhere"
-        plane.kubectl("create", "-f", "-", input=json.dumps(text))
-    files = (f"--settings={tmp_path / 'settings.yaml'}", f"--kubeconfig={plane.kubeconfig}")
-    assert uninstall.main([*files, "--seconds=0"]) == 0
-    left = plane.kubectl("-n", "elsewhere", "get", "htcwp", "-o", "jsonpath={.items[*].metadata.name}")
-    assert left == "shared"  # somebody else's finalizer is theirs to take away
-    assert """condor_rm -constraint 'HTCDaskOperator == "htcdask.htcdask"'""" in capsys.readouterr().out
-    assert uninstall.main([*files, "--seconds=60"]) == 0
+    """With the rights that the chart gives. No operator runs here: a pool with a finalizer does not end."""
+    uids = make_pools(
+        plane,
+        "gateway",
+        free=[],
+        stuck=[names.FINALIZER],
+        shared=[names.FINALIZER, "a.b/c"],
+        others=["a.b/c"],
+    )
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=0") == 0
+    left = plane.kubectl("-n", "gateway", "get", "htcwp", "-o", "jsonpath={.items[*].metadata.name}").split()
+    assert sorted(left) == ["others", "shared"]  # somebody else's finalizer is theirs to take away
+    said = capsys.readouterr().out
+    assert re.search(r"(\d+) of \1 pools left \(", said)
+    assert (
+        f"""condor_rm -constraint 'member(HTCDaskPoolUID, {{"{uids["shared"]}", "{uids["stuck"]}"}})'"""
+        in said
+    )
+    assert "gateway/shared, gateway/stuck" in said
+    assert "on the access point ap@condor" in said
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=60") == 0
     assert "condor_rm" not in capsys.readouterr().out
+    for name in left:
+        plane.kubectl("-n", "gateway", "patch", f"htcwp/{name}", "--type=merge", "-p", NO_FINALIZERS)
 
 
-def test_uninstalling_keeps_the_pools(plane: ControlPlane) -> None:
-    """A second release, so that the other tests keep theirs."""
-    kubeconfig = ("--kubeconfig", str(plane.kubeconfig), "--namespace", "elsewhere")
-    example = ("--values", str(EXAMPLE), "--set", "crds.install=false")
-    run_helm("install", "second", str(CHART), *kubeconfig, *example)
-    notes = run_helm("get", "notes", "second", *kubeconfig)
+NO_FINALIZERS = json.dumps({"metadata": {"finalizers": None}})
+
+
+def test_the_hook_waits_for_jobs_and_then_says_that_all_ended(
+    plane: ControlPlane, operators_kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pools(plane, "gateway", ends=[names.FINALIZER])
+    target = ("-n", "gateway", "patch", "htcwp/ends", "--type=merge", "-p", NO_FINALIZERS)
+    later = threading.Timer(2, plane.kubectl, target)
+    later.start()
+    began = time.monotonic()
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=60") == 0
+    later.join()
+    assert 1.5 < time.monotonic() - began < 20
+    said = capsys.readouterr().out
+    assert "1 pools ended, 0 released" in said
+    assert "condor_rm" not in said
+
+
+def test_the_hook_ends_with_a_lease_that_keeps_the_operator_from_working(
+    plane: ControlPlane, operators_kubeconfig: Path
+) -> None:
+    """Whether there was a Lease or not, by the operator's own rights; its next renewal fails."""
+    lease = ("-n", "htcdask", "get", "lease", "htcdask", "-o", "json")
+    plane.kubectl("-n", "htcdask", "delete", "lease", "htcdask", "--ignore-not-found")
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=1") == 0
+    assert json.loads(plane.kubectl(*lease))["spec"]["holderIdentity"] == "uninstall"
+    held = {"spec": {"holderIdentity": "operator-1", "leaseDurationSeconds": 3}}
+    plane.kubectl("-n", "htcdask", "patch", "lease", "htcdask", "--type=merge", "-p", json.dumps(held))
+    before = json.loads(plane.kubectl(*lease))
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=1") == 0
+    after = json.loads(plane.kubectl(*lease))
+    assert (after["spec"]["holderIdentity"], after["spec"]["leaseDurationSeconds"]) == ("uninstall", 20)
+    assert after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]
+    assert after["spec"]["renewTime"]
+
+
+def test_a_right_that_is_missing_is_named_by_the_hook(
+    plane: ControlPlane,
+    operators_kubeconfig: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a namespace where the operator has no Role."""
+    monkeypatch.setattr(uninstall, "RELEASE_SECONDS", 1.0)
+    make_pools(plane, "elsewhere", alien=[])
+    assert drain(operators_kubeconfig, "--namespace=elsewhere", "--seconds=1") == uninstall.EXPLAINED
+    said = capsys.readouterr().out
+    assert 'User "system:serviceaccount:htcdask:htcdask" cannot delete resource "htcworkerpools"' in said
+    assert 'in the namespace "elsewhere"' in said
+    assert "run `helm uninstall` again" in said
+    plane.kubectl("-n", "elsewhere", "delete", "htcwp", "alien")
+
+
+def test_an_api_server_that_is_away_is_waited_for_and_told(
+    tmp_path: Path, plane: ControlPlane, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uninstall, "RELEASE_SECONDS", 1.0)
+    config = json.loads(plane.kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free_ports(1)[0]}"
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    assert drain(tmp_path / "kubeconfig", "--namespace=gateway", "--seconds=1") == uninstall.EXPLAINED
+    assert "the API server cannot be reached" in capsys.readouterr().out
+
+
+def test_an_api_server_without_the_crd_is_believed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one that has another resource of the same group. Both answer 404 in other words."""
+    with ControlPlane(tmp_path) as empty:
+        assert drain(empty.kubeconfig, "--namespace=default", "--seconds=60") == 0
+        assert "there are no HTCWorkerPools in this cluster" in capsys.readouterr().out
+        other = yaml.safe_load((CHART.parents[1] / "crds/htcworkerpool.yaml").read_text())
+        other["metadata"]["name"] = "others.htcdask.org"
+        other["spec"]["names"] = {"kind": "Other", "plural": "others"}
+        empty.kubectl("apply", "-f", "-", input=json.dumps(other))
+        empty.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/others.htcdask.org")
+        assert drain(empty.kubeconfig, "--namespace=default", "--seconds=60") == 0
+        assert "there are no HTCWorkerPools in this cluster" in capsys.readouterr().out
+
+
+def test_the_hooks_pod_meets_the_restricted_standard_and_its_job_is_taken(plane: ControlPlane) -> None:
+    plane.kubectl(
+        "label", "namespace", "htcdask", "pod-security.kubernetes.io/enforce=restricted", "--overwrite"
+    )
+    job = render()["Job", "htcdask-uninstall"]
+    said = plane.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "-f", "-", input=yaml.safe_dump(job), check=False
+    )
+    assert "created" in said
+    assert "would violate" not in said
+
+
+# A second release on the same cluster
+
+
+def helm(plane: ControlPlane, *words: str, namespace: str = "elsewhere") -> str:
+    return run_helm(*words, "--kubeconfig", str(plane.kubeconfig), "--namespace", namespace)
+
+
+def crd(plane: ControlPlane) -> dict[str, Any]:
+    return dict(json.loads(plane.kubectl("get", "crd", "htcworkerpools.htcdask.org", "-o", "json")))
+
+
+def test_a_second_release_needs_no_other_values_and_leaves_the_first_ones_crd_alone(
+    plane: ControlPlane,
+) -> None:
+    before = crd(plane)
+    example = ("--values", str(EXAMPLE))
+    helm(plane, "install", "second", str(CHART), *example)
+    notes = helm(plane, "get", "notes", "second")
     assert "kubectl -n gateway get htcworkerpools -o wide" in notes
-    run_helm("upgrade", "second", str(CHART), *kubeconfig, *example, "--set", "settings.leaseSeconds=7200")
-    run_helm("uninstall", "second", "--no-hooks", *kubeconfig)  # no kubelet here to run one
-    assert plane.kubectl("get", "crd", "htcworkerpools.htcdask.org", "-o", "name")
+    assert "belongs to htcdask/htcdask, and was left as it is" in notes
+    helm(plane, "upgrade", "second", str(CHART), *example, "--set", "settings.leaseSeconds=7200")
+    assert crd(plane) == before
+    # Both go on being upgraded, and whichever goes, nothing of the other does.
+    assert "belongs to" not in helm(plane, "upgrade", "htcdask", str(CHART), *example, namespace="htcdask")
+    shared = ("get", "clusterroles,validatingadmissionpolicies,crds", "-o", "name")
+    both = plane.kubectl(*shared).split()
+    helm(plane, "uninstall", "second", "--no-hooks")  # no kubelet here to run one
+    left = plane.kubectl(*shared).split()
+    assert len(both) - len(left) == 5
+    assert all("elsewhere-second" in name for name in set(both) - set(left))
     assert "second" not in plane.kubectl("-n", "gateway", "get", "roles", "-o", "name")
+    assert crd(plane)["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def test_a_release_takes_a_crd_over_as_the_notes_say(plane: ControlPlane) -> None:
+    """Of a release that is gone: its name is all that is left of it."""
+    gone = {"meta.helm.sh/release-name": "gone", "meta.helm.sh/release-namespace": "gone"}
+    plane.kubectl("annotate", "--overwrite", "crd", NAME, *(f"{k}={v}" for k, v in gone.items()))
+    example = ("--values", str(EXAMPLE))
+    said = helm(plane, "upgrade", "htcdask", str(CHART), *example, namespace="htcdask")
+    assert "belongs to gone/gone" in said
+    lines = [line.strip(" \\") for line in said.splitlines()]
+    first = next(index for index, line in enumerate(lines) if line.startswith("kubectl annotate"))
+    for command in (" ".join(lines[first : first + 2]), lines[first + 2]):
+        plane.kubectl(*command.split()[1:])
+    said = helm(plane, "upgrade", "htcdask", str(CHART), *example, namespace="htcdask")
+    assert "belongs to" not in said
+    assert crd(plane)["metadata"]["labels"]["app.kubernetes.io/instance"] == "htcdask"
+
+
+NAME = "htcworkerpools.htcdask.org"
+
+
+def test_a_crd_that_helm_did_not_install_is_left_alone(plane: ControlPlane) -> None:
+    """As GitOps or `kubectl apply -f crds/` bring it."""
+    notes = {f"meta.helm.sh/release-{each}": None for each in ("name", "namespace")}
+    patch = json.dumps({"metadata": {"annotations": notes}})
+    plane.kubectl("patch", "crd", NAME, "--type=merge", "-p", patch)
+    example = ("--values", str(EXAMPLE))
+    try:
+        helm(plane, "install", "second", str(CHART), *example)
+        assert "belongs to nobody's release" in helm(plane, "get", "notes", "second")
+        helm(plane, "uninstall", "second", "--no-hooks")
+        assert crd(plane)
+    finally:
+        back = {f"meta.helm.sh/release-{each}": "htcdask" for each in ("name", "namespace")}
+        plane.kubectl(
+            "patch", "crd", NAME, "--type=merge", "-p", json.dumps({"metadata": {"annotations": back}})
+        )
+
+
+def test_the_notes_say_how_long_helm_has_to_wait(plane: ControlPlane) -> None:
+    def notes(*changes: str) -> str:
+        given = ("--dry-run=server", "--values", str(EXAMPLE), *changes)
+        return helm(plane, "upgrade", "htcdask", str(CHART), *given, namespace="htcdask")
+
+    assert "--timeout" not in notes()
+    assert "uninstall htcdask --timeout 780s" in notes("--set", "uninstall.seconds=600")
+    assert "delete htcworkerpools --all" in notes("--set", "uninstall.deletePools=false")
+    assert "a user as many as HTCondor gives" in notes()
+    assert "and a user 50." in notes("--set", "settings.limits.maxReplicasPerUser=50")

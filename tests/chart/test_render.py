@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from htcdask_api import Template
-from htcdask_operator import settings
+from htcdask_operator import settings, uninstall
 from htcdask_operator.settings import Settings
 from scripts import sync_chart_crd
 from tests.chart.helm import CHART, EXAMPLE, HelmError, render, run_helm
@@ -291,44 +291,63 @@ def test_a_lease_of_another_length_reaches_the_operator() -> None:
     assert (leader.lease_seconds, leader.name) == (40, "htcdask")
 
 
-def test_rights_are_these_and_no_wider() -> None:
+Rule = tuple[list[str], list[str], list[str], list[str] | None]
+POOLS, CLUSTERS, LEASES = ["htcdask.org"], ["gateway.dask.org"], ["coordination.k8s.io"]
+RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
+    ("Role", "htcdask-htcdask-operator", "gateway"): [
+        (POOLS, ["htcworkerpools"], ["create", "delete"], None),
+        (CLUSTERS, ["daskclusters"], ["use"], None),
+        ([""], ["secrets"], ["get"], None),
+        ([""], ["events"], ["create"], None),
+    ],
+    ("ClusterRole", "htcdask-htcdask-operator", None): [
+        (POOLS, ["htcworkerpools"], ["get", "list", "watch", "patch"], None),
+        (POOLS, ["htcworkerpools/status"], ["get", "patch"], None),
+        (CLUSTERS, ["daskclusters"], ["get", "list", "watch"], None),
+    ],
+    ("Role", "htcdask-lease", "htcdask"): [
+        (LEASES, ["leases"], ["create"], None),
+        (LEASES, ["leases"], ["get", "patch"], ["htcdask"]),
+    ],
+    ("Role", "htcdask-htcdask-gateway", "gateway"): [
+        (POOLS, ["htcworkerpools"], ["get", "list", "create", "patch", "delete"], None),
+        (CLUSTERS, ["daskclusters"], ["use"], None),
+    ],
+    ("ClusterRole", "htcdask-htcdask-view", None): [
+        (POOLS, ["htcworkerpools", "htcworkerpools/scale"], ["get", "list", "watch"], None),
+    ],
+    ("ClusterRole", "htcdask-htcdask-edit", None): [
+        (POOLS, ["htcworkerpools"], ["create", "update", "patch", "delete"], None),
+        (POOLS, ["htcworkerpools/scale"], ["update", "patch"], None),
+    ],
+}
+
+
+def test_rights_are_these_and_no_other() -> None:
+    """Each rule to the letter: who needs another right writes it here, and says why in the chart."""
+    found = {
+        (kind, name, role["metadata"].get("namespace")): [
+            (rule["apiGroups"], rule["resources"], rule["verbs"], rule.get("resourceNames"))
+            for rule in role["rules"]
+        ]
+        for (kind, name), role in render().items()
+        if kind in ("Role", "ClusterRole")
+    }
+    assert found == RIGHTS
+
+
+def test_every_role_is_bound_to_one_account_and_no_group() -> None:
     objects = render()
-
-    def rights(name: str, kind: str = "Role") -> tuple[str | None, dict[str, list[str]]]:
-        role = objects[kind, name]
-        return role["metadata"].get("namespace"), {
-            resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]
-        }
-
-    assert rights("htcdask-htcdask-operator") == (
-        "gateway",
-        {
-            "htcworkerpools": ["create", "delete"],
-            "daskclusters": ["use"],
-            "secrets": ["get"],
-            "events": ["create", "patch"],
-        },
-    )
-    assert rights("htcdask-htcdask-operator", "ClusterRole") == (
-        None,
-        {
-            "htcworkerpools": ["get", "list", "watch", "patch"],
-            "htcworkerpools/status": ["get", "patch"],
-            "daskclusters": ["get", "list", "watch"],
-        },
-    )
-    assert rights("htcdask-htcdask-gateway") == (
-        "gateway",
-        {"htcworkerpools": ["get", "list", "create", "patch", "delete"], "daskclusters": ["use"]},
-    )
-    rules = objects["Role", "htcdask-lease"]["rules"]
-    assert rights("htcdask-lease")[0] == "htcdask"
-    assert [(rule["verbs"], rule.get("resourceNames")) for rule in rules] == [
-        (["create"], None),
-        (["get", "patch"], ["htcdask"]),
-    ]
-    roles = [o for (kind, _), o in objects.items() if kind in ("Role", "ClusterRole")]
-    assert all("*" not in rule["verbs"] + rule["resources"] for role in roles for rule in role["rules"])
+    bindings = {
+        name: o for (kind, name), o in objects.items() if kind in ("RoleBinding", "ClusterRoleBinding")
+    }
+    assert {
+        name: [(s["kind"], s["namespace"], s["name"]) for s in o["subjects"]] for name, o in bindings.items()
+    } == {
+        "htcdask-htcdask-operator": [("ServiceAccount", "htcdask", "htcdask")],
+        "htcdask-lease": [("ServiceAccount", "htcdask", "htcdask")],
+        "htcdask-htcdask-gateway": [("ServiceAccount", "gateway", "api-dask-gateway")],
+    }
 
 
 def test_without_a_gateway_account_there_is_no_role_for_it() -> None:
@@ -351,3 +370,111 @@ def test_a_digest_wins_over_a_tag() -> None:
     objects = render("--set", "image.tag=dev", "--set", f"image.digest={digest}")
     container = objects["Deployment", "htcdask"]["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == f"htcdask/operator@{digest}"
+
+
+# The hook before an uninstallation
+
+
+def hook(*arguments: str, fullname: str = "htcdask") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The Job, and its pod's spec."""
+    job = render(*arguments)["Job", f"{fullname}-uninstall"]
+    return job, job["spec"]["template"]["spec"]
+
+
+def test_the_hooks_pod_may_talk_to_the_api_server_and_is_as_small_as_the_operators() -> None:
+    values = {
+        "imagePullSecrets": [{"name": "registry"}],
+        "priorityClassName": "high",
+        "hostAliases": [{"ip": "192.0.2.7", "hostnames": ["k.example"]}],
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "only", "operator": "Exists"}],
+        "affinity": {"podAffinity": {}},
+    }
+    given = [word for key, value in values.items() for word in ("--set-json", f"{key}={json.dumps(value)}")]
+    operator = render(*given)["Deployment", "htcdask"]["spec"]["template"]["spec"]
+    _, spec = hook(*given)
+    same = (
+        "serviceAccountName",
+        "automountServiceAccountToken",
+        "enableServiceLinks",
+        "securityContext",
+        *values,
+    )
+    assert {key: spec[key] for key in same} == {key: operator[key] for key in same}
+    assert spec["automountServiceAccountToken"] is True
+    (container,), (operators,) = spec["containers"], operator["containers"]
+    for key in ("image", "imagePullPolicy", "securityContext", "resources"):
+        assert container[key] == operators[key]
+    assert render()["ServiceAccount", "htcdask"]["automountServiceAccountToken"] is False
+
+
+def test_the_hook_needs_no_settings_and_no_volume() -> None:
+    _, spec = hook("--set", "uninstall.seconds=7")
+    assert "volumes" not in spec
+    assert spec["containers"][0]["args"] == [
+        "--namespace=gateway",
+        "--access-point=ap@condor.example.org",
+        "--lease=htcdask/htcdask",
+        "--seconds=7",
+    ]
+
+
+def test_the_hooks_times_fit_into_each_other() -> None:
+    """Jobs' time < the program's < the Job's < what Helm waits by itself."""
+    seconds = VALUES["uninstall"]["seconds"]
+    job, spec = hook()
+    most = seconds + uninstall.RELEASE_SECONDS
+    assert most + 60 <= job["spec"]["activeDeadlineSeconds"] <= 300 - 30
+    assert spec["terminationGracePeriodSeconds"] <= 10
+    job, _ = hook("--set", "uninstall.seconds=600")
+    assert job["spec"]["activeDeadlineSeconds"] > 600 + uninstall.RELEASE_SECONDS
+
+
+def test_the_hook_is_gone_when_it_succeeded_and_tried_anew_when_it_was_killed() -> None:
+    job, spec = hook()
+    notes = job["metadata"]["annotations"]
+    assert notes["helm.sh/hook"] == "pre-delete"
+    assert set(notes["helm.sh/hook-delete-policy"].split(",")) == {"before-hook-creation", "hook-succeeded"}
+    assert set(notes["helm.sh/hook-output-log-policy"].split(",")) == {"hook-succeeded", "hook-failed"}
+    assert job["spec"]["backoffLimit"] >= 1
+    assert spec["restartPolicy"] == "Never"
+    explained = job["spec"]["podFailurePolicy"]["rules"][0]
+    assert explained == {
+        "action": "FailJob",
+        "onExitCodes": {"operator": "In", "values": [uninstall.EXPLAINED]},
+    }
+
+
+def test_there_is_no_hook_where_pools_shall_stay() -> None:
+    assert ("Job", "htcdask-uninstall") not in render("--set", "uninstall.deletePools=false")
+
+
+# Two releases in one cluster
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("team", "a-htcdask"), ("team-a", "htcdask")),
+        (("a", "b.htcdask"), ("a-b", "htcdask")),
+        (("a", "b-htcdask"), ("a-b", "htcdask")),
+        (("n" * 63, "htcdask"), ("n" * 63, "htcdask-two")),
+        (("one", "htcdask"), ("two", "htcdask")),
+    ],
+)
+def test_two_releases_share_no_name_and_no_identity(one: tuple[str, str], other: tuple[str, str]) -> None:
+    def own(namespace: str, release: str) -> tuple[set[tuple[str, str]], str]:
+        objects = render(release=release, namespace=namespace)
+        (config,) = [o for (kind, _), o in objects.items() if kind == "ConfigMap"]
+        identity = settings.parse(config["data"]["settings.yaml"]).operator_id
+        shared = {
+            (o["kind"], o["metadata"]["name"])
+            for o in objects.values()
+            if o["metadata"].get("namespace") in (None, "gateway") and o["kind"] != "CustomResourceDefinition"
+        }
+        assert len(shared) == 12
+        return shared, identity
+
+    (names, identity), (others, another) = own(*one), own(*other)
+    assert not names & others
+    assert identity != another

@@ -1,12 +1,16 @@
 """Which credential is sent, and what a site's configuration may say."""
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
-from dask_gateway.auth import BasicAuth, JupyterHubAuth
+from aiohttp import ClientResponseError, web
+from dask_gateway.auth import BasicAuth, GatewayAuth, JupyterHubAuth
 
-from htcdaskgateway import HTCGateway
+from htcdaskgateway import HTCGateway, HTCGatewayCluster
 from htcdaskgateway._auth import choose_auth
 from htcdaskgateway._config import ClientConfig
 
@@ -44,6 +48,169 @@ class TestOnAJupyterHub:
         with dask.config.set({"gateway.address": TYPED}), HTCGateway() as gateway:
             assert isinstance(gateway.auth, JupyterHubAuth)
             assert gateway.address == TYPED
+
+
+CONFIGURED = "https://hub.example/services/dask-gateway"
+ELSEWHERE = [
+    "https://gateway.example",
+    "http://hub.example/services/dask-gateway",
+    "https://hub.example:8443/services/dask-gateway",
+    "https://hub.example.evil.example/services/dask-gateway",
+    "https://hub.example@evil.example/services/dask-gateway",
+    "https://hub.example\\@evil.example/services/dask-gateway",
+    "https://evil.example/?https://hub.example/services/dask-gateway",
+    "https://evil.example#@hub.example/services/dask-gateway",
+    # Other users' servers, on the very same host.
+    "https://hub.example/user/mallory/proxy/8000",
+    "https://hub.example/services/dask-gateway-of-mallory",
+    "https://hub.example/services/dask-gateway/../../user/mallory",
+    "https://hub.example/services/dask-gateway/%2e%2e/%2e%2e/user/mallory",
+    "https://hub.example/services/dask-gateway/%252e%252e/user/mallory",
+    "https://hub.example",
+    "hub.example/services/dask-gateway",
+]
+THE_SAME = [
+    CONFIGURED,
+    f"{CONFIGURED}/",
+    "https://HUB.example:443/services/dask-gateway",
+    "https://public.example/services/dask-gateway",  # public-address
+]
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch, hub: None) -> Iterator[None]:
+    """As a site's environment says it, by templates too."""
+    monkeypatch.setenv("HUB_HOST", "hub.example")
+    with dask.config.set(
+        {
+            "gateway.address": "https://{HUB_HOST}/services/dask-gateway",
+            "gateway.public-address": "https://public.example/services/dask-gateway/",
+            "gateway.auth.type": "jupyterhub",
+        }
+    ):
+        yield
+
+
+@pytest.mark.usefixtures("configured")
+class TestWhereTheConfigurationSaysJupyterHub:
+    @pytest.mark.parametrize("address", ELSEWHERE)
+    def test_a_typed_address_elsewhere_never_gets_the_token(self, address: str) -> None:
+        for make in (HTCGateway, HTCGatewayCluster):
+            with pytest.raises(ValueError, match="is not the gateway of the configuration") as refused:
+                make(address)
+            assert "hub-token" not in str(refused.value)
+            assert 'auth="jupyterhub"' in str(refused.value)
+
+    @pytest.mark.parametrize("address", THE_SAME)
+    def test_the_configured_address_may_be_typed(self, address: str) -> None:
+        with HTCGateway(address) as gateway:
+            assert isinstance(gateway.auth, JupyterHubAuth)
+
+    @pytest.mark.parametrize("auth", ["jupyterhub", JupyterHubAuth, JupyterHubAuth("mine")])
+    def test_who_asks_for_it_by_name_gets_it(self, auth: Any) -> None:
+        assert isinstance(choose_auth(TYPED, auth), JupyterHubAuth)
+
+    def test_another_way_to_log_in_is_taken_elsewhere(self) -> None:
+        assert isinstance(choose_auth(TYPED, "basic"), BasicAuth)
+        assert choose_auth(TYPED, BasicAuth("ada", "x")).password == "x"
+
+    def test_a_password_in_the_typed_address_is_not_repeated(self) -> None:
+        with pytest.raises(ValueError, match="is not the gateway") as refused:
+            choose_auth("https://ada:sesame@gateway.example")
+        assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("hub")
+class TestCredentialsOfTheConfiguration:
+    def test_the_hubs_token_goes_nowhere_that_is_typed_when_no_address_is_configured(self) -> None:
+        with dask.config.set({"gateway.auth.type": "jupyterhub"}):
+            with pytest.raises(ValueError, match="names none"):
+                choose_auth(TYPED)
+            assert isinstance(choose_auth(None), JupyterHubAuth)
+
+    @pytest.mark.parametrize("auth", [None, "basic"])
+    def test_the_hubs_token_as_a_password_is_the_hubs_token(self, auth: str | None) -> None:
+        kwargs = {"username": "ada", "password": "{JUPYTERHUB_API_TOKEN}"}
+        with dask.config.set({"gateway.auth.kwargs": kwargs}):
+            with pytest.raises(ValueError, match="is not the gateway of the configuration"):
+                choose_auth(TYPED, auth)
+            with dask.config.set({"gateway.address": TYPED}):
+                assert choose_auth(TYPED, auth).password == "hub-token"
+
+    @pytest.mark.parametrize("auth", [None, "basic"])
+    def test_a_password_goes_to_the_gateway_that_stands_beside_it(self, auth: str | None) -> None:
+        kwargs = {"username": "ada", "password": "sesame"}
+        with dask.config.set({"gateway.auth.kwargs": kwargs}):
+            assert choose_auth(TYPED, auth).password == "sesame"  # upstream's way: only the address is typed
+            with dask.config.set({"gateway.address": CONFIGURED}):
+                assert choose_auth(CONFIGURED, auth).password == "sesame"
+                with pytest.raises(ValueError, match="is not the gateway of the configuration"):
+                    choose_auth(TYPED, auth)
+
+    def test_a_user_name_is_no_secret(self) -> None:
+        with dask.config.set({"gateway.auth.kwargs": {"username": "ada"}, "gateway.address": CONFIGURED}):
+            assert choose_auth(TYPED).username == "ada"
+
+    def test_a_sites_own_way_to_log_in_is_for_the_sites_gateway(self) -> None:
+        own = f"{__name__}.SitesAuth"
+        with dask.config.set({"gateway.auth.type": own, "gateway.address": CONFIGURED}):
+            assert isinstance(choose_auth(CONFIGURED), GatewayAuth)
+            with pytest.raises(ValueError, match=r"SitesAuth\) is not sent there"):
+                choose_auth(TYPED)
+            assert isinstance(choose_auth(TYPED, own), GatewayAuth)
+
+    def test_an_address_whose_variable_is_not_set_is_no_obstacle(self) -> None:
+        with dask.config.set({"gateway.address": "https://{NO_SUCH_VARIABLE}"}):
+            assert isinstance(choose_auth(TYPED), BasicAuth)
+
+
+class SitesAuth(GatewayAuth):  # type: ignore[misc]
+    """Takes what it needs from wherever it is."""
+
+
+@pytest.mark.parametrize("asks_first", [True, False], ids=["401 here", "401 there"])
+async def test_a_gateway_that_sends_its_users_elsewhere_sends_no_token_along(asks_first: bool) -> None:
+    """Whatever kind of request and of redirect it is, and whoever asked for the login."""
+    seen: list[str | None] = []
+
+    async def thief(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Authorization"))
+        return web.json_response({"error": "who are you?"}, status=401)
+
+    async def gateway(request: web.Request) -> web.Response:
+        if asks_first and "Authorization" not in request.headers:
+            return web.json_response({}, status=401)
+        status = int(request.query["status"])
+        return web.Response(status=status, headers={"Location": request.query["to"]})
+
+    async with (
+        serving(thief) as elsewhere,
+        serving(gateway) as address,
+        HTCGateway(address, auth=JupyterHubAuth("hub-token"), asynchronous=True) as client,
+    ):
+        for status in (301, 302, 303, 307, 308):
+            for method in ("GET", "POST", "DELETE"):
+                url = f"{address}/api?status={status}&to={elsewhere}/api"
+                with pytest.raises(ClientResponseError):
+                    await client._request(method, url, json={})
+    assert len(seen) == (15 if asks_first else 30)
+    assert set(seen) == {None}
+
+
+@asynccontextmanager
+async def serving(handler: Any) -> AsyncIterator[str]:
+    """A web server on loopback."""
+    app = web.Application()
+    app.router.add_route("*", "/api", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        port = runner.addresses[0][1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
 
 
 def test_outside_a_hub_basic_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,32 @@
 {{- end }}
 {{- end }}
 
-{{- /* The name of what has no namespace: two releases in one cluster must not share it. */}}
+{{- /*
+The name of what has no namespace: two releases in one cluster must not share it. Namespaces have no dots, so the
+first dot ends the namespace; a dash alone would make one name of team/a-htcdask and team-a/htcdask.
+*/}}
 {{- define "htcdask.clusterName" -}}
-{{- printf "%s-%s" .Release.Namespace (include "htcdask.fullname" .) }}
+{{- $name := include "htcdask.fullname" . }}
+{{- $separator := ternary "." "-" (or (contains "-" .Release.Namespace) (contains "." $name)) }}
+{{- printf "%s%s%s" .Release.Namespace $separator $name }}
+{{- end }}
+
+{{- /*
+The release ("namespace/name") that this cluster's CRD belongs to, "nobody's release" for a CRD that Helm did not
+install, and nothing where there is no CRD, it is this release's, or nobody can look (helm template, GitOps).
+*/}}
+{{- define "htcdask.crdOwner" -}}
+{{- $crd := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "htcworkerpools.htcdask.org" }}
+{{- if $crd }}
+{{- $notes := default dict $crd.metadata.annotations }}
+{{- $name := get $notes "meta.helm.sh/release-name" }}
+{{- $owner := printf "%s/%s" (get $notes "meta.helm.sh/release-namespace") $name }}
+{{- if not $name }}
+{{- "nobody's release" }}
+{{- else if ne $owner (printf "%s/%s" .Release.Namespace .Release.Name) }}
+{{- $owner }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "htcdask.selectorLabels" -}}
@@ -37,6 +60,55 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* What every pod of this chart has, whatever runs in it. */}}
+{{- define "htcdask.pod" -}}
+serviceAccountName: {{ include "htcdask.serviceAccountName" . }}
+# The account itself mounts none: what else uses it shall say so, too.
+automountServiceAccountToken: true
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* What every container of this chart has. */}}
+{{- define "htcdask.container" -}}
+image: {{ include "htcdask.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- with .Values.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "htcdask.image" -}}
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
@@ -53,18 +125,33 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 /var/run/secrets/htcdask.org/condor
 {{- end }}
 
+{{- /* At most 63 characters, and still another one for every release. */}}
+{{- define "htcdask.operatorId" -}}
+{{- $id := printf "%s.%s" .Release.Namespace (include "htcdask.fullname" .) }}
+{{- if gt (len $id) 63 }}
+{{- printf "%s-%s" ($id | trunc 50) ($id | sha256sum | trunc 12) }}
+{{- else }}
+{{- $id }}
+{{- end }}
+{{- end }}
+
 {{- /* The operator's settings file: .Values.settings, and what other values say. */}}
 {{- define "htcdask.settings" -}}
 {{- $given := deepCopy .Values.settings }}
-{{- $id := default (printf "%s.%s" .Release.Namespace (include "htcdask.fullname" .)) $given.operatorId }}
+{{- $id := default (include "htcdask.operatorId" .) $given.operatorId }}
 {{- $address := required "settings.schedulerAddress is needed: host:port of the gateway's proxy for schedulers, as the execute nodes reach it" $given.schedulerAddress }}
 {{- $collector := required "condor.collector is needed: the HTCondor collector as the operator reaches it, for instance condor.example.org:9618" .Values.condor.collector }}
 {{- $schedd := required "condor.schedd is needed: the access point's name, as condor_status -schedd shows it" .Values.condor.schedd }}
 {{- $derived := dict
-      "operatorId" ($id | trunc 63 | trimSuffix "-" | trimSuffix ".")
+      "operatorId" $id
       "gatewayNamespaces" (list (include "htcdask.gatewayNamespace" .))
       "leader" (dict "namespace" .Release.Namespace "name" (include "htcdask.fullname" .))
       "accessPoint" (dict "collector" $collector "schedd" $schedd)
       "tokenFile" (printf "%s/token" (include "htcdask.tokenDirectory" .)) }}
 {{- mergeOverwrite $given $derived | toYaml }}
+{{- end }}
+
+{{- /* Seconds that the hook before an uninstallation may take in all. */}}
+{{- define "htcdask.uninstallDeadline" -}}
+{{- add .Values.uninstall.seconds 150 }}
 {{- end }}

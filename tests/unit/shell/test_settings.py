@@ -1,5 +1,6 @@
 """The settings file: what it may say, and what the error says when it may not."""
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,40 @@ def test_every_mistake_is_named_at_once() -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.yaml: No such file or directory"):
         load(tmp_path / "nowhere.yaml")
+
+
+SECRET = "c3VwZXItc2VjcmV0"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"template": {"environment": {"TOKEN": SECRET + "\n"}}},
+        {"template": {"environment": {"TOKEN": [SECRET]}}},
+        {"template": {"environment": {"TOKEN": SECRET * 10_000}}},
+        {"template": {"environment": [f"TOKEN={SECRET}"]}},
+        {"template": {"environment": {"NOT A NAME": SECRET}}},
+        {"template": {"environment": SECRET}},
+        {"template": [{"environment": {"TOKEN": SECRET}}]},
+        {"template": {"environment": {f"V{number}": SECRET for number in range(300)}}},
+        {"profiles": {"gpu": {"template": {"environment": {"TOKEN": {"value": SECRET}}}}}},
+        {"profiles": {"gpu": [{"template": {"environment": {"TOKEN": SECRET}}}]}},
+        {"profiles": {"gpu": {"attributes": {"Token": [SECRET]}}}},
+        {"profiles": [{"gpu": {"attributes": {"Token": SECRET}}}]},
+    ],
+)
+def test_no_mistake_shows_what_is_in_an_environment(changes: dict[str, object]) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse(settings_text(**changes))
+    assert SECRET not in "".join(traceback.format_exception(error.value))
+    assert next(iter(changes)) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "line", ["  TOKEN: {secret}: {secret}", "  TOKEN: 'x{secret}", "\tTOKEN: {secret}", "  TOKEN: @{secret}"]
+)
+def test_a_text_that_is_no_yaml_is_not_quoted(line: str) -> None:
+    text = settings_text() + "template:\n environment:\n" + line.replace("{secret}", SECRET) + "\n"
+    with pytest.raises(SettingsError, match=r"not YAML: .* in line \d+") as error:
+        parse(text)
+    assert SECRET not in "".join(traceback.format_exception(error.value))

@@ -1,0 +1,234 @@
+"""Settings that end-to-end tests of something else do not run, each seen to act on real parts.
+
+By a second release, whose operator has these settings and nothing else to do. Which test runs which setting
+stands in tests/unit/shell/test_settings_run.py.
+"""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from htcdask_api import names
+from playground.site import Site
+from tests.e2e import clusters
+from tests.e2e.clusters import IDLE, SMALL
+from tests.e2e.look import eventually
+from tests.e2e.releases import second_release
+
+IMAGES = "/cvmfs/unpacked.cern.ch"
+SETTINGS = {
+    "poll.activeSeconds": 0.2,
+    "poll.quietSeconds": 3,
+    "healing.connectSeconds": 3,
+    "healing.deathTimeoutSeconds": 10,
+    "healing.backoffFirstSeconds": 1,
+    "healing.backoffLastSeconds": 2,
+    "healing.breakerFailures": 2,
+    "healing.vacateSeconds": 7,
+    "healing.endedSeconds": 90,
+    "leaseSeconds": 900,
+    "leader.leaseSeconds": 7,
+    "healthPort": 9090,
+    "operatorId": "tried-settings",
+    "accountingGroup": "group_dask",
+    "limits.maxReplicasPerPool": 3,
+    "limits.maxReplicasPerUser": 5,
+    "limits.maxReplicas": 7,
+    "fallbackPool": False,
+    "allowUserExpressions": False,
+    "allowedImages": [f"{IMAGES}/*"],
+    "imagePathTemplate": f"{IMAGES}/{{registry}}/{{name}}",
+    "profiles.special": {
+        "template": {"cores": 999},
+        "requirements": "TARGET.Cpus > 0",
+        "rank": "TARGET.Memory",
+        "accountingGroup": "group_special",
+        "attributes": {"MyExperiment": "dune"},
+        "maxReplicas": 1,
+    },
+}
+AD = (
+    "AcctGroup,AcctGroupUser,ContainerImage,RequestCpus,Requirements,Rank,MyExperiment,JobMaxVacateTime,"
+    f"LeaveJobInQueue,QDate,{names.AD_POOL_UID},{names.AD_OPERATOR},{names.AD_LEASE},{names.AD_ROLE}"
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """The second release, with SETTINGS."""
+
+    site: Site
+    name: str
+    namespace: str  # of its pools
+
+    def cluster(self, wanted: int, user: str = "alice", **config: str) -> str:
+        """A DaskCluster that asks for workers, without a pool."""
+        name = uuid.uuid4().hex
+        clusters.make(self.site, name, self.namespace)
+        spec = {"username": user, "config": config, names.WANTED_FIELD: wanted}
+        clusters.patch(self.site, name, {"spec": spec}, namespace=self.namespace)
+        return name
+
+    def pool(self, cluster: str, **template: Any) -> str:
+        """A pool of that cluster."""
+        return clusters.add_pool(self.site, cluster, template, self.namespace)
+
+    def status(self, cluster: str) -> dict[str, Any]:
+        name = names.pool_name("default", cluster)
+        text = self.site.kubectl("-n", self.namespace, "get", names.PLURAL, name, "-o", "json")
+        return dict(json.loads(text).get("status", {}))
+
+    def reason(self, cluster: str, kind: str = "Ready") -> str:
+        conditions = self.status(cluster).get("conditions", [])
+        return next((str(c["reason"]) for c in conditions if c["type"] == kind), "")
+
+    def ads(self, pool: str) -> list[dict[str, Any]]:
+        """The worker jobs of a pool, as they are in the queue."""
+        text = self.site.condor("condor_q", "-allusers", "-json", "-attributes", AD)
+        every = json.loads(text) if text.strip() else []
+        return [job for job in every if job.get(names.AD_POOL_UID) == pool and job[names.AD_ROLE] == "worker"]
+
+    def ad(self, pool: str) -> dict[str, Any]:
+        """One of them."""
+        return eventually(lambda: self.ads(pool), 60, "a worker's job")[0]
+
+    def questions(self) -> int:
+        """How often the operator has asked for its jobs."""
+        operator = f"app.kubernetes.io/name=htcdask,app.kubernetes.io/instance={self.name}"
+        where = ("-n", self.name, "get", "pods", "-l", operator, "-o", "jsonpath={.items[0].metadata.name}")
+        path = f"/api/v1/namespaces/{self.name}/pods/{self.site.kubectl(*where)}:9090/proxy/metrics"
+        said = re.search(
+            r'^htcdask_condor_questions_total\{method="jobs"\} (\S+)$',
+            self.site.kubectl("get", "--raw", path),
+            re.MULTILINE,
+        )
+        return int(float(said[1])) if said else 0
+
+    def end(self, *names_of_clusters: str) -> None:
+        """Take clusters away, and wait for their jobs."""
+        for cluster in names_of_clusters:
+            clusters.delete(self.site, cluster, self.namespace)
+        mine = ("-n", self.namespace, "get", names.PLURAL, "-o", "name")
+        eventually(lambda: self.site.kubectl(*mine), 60, "no pool is left", lambda found: not found)
+
+
+@pytest.fixture(scope="module")
+def release(site: Site) -> Iterator[Release]:
+    given = [f"--set-json=settings.{key}={json.dumps(value)}" for key, value in SETTINGS.items()]
+    with second_release(site, *given) as (name, namespace):
+        yield Release(site, name, namespace)
+        site.kubectl("-n", namespace, "delete", names.PLURAL, "--all", "--timeout=60s")
+
+
+def test_how_often_the_access_point_is_asked(release: Release) -> None:
+    """Every 3 s while the queue is empty, and several times a second while a job waits."""
+    time.sleep(12)  # a change is followed closely for ten seconds
+    before = release.questions()
+    time.sleep(12)
+    assert 3 <= release.questions() - before <= 6
+    cluster = release.cluster(1)
+    pool = release.pool(cluster, **IDLE)
+    release.ad(pool)
+    before = release.questions()
+    time.sleep(5)
+    assert release.questions() - before > 8
+    release.end(cluster)
+
+
+def test_what_a_site_writes_into_every_job(release: Release) -> None:
+    """Accounting, times and limits, by an image name of the gateway that becomes a path."""
+    cluster = release.cluster(1, image="docker.io/htcdask/worker:latest")
+    manifest = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": names.pool_name("default", cluster), "namespace": release.namespace},
+        "spec": {"clusterRef": {"name": cluster}, "template": IDLE},
+    }
+    made = ("apply", "-f", "-", "-o", "jsonpath={.metadata.uid}")
+    ad = release.ad(release.site.kubectl(*made, input=json.dumps(manifest)).strip())
+    assert ad["ContainerImage"] == f"{IMAGES}/docker.io/htcdask/worker:latest"
+    assert (ad["AcctGroup"], ad["AcctGroupUser"]) == ("group_dask", "alice")
+    assert ad["JobMaxVacateTime"] == 7
+    assert "< 90" in str(ad["LeaveJobInQueue"])
+    assert 890 <= ad[names.AD_LEASE] - ad["QDate"] <= 910
+    assert ad[names.AD_OPERATOR].startswith("tried-settings")
+    release.end(cluster)
+
+
+def test_a_profile_is_all_that_it_says(release: Release) -> None:
+    cluster = release.cluster(5)
+    pool = release.pool(cluster, profile="special")
+    ad = release.ad(pool)
+    assert ad["RequestCpus"] == 999
+    assert "Cpus > 0" in str(ad["Requirements"])
+    assert "Memory" in str(ad["Rank"])
+    assert ad["AcctGroup"] == "group_special"
+    assert ad["MyExperiment"] == "dune"
+    assert len(release.ads(pool)) == 1
+    assert release.status(cluster)["desiredReplicas"] == 1
+    release.end(cluster)
+
+
+def test_limits_for_a_pool_a_user_and_all(release: Release) -> None:
+    """3 of one pool, 5 of Alice, 7 of all."""
+    desired: list[int] = []
+    made: list[str] = []
+    for user in ("alice", "alice", "bob"):
+        made.append(release.cluster(10, user))
+        pool = release.pool(made[-1], **IDLE)
+        expected = (3, 2, 2)[len(desired)]
+        eventually(lambda pool=pool: len(release.ads(pool)), 60, "its jobs", lambda n, e=expected: n == e)  # type: ignore[misc]
+        desired.append(release.status(made[-1])["desiredReplicas"])
+    assert desired == [3, 2, 2]
+    release.end(*made)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ({"containerImage": "/cvmfs/elsewhere/image"}, "ImageNotAllowed"),
+        ({"requirements": "TARGET.Cpus > 0"}, "ExpressionsNotAllowed"),
+    ],
+)
+def test_what_a_site_does_not_allow(release: Release, template: dict[str, str], reason: str) -> None:
+    cluster = release.cluster(1)
+    pool = release.pool(cluster, **IDLE, **template)
+    eventually(lambda: release.reason(cluster), 60, reason, lambda found: found == reason)
+    assert release.ads(pool) == []
+    release.end(cluster)
+
+
+def test_a_cluster_without_a_pool_gets_none_where_the_site_says_so(release: Release) -> None:
+    cluster = release.cluster(1)
+    time.sleep(8)
+    assert release.site.kubectl("-n", release.namespace, "get", names.PLURAL, "-o", "name") == ""
+    release.end(cluster)
+
+
+def test_how_patient_the_operator_is_with_workers_that_never_connect(release: Release) -> None:
+    """Reported after 3 s; each gives up after 10 s; the next comes soon; after two the pool is Stalled."""
+    cluster = release.cluster(1)
+    release.pool(cluster, **SMALL)
+    began = time.monotonic()
+
+    def reasons() -> set[str]:
+        return {each["reason"] for each in release.status(cluster).get("explanation", [])}
+
+    eventually(reasons, 60, "it is reported", lambda found: "NotConnecting" in found)
+    eventually(
+        lambda: release.reason(cluster, "Stalled"), 90, "stalled", lambda found: found == "WorkersKeepFailing"
+    )
+    assert time.monotonic() - began < 90
+    assert len(release.status(cluster)["recentFailures"]) >= 2
+    release.end(cluster)
+
+
+def test_the_lease_is_as_long_as_it_shall_be(release: Release) -> None:
+    where = ("-n", release.name, "get", "leases", "-o", "jsonpath={.items[*].spec.leaseDurationSeconds}")
+    assert release.site.kubectl(*where) == "7"
