@@ -55,7 +55,8 @@ SETTINGS = {
 }
 AD = (
     "AcctGroup,AcctGroupUser,ContainerImage,RequestCpus,Requirements,Rank,MyExperiment,JobMaxVacateTime,"
-    f"LeaveJobInQueue,QDate,{names.AD_POOL_UID},{names.AD_OPERATOR},{names.AD_LEASE},{names.AD_ROLE}"
+    f"LeaveJobInQueue,QDate,{names.AD_POOL_UID},{names.AD_OPERATOR},{names.AD_LEASE},{names.AD_ROLE},"
+    f"{names.AD_PROFILE_REQUIREMENTS},{names.AD_PROFILE_RANK}"
 )
 
 
@@ -166,8 +167,9 @@ def test_a_profile_is_all_that_it_says(release: Release) -> None:
     pool = release.pool(cluster, profile="special")
     ad = release.ad(pool)
     assert ad["RequestCpus"] == 999
-    assert "Cpus > 0" in str(ad["Requirements"])
-    assert "Memory" in str(ad["Rank"])
+    assert f"(MY.{names.AD_PROFILE_REQUIREMENTS})" in str(ad["Requirements"])
+    assert "Cpus > 0" in str(ad[names.AD_PROFILE_REQUIREMENTS])
+    assert "Memory" in str(ad[names.AD_PROFILE_RANK])
     assert ad["AcctGroup"] == "group_special"
     assert ad["MyExperiment"] == "dune"
     assert len(release.ads(pool)) == 1
