@@ -189,7 +189,7 @@ def _unseen(action: object, observed: Observed, pools: Mapping[PoolUid, PoolFact
             return "a submit for a pool that may vanish"
         case Remove() | Hold() if jobs:
             return "jobs removed or held"
-        case Remove(_, reason) if cluster and "deleted" not in reason:
+        case Remove(_, _, reason) if cluster and "deleted" not in reason:
             return "jobs of a cluster that was not seen"
         case Release(pool) if not pools[pool].release:
             seen = () if isinstance(observed.jobs, Unseen) else observed.jobs
