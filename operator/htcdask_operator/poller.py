@@ -93,7 +93,7 @@ class Poller:
 
     async def answers(self) -> None:
         """Wait for the schedulers that are being asked."""
-        await asyncio.gather(*self._asking.values())
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     def _tell(self, changed: Collection[ClusterKey]) -> None:
         if changed:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from htcdask_api import PoolStatus
@@ -29,6 +30,7 @@ from htcdask_operator.core.actions import (
 from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Told, Unseen
 from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.last_words import LastWords
 from htcdask_operator.memory import Memory
 from htcdask_operator.observe import ask_queue, observe, with_jobs
 from htcdask_operator.perform import Outcome, perform
@@ -59,6 +61,7 @@ class Tended:
     stale: bool = True  # what the poller saw last may be older than what this cluster did last
     pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
+    last_words: LastWords = field(default_factory=LastWords)
 
 
 class Reconciler:
@@ -179,14 +182,15 @@ class Reconciler:
             finished = {uid: self._status(pool, memory).finished for uid, pool in pools.items()}
             memory.decided(planned.statuses)
             self._tell_mistakes(key, cluster, planned.mistakes)
-            todo = [action for action in planned.actions if not self._can_wait(action, logs_wait=logs_wait)]
-            if not todo:
+            todo = [action for action in planned.actions if not self._is_done(action)]
+            logs = [] if logs_wait else [action for action in planned.actions if isinstance(action, ReadLogs)]
+            if not todo and not logs:
                 memory.got_through()
                 cluster.stale = isinstance(observed.jobs, Unseen) or bool(memory.setbacks)
-                return _sooner(planned.wake_at, now + _PAUSE if logs_wait else None), self._unanswered(
-                    observed
-                )
-            outcome = await perform(self._ports, todo, pools, observed, self._clock)
+                soon = now + _PAUSE if logs_wait and not cluster.last_words.under_way else None
+                return _sooner(planned.wake_at, soon), self._unanswered(observed)
+            do = partial(perform, self._ports, pools=pools, observed=observed, clock=self._clock)
+            outcome = await do(todo)
             self._note(outcome, cluster)
             self.on_action()
             # Jobs that ended and are still there will be counted again.
@@ -196,15 +200,17 @@ class Reconciler:
                 return planned.wake_at, outcome.failure
             if outcome.silent is not None:
                 return self._after_silence(pools, memory, memory.recall(seen, now)), None
-            logs_wait, fresh = logs_wait or outcome.logs_wait, True
+            if not await cluster.last_words.read(logs, do, memory, cluster.woken):
+                logs_wait = True
+            fresh = True
             await self._read(key, cluster)
         return self._clock() + _PAUSE, None
 
-    def _can_wait(self, action: Action, *, logs_wait: bool) -> bool:
-        """Whether there is nothing to do about this action now: kopf was told, or the logs are slow."""
+    def _is_done(self, action: Action) -> bool:
+        """Whether it is not for the round: kopf was told before, or it is the logs' turn after it."""
         if isinstance(action, Release):
             return self.released(action.pool).is_set()
-        return isinstance(action, ReadLogs) and logs_wait
+        return isinstance(action, ReadLogs)
 
     def _after_silence(
         self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed

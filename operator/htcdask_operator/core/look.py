@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pydantic import ValidationError
+
 from htcdask_operator.core import checks, desired, limits, mistake, template, triage
 from htcdask_operator.core.actions import Action, Remove
 from htcdask_operator.core.case import Case, Finding
@@ -93,7 +95,7 @@ def _look(case: Case, jobs: tuple[Job, ...]) -> Pool:
     try:
         worker = template.resolve(case.pool, case.cluster, case.policy)
     except ValueError as error:
-        pool = replace(case.pool, invalid=f"with the site's defaults it breaks a rule: {error}")
+        pool = replace(case.pool, invalid=f"with the site's defaults it breaks a rule: {_rule(error)}")
         case = replace(case, pool=pool)
     else:
         case = replace(case, template=worker)
@@ -104,6 +106,14 @@ def _look(case: Case, jobs: tuple[Job, ...]) -> Pool:
         checks.cluster_is_over(case),
         checks.first(checks.SPEC, case),
     )
+
+
+def _rule(error: ValueError) -> str:
+    """Which one, without the values: the environment may be among them."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ": ".join((*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")))
 
 
 def _over(case: Case) -> Finding | None:

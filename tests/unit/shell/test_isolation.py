@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from htcdask_api import PoolStatus, names
+from htcdask_operator import last_words
 from htcdask_operator.condor.errors import CondorError, CondorRefused, CondorTimeout, CondorUnreachable
 from htcdask_operator.core import backoff, life, limits, reasons, submission, summary, template, triage
 from htcdask_operator.core.model import JobStatus, PoolFacts
@@ -202,6 +204,41 @@ async def test_logs_that_cannot_be_read_hold_up_nobody(
     assert SECRET not in caplog.text
     await site.cycle()
     assert site.condor.calls.count("logs") == 1, "nobody asks for ever"
+
+
+async def test_logs_that_are_slow_are_not_waited_for_and_wake_the_cluster_when_they_come(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_words, "PATIENCE", 0.01)
+    site, come = pools.site, asyncio.Event()
+    site.schedd.life = lambda _: Life(exit_code=3)
+    site.schedd.tick()
+
+    async def slow(anchor: str, workers: Sequence[str]) -> Mapping[str, str]:
+        site.condor.calls.append("logs")
+        await come.wait()
+        return dict.fromkeys(workers, "last words")
+
+    monkeypatch.setattr(site.condor, "logs", slow)
+    await site.poll()
+    async with asyncio.timeout(5):
+        await site.cycle()
+        pools.delete()
+        await site.cycle()
+        assert not site.jobs_of(pools.manual, JobStatus.COMPLETED)
+        assert site.condor.calls.count("logs") == 1
+        site.tended.woken.clear()
+        come.set()
+        await site.tended.woken.wait()
+        monkeypatch.undo()
+        await site.cycle()
+    tails = {
+        failure.log_tail
+        for pool in await site.kube.pools("gateway", "c1")
+        if pool.uid == pools.default
+        for failure in pool.status.recent_failures
+    }
+    assert tails == {"last words"}
 
 
 # --- Release first.
