@@ -12,8 +12,10 @@ from .base import ApiModel
 
 MAX_EXPLANATIONS: Final = 5
 MAX_RECENT_FAILURES: Final = 5
+MAX_CONDITIONS: Final = 16
 MAX_LOG_TAIL: Final = 1024
 MAX_MESSAGE: Final = 4096
+MAX_NAME: Final = 256
 
 READY: Final = "Ready"
 RECONCILING: Final = "Reconciling"
@@ -26,7 +28,7 @@ Reason = Annotated[
     str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9])?$")
 ]
 Message = Annotated[str, StringConstraints(max_length=MAX_MESSAGE)]
-ShortText = Annotated[str, StringConstraints(max_length=256)]
+ShortText = Annotated[str, StringConstraints(max_length=MAX_NAME)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -78,7 +80,7 @@ class PoolStatus(ApiModel):
     failed: Count = 0
     explanation: Annotated[tuple[Explanation, ...], Field(max_length=MAX_EXPLANATIONS)] = ()
     recent_failures: Annotated[tuple[Failure, ...], Field(max_length=MAX_RECENT_FAILURES)] = ()
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS)] = ()
 
     def condition(self, type_: str) -> Condition | None:
         """The condition of this type, or None."""

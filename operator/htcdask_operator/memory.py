@@ -9,16 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from htcdask_api import PoolStatus
-from htcdask_operator.core.model import (
-    ClusterFacts,
-    JobStatus,
-    Observed,
-    PoolUid,
-    Refusal,
-    Told,
-    Unseen,
-    WorkerName,
-)
+from htcdask_operator.core import setback
+from htcdask_operator.core.contact import Contact
+from htcdask_operator.core.model import ClusterFacts, Observed, PoolUid, Refusal, Told, WorkerName
+from htcdask_operator.core.setback import Setback
 
 
 @dataclass(slots=True)
@@ -28,23 +22,21 @@ class Memory:
     statuses: dict[PoolUid, PoolStatus] = field(default_factory=dict)  # decided, but not written yet
     logs: dict[WorkerName, str] = field(default_factory=dict)
     refusals: dict[PoolUid, Refusal] = field(default_factory=dict)
+    setbacks: dict[PoolUid, Setback] = field(default_factory=dict)  # pools of which an action failed
+    unwritten: dict[PoolUid, Setback] = field(default_factory=dict)  # pools whose status was refused
     told: Told | None = None
     _wanted: tuple[int, float] | None = None
-    _were_connected: frozenset[WorkerName] = frozenset()
-    _dropped: dict[WorkerName, float] = field(default_factory=dict)
+    _contact: Contact = field(default_factory=Contact)
 
     def recall(self, observed: Observed, now: float) -> Observed:
         """`observed`, with what is remembered."""
-        if not isinstance(observed.jobs, Unseen) and not isinstance(observed.connected, Unseen):
-            running = {job.worker for job in observed.jobs if job.status is JobStatus.RUNNING}
-            self._were_connected = (self._were_connected | observed.connected) & running
-            missing = self._were_connected - observed.connected
-            self._dropped = {worker: self._dropped.get(worker, now) for worker in missing}
+        self._contact = self._contact.after(observed, now)
         return replace(
             observed,
             logs=dict(self.logs),
-            dropped=dict(self._dropped),
+            dropped=self._contact.dropped,
             refusals=dict(self.refusals),
+            setbacks=dict(self.setbacks),
             told=self.told,
             wanted_since=self._since(observed, now),
         )
@@ -55,6 +47,25 @@ class Memory:
             if self._wanted is None or self._wanted[0] != wanted:
                 self._wanted = (wanted, now)
         return None if self._wanted is None else self._wanted[1]
+
+    def begin(self, now: float) -> None:
+        """A new cycle begins: who failed before is tried again, if it is time."""
+        failed = {pool: last for pool, last in self.setbacks.items() if last.times}
+        self.setbacks = {pool: setback.in_next_cycle(last, now) for pool, last in failed.items()}
+
+    def failed(self, failures: Mapping[PoolUid, Setback]) -> None:
+        """Actions of these pools failed, or were not done because of another's."""
+        for pool, failure in failures.items():
+            before = self.setbacks.get(pool)
+            if failure.times:
+                self.setbacks[pool] = setback.one_more(before, failure)
+            else:
+                times, at = (before.times, before.at) if before is not None else (0, failure.at)
+                self.setbacks[pool] = replace(failure, times=times, at=at)
+
+    def got_through(self) -> None:
+        """A cycle is over: who did not fail in it has no setback any more."""
+        self.setbacks = {pool: last for pool, last in self.setbacks.items() if last.waits}
 
     def refused(self, pool: PoolUid, why: str, now: float) -> None:
         """The access point refused a submit of this pool."""
@@ -82,3 +93,5 @@ class Memory:
         """Forget the pools that are gone."""
         self.statuses = {pool: status for pool, status in self.statuses.items() if pool in pools}
         self.refusals = {pool: refusal for pool, refusal in self.refusals.items() if pool in pools}
+        self.setbacks = {pool: last for pool, last in self.setbacks.items() if pool in pools}
+        self.unwritten = {pool: last for pool, last in self.unwritten.items() if pool in pools}

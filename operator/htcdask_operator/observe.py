@@ -7,9 +7,12 @@ Called by `reconcile` at the start of a cycle and after every round of actions. 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.core import mistake
 from htcdask_operator.core.model import (
     ClusterFacts,
     Gone,
@@ -25,6 +28,8 @@ from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.port import SchedulerError
 from htcdask_operator.view import Answer, View
+
+_log = logging.getLogger(__name__)
 
 _ALIVE = (JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED, JobStatus.REMOVED)
 
@@ -54,11 +59,25 @@ async def observe(
     )
 
 
+async def with_jobs(
+    ports: Ports, view: View, key: ClusterKey, seen: Observed, jobs: tuple[Job, ...] | Unseen
+) -> Observed:
+    """`seen`, with a later answer of the queue: it may show the first workers to ask the scheduler for."""
+    if not _nobody_to_ask_for(seen.jobs) or _nobody_to_ask_for(jobs):
+        return replace(seen, jobs=jobs)
+    roll = await _roll(ports, view, key, seen.cluster, jobs)
+    if isinstance(roll, Unseen):
+        return replace(seen, jobs=jobs, connected=roll, busy=frozenset())
+    return replace(seen, jobs=jobs, connected=roll.connected, busy=roll.busy)
+
+
 async def _cluster(ports: Ports, key: ClusterKey) -> ClusterFacts | Gone | Unseen:
     try:
         return await ports.kube.cluster(*key)
     except KubeError as error:
         return Unseen(str(error))
+    except Exception as error:
+        return _mistaken("the DaskCluster", key, error)
 
 
 async def ask_queue(
@@ -73,6 +92,8 @@ async def ask_queue(
             found = await asyncio.gather(*(ports.condor.jobs_of(pool.uid) for pool in pools))
         except CondorError as error:
             return Unseen(str(error))
+        except Exception as error:
+            return _mistaken("the queue", None, error)
         for pool, jobs in zip(pools, found, strict=True):
             view.saw_pool(pool.uid, tuple(jobs), now)
     return tuple(job for pool in pools for job in view.jobs.get(pool.uid, ()))
@@ -85,13 +106,30 @@ async def _roll(
     cluster: ClusterFacts | Gone | Unseen,
     jobs: tuple[Job, ...] | Unseen,
 ) -> Answer:
-    no_scheduler = isinstance(cluster, Gone) or (isinstance(cluster, ClusterFacts) and not cluster.running)
-    nobody_to_ask_for = not isinstance(jobs, Unseen) and not any(may_be_connected(job) for job in jobs)
-    if no_scheduler or nobody_to_ask_for:  # saves the first submit a round trip
+    """The scheduler's answer. Where it is not asked nothing is known, unless there can be no worker."""
+    if _nobody_to_ask_for(jobs):  # the queue's own word, and it saves the first submit a round trip
         view.rolls.pop(key, None)
         return Roll()
+    if isinstance(cluster, Gone):
+        view.rolls.pop(key, None)
+        return Unseen("there is no cluster any more, so its scheduler is not asked")
+    if isinstance(cluster, ClusterFacts) and not cluster.running:
+        view.rolls.pop(key, None)
+        return Unseen(f"it is not asked while the cluster's phase is {cluster.phase}")
     view.rolls[key] = answer = await ask_scheduler(ports, key)
     return answer
+
+
+def _nobody_to_ask_for(jobs: tuple[Job, ...] | Unseen) -> bool:
+    """Whether no job of these pools can have a process, so that no worker can be connected."""
+    return not isinstance(jobs, Unseen) and not any(may_be_connected(job) for job in jobs)
+
+
+def _mistaken(what: str, key: ClusterKey | None, error: Exception) -> Unseen:
+    """An answer that nobody expected is no answer."""
+    found = mistake.of(error)
+    _log.error("%s%s could not be understood: %s", what, "" if key is None else f" {key}", found)
+    return Unseen(f"{what} could not be understood: a mistake of the operator ({found.kind})")
 
 
 async def ask_scheduler(ports: Ports, key: ClusterKey) -> Answer:

@@ -1,19 +1,22 @@
 """Turn each action of a plan into one port call.
 
-Called by `reconcile`, in the plan's order. The first failure ends the round: its sentence becomes the next
-observation, and the next cycle plans afresh from what is true then.
+Called by `reconcile`, in the plan's order. An action that fails ends the round for its pool alone, with a
+sentence that the pool's status tells. Only an access point that is silent ends what the others need of
+HTCondor, so that not each of them waits for the same deadline; what they need of Kubernetes is done all the
+same. Courtesies, such as a log's last lines, never fail anything.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
 from htcdask_operator import metrics
-from htcdask_operator.condor.errors import CondorError, SubmitRefused
+from htcdask_operator.condor.errors import CondorError, CondorUnreachable, SubmitRefused
 from htcdask_operator.condor.worker.bundle import render
+from htcdask_operator.core import mistake, sanitize
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
@@ -26,8 +29,10 @@ from htcdask_operator.core.actions import (
     SubmitAnchor,
     SubmitWorkers,
     TellScheduler,
+    pool_of,
 )
 from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, WorkerName
+from htcdask_operator.core.setback import Setback
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import Ports
@@ -35,51 +40,88 @@ from htcdask_operator.scheduler.port import SchedulerError
 
 _log = logging.getLogger(__name__)
 
+_CONDOR: Final = (Hold, Remove, ForceRemove, SubmitAnchor, SubmitWorkers, ReadLogs)
+_REMOVALS: Final = (Remove, ForceRemove)
+
 
 @dataclass(slots=True)
 class Outcome:
     """What came of a round of actions."""
 
-    done: int = 0
+    undone: list[Action] = field(default_factory=list)  # failed, or left out because something failed
     logs: dict[WorkerName, str] = field(default_factory=dict)
     released: list[PoolUid] = field(default_factory=list)
     refused: dict[PoolUid, str] = field(default_factory=dict)
     accepted: list[PoolUid] = field(default_factory=list)
     told: int | None = None
-    condor_failure: str | None = None
-    kube_failure: str | None = None
+    setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
+    failure: str | None = None  # of an action that belongs to no pool
+    silent: str | None = None  # what HTCondor said last, when it did not answer any more
+    logs_wait: bool = False  # the rest of them is better asked for in another cycle
 
-    @property
-    def failure(self) -> str | None:
-        return self.condor_failure or self.kube_failure
+    def hinders(self, action: Action) -> bool:
+        """Whether this action is of no use after what failed before it."""
+        if isinstance(action, Release):
+            return False
+        if isinstance(action, ReadLogs) and self.logs_wait:
+            return True
+        return pool_of(action) in self.setbacks or (self.silent is not None and isinstance(action, _CONDOR))
+
+    def leave_out(self, action: Action, now: float) -> None:
+        """It is not done. Where the silence of HTCondor is all the reason, its pool has not failed itself."""
+        self.undone.append(action)
+        pool = pool_of(action)
+        if pool is not None and pool not in self.setbacks and not isinstance(action, ReadLogs):
+            removal = isinstance(action, _REMOVALS)
+            self.setbacks[pool] = Setback(self.silent or "", now, times=0, condor=True, removal=removal)
+
+    def fail(self, action: Action, why: str, now: float) -> None:
+        """It could not be done, and its pool has no further turn in this round."""
+        metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
+        self.undone.append(action)
+        pool = pool_of(action)
+        if pool is None:
+            self.failure = why
+        else:
+            condor, removal = isinstance(action, _CONDOR), isinstance(action, _REMOVALS)
+            self.setbacks[pool] = Setback(why, now, condor=condor, removal=removal)
 
 
 async def perform(
-    ports: Ports, actions: Sequence[Action], pools: Mapping[PoolUid, PoolFacts], observed: Observed
+    ports: Ports,
+    actions: Sequence[Action],
+    pools: Mapping[PoolUid, PoolFacts],
+    observed: Observed,
+    clock: Callable[[], float],
 ) -> Outcome:
-    """Do `actions`, in order, until an outside system fails; a refused submit concerns its pool alone."""
+    """Do `actions`, in order, each unless something failed that it depends on."""
     outcome = Outcome()
     for action in actions:
+        if outcome.hinders(action):
+            outcome.leave_out(action, clock())
+            continue
         try:
             await _one(ports, action, pools, observed, outcome)
-        except SubmitRefused as error:
-            if not isinstance(action, SubmitAnchor | SubmitWorkers):
-                raise
-            outcome.refused[action.pool] = str(error)
-            metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
         except CondorError as error:
-            outcome.condor_failure = str(error)
+            if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
+                outcome.refused[action.pool] = str(error)
+                metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
+                continue
+            if isinstance(error, CondorUnreachable):
+                outcome.silent, outcome.logs_wait = str(error), True
+            outcome.fail(action, str(error), clock())
         except KubeError as error:
             if not (isinstance(action, Adopt) and error.gone):  # the pool may have ended meanwhile
-                outcome.kube_failure = str(error)
+                outcome.fail(action, str(error), clock())
         except SchedulerError as error:
             # Its number will show that it has not heard: the plan tells it again, after its pause.
-            _log.warning("The scheduler was not told: %s", error)
-        if outcome.failure is not None:
-            metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
-            break
-        outcome.done += 1
-        metrics.ACTIONS.labels(type(action).__name__).inc()
+            _log.warning("The scheduler was not told: %s", sanitize.line(str(error)))
+        except Exception as error:
+            found = mistake.of(error)
+            _log.error("%s failed: %s", type(action).__name__, found)
+            outcome.fail(action, f"a mistake of the operator ({found.kind})", clock())
+        else:
+            metrics.ACTIONS.labels(type(action).__name__).inc()
     return outcome
 
 
@@ -96,12 +138,8 @@ async def _one(
         case CreatePool(name, namespace, cluster_name, cluster):
             await ports.kube.create_pool(namespace, name, cluster_name, cluster)
             _log.info("Pool %s made: its cluster asked for workers and had none", name)
-        case TellScheduler(pool, count, reason, message):
-            outcome.told = count
-            facts, credentials = pools[pool], await _credentials(ports, pools[pool], observed)
-            name = facts.spec.cluster_ref.name
-            await ports.scheduler.scale(facts.namespace, name, count, credentials.api_token)
-            await ports.kube.post_event(facts, "Normal", reason, message)
+        case TellScheduler():
+            await _tell_scheduler(ports, action, pools[action.pool], observed, outcome)
         case SubmitAnchor(pool, description, bundle):
             credentials = await _credentials(ports, pools[pool], observed)
             content = render(bundle, credentials.certificate, credentials.key)
@@ -113,22 +151,49 @@ async def _one(
             outcome.accepted.append(pool)
             metrics.SUBMITTED.inc(len(names))
             _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))
-        case Hold(jobs, reason):
+        case Hold(_, jobs, reason):
             await ports.condor.hold(jobs, reason)
-        case Remove(jobs, reason):
+        case Remove(_, jobs, reason):
             await ports.condor.remove(jobs, reason)
             _log.info("%d jobs removed: %s", len(jobs), reason)
-        case ForceRemove(jobs, reason):
+        case ForceRemove(_, jobs, reason):
             await ports.condor.force_remove(jobs, reason)
             _log.warning("%d jobs taken out of the queue: %s", len(jobs), reason)
-        case ReadLogs(_, anchor, workers):
-            found = await ports.condor.logs(anchor, workers)
-            # An empty text says "looked, and there was nothing", so that nobody asks for ever.
-            outcome.logs.update({worker: found.get(worker, "") for worker in workers})
+        case ReadLogs():
+            await _read_logs(ports, action, outcome)
         case Release(pool):
             outcome.released.append(pool)
         case _:
             assert_never(action)
+
+
+async def _tell_scheduler(
+    ports: Ports, action: TellScheduler, pool: PoolFacts, observed: Observed, outcome: Outcome
+) -> None:
+    outcome.told = action.count
+    credentials = await _credentials(ports, pool, observed)
+    await ports.scheduler.scale(
+        pool.namespace, pool.spec.cluster_ref.name, action.count, credentials.api_token
+    )
+    try:
+        await ports.kube.post_event(pool, "Normal", action.reason, action.message)
+    except KubeError as error:
+        _log.warning("Pool %s: Event %s could not be posted: %s", pool.name, action.reason, error)
+
+
+async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
+    """An empty text says that it was looked for in vain, also where it failed: nobody asks for ever."""
+    found: Mapping[WorkerName, str] = {}
+    try:
+        found = await ports.condor.logs(action.anchor, action.workers)
+    except CondorError as error:
+        outcome.logs_wait = isinstance(error, CondorUnreachable)
+        _log.warning("The last lines of %d workers could not be read: %s", len(action.workers), error)
+    except Exception as error:
+        _log.error(
+            "The last lines of %d workers could not be read: %s", len(action.workers), mistake.of(error)
+        )
+    outcome.logs.update({worker: found.get(worker, "") for worker in action.workers})
 
 
 async def _credentials(ports: Ports, pool: PoolFacts, observed: Observed) -> Credentials:

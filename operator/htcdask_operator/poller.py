@@ -2,7 +2,7 @@
 
 Run by `__main__` as a supervised task. It wakes the clusters whose jobs or connected workers changed,
 renews the lease of all jobs in one edit, and sweeps jobs whose pool is gone. An access point that does not
-answer makes every cluster's queue `Unseen`; the loop itself goes on.
+answer makes every cluster's queue `Unseen`; the loop itself goes on, also after a mistake of ours.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from htcdask_operator.observe import ask_scheduler, may_be_connected
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.settings import Poll
+from htcdask_operator.unexpected import Survived
 from htcdask_operator.view import Answer, View
 
 _log = logging.getLogger(__name__)
 
 _STIRRED: Final = 10.0  # how long after a change the next one is likely
+_NOT_UNDERSTOOD: Final = Unseen("its answer could not be understood: a mistake of the operator, see its log")
 _AT_ONCE: Final = 50  # schedulers asked at the same time
 
 
@@ -52,6 +54,7 @@ class Poller:
         self._stirred_at = 0.0
         self._renewed_at = 0.0
         self._said: str | None = None
+        self._survived = Survived(clock)
         self._schedulers = asyncio.Semaphore(_AT_ONCE)
         self._asking: dict[ClusterKey, asyncio.Task[None]] = {}
         self._asked_at: dict[ClusterKey, float] = {}
@@ -78,17 +81,19 @@ class Poller:
                 pass
 
     async def tick(self) -> None:
-        """One poll."""
-        self._tell(await self._ask_condor())
-        self._ask_schedulers()
-        if self._view.unseen is None:
+        """One poll. What fails by a mistake of ours leaves the rest alone, unless it goes on for long."""
+        with self._survived.attempt("The question about all jobs"):
+            self._tell(await self._ask_condor())
+        with self._survived.attempt("Asking the schedulers"):
+            self._ask_schedulers()
+        if self._view.unseen in (None, _NOT_UNDERSTOOD):
             await self._look_after_jobs()
         self.last_tick = self._clock()
         self.asked_once.set()
 
     async def answers(self) -> None:
         """Wait for the schedulers that are being asked."""
-        await asyncio.gather(*self._asking.values())
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     def _tell(self, changed: Collection[ClusterKey]) -> None:
         if changed:
@@ -113,6 +118,11 @@ class Poller:
                 _log.error("The access point does not answer: %s", error)
                 self._said = str(error)
             return set(view.pools.values()) if was != view.unseen else set()
+        except Exception:
+            view.unseen = _NOT_UNDERSTOOD
+            if was != view.unseen:
+                self._tell(set(view.pools.values()))
+            raise
         metrics.POLL_SECONDS.observe(time.monotonic() - began)
         metrics.CONDOR_UP.set(1)
         _count(self._all_jobs())
@@ -128,7 +138,7 @@ class Poller:
         for key, task in list(self._asking.items()):
             if task.done():
                 del self._asking[key]
-                task.result()
+                self._done(key, task)
         workers, now = self._workers(), self._clock()
         self._asked_at = {key: at for key, at in self._asked_at.items() if key in workers}
         for key, jobs in workers.items():
@@ -136,6 +146,15 @@ class Poller:
             if key not in self._asking and (due or _unsettled(jobs, self._view, key)):
                 self._asked_at[key] = now
                 self._asking[key] = asyncio.create_task(self._ask_scheduler(key), name=f"scheduler {key}")
+
+    def _done(self, key: ClusterKey, task: asyncio.Task[None]) -> None:
+        """An answer that nobody expected is no answer, and that cluster's alone."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            self._survived.succeeded(f"Asking the scheduler of {key}")
+            return
+        self._view.rolls[key] = Unseen("its answer could not be understood")
+        self._survived.failed(f"Asking the scheduler of {key}", error)
 
     async def _ask_scheduler(self, key: ClusterKey) -> None:
         async with self._schedulers:
@@ -147,13 +166,19 @@ class Poller:
 
     async def _look_after_jobs(self) -> None:
         now = self._clock()
-        try:
-            if self._view.jobs and now - self._renewed_at >= self._lease / 3:
-                await self._ports.condor.renew(now + self._lease)
-                self._renewed_at = now
-            await self._orphans.sweep(now)
-        except CondorError as error:
-            _log.warning("Leases could not be renewed, or orphans not removed: %s", error)
+        with self._survived.attempt("Renewing the leases"):
+            try:
+                if self._view.jobs and now - self._renewed_at >= self._lease / 3:
+                    await self._ports.condor.renew(now + self._lease)
+                    self._renewed_at = now
+            except CondorError as error:
+                _log.warning("Leases could not be renewed: %s", error)
+        if self._view.unseen is None:
+            with self._survived.attempt("Sweeping jobs whose pool is gone"):
+                try:
+                    await self._orphans.sweep(now)
+                except CondorError as error:
+                    _log.warning("Jobs whose pool is gone could not be removed: %s", error)
 
     def _workers(self) -> dict[ClusterKey, list[Job]]:
         """The jobs that may have a worker process, by cluster."""

@@ -2,7 +2,8 @@
 
 `handlers` and `poller` call `wake` for a cluster about which something may have changed; each cluster has
 one task, so its cycles never overlap, and different clusters run side by side. Level-triggered: a cycle
-looks at everything, whatever woke it. An outside system's failure delays a cluster and never ends its task.
+looks at everything, whatever woke it. A question that failed delays a cluster and never ends its task; an
+action that failed delays its pool.
 """
 
 from __future__ import annotations
@@ -11,19 +12,30 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator import metrics
-from htcdask_operator.core.actions import Plan, Release, Remove, SubmitAnchor, SubmitWorkers
+from htcdask_operator.core import mistake, sanitize
+from htcdask_operator.core.actions import (
+    Action,
+    Plan,
+    ReadLogs,
+    Release,
+    Remove,
+    SubmitAnchor,
+    SubmitWorkers,
+)
 from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Told, Unseen
 from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.last_words import LastWords
 from htcdask_operator.memory import Memory
-from htcdask_operator.observe import ask_queue, observe
+from htcdask_operator.observe import ask_queue, observe, with_jobs
 from htcdask_operator.perform import Outcome, perform
 from htcdask_operator.ports import ClusterKey, Ports
-from htcdask_operator.publish import publish
+from htcdask_operator.publish import publish_all
 from htcdask_operator.view import View
 
 _log = logging.getLogger(__name__)
@@ -45,9 +57,11 @@ class Tended:
     busy_since: float | None = None
     failures: int = 0
     said: str | None = None  # the failure that was logged last
+    mistakes: frozenset[str] = frozenset()  # of the last plan: logged already
     stale: bool = True  # what the poller saw last may be older than what this cluster did last
     pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
+    last_words: LastWords = field(default_factory=LastWords)
 
 
 class Reconciler:
@@ -110,9 +124,9 @@ class Reconciler:
                 wake_at = await self.cycle(key, cluster)
             except KubeError as error:
                 wake_at = self._after_failure(key, cluster, str(error))
-            except Exception:
+            except Exception as error:
                 # A mistake of ours about one cluster must not stop the others.
-                _log.exception("Cluster %s: the cycle failed", key)
+                _log.error("Cluster %s: the cycle failed: %s", key, mistake.of(error))
                 wake_at = self._after_failure(key, cluster, None)
             finally:
                 cluster.busy_since = None
@@ -131,21 +145,21 @@ class Reconciler:
         """One cycle. When to look again, or None when the cluster has no pools and needs none."""
         await self._read(key, cluster)
         wake_at, failure = await self._act(key, cluster)
-        for uid, status in list(cluster.memory.statuses.items()):
-            await publish(self._ports.kube, cluster.pools[uid], status)
-            del cluster.memory.statuses[uid]  # until it is written, it is kept
+        again = await publish_all(self._ports.kube, cluster.pools, cluster.memory, self._clock())
         if failure is not None:
-            return self._after_failure(key, cluster, failure)
-        cluster.failures, cluster.said = 0, None
-        if not cluster.pools:
+            again = _sooner(again, self._after_failure(key, cluster, failure))
+        else:
+            cluster.failures, cluster.said = 0, None
+        if not cluster.pools and again is None:
             return None
-        return wake_at if wake_at is not None else self._clock() + _RESYNC
+        return _sooner(wake_at, again) or self._clock() + _RESYNC
 
     async def _act(self, key: ClusterKey, cluster: Tended) -> tuple[float | None, str | None]:
         """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
         memory = cluster.memory
+        memory.begin(self._clock())
         fresh = cluster.stale or self._clock() - self._view.asked_at > _VIEW_AGE
-        cluster.stale = True
+        cluster.stale, logs_wait = True, False
         for _ in range(_ROUNDS):
             now, pools = self._clock(), cluster.pools
             seen = await observe(
@@ -162,26 +176,51 @@ class Reconciler:
             if not fresh and any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in planned.actions):
                 # Before a submit, ask the queue again; the rest was asked a moment ago.
                 jobs = await ask_queue(self._ports, self._view, tuple(pools.values()), now, fresh=True)
-                observed = memory.recall(replace(seen, jobs=jobs), now)
+                seen = await with_jobs(self._ports, self._view, key, seen, jobs)
+                observed = memory.recall(seen, now)
                 planned = self._planned(pools, memory, observed)
             finished = {uid: self._status(pool, memory).finished for uid, pool in pools.items()}
             memory.decided(planned.statuses)
-            if not planned.actions:
-                cluster.stale = isinstance(observed.jobs, Unseen)
-                return planned.wake_at, self._unanswered(observed)
-            outcome = await perform(self._ports, planned.actions, pools, observed)
-            self._note(outcome, memory)
+            self._tell_mistakes(key, cluster, planned.mistakes)
+            todo = [action for action in planned.actions if not self._is_done(action)]
+            logs = [] if logs_wait else [action for action in planned.actions if isinstance(action, ReadLogs)]
+            if not todo and not logs:
+                memory.got_through()
+                cluster.stale = isinstance(observed.jobs, Unseen) or bool(memory.setbacks)
+                soon = now + _PAUSE if logs_wait and not cluster.last_words.under_way else None
+                return _sooner(planned.wake_at, soon), self._unanswered(observed)
+            do = partial(perform, self._ports, pools=pools, observed=observed, clock=self._clock)
+            outcome = await do(todo)
+            self._note(outcome, cluster)
             self.on_action()
+            # Jobs that ended and are still there will be counted again.
+            left = {action.pool for action in outcome.undone if isinstance(action, Remove)}
+            memory.uncount({uid: count for uid, count in finished.items() if uid in left})
             if outcome.failure is not None:
-                if any(isinstance(action, Remove) for action in planned.actions[outcome.done :]):
-                    memory.uncount(finished)  # jobs that ended and are still there will be counted again
-                memory.decided(self._planned(pools, memory, _unseen(observed, outcome)).statuses)
-                return None, outcome.failure
-            if all(isinstance(action, Release) for action in planned.actions):
-                return None, None  # kopf takes the finalizer away and tells us
+                return planned.wake_at, outcome.failure
+            if outcome.silent is not None:
+                return self._after_silence(pools, memory, memory.recall(seen, now)), None
+            if not await cluster.last_words.read(logs, do, memory, cluster.woken):
+                logs_wait = True
             fresh = True
             await self._read(key, cluster)
         return self._clock() + _PAUSE, None
+
+    def _is_done(self, action: Action) -> bool:
+        """Whether it is not for the round: kopf was told before, or it is the logs' turn after it."""
+        if isinstance(action, Release):
+            return self.released(action.pool).is_set()
+        return isinstance(action, ReadLogs)
+
+    def _after_silence(
+        self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed
+    ) -> float | None:
+        """HTCondor is not asked again in this cycle; the pools that needed it say so."""
+        planned = self._planned(pools, memory, observed)
+        waiting = {pool for pool, last in memory.setbacks.items() if last.waits}
+        memory.decided({uid: status for uid, status in planned.statuses.items() if uid in waiting})
+        memory.got_through()
+        return planned.wake_at
 
     def _unanswered(self, observed: Observed) -> str | None:
         """A question of this cycle that failed. What the poller failed to ask, it asks again for all."""
@@ -211,7 +250,8 @@ class Reconciler:
     def _status(pool: PoolFacts, memory: Memory) -> PoolStatus:
         return memory.statuses.get(pool.uid, pool.status)
 
-    def _note(self, outcome: Outcome, memory: Memory) -> None:
+    def _note(self, outcome: Outcome, cluster: Tended) -> None:
+        memory = cluster.memory
         memory.logs.update(outcome.logs)
         if outcome.told is not None:
             memory.told = Told(outcome.told, self._clock())
@@ -222,6 +262,18 @@ class Reconciler:
         for pool, why in outcome.refused.items():
             memory.refused(pool, why, self._clock())
             _log.warning("Pool %s: %s", pool, why)
+        for pool, setback in outcome.setbacks.items():
+            before = memory.setbacks.get(pool)
+            if setback.times and (before is None or before.why != setback.why):
+                _log.warning("Pool %s: %s", cluster.pools[pool].name, sanitize.line(setback.why))
+        memory.failed(outcome.setbacks)
+
+    def _tell_mistakes(self, key: ClusterKey, cluster: Tended, mistakes: Sequence[str]) -> None:
+        """Said once, not at every plan."""
+        for text in mistakes:
+            if text not in cluster.mistakes:
+                _log.error("Cluster %s: %s", key, text)
+        cluster.mistakes = frozenset(mistakes)
 
     def _after_failure(self, key: ClusterKey, cluster: Tended, why: str | None) -> float:
         """When to try again; said once, not at every try."""
@@ -233,8 +285,5 @@ class Reconciler:
         return self._clock() + min(2.0 ** min(cluster.failures, 16) / 2, _BACKOFF_LAST)
 
 
-def _unseen(observed: Observed, outcome: Outcome) -> Observed:
-    """What was asked of HTCondor or Kubernetes failed: say so, and decide nothing more in this cycle."""
-    if outcome.condor_failure is not None:
-        return replace(observed, jobs=Unseen(outcome.condor_failure))
-    return replace(observed, cluster=Unseen(outcome.kube_failure or ""))
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((at for at in (one, other) if at is not None), default=None)

@@ -17,6 +17,8 @@ from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.reconcile import Reconciler
+from htcdask_operator.unexpected import Survived
+from htcdask_operator.uptime import uptime
 from htcdask_operator.view import View
 
 _log = logging.getLogger(__name__)
@@ -36,13 +38,23 @@ class Resync:
         self._view = view
         self._namespaces = namespaces
         self._reconciler = reconciler
+        self._survived = Survived(uptime)
         self._behind: dict[PoolUid | ClusterKey, object] = {}  # and what the watch showed of it
 
     async def run(self, interval: float = _INTERVAL) -> None:
         """List again and again until cancelled; WatchSilent when it is so."""
         while True:
             await asyncio.sleep(interval)
-            await self.tick()
+            try:
+                await self.tick()
+            except WatchSilent:
+                raise
+            except Exception as error:
+                # One odd object must not end the operator for all: what kopf shows is enough for a while.
+                if self._survived.failed("Comparing with what the watch showed", error):
+                    raise
+            else:
+                self._survived.succeeded("Comparing with what the watch showed")
 
     async def tick(self) -> None:
         """One listing."""

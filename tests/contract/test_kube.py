@@ -13,8 +13,9 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import PoolStatus, names
+from htcdask_api import Explanation, Failure, PoolStatus, names
 from htcdask_api.status import Condition
+from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, Gone
 from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.kube.errors import KubeError
@@ -22,6 +23,7 @@ from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials
 from playground.controlplane import ControlPlane
 from tests.fakes.kube import FakeKube
+from tests.worst import WORST
 
 
 class Site(Protocol):
@@ -216,6 +218,51 @@ async def test_a_status_comes_back_as_it_was_written(site: Site) -> None:
     await site.kube.publish(found, smaller)
     (published,) = await site.kube.pools(site.namespace, "c1")
     assert published.status == smaller
+
+
+@pytest.mark.parametrize("text", [*WORST, "".join(WORST)], ids=range(len(WORST) + 1))
+async def test_the_worst_texts_are_taken_and_come_back_as_they_were_made_harmless(
+    site: Site, text: str
+) -> None:
+    site.create_pool(pool(site))
+    (found,) = await site.kube.pools(site.namespace, "c1")
+    time = "2026-01-01T00:00:00Z"
+    wild = PoolStatus.model_construct(
+        finished=2**70,
+        explanation=(Explanation.model_construct(reason=text, message=text, count=-1),) * 9,
+        recent_failures=tuple(
+            Failure.model_construct(
+                time=time,
+                worker=text,
+                machine=text,
+                reason=text,
+                message=text,
+                exit_code=-(2**70),
+                log_tail=text,
+            )
+            for _ in range(9)
+        ),
+        conditions=(
+            Condition.model_construct(
+                type="Ready", status="False", reason=text, message=text, last_transition_time=time
+            ),
+        ),
+    )
+    await site.kube.publish(found, wild)
+    (published,) = await site.kube.pools(site.namespace, "c1")
+    assert published.status == sanitize.status(wild)
+    assert published.status.recent_failures, "it was read, and not forgotten as nonsense"
+    await site.kube.post_event(found, "Warning", text, text)
+    ((_, reason, message),) = site.events_of("default-c1")
+    assert (reason, message) == (sanitize.reason(text), sanitize.event(text))
+
+
+async def test_an_event_of_a_pool_with_a_long_name_is_taken(site: Site) -> None:
+    name = "x" * 199 + ".y" + "z" * 50
+    site.create_pool(pool(site, name=name))
+    (found,) = await site.kube.pools(site.namespace, "c1")
+    await site.kube.post_event(found, "Normal", "Scaled", "more")
+    assert site.events_of(name) == [("Normal", "Scaled", "more")]
 
 
 async def test_writing_to_a_pool_that_is_gone_says_so_and_makes_none(site: Site) -> None:

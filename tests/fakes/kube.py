@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from htcdask_api import PoolStatus, names
+from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.kube.errors import KubeError
@@ -120,13 +121,13 @@ class FakeKube:
 
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         body = self._body("publish", pool)
-        body["status"] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        body["status"] = sanitize.status(status).model_dump(mode="json", by_alias=True, exclude_none=True)
         self.changed(body)
         self.status_writes += 1
 
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         self._answer("event")
-        self.events.append((pool.name, kind, reason, message.encode()[:1024].decode(errors="ignore")))
+        self.events.append((pool.name, kind, sanitize.reason(reason), sanitize.event(message)))
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         self._answer("secret")

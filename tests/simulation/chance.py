@@ -38,7 +38,16 @@ from tests.simulation.trouble import (
     ToJob,
     Wait,
 )
-from tests.simulation.world import BAD_IMAGE, NO_HEARTBEATS, NO_NETWORK, NO_SLOTS, USERS
+from tests.simulation.world import (
+    BAD_IMAGE,
+    NO_ANCHOR,
+    NO_HEARTBEATS,
+    NO_NETWORK,
+    NO_PLAN,
+    NO_SECRET,
+    NO_SLOTS,
+    USERS,
+)
 
 COUNTS = st.integers(0, 5)
 CLUSTERS = st.sampled_from(["one", "one", "one", "one", "two", "bobs"])  # the first one is there already
@@ -119,6 +128,7 @@ OUTAGES = st.one_of(
     st.builds(
         Bad, st.sampled_from([BAD_IMAGE, NO_SLOTS, NO_NETWORK, NO_HEARTBEATS]), st.sampled_from([5, 30, 120])
     ),
+    st.builds(Bad, st.sampled_from([NO_SECRET, NO_ANCHOR, NO_PLAN]), st.sampled_from([30, 400])),
 )
 LINES = st.one_of(
     OUTAGES,

@@ -95,11 +95,16 @@ class Lines:
     clock: Clock
     troubles: list[Trouble] = field(default_factory=list)
     down: dict[System, tuple[float, bool]] = field(default_factory=dict)  # until when; it hangs, or refuses
+    hangs: Callable[[str], bool] = lambda call: False  # this one call, again and again
 
     def is_down(self, system: System) -> bool | None:
         """Whether it does not answer now, and if so, whether it hangs."""
         until, hangs = self.down.get(system, (0.0, False))
         return hangs if self.clock.now < until else None
+
+    def any_down(self) -> bool:
+        """Whether something does not answer at all now."""
+        return any(self.clock.now < until for until, _ in self.down.values())
 
     def take(self, call: str) -> Trouble | None:
         """The trouble of this call, if it is its turn."""
@@ -143,7 +148,7 @@ class Line:
         status = trouble.status if trouble is not None else 500
         if kind is Kind.CRASH_BEFORE:
             await self._crash()
-        hangs = lines.is_down(system)
+        hangs = True if lines.hangs(name) else lines.is_down(system)
         if hangs is not None:
             if hangs:
                 await self._hang(system)

@@ -29,6 +29,8 @@ from htcdask_operator.core.model import (
     Unseen,
     WorkerName,
 )
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.port import Credentials
 from htcdask_operator.reconcile import Planner
 from tests.fakes.condor import FakeCondor, FakeSchedd, ended
 from tests.fakes.kube import FakeKube
@@ -189,7 +191,7 @@ def _unseen(action: object, observed: Observed, pools: Mapping[PoolUid, PoolFact
             return "a submit for a pool that may vanish"
         case Remove() | Hold() if jobs:
             return "jobs removed or held"
-        case Remove(_, reason) if cluster and "deleted" not in reason:
+        case Remove(_, _, reason) if cluster and "deleted" not in reason:
             return "jobs of a cluster that was not seen"
         case Release(pool) if not pools[pool].release:
             seen = () if isinstance(observed.jobs, Unseen) else observed.jobs
@@ -237,6 +239,7 @@ class WatchedKube(FakeKube):
     def __init__(self, promises: Promises) -> None:
         super().__init__()
         self._promises = promises
+        self.refuses: Callable[[], bool] = lambda: False
 
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
         facts = await super().cluster(namespace, name)
@@ -259,6 +262,11 @@ class WatchedKube(FakeKube):
         metadata = body["metadata"]
         if RELEASE_ANNOTATION not in metadata.get("annotations", {}):
             self._promises.lets_go(metadata["uid"], metadata["name"])
+
+    async def credentials(self, namespace: str, secret: str) -> Credentials:
+        if self.refuses():
+            raise KubeError(f"Secret {namespace}/{secret}", "forbidden", 403)
+        return await super().credentials(namespace, secret)
 
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         await super().publish(pool, status)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from htcdask_operator import perform
+from htcdask_operator.core import plan, setback
+from tests.simulation.history import happen
+from tests.simulation.promises import Broken
 from tests.simulation.search import search_all
+from tests.simulation.steps import DELETED, NewPool, Scale, TouchPool
+from tests.simulation.trouble import Bad, NewSettings, Wait
+from tests.simulation.world import NO_ANCHOR, NO_PLAN, NO_SECRET
 
 HISTORIES = 2000
 SEED = 1  # the same histories every time; `make simulate` looks at others
@@ -11,3 +22,33 @@ SEED = 1  # the same histories every time; `make simulate` looks at others
 def test_two_thousand_histories_break_no_promise() -> None:
     story = search_all(SEED, HISTORIES)
     assert story is None, story
+
+
+def ends_beside(trouble: str) -> None:
+    """A pool is deleted while the older one of its cluster needs a new anchor, or cannot be planned."""
+    happen(
+        [
+            Scale("one", 5),
+            NewPool("one", "manual", 2),
+            Wait(60),
+            Bad(trouble, 400),
+            NewSettings("b.example"),
+            Wait(20),
+            TouchPool("one", "manual", DELETED),
+            Wait(200),
+        ]
+    )
+
+
+@pytest.mark.parametrize("trouble", [NO_SECRET, NO_ANCHOR, NO_PLAN])
+def test_a_deleted_pool_ends_beside_one_that_fails(trouble: str) -> None:
+    ends_beside(trouble)
+
+
+@pytest.mark.parametrize("trouble", [NO_SECRET, NO_ANCHOR])
+def test_it_would_be_told_if_one_pool_hindered_another(monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+    monkeypatch.setattr(perform.Outcome, "hinders", lambda outcome, action: bool(outcome.setbacks))
+    monkeypatch.setattr(plan, "_turns", lambda looked, observed: lambda action: ())
+    monkeypatch.setattr(setback, "in_next_cycle", lambda last, now: replace(last, waits=False))
+    with pytest.raises(Broken, match="ends come first"):
+        ends_beside(trouble)

@@ -6,13 +6,16 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from htcdask_api import Template
 from htcdask_operator.core import desired, look
+from htcdask_operator.core.actions import Plan
 from htcdask_operator.core.model import (
     Job,
     JobStatus,
     Observed,
+    Policy,
     PoolFacts,
     PoolUid,
     Role,
@@ -41,6 +44,9 @@ PATIENCE = 600  # seconds in which everything is as it should be, once nothing f
 REST = 40  # seconds in which nothing may be done then
 BAD_IMAGE, NO_SLOTS = "the image is bad", "the pool has one slot"
 NO_NETWORK, NO_HEARTBEATS = "no worker reaches its scheduler", "no heartbeat reaches the gateway"
+NO_SECRET, NO_ANCHOR = "the cluster's Secret cannot be read", "every submit of an anchor hangs"
+NO_PLAN = "no Manual pool can be planned, by a mistake of the operator"
+UNDISTURBED = 90.0  # the last question that hung has ended, and the cycle after it too
 
 
 class World:
@@ -58,9 +64,13 @@ class World:
         self.schedulers.told = lambda cluster, count: self.promises.deeds.append(f"tell {cluster}: {count}")
         self.gateway = Gateway(self.kube, self.schedulers)
         self.lines = Lines(clock)
-        self.planner = self.promises.planner(planner)
+        self.planner = self.promises.planner(self._mistaken(planner))
         self.bad: dict[str, float] = {}  # by name, as a story tells it, and until when
         self.starts_again = 0.0
+        self.disturbed_at = 0.0
+        self.deleted: dict[PoolUid, float] = {}  # since when each deleted pool has been there
+        self.kube.refuses = lambda: self.is_bad(NO_SECRET)
+        self.lines.hangs = lambda call: call == "submit_anchor" and self.is_bad(NO_ANCHOR)
         self.operator: Operator | None = None
         self.complaints = Complaints()
         self.foreign = self._foreign_jobs()
@@ -145,11 +155,39 @@ class World:
                 self.start_operator()
         elif (why := self.operator.ended()) is not None:
             self.promises.breaks(f"the operator's tasks never end: {why}")
+        self._ends_come_first(now)
+        if now - self.bad.get(NO_PLAN, 0.0) < 2:
+            self.complaints.last = None
         if self.complaints.last is not None:
             self.promises.breaks(f"no cycle fails for a mistake of ours: {self.complaints.last}")
         for id_, job in self.foreign.items():
             if id_ not in self.schedd.queue or self.schedd.queue[id_].job != job:
                 self.promises.breaks(f"nothing that is not ours is touched: {id_}")
+
+    def _mistaken(self, planner: Planner) -> Planner:
+        """Planning a Manual pool may fail, as if the core had a mistake."""
+
+        def planned(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
+            if self.is_bad(NO_PLAN):
+                pools = [_odd(pool) if pool.spec.scaling == "Manual" else pool for pool in pools]
+            return planner(pools, observed, policy, now)
+
+        return planned
+
+    def _ends_come_first(self, now: float) -> None:
+        """A deleted pool's workers are told to end, whatever fails for the other pools of its cluster."""
+        if self.operator is None or self.lines.troubles or self.lines.any_down():
+            self.disturbed_at = now
+        deleted = {
+            body["metadata"]["uid"]
+            for body in self.kube.pool_bodies.values()
+            if body["metadata"].get("deletionTimestamp")
+        }
+        self.deleted = {uid: self.deleted.get(uid, now) for uid in deleted}
+        for job in self.ours():
+            since = max(self.deleted.get(job.pool_uid, now), self.disturbed_at)
+            if lives(job) and now - since > UNDISTURBED:
+                self.promises.breaks(f"ends come first: {job.id} lives on after its pool was deleted")
 
     # --- the end of a history
 
@@ -158,6 +196,7 @@ class World:
         self.lines.troubles.clear()
         self.lines.down.clear()
         self.bad.clear()
+        self.complaints.last = None
         self.starts_again = min(self.starts_again, self.clock.now)
         for dask in self.schedulers.dasks.values():
             dask.busy.clear()
@@ -253,6 +292,11 @@ class World:
         """Whether the cluster's pools have together what its scheduler asks for, if not each its part."""
         its = [pool.uid for pool in facts if pool.spec.cluster_ref.name == name]
         return sum(live.get(uid, 0) for uid in its) == self.gateway.wanted(name)
+
+
+def _odd(pool: PoolFacts) -> PoolFacts:
+    """A number that is none, where the core trusts that it is one."""
+    return replace(pool, spec=pool.spec.model_copy(update={"max_replicas": None}))
 
 
 def quiet(complaints: Complaints) -> None:

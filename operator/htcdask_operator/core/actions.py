@@ -1,6 +1,7 @@
 """What `plan` may ask the shell to do. Plain values: a test compares them with `==`.
 
-Each action is one port call; `perform` matches every one of them (`assert_never`).
+Each action is one port call; `perform` matches every one of them (`assert_never`). Each belongs to one
+pool, but for the one that makes a pool: what fails, fails for that pool alone.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class SubmitWorkers:
 class Hold:
     """Hold jobs (the anchor, once it is spooled) with a reason that says what they are."""
 
+    pool: PoolUid
     jobs: tuple[JobId, ...]
     reason: str
 
@@ -68,6 +70,7 @@ class Hold:
 class Remove:
     """Remove jobs: a running worker gets SIGTERM and closes gracefully; an ended job is forgotten."""
 
+    pool: PoolUid
     jobs: tuple[JobId, ...]
     reason: str
 
@@ -76,6 +79,7 @@ class Remove:
 class ForceRemove:
     """Take jobs out of the queue that were removed and do not leave: their execute node does not answer."""
 
+    pool: PoolUid
     jobs: tuple[JobId, ...]
     reason: str
 
@@ -130,6 +134,11 @@ Action = (
 )
 
 
+def pool_of(action: Action) -> PoolUid | None:
+    """Whose action it is; nobody's, if it makes the pool."""
+    return None if isinstance(action, CreatePool) else action.pool
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to do now, what to publish then, and when to look again if nothing happens before."""
@@ -137,3 +146,4 @@ class Plan:
     actions: tuple[Action, ...] = ()
     statuses: Mapping[PoolUid, PoolStatus] = field(default_factory=dict)
     wake_at: float | None = None
+    mistakes: tuple[str, ...] = ()  # of the operator, for its log; each left the other pools alone

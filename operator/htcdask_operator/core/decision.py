@@ -16,6 +16,7 @@ from htcdask_operator.core.case import Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.failures import Record
 from htcdask_operator.core.look import Pool
+from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import Job, JobStatus
 
 LEAVE_SECONDS: Final = 60.0
@@ -30,6 +31,7 @@ class Decision:
     status: PoolStatus
     submitted: int = 0
     wake: tuple[float, ...] = ()
+    mistake: Mistake | None = None  # why nothing else could be decided
 
 
 def adopt(pool: Pool) -> tuple[Action, ...]:
@@ -41,8 +43,9 @@ def adopt(pool: Pool) -> tuple[Action, ...]:
 
 
 def remove(jobs: Iterable[Job], why: str) -> Remove:
-    """Remove these jobs, and say why."""
-    return Remove(tuple(job.id for job in jobs), f"HTCDask: {why}")
+    """Remove these jobs, all of one pool and one at the least, and say why."""
+    its = tuple(jobs)
+    return Remove(its[0].pool_uid, tuple(job.id for job in its), f"HTCDask: {why}")
 
 
 def stuck(pool: Pool) -> tuple[list[Action], tuple[float, ...]]:
@@ -51,7 +54,8 @@ def stuck(pool: Pool) -> tuple[list[Action], tuple[float, ...]]:
     leaving = [job for job in pool.jobs if job.status is JobStatus.REMOVED]
     late = tuple(job.id for job in leaving if pool.case.now - job.status_since >= patience)
     wake = tuple(job.status_since + patience for job in leaving)
-    return ([ForceRemove(late, "HTCDask: its execute node does not answer")] if late else []), wake
+    reason = "HTCDask: its execute node does not answer"
+    return ([ForceRemove(pool.uid, late, reason)] if late else []), wake
 
 
 def publish(

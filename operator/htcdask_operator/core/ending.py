@@ -1,6 +1,7 @@
 """The end of a pool, or of its cluster: its workers go, then its anchor, then our finalizer.
 
-Called by `plan` for each pool that is being deleted, or whose cluster has ended.
+Called by `plan` for each pool that is being deleted, or whose cluster has ended. What has to be done is
+told by the queue alone: a pool that cannot be planned otherwise can still end.
 """
 
 from __future__ import annotations
@@ -15,26 +16,38 @@ from htcdask_operator.core.model import Role, Unseen
 
 def of_pool(pool: Pool) -> Decision:
     """The pool is being deleted: its workers go, then its anchor, then our finalizer."""
-    facts = pool.case.pool
-    forced, wake = stuck(pool)
-    actions = [*forced, *_remove_all(pool, "its pool is being deleted")]
-    seen = not isinstance(pool.case.observed.jobs, Unseen)
-    if facts.finalized and ((seen and not pool.jobs) or facts.release):
-        actions.append(Release(facts.uid))
-    return Decision(tuple(actions), publish(pool, Share(0)), wake=wake)
+    actions, wake = deeds(pool)
+    return Decision(actions, publish(pool, Share(0)), wake=wake)
 
 
 def of_cluster(pool: Pool) -> Decision:
     """The cluster has ended: the same, but the pool stays until the cluster's owner reference takes it."""
+    actions, wake = deeds(pool)
+    return Decision((*adopt(pool), *actions), publish(pool, Share(0)), wake=wake)
+
+
+def deeds(pool: Pool) -> tuple[tuple[Action, ...], tuple[float, ...]]:
+    """What has to be done, and when to look again."""
+    if pool.waits is not None:
+        return release(pool), ()
+    deleting = pool.case.pool.deleting
     forced, wake = stuck(pool)
-    actions = (*adopt(pool), *forced, *_remove_all(pool, "its cluster has ended"))
-    return Decision(actions, publish(pool, Share(0)), wake=wake)
+    left = _remove_all(pool, "its pool is being deleted" if deleting else "its cluster has ended")
+    return (*release(pool), *forced, *left), wake
+
+
+def release(pool: Pool) -> tuple[Action, ...]:
+    """Let a deleted pool go when nothing of it is left; whatever is left and whatever fails, if so asked."""
+    facts = pool.case.pool
+    nothing_left = not isinstance(pool.case.observed.jobs, Unseen) and not pool.jobs
+    if facts.deleting and facts.finalized and (nothing_left or facts.release):
+        return (Release(facts.uid),)
+    return ()
 
 
 def _remove_all(pool: Pool, why: str) -> list[Action]:
     """All workers; the anchor when none of them is in the queue any more."""
-    workers = [worker.job for worker in scaledown.everything(pool.workers)]
-    if workers:
+    if workers := scaledown.everything(pool.jobs):
         return [remove(workers, why)]
     anchors = anchor.sort(pool.jobs, None, pool.case.now).all
     others = any(job.role is Role.WORKER for job in pool.jobs)

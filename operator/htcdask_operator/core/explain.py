@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from htcdask_api import Explanation
-from htcdask_api.status import MAX_EXPLANATIONS, MAX_MESSAGE
-from htcdask_operator.core import reasons
+from htcdask_api.status import MAX_EXPLANATIONS
+from htcdask_operator.core import reasons, sanitize
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.triage import State, Worker
 
@@ -36,7 +36,7 @@ def explain(
         found[reasons.CAPPED, share.capped_by] = share.withheld
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return tuple(
-        Explanation(reason=reason, message=message[:MAX_MESSAGE], count=count)
+        Explanation(reason=reason, message=sanitize.line(message), count=count)
         for (reason, message), count in ranked[:MAX_EXPLANATIONS]
     )
 

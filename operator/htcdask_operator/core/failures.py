@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from htcdask_api import Failure, PoolStatus
-from htcdask_api.status import MAX_LOG_TAIL, MAX_MESSAGE, MAX_RECENT_FAILURES
-from htcdask_operator.core import clock, reasons
+from htcdask_api.status import MAX_RECENT_FAILURES
+from htcdask_operator.core import clock, reasons, sanitize
 from htcdask_operator.core.model import WorkerName
 from htcdask_operator.core.triage import State, Worker
 
@@ -36,7 +36,7 @@ def record(status: PoolStatus, over: Sequence[Worker], logs: Mapping[WorkerName,
     """The memory after `over`, with the log lines that have come since."""
     recent = tuple(_with_log(failure, logs) for failure in status.recent_failures)
     known = {failure.worker for failure in recent}
-    failed = [worker for worker in over if worker.state is State.FAILED and worker.job.worker not in known]
+    failed = [worker for worker in over if worker.state is State.FAILED and _name(worker) not in known]
     finished = sum(worker.state is State.FINISHED for worker in over)
     for worker in failed:
         if not any(_same_event(worker, failure, now) for failure in recent):
@@ -62,15 +62,20 @@ def _same_event(worker: Worker, failure: Failure, now: float) -> bool:
     return failure.reason == worker.reason and now - began < EVENT_SECONDS and worker.job.queued_at <= began
 
 
+def _name(worker: Worker) -> str:
+    """As a status tells it."""
+    return sanitize.name(worker.job.worker)
+
+
 def _failure(worker: Worker, now: float) -> Failure:
     job = worker.job
     return Failure(
         # Our clock, not the access point's: the pause that follows is measured with ours.
         time=clock.written(now),
-        worker=job.worker[:256],
-        machine=job.machine[:256] if job.machine else None,
+        worker=_name(worker),
+        machine=sanitize.name(job.machine) if job.machine else None,
         reason=worker.reason or reasons.WORKER_FAILED,
-        message=worker.message[:MAX_MESSAGE],
+        message=sanitize.line(worker.message),
         exit_code=job.exit_code if job.exit_signal is None else None,
         hold_reason_code=job.hold_code,
     )
@@ -80,4 +85,4 @@ def _with_log(failure: Failure, logs: Mapping[WorkerName, str]) -> Failure:
     text = logs.get(failure.worker)
     if failure.log_tail is not None or text is None:
         return failure
-    return failure.model_copy(update={"log_tail": text[-MAX_LOG_TAIL:]})
+    return failure.model_copy(update={"log_tail": sanitize.lines(text)})

@@ -13,8 +13,10 @@ from htcdask_operator.core import (
     anchor,
     backoff,
     checks,
+    contact,
     failures,
     naming,
+    reasons,
     scaledown,
     submission,
     triage,
@@ -27,6 +29,7 @@ from htcdask_operator.core.failures import Record
 from htcdask_operator.core.look import Pool
 from htcdask_operator.core.model import ClusterFacts, Unseen, WorkerName
 from htcdask_operator.core.scaledown import Surplus
+from htcdask_operator.core.setback import STALLED, Setback
 from htcdask_operator.core.triage import State, Worker
 
 BUSY_SECONDS: Final = 2.0
@@ -43,6 +46,8 @@ def life(
     if cluster is None or share is None or isinstance(case.observed.jobs, Unseen):
         # Not known what is wanted, or not what is there: nothing is touched.
         return Decision(adopt(pool), publish(pool, share, checks.first(checks.ALL, case)))
+    if pool.waits is not None:
+        return Decision((), publish(pool, share, pool.spec or _setback(pool.waits)))
 
     workers = tuple(worker for worker in pool.workers if worker.state not in triage.OVER)
     missing = max(0, share.desired - triage.live(workers))
@@ -66,8 +71,8 @@ def life(
         *adopt(pool),
         *forced,
         *_keep_anchor(case, cluster, mark),
-        *_forget(over),
-        *([remove((worker.job for worker in surplus.go), "fewer workers are wanted")] if surplus.go else []),
+        *_remove(over, "it is over and recorded"),
+        *_remove(surplus.go, "fewer workers are wanted"),
     ]
     submit = _submit(case, cluster, mark, min(missing, room), taken)
     if submit is not None:
@@ -83,12 +88,23 @@ def life(
     return Decision(tuple(actions), status, submitted, wake)
 
 
+def _setback(setback: Setback) -> Finding:
+    """Nothing is done for this pool until its next try; HTCondor's failures the conditions tell as such."""
+    return Finding(
+        reasons.ACTION_FAILED,
+        f"What has to be done for this pool failed: {setback.why}. It is tried again.",
+        stalled=setback.times >= STALLED,
+    )
+
+
 def _keep_anchor(case: Case, cluster: ClusterFacts, mark: str | None) -> list[Action]:
     """Bring the pool's anchor one step further on its road."""
     anchors = case.anchors
     actions: list[Action] = []
     if anchors.hold:
-        actions.append(Hold(tuple(job.id for job in anchors.hold), anchor.hold_reason(case.pool)))
+        actions.append(
+            Hold(case.pool.uid, tuple(job.id for job in anchors.hold), anchor.hold_reason(case.pool))
+        )
     if anchors.remove:
         actions.append(remove(anchors.remove, "no worker needs its files"))
     wanted = anchors.usable is None and anchors.pending is None
@@ -118,8 +134,8 @@ def _submit(
     return SubmitWorkers(case.pool.uid, description, names)
 
 
-def _forget(over: Sequence[Worker]) -> list[Action]:
-    return [remove([worker.job for worker in over], "it is over and recorded")] if over else []
+def _remove(workers: Sequence[Worker], why: str) -> list[Action]:
+    return [remove([worker.job for worker in workers], why)] if workers else []
 
 
 def _read_logs(case: Case, record: Record) -> list[Action]:
@@ -144,4 +160,6 @@ def _wake(
         times.append(pending.queued_at + triage.SPOOL_SECONDS + 1)
     starting = [worker.job for worker in workers if worker.state is State.STARTING]
     times += [(job.started_at or job.status_since) + case.policy.connect_seconds for job in starting]
+    if any(worker.state is State.LEAVING for worker in workers):  # lost only by answers that were asked for
+        times.append(case.now + min(contact.MOST_SECONDS, case.policy.connect_seconds / 4))
     return tuple(times)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from htcdask_api import PoolSpec, PoolStatus, Template
+from htcdask_operator.core.setback import Setback
 
 JobId = str
 """`cluster.proc`, as condor_q prints it: `"17.0"`."""
@@ -176,8 +177,11 @@ class Observed:
     logs: Mapping[WorkerName, str] = field(
         default_factory=dict
     )  # answers to ReadLogs; "" where there is no log
-    dropped: Mapping[WorkerName, float] = field(default_factory=dict)  # once connected, missing since
+    dropped: Mapping[WorkerName, float] = field(
+        default_factory=dict
+    )  # once connected, missing in every answer since: time without answers does not count
     refusals: Mapping[PoolUid, Refusal] = field(default_factory=dict)
+    setbacks: Mapping[PoolUid, Setback] = field(default_factory=dict)  # pools of which an action failed
     told: Told | None = None
     wanted_since: float | None = None  # since when the scheduler has asked for as many as now
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it

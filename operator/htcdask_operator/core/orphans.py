@@ -8,14 +8,22 @@ judge. The anchor goes last here too.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
-from htcdask_operator.core.actions import Remove
-from htcdask_operator.core.model import Job, JobStatus, PoolUid, Role
+from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role
 
 REASON = "HTCDask: the HTCWorkerPool of this job no longer exists"
 
 
-def removal(jobs: Iterable[Job], there: Mapping[str, Collection[PoolUid]]) -> Remove | None:
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Jobs to remove, of any number of pools that are gone."""
+
+    jobs: tuple[JobId, ...]
+    reason: str
+
+
+def removal(jobs: Iterable[Job], there: Mapping[str, Collection[PoolUid]]) -> Removal | None:
     """What to remove of `jobs`, where `there` are the pools of each namespace that was listed."""
     orphans = [job for job in jobs if job.namespace in there and job.pool_uid not in there[job.namespace]]
     with_workers = {job.pool_uid for job in orphans if job.role is Role.WORKER}
@@ -25,4 +33,4 @@ def removal(jobs: Iterable[Job], there: Mapping[str, Collection[PoolUid]]) -> Re
         if job.status is not JobStatus.REMOVED
         and (job.role is Role.WORKER or job.pool_uid not in with_workers)
     )
-    return Remove(due, REASON) if due else None
+    return Removal(due, REASON) if due else None

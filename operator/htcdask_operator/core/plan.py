@@ -2,7 +2,7 @@
 
 Called by `reconcile` with all pools of one cluster, after `observe` and before `perform`. Pure and total: no
 clock, no I/O, no exception. After its actions have taken effect, planning again yields none. `Unseen` never
-leads to a submit or a remove.
+leads to a submit or a remove. An exception about one pool is that pool's status; the others go on.
 
     fallback    a pool where there is none                look         at all pools before any is decided
     life        the middle of a pool's life               ending       its end, or its cluster's
@@ -12,25 +12,56 @@ leads to a submit or a remove.
     desired     how many each pool should have            scaledown    who goes
     limits      the most it may have                      telling      what the scheduler has to be told
     anchor      the job that keeps the files              submission   what is submitted
+    setback     a pool of which an action failed          mistake      a pool at which we failed
     explain, summary                                      what is published
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from htcdask_operator.core import desired, ending, fallback, look
-from htcdask_operator.core.actions import Action, Plan
+from htcdask_operator.core import desired, ending, fallback, look, mistake, setback, summary
+from htcdask_operator.core.actions import (
+    Action,
+    CreatePool,
+    Plan,
+    ReadLogs,
+    Release,
+    SubmitAnchor,
+    SubmitWorkers,
+    TellScheduler,
+    pool_of,
+)
 from htcdask_operator.core.decision import Decision
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.life import life
 from htcdask_operator.core.look import Pool
-from htcdask_operator.core.model import ClusterFacts, Observed, Policy, PoolFacts, PoolUid, Unseen
+from htcdask_operator.core.mistake import Mistake
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Observed,
+    Policy,
+    PoolFacts,
+    PoolUid,
+    Unseen,
+    WorkerName,
+)
 from htcdask_operator.core.telling import Telling, telling
 
 STRAY_SECONDS: Final = 2.0
 """How often it is looked whether workers of pools that are gone have left, and made room."""
+
+
+@dataclass(slots=True)
+class Common:
+    """What the pools of a cluster have in common."""
+
+    shares: Mapping[PoolUid, Share] = field(default_factory=dict)
+    room: int = 0
+    taken: set[WorkerName] = field(default_factory=set)
+    scheduler_retires: bool = True
 
 
 def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
@@ -39,42 +70,135 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         missing = fallback.pool(observed, policy)
         return Plan((missing,) if missing is not None else ())
     looked = look.look(sorted(pools, key=desired.by_age), observed, policy, now)
-    shares = look.shares(looked, observed, policy)
-    room = look.room(looked, observed, policy)
-    taken = look.names_seen(looked, observed)
-    knows = look.scheduler_retires(observed)
+    looked, common = _common(looked, observed, policy)
     decisions: dict[PoolUid, Decision] = {}
     for pool in looked:  # the oldest first: it is served first
-        if pool.case.pool.deleting:
-            decision = ending.of_pool(pool)
-        elif pool.over is not None:
-            decision = ending.of_cluster(pool)
-        else:
-            decision = life(pool, shares.get(pool.uid), room, taken, scheduler_knows=knows)
-        room -= decision.submitted
-        decisions[pool.uid] = decision
+        decisions[pool.uid] = decision = _decide(pool, common)
+        common.room -= decision.submitted
     actions = [action for decision in decisions.values() for action in decision.actions]
+    told, failed = _tell(looked, decisions, common.shares, observed, now)
+    if told.action is not None:
+        actions.append(told.action)
     wake = [at for decision in decisions.values() for at in decision.wake]
-    told = _tell(looked, shares, observed, actions, now)
+    wake += [setback.wake_at(pool.waits, now) for pool in looked if pool.waits is not None]
     if look.strays(observed):
         wake.append(now + STRAY_SECONDS)  # nobody wakes us when they have left
     return Plan(
-        actions=(*actions, *([told.action] if told.action is not None else [])),
+        actions=tuple(sorted(actions, key=_turns(looked, observed))),
         statuses={uid: decision.status for uid, decision in decisions.items()},
         wake_at=min((at for at in (*wake, told.wake) if at is not None and at > now), default=None),
+        mistakes=_mistakes(looked, decisions, failed),
     )
+
+
+def _common(looked: list[Pool], observed: Observed, policy: Policy) -> tuple[list[Pool], Common]:
+    """What the pools share; one that breaks this is left out of it."""
+    try:
+        return looked, _shared(looked, observed, policy)
+    except Exception as error:
+        looked = look.blame(looked, observed, policy, error)
+    try:
+        return looked, _shared(looked, observed, policy)
+    except Exception:
+        return looked, Common()
+
+
+def _shared(looked: Sequence[Pool], observed: Observed, policy: Policy) -> Common:
+    return Common(
+        look.shares(looked, observed, policy),
+        look.room(looked, observed, policy),
+        look.names_seen(looked, observed),
+        look.scheduler_retires(observed),
+    )
+
+
+def _decide(pool: Pool, common: Common) -> Decision:
+    """What to do about one pool; a mistake of ours about it is no other pool's."""
+    try:
+        if pool.case.pool.deleting:
+            return ending.of_pool(pool)
+        if pool.over is not None:
+            return ending.of_cluster(pool)
+        if pool.mistake is None:
+            share = common.shares.get(pool.uid)
+            return life(pool, share, common.room, common.taken, scheduler_knows=common.scheduler_retires)
+        found = pool.mistake
+    except Exception as error:
+        found = mistake.of(error)
+    actions, wake = _end(pool)
+    return Decision(actions, summary.mistaken(pool.case, found), wake=wake, mistake=found)
+
+
+def _end(pool: Pool) -> tuple[tuple[Action, ...], tuple[float, ...]]:
+    """The end, where nothing else about the pool could be decided."""
+    if not pool.ends:
+        return (), ()
+    try:
+        return ending.deeds(pool)
+    except Exception:
+        return ending.release(pool), ()
+
+
+def _turns(looked: Sequence[Pool], observed: Observed) -> Callable[[Action], tuple[int, ...]]:
+    """Who comes first: ends before the rest, submits after what makes room, and courtesies last of all.
+
+    A pool of which an action failed before comes after the others, as it may make them wait.
+    """
+    ending = {pool.uid for pool in looked if pool.ends}
+
+    def turn(action: Action) -> tuple[int, ...]:
+        pool = pool_of(action)
+        match action:
+            case Release():
+                return (0,)
+            case ReadLogs():
+                return (3,)
+            case SubmitAnchor() | SubmitWorkers():
+                place = 2
+            case TellScheduler() | CreatePool():
+                place = 3
+            case _:
+                place = 0 if pool in ending else 1
+        return (2 if pool in observed.setbacks else 1, place)
+
+    return turn
 
 
 def _tell(
     looked: Sequence[Pool],
+    decisions: Mapping[PoolUid, Decision],
     shares: Mapping[PoolUid, Share],
     observed: Observed,
-    actions: Sequence[Action],
     now: float,
-) -> Telling:
+) -> tuple[Telling, Mistake | None]:
     """What the scheduler has to hear; a pool that cannot have workers asks for none."""
     if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.jobs, Unseen):
-        return Telling()
-    pools = [pool.case.pool for pool in looked if pool.understood and pool.spec is None]
-    leaving = look.leaving(looked, observed, actions)
-    return telling(pools, shares, observed.cluster, observed.told, observed.wanted_since, leaving, now)
+        return Telling(), None
+    planned = [pool for pool in looked if pool.understood and pool.spec is None and pool.uid in shares]
+    actions = [action for decision in decisions.values() for action in decision.actions]
+    try:
+        leaving = look.leaving(looked, observed, actions)
+        return telling(
+            [pool.case.pool for pool in planned],
+            shares,
+            observed.cluster,
+            observed.told,
+            observed.wanted_since,
+            leaving,
+            now,
+            look.kept(looked),
+        ), None
+    except Exception as error:
+        return Telling(), mistake.of(error)
+
+
+def _mistakes(
+    looked: Sequence[Pool], decisions: Mapping[PoolUid, Decision], failed: Mistake | None
+) -> tuple[str, ...]:
+    """For the operator's log."""
+    told = [] if failed is None else [f"What the scheduler has to be told cannot be planned: {failed}"]
+    for pool in looked:
+        found = decisions[pool.uid].mistake or pool.mistake
+        if found is not None:
+            told.append(f"Pool {pool.case.pool.name} cannot be planned: {found}")
+    return tuple(told)

@@ -37,6 +37,8 @@ BACKING_OFF: Final = "BackingOff"
 """Workers failed; the next ones are submitted after a pause."""
 SUBMIT_REFUSED: Final = "SubmitRefused"
 """The access point refused the last submit; it is tried again after a pause."""
+ACTION_FAILED: Final = "ActionFailed"
+"""What the operator does for this pool failed at Kubernetes; it is tried again after a pause."""
 WAITING_FOR_SCHEDULER: Final = "WaitingForScheduler"
 """The scheduler asks for fewer workers than the cluster's pools together want."""
 
@@ -71,6 +73,8 @@ BAD_EXPRESSION: Final = "BadExpression"
 """requirements or rank is not a whole ClassAd expression."""
 WORKERS_KEEP_FAILING: Final = "WorkersKeepFailing"
 """Worker after worker ended badly and none is connected."""
+OPERATOR_MISTAKE: Final = "OperatorMistake"
+"""The operator cannot plan this pool: a mistake in its code. Nothing of the pool is touched."""
 
 # --- Ports.
 CONDOR_REACHABLE: Final = "CondorReachable"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from htcdask_api import Condition, PoolStatus, names, status
-from htcdask_api.status import MAX_MESSAGE
-from htcdask_operator.core import clock, reasons
+from htcdask_operator.core import clock, reasons, sanitize
 from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.explain import explain
 from htcdask_operator.core.failures import Record
+from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import Gone, Unseen
 from htcdask_operator.core.triage import LIVE, RUNS, State, Worker
 
@@ -66,7 +66,7 @@ def summarize(picture: Picture) -> PoolStatus:
             picture.unaffordable,
             case.policy.scheduler_address,
         )
-    return PoolStatus(
+    told = PoolStatus(
         observed_generation=case.pool.generation,
         desired_replicas=counts.desired,
         replicas=counts.live,
@@ -82,6 +82,27 @@ def summarize(picture: Picture) -> PoolStatus:
         recent_failures=record.recent,
         conditions=_conditions(picture, counts),
     )
+    return sanitize.status(told)
+
+
+def mistaken(case: Case, mistake: Mistake) -> PoolStatus:
+    """The pool's status where nothing could be decided: all that was known of it stays."""
+    before = case.pool.status
+    message = (
+        f"The operator cannot plan this pool ({mistake.kind}): a mistake of the operator, not of the pool. "
+        "Its jobs are left as they are, and deleting it works. Tell the site's people: the operator's log "
+        "says where."
+    )
+    said: Sequence[tuple[str, Truth, str]] = (
+        (status.READY, "False", message),
+        (status.RECONCILING, "False", ""),
+        (status.STALLED, "True", message),
+    )
+    ours = tuple(_condition(case, kind, truth, reasons.OPERATOR_MISTAKE, text) for kind, truth, text in said)
+    kinds = {condition.type for condition in ours}
+    others = tuple(condition for condition in before.conditions if condition.type not in kinds)
+    changes = {"conditions": (*ours, *others), "observed_generation": case.pool.generation}
+    return sanitize.status(before.model_copy(update=changes))
 
 
 def _counts(picture: Picture) -> Counts:
@@ -160,6 +181,8 @@ def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:
         why = f"the access point does not answer ({observed.jobs.why})"
     elif observed.condor_identity is None and picture.jobs:
         why = "the access point has not accepted the operator's token"
+    elif (setback := observed.setbacks.get(picture.case.pool.uid)) and setback.waits and setback.removal:
+        why = setback.why
     if why is None:
         return False, reasons.REMOVING_JOBS, f"{picture.jobs} jobs are leaving the queue.", False
     message = (
@@ -172,7 +195,7 @@ def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:
 def _cluster_active(picture: Picture) -> tuple[Truth, str, str]:
     cluster = picture.case.observed.cluster
     if isinstance(cluster, Unseen):
-        return "Unknown", reasons.CLUSTER_UNSEEN, cluster.why[:MAX_MESSAGE]
+        return "Unknown", reasons.CLUSTER_UNSEEN, cluster.why
     if picture.over is not None:
         return "False", picture.over.reason, picture.over.message
     if isinstance(cluster, Gone):
@@ -200,7 +223,7 @@ def _condition(case: Case, kind: str, truth: Truth, reason: str, message: str) -
         type=kind,
         status=truth,
         reason=reason,
-        message=message[:MAX_MESSAGE],
+        message=sanitize.line(message),
         last_transition_time=clock.written(case.now)
         if flipped or before is None
         else before.last_transition_time,

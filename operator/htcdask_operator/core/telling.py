@@ -40,18 +40,22 @@ def telling(
     wanted_since: float | None,
     leaving: Collection[str],
     now: float,
+    kept: int | None = None,
 ) -> Telling:
-    """`pools` may have workers, oldest first; `leaving` are connected workers that are on their way out."""
+    """`pools` may have workers, oldest first; `leaving` are connected workers that are on their way out.
+
+    `kept` workers are of pools that cannot be planned: the scheduler must not retire them for our mistake.
+    """
     manual = [pool for pool in pools if pool.spec.scaling == "Manual"]
     if not manual or not cluster.running or cluster.credentials_secret is None:
         return Telling()
-    total = sum(shares[pool.uid].desired for pool in manual)
+    total = sum(shares[pool.uid].desired for pool in manual) + (kept or 0)
     most = limits.max_workers(cluster)
     if most is not None:
         total = min(total, most)  # the gateway would not let more through
     if cluster.wanted == total:
         return Telling()
-    if cluster.wanted > total and (desired.leader(pools) is not None or leaving):
+    if cluster.wanted > total and (desired.leader(pools) is not None or leaving or kept is not None):
         return Telling()
     not_before = max(
         told.at + PAUSE_SECONDS if told is not None else 0.0,

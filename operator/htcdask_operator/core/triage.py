@@ -131,6 +131,8 @@ def _running(job: Job, observed: Observed, policy: Policy, now: float) -> State:
 
 def _is_lost(job: Job, observed: Observed, policy: Policy, now: float) -> bool:
     """Whether the scheduler has missed it for as long as a worker may take to connect, and longer to end."""
+    if isinstance(observed.connected, Unseen) or job.worker in observed.connected:
+        return False  # only an answer tells that it is missing still
     missing_since = observed.dropped.get(job.worker)
     return missing_since is not None and now - missing_since >= policy.connect_seconds
 

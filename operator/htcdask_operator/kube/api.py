@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import os
 import time
@@ -22,6 +23,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, names
+from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube import clusters, leases, pools
 from htcdask_operator.kube.errors import KubeError
@@ -32,11 +34,10 @@ from htcdask_operator.kube.requests import Requests
 _log = logging.getLogger(__name__)
 
 MANAGER: Final = "htcdask-operator"
-_APPLY: Final = "application/apply-patch+yaml"
+_APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _MERGE: Final = "application/merge-patch+json"
 _DEADLINE: Final = 15.0
 _UNTIL_ASKED_AGAIN: Final = 5.0
-_MAX_EVENT: Final = 1024  # bytes: what the API server takes as an Event's message
 
 
 class KubeApi:
@@ -115,7 +116,7 @@ class KubeApi:
         await self._apply(pool, {"metadata": {"ownerReferences": [owner]}})
 
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
-        content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        content = sanitize.status(status).model_dump(mode="json", by_alias=True, exclude_none=True)
         await self._apply(pool, {"status": content}, "status")
 
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
@@ -123,7 +124,7 @@ class KubeApi:
         event = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{pool.name[:200]}-", "namespace": pool.namespace},
+            "metadata": {"generateName": f"{pool.name[:200].rstrip('-.')}-", "namespace": pool.namespace},
             "involvedObject": {
                 "apiVersion": names.API_VERSION,
                 "kind": names.KIND,
@@ -132,8 +133,8 @@ class KubeApi:
                 "uid": pool.uid,
             },
             "type": kind,
-            "reason": reason,
-            "message": message.encode()[:_MAX_EVENT].decode(errors="ignore"),
+            "reason": sanitize.reason(reason),
+            "message": sanitize.event(message),
             "action": "Reconcile",
             "reportingComponent": names.GROUP,
             "reportingInstance": self._instance[:128],
@@ -177,8 +178,10 @@ class KubeApi:
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, **content, "metadata": metadata}
         path = _pools_path(pool.namespace, pool.name, subresource)
         query = {"fieldManager": MANAGER, "force": "true"}
+        # The API server reads this as YAML, which knows no surrogate pairs: characters go as they are.
+        written = json.dumps(body, ensure_ascii=False).encode()
         try:
-            await self._request("PATCH", path, body=body, query=query, content_type=_APPLY)
+            await self._request("PATCH", path, body=written, query=query, content_type=_APPLY)
         except KubeError as error:
             if (error.status == 409 and "uid mismatch" in str(error)) or (
                 error.status == 422 and "metadata.uid" in str(error)

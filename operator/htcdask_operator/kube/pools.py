@@ -60,15 +60,17 @@ def _spec(value: object) -> tuple[PoolSpec, str | None]:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in ("spec", *first["loc"]))
         why = f"{where}: {first['msg'].removeprefix('Value error, ')}"
-        name = cluster_name({"spec": value}) or "unreadable"
-        # The name is kept as it is, valid or not: it is how the pool's cluster is found.
-        return PoolSpec(cluster_ref=ClusterRef.model_construct(name=name)), why
+    except Exception as error:  # no validator should, but then it is this pool's trouble alone
+        why = f"spec: it cannot be read ({type(error).__name__})"
+    # The name is kept as it is, valid or not: it is how the pool's cluster is found.
+    name = cluster_name({"spec": value}) or "unreadable"
+    return PoolSpec(cluster_ref=ClusterRef.model_construct(name=name)), why
 
 
 def _status(value: object) -> PoolStatus:
     try:
         return PoolStatus.model_validate(value or {})
-    except ValidationError:
+    except Exception:  # whatever somebody wrote there
         return PoolStatus()
 
 

@@ -34,7 +34,7 @@ class Requests:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Any:

@@ -7,7 +7,16 @@ from typing import Any
 from htcdask_operator.core import look
 from htcdask_operator.core.model import Job, JobStatus
 from htcdask_operator.core.plan import plan
-from tests.builders import NOW, make_cluster, make_job, make_observed, make_policy, make_pool
+from tests.builders import (
+    NOW,
+    POOL,
+    make_cluster,
+    make_job,
+    make_observed,
+    make_policy,
+    make_pool,
+    make_template,
+)
 
 THREE = [make_job(name, JobStatus.RUNNING) for name in "abc"]
 
@@ -42,3 +51,14 @@ def test_while_strays_are_there_the_plan_looks_again_soon() -> None:
     observed = make_observed(make_cluster(3), THREE, neighbours=(stray,))
     planned = plan([make_pool()], observed, make_policy(), NOW)
     assert planned.wake_at is not None and planned.wake_at <= NOW + 2
+
+
+def test_a_rule_that_only_the_whole_breaks_is_told_without_the_environments_values() -> None:
+    secret = "a-token-that-nobody-may-see"
+    own = make_template(environment={f"A{number}": secret * 450 for number in range(2)})
+    policy = make_policy(default_template=make_template(environment={"B": secret * 450}))
+    status = plan([make_pool(template=own)], make_observed(), policy, NOW).statuses[POOL]
+    ready = status.condition("Ready")
+    assert ready is not None and ready.reason == "InvalidPool"
+    assert "32768" in ready.message
+    assert secret not in ready.message

@@ -87,7 +87,9 @@ def test_an_anchor_under_way_is_waited_for(anchor: object) -> None:
 def test_a_staged_anchor_is_held_with_a_reason_that_says_what_it_is() -> None:
     (action,) = actions(make_pool(), make_observed(FOUR, [make_anchor(MARK, JobStatus.IDLE)]))
     assert action == Hold(
-        ("1.0",), "HTCDask: keeps the workers' files of pool gateway/default-pool-uid; goes with the pool"
+        POOL,
+        ("1.0",),
+        "HTCDask: keeps the workers' files of pool gateway/default-pool-uid; goes with the pool",
     )
 
 
@@ -193,7 +195,7 @@ def test_a_failed_worker_is_recorded_forgotten_and_its_log_asked_for() -> None:
     failed = make_job("bad", JobStatus.COMPLETED, exit_code=3)
     planned = plan([make_pool()], make_observed(make_cluster(1), [ANCHOR, failed]), POLICY, NOW)
     assert planned.actions == (
-        Remove(("bad.0",), "HTCDask: it is over and recorded"),
+        Remove(POOL, ("bad.0",), "HTCDask: it is over and recorded"),
         ReadLogs(POOL, "1.0", ("bad",)),
     )
     status = planned.statuses[POOL]
@@ -297,7 +299,7 @@ def test_a_deleted_pool_whose_jobs_cannot_be_seen_waits_and_says_so() -> None:
 def test_a_pool_released_by_hand_goes_whatever_is_left() -> None:
     pool = make_pool(deleting=True, release=True)
     assert actions(pool, make_observed(FOUR, ACCESS_POINT_SILENT)) == (Release(POOL),)
-    assert kinds(actions(pool, make_observed(FOUR, [make_job("a")]))) == [Remove, Release]
+    assert kinds(actions(pool, make_observed(FOUR, [make_job("a")]))) == [Release, Remove]
 
 
 def test_a_worker_whose_execute_node_died_is_recorded_removed_and_replaced() -> None:
@@ -318,7 +320,7 @@ def test_a_removed_job_whose_execute_node_died_is_taken_out(pool: PoolFacts, clu
     planned = plan([pool], observed, POLICY, NOW)
     assert (planned.actions, planned.wake_at) == ((), NOW + 1)
     (action,) = plan([pool], observed, POLICY, NOW + 1).actions
-    assert action == ForceRemove(("a.0",), "HTCDask: its execute node does not answer")
+    assert action == ForceRemove(POOL, ("a.0",), "HTCDask: its execute node does not answer")
 
 
 # --- Unseen.

@@ -160,12 +160,12 @@ class World:
                 self.submitted += names
                 for name in names:
                     self._submit(pool, name, Role.WORKER, description["My.HTCDaskTemplate"])
-            case Hold(jobs, _):
+            case Hold(_, jobs, _):
                 for id_ in jobs:
                     self.change(self.jobs[id_], JobStatus.HELD, hold_code=1, hold_subcode=1)
-            case Remove(jobs, _):
+            case Remove(_, jobs, _):
                 self._remove(jobs)
-            case ForceRemove(jobs, _):
+            case ForceRemove(_, jobs, _):
                 for id_ in jobs:
                     del self.jobs[id_]
             case ReadLogs(_, _, workers):

@@ -91,6 +91,15 @@ class Site:
         self.view.pools[uid] = ClusterKey("gateway", name)
         return uid
 
+    def add_pool(self, name: str, cluster: str = "c1", **spec: Any) -> str:
+        """One more pool of a cluster; its uid."""
+        manifest = pool_manifest(cluster)
+        manifest["metadata"]["name"] = name
+        manifest["spec"] |= spec
+        uid = self.kube.make_pool(manifest)
+        self.view.pools[uid] = ClusterKey("gateway", cluster)
+        return uid
+
     def scale(self, count: int, name: str = "c1") -> None:
         self.kube.cluster_bodies["gateway", name]["spec"]["htcondorReplicas"] = count
 
@@ -113,12 +122,17 @@ class Site:
         found = [entry.job for entry in self.schedd.queue.values() if entry.job.role is Role.WORKER]
         return [job for job in found if status in (None, job.status)]
 
+    def jobs_of(self, pool: str, status: JobStatus | None = None) -> list[Job]:
+        """The workers of one pool."""
+        return [job for job in self.jobs(status) if job.pool_uid == pool]
+
     async def pool(self, name: str = "c1") -> PoolFacts:
         (pool,) = await self.kube.pools("gateway", name)
         return pool
 
-    async def condition(self, type_: str) -> tuple[str, str, str]:
-        found = (await self.pool()).status.condition(type_)
+    async def condition(self, type_: str, uid: str | None = None) -> tuple[str, str, str]:
+        (pool,) = (pool for pool in await self.kube.pools("gateway") if uid in (None, pool.uid))
+        found = pool.status.condition(type_)
         assert found is not None
         return found.status, found.reason, found.message
 

@@ -1,11 +1,14 @@
 """One poller for all: whom it wakes, how often it asks, and what it looks after."""
 
 import asyncio
+import logging
 
 import pytest
 
-from htcdask_operator.core.model import JobStatus, Roll, Unseen
+from htcdask_operator.core.model import Job, JobStatus, Roll, Unseen
 from htcdask_operator.ports import ClusterKey
+from htcdask_operator.reconcile import Tended
+from htcdask_operator.unexpected import LONGEST
 
 from .site import KEY, LEASE, Site
 
@@ -153,3 +156,96 @@ async def test_a_settled_cluster_is_looked_after_while_another_one_moves(site: S
         site.poller.stir()
         await site.poll()
     assert site.woken == [KEY]
+
+
+SECRET = "a-token-that-nobody-may-see"
+
+
+async def nonsense(*_: object) -> tuple[Job, ...]:
+    raise ValueError(SECRET)
+
+
+async def test_an_answer_that_nobody_expected_is_no_answer_and_ends_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(site.condor, "jobs", nonsense)
+        for _ in range(3):
+            await site.poll()
+            site.schedd.now += 1
+    assert isinstance(site.view.unseen, Unseen)
+    assert SECRET not in site.view.unseen.why + caplog.text
+    assert caplog.text.count("a mistake of the operator: ValueError") == 1
+    assert sorted(site.woken) == [KEY, OTHER]
+    assert site.poller.last_tick == site.clock() - 1
+    await site.poll()
+    assert site.view.unseen is None
+    assert len(site.woken) == 4
+
+
+async def test_the_leases_are_renewed_although_the_queue_is_not_understood(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.condor, "jobs", nonsense)
+    site.schedd.now += LEASE / 3
+    await site.poll()
+    assert {entry.job.lease for entry in site.schedd.queue.values()} == {site.clock() + LEASE}
+
+
+@pytest.mark.parametrize("what", ["renew", "remove"])
+async def test_what_fails_in_looking_after_jobs_leaves_the_rest_of_it_alone(
+    site: Site, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(site.condor, what, nonsense)
+    before = site.condor.calls.count("renew")
+    del site.kube.pool_bodies["gateway", "default-c1"]
+    site.reconciler.forget(site.jobs()[0].pool_uid)
+    site.schedd.now += LEASE / 3
+    await site.poll()
+    assert bool(site.jobs(JobStatus.REMOVED)) == (what == "renew")
+    assert site.condor.calls.count("renew") == before + (what == "remove")
+
+
+async def test_a_mistake_about_one_scheduler_is_no_other_clusters(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.scale(1, "c2")
+    asking = site.scheduler.workers
+
+    async def workers(namespace: str, cluster: str) -> Roll:
+        if cluster == "c1":
+            raise ZeroDivisionError(SECRET)
+        return await asking(namespace, cluster)
+
+    monkeypatch.setattr(site.scheduler, "workers", workers)
+    site.schedd.now += 60
+    for _ in range(5):
+        await site.poll()
+        await site.reconciler.cycle(OTHER, Tended())
+        site.schedd.tick()
+    assert isinstance(site.view.rolls[KEY], Unseen)
+    assert isinstance(site.view.rolls[OTHER], Roll)
+    assert SECRET not in caplog.text
+
+
+async def test_a_mistake_that_goes_on_for_long_ends_the_poller_loudly(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(site.condor, "jobs", nonsense)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(round(LONGEST)):
+            await site.poller.tick()
+            site.schedd.now += 1
+        with pytest.raises(ValueError, match=SECRET):
+            await site.poller.tick()
+    assert len(caplog.records) < 5
+
+
+async def test_a_mistake_now_and_then_ends_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        with monkeypatch.context() as patch:
+            patch.setattr(site.condor, "jobs", nonsense)
+            await site.poll()
+        site.schedd.now += LONGEST
+        await site.poll()
+    assert site.view.unseen is None
