@@ -96,13 +96,14 @@ class BarePool:
             time.sleep(0.05)
 
     def start_schedd(self) -> None:
-        """Start it again and wait until it answers (the collector may still show its former ad)."""
+        """Start it again and wait until it answers, and until the collector knows it (perhaps as it was)."""
         self.run("condor_on", "-daemon", "schedd")
         deadline = time.monotonic() + _START_SECONDS
         while not self.run("condor_q", "-allusers", "-totals", check=False):
             if time.monotonic() > deadline:
                 raise PlaygroundError("condor_schedd does not answer")
             time.sleep(0.05)
+        self._await("Scheduler")
 
     def token(self, user: str, *authorizations: str, lifetime: int | None = None) -> str:
         """An IDTOKEN of `user`, good for READ and WRITE (or what is said) as long as the pool lives."""

@@ -27,6 +27,9 @@ from tests.fakes.condor import FakeCondor, FakeSchedd, Life
 
 IMAGE = "/cvmfs/img"
 PAYLOAD = b"""case $1 in
+  flood*) printf "%2000000s" end; exit 3 ;;
+  long*) printf "%1000000s" end; exit 3 ;;
+  ok*) exit 0 ;;
   fail*) echo "no luck on this machine"; exit 3 ;;
   *) trap 'exit 0' TERM; while true; do sleep 0.1; done ;;
 esac
@@ -46,7 +49,12 @@ htcondor2.Schedd(ad).submit(made, count=1, spool=True)
 
 def life(worker: str) -> Life:
     """What PAYLOAD does, for the fake."""
-    return Life("no luck on this machine\n", 3) if worker.startswith("fail") else Life()
+    for start, printed in (("fail", "no luck on this machine\n"), ("flood", " " * 1_999_997 + "end")):
+        if worker.startswith(start):
+            return Life(printed, 3)
+    if worker.startswith("long"):
+        return Life(" " * 999_997 + "end", 3)
+    return Life("", 0) if worker.startswith("ok") else Life()
 
 
 class Lab(Protocol):
@@ -80,6 +88,9 @@ class Lab(Protocol):
 
     def foreign(self, operator_id: str) -> JobId:
         """A job of alice's, who wrote an operator's id into it."""
+
+    def printed(self, anchor: Job) -> dict[str, int]:
+        """The files with what workers printed on the access point's disk, and how large they are."""
 
     def exists(self, job: JobId) -> bool:
         """Whether the job is in the queue, whoever owns it."""
@@ -134,6 +145,10 @@ class FakeLab:
     def foreign(self, operator_id: str) -> JobId:
         return self.schedd.foreign("alice@htcdask.test", operator_id)
 
+    def printed(self, anchor: Job) -> dict[str, int]:
+        found = self.schedd.files[anchor.id]
+        return {name: len(text) for name, text in found.items() if name != "bundle.sh"}
+
     def exists(self, job: JobId) -> bool:
         return job in self.schedd.queue
 
@@ -153,10 +168,12 @@ class RealLab:
         self._token = folder / "token"
         self._token.write_text(pool.token("dask"))
         self._agents: list[CondorAgent] = []
+        self._operators: set[str] = set()
 
     def operator(self, operator_id: str) -> Condor:
         agent = CondorAgent(Access(operator_id, self.pool.address, self.pool.schedd, self._token))
         self._agents.append(agent)
+        self._operators.add(operator_id)
         return agent
 
     async def until(
@@ -213,6 +230,10 @@ class RealLab:
         said = self.pool.run("condor_submit", "-terse", "-", user="alice", input=description)
         return said.split()[0]
 
+    def printed(self, anchor: Job) -> dict[str, int]:
+        found = self.pool.path(anchor.iwd or "").iterdir()
+        return {file.name: file.stat().st_size for file in found if file.name != "bundle.sh"}
+
     def exists(self, job: JobId) -> bool:
         return bool(self.attribute(job, "JobStatus"))
 
@@ -227,6 +248,20 @@ class RealLab:
     async def close(self) -> None:
         for agent in self._agents:
             await agent.close()
+        for operator_id in self._operators:
+            remove_jobs(self.pool, operator_id)
+
+
+def remove_jobs(pool: BarePool, operator_id: str) -> None:
+    """Take all jobs out of the queue that carry this operator's id, whoever owns them."""
+    theirs = f'{names.AD_OPERATOR} == "{operator_id}"'
+    for force in ([], ["-forcex"]):
+        pool.run("condor_rm", *force, "-constraint", theirs, check=False)
+    deadline = time.monotonic() + _PATIENCE
+    while pool.run("condor_q", "-allusers", "-constraint", theirs, "-af", "ClusterId"):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"jobs of {operator_id} do not leave the queue")
+        time.sleep(0.05)
 
 
 def statuses(jobs: Sequence[Job]) -> list[str]:

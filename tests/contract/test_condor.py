@@ -167,6 +167,50 @@ async def test_a_failed_worker_stays_to_be_read(pool: Pool, condor: Condor, lab:
     await lab.until(condor, lambda jobs: failed not in by_id(jobs))
 
 
+async def test_what_a_worker_prints_is_bounded_on_the_access_point(
+    pool: Pool, condor: Condor, lab: Lab
+) -> None:
+    anchor = await pool.staged()
+    await condor.hold([anchor.id], "kept")
+    flood, long = await pool.workers(anchor.iwd, "flood", "long")
+    jobs = by_id(
+        await lab.until(
+            condor,
+            lambda jobs: (
+                by_id(jobs)[flood].status is JobStatus.HELD
+                and by_id(jobs)[long].status is JobStatus.COMPLETED
+            ),
+        )
+    )
+    assert jobs[flood].hold_code == 33 and "max" in (jobs[flood].hold_reason or "")
+    assert lab.printed(anchor) == {"out.ood": 2**20, "out.ong": 1_000_000}
+    logs = await condor.logs(anchor.id, ["long"])
+    assert (len(logs["long"]), logs["long"][-4:]) == (2**16, " end")
+
+
+async def test_a_later_worker_writes_over_the_file_of_one_that_is_gone(
+    pool: Pool, condor: Condor, lab: Lab
+) -> None:
+    anchor = await pool.staged()
+    await condor.hold([anchor.id], "kept")
+    for name in ("fail-001", "ok-001"):
+        (job,) = await pool.workers(anchor.iwd, name)
+        await lab.until(condor, lambda jobs: by_id(jobs)[job].status is JobStatus.COMPLETED)  # noqa: B023
+    assert lab.printed(anchor) == {"out.001": 0}
+    assert await condor.logs(anchor.id, ["ok-001"]) == {}
+
+
+async def test_only_an_anchor_has_logs(pool: Pool, condor: Condor, lab: Lab) -> None:
+    anchor = await pool.staged()
+    await condor.hold([anchor.id], "kept")
+    (failed,) = await pool.workers(anchor.iwd, "fail1")
+    await lab.until(condor, lambda jobs: by_id(jobs)[failed].status is JobStatus.COMPLETED)
+    assert await condor.logs(failed, ["fail1"]) == {}
+    assert await condor.logs("999999.0", ["fail1"]) == {}
+    assert await condor.logs(anchor.id, []) == {}
+    assert await condor.logs(anchor.id, ["never", "fail1"]) == {"fail1": "no luck on this machine\n"}
+
+
 async def test_a_site_may_have_the_bundle_transferred(lab: Lab, condor: Condor, operator_id: str) -> None:
     pool = Pool(lab, condor, operator_id, delivery="transfer")
     anchor = await pool.staged()

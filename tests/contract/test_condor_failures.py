@@ -7,9 +7,12 @@ import math
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -24,17 +27,43 @@ from htcdask_operator.condor.errors import (
     SubmitRefused,
     SubmitTooLate,
 )
+from htcdask_operator.condor.private import PrivateFolder
 from htcdask_operator.core import submission
 from htcdask_operator.uptime import uptime
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool
+from tests.contract.labs import remove_jobs
 
 Connect = Callable[..., CondorAgent]
-OPERATOR = "failures"
+
+_numbers = count(1)
+
+_ASKING = """
+import asyncio, pathlib, sys
+from htcdask_operator.condor.access import Access
+from htcdask_operator.condor.agent import CondorAgent
+
+async def main():
+    agent = CondorAgent(Access("killed", sys.argv[1], "ap@condor", pathlib.Path(sys.argv[2])))
+    asking = asyncio.create_task(agent.whoami())
+    await agent.asking.wait()
+    print(agent.pid, flush=True)
+    await asking
+
+asyncio.run(main())
+"""
 
 
 @pytest.fixture
-async def connect(bare_pool: BarePool, tmp_path: Path) -> AsyncIterator[Connect]:
+def operator_id(bare_pool: BarePool) -> Iterator[str]:
+    """An operator that no other test has heard of; none of its jobs outlives the test."""
+    made = f"failures-{next(_numbers)}"
+    yield made
+    remove_jobs(bare_pool, made)
+
+
+@pytest.fixture
+async def connect(bare_pool: BarePool, operator_id: str, tmp_path: Path) -> AsyncIterator[Connect]:
     """Make an agent; say only what is unusual about its access."""
     agents: list[CondorAgent] = []
     good = tmp_path / "token"
@@ -45,8 +74,10 @@ async def connect(bare_pool: BarePool, tmp_path: Path) -> AsyncIterator[Connect]
         schedd: str = bare_pool.schedd,
         token_file: Path = good,
         deadline: float = 20.0,
+        not_after: Callable[[], float] = lambda: math.inf,
     ) -> CondorAgent:
-        agents.append(CondorAgent(Access(OPERATOR, collector, schedd, token_file, deadline)))
+        access = Access(operator_id, collector, schedd, token_file, deadline, log_deadline=2.0)
+        agents.append(CondorAgent(access, not_after))
         return agents[-1]
 
     yield made
@@ -64,8 +95,18 @@ def silent_schedd(pool: BarePool) -> Iterator[None]:
         pool.run("pkill", "-CONT", "-x", "condor_schedd")
 
 
+@contextmanager
+def stopped_schedd(pool: BarePool) -> Iterator[None]:
+    """Nobody listens on the schedd's port."""
+    pool.stop_schedd()
+    try:
+        yield
+    finally:
+        pool.start_schedd()
+
+
 async def submit(agent: CondorAgent) -> str:
-    policy = make_policy(operator_id=OPERATOR)
+    policy = make_policy(operator_id=agent._access.operator_id)
     return await agent.submit_anchor(
         submission.anchor(make_pool(), make_cluster(), "mark", policy, time.time()), b"a secret key"
     )
@@ -132,12 +173,9 @@ async def test_a_cancelled_question_does_not_answer_the_next(connect: Connect, b
 async def test_a_schedd_that_was_restarted(connect: Connect, bare_pool: BarePool) -> None:
     agent = connect()
     job = await submit(agent)
-    bare_pool.stop_schedd()
-    with pytest.raises(CondorUnreachable, match="ap@condor"):
+    with stopped_schedd(bare_pool), pytest.raises(CondorUnreachable, match="ap@condor"):
         await agent.jobs()
-    bare_pool.start_schedd()
     assert [job.id for job in await agent.jobs()] == [job]
-    await agent.remove([job], "the end of the test")
 
 
 @pytest.mark.parametrize(
@@ -207,6 +245,14 @@ async def test_a_rotated_token_is_used_at_once(connect: Connect, bare_pool: Bare
     await agent.remove([job], "the end of the test")
 
 
+async def test_bytes_that_are_no_text_hide_no_job(connect: Connect, bare_pool: BarePool) -> None:
+    agent = connect()
+    job = await submit(agent)
+    bare_pool.run("condor_qedit", job, "HTCDaskUser", '"a\udcffb"')
+    (seen,) = await agent.jobs()
+    assert (seen.id, seen.user) == (job, "a\N{REPLACEMENT CHARACTER}b")
+
+
 async def test_the_key_lies_in_the_anchors_private_directory_only(
     connect: Connect, bare_pool: BarePool, tmp_path: Path
 ) -> None:
@@ -221,6 +267,71 @@ async def test_the_key_lies_in_the_anchors_private_directory_only(
     await agent.logs(job, ["w1"])
     assert files_with(b"a secret key", agent.folder) == []
     await agent.remove([job], "the end of the test")
+
+
+async def test_logs_have_a_lane_of_their_own(connect: Connect) -> None:
+    agent = connect()
+    job = await submit(agent)
+    assert agent._logs.pid is None  # only when it is needed
+    assert await agent.logs(job, ["w1"]) == {}
+    assert agent._logs.pid is not None
+    os.kill(agent._logs.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    asking = [asyncio.create_task(agent.logs(job, ["w1"])) for _ in range(3)]
+    await agent._logs.asking.wait()
+    assert [found.id for found in await agent.jobs()] == [job]
+    await agent.remove([job], "the end of the test")
+    assert time.monotonic() - began < 1.5
+    assert {type(answer) for answer in await asyncio.gather(*asking, return_exceptions=True)} == {
+        CondorTimeout
+    }
+    assert time.monotonic() - began < 5
+    assert agent.pid is not None and agent._logs.pid is None
+    assert await agent.logs(job, ["w1"]) == {}
+
+
+async def test_a_rotated_token_does_not_wait_for_logs(
+    connect: Connect, bare_pool: BarePool, tmp_path: Path
+) -> None:
+    file = tmp_path / "rotating"
+    file.write_text(bare_pool.token("dask"))
+    agent = connect(token_file=file)
+    job = await submit(agent)
+    await agent.logs(job, ["w1"])
+    assert agent._logs.pid is not None
+    os.kill(agent._logs.pid, signal.SIGSTOP)
+    asking = asyncio.create_task(agent.logs(job, ["w1"]))
+    await agent._logs.asking.wait()
+    file.write_text(bare_pool.token("bob"))
+    assert await agent.whoami() == "bob@htcdask.test"
+    with pytest.raises(CondorUnreachable, match="ended during retrieve"):
+        await asking
+    assert await agent.logs(job, ["w1"]) == {}, "as bob, whose job it is not"
+
+
+def test_the_agent_ends_with_its_operator_and_the_next_operator_wipes_its_folder(
+    bare_pool: BarePool, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(bare_pool.token("dask"))
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        where = [f"127.0.0.1:{hole.getsockname()[1]}", str(tmp_path / "token")]
+        with subprocess.Popen(
+            [sys.executable, "-c", _ASKING, *where],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        ) as operator:
+            assert operator.stdout is not None
+            agent = int(operator.stdout.readline())
+            hole.accept()  # it is in the middle of a call that never ends, and holds the GIL
+            operator.kill()
+        deadline = time.monotonic() + 5
+        while exists(agent):
+            assert time.monotonic() < deadline, "it goes on"
+            time.sleep(0.02)
+    assert len(list(tmp_path.glob("htcdask-condor-*"))) == 1
+    PrivateFolder(tmp_path).close()
+    assert list(tmp_path.glob("htcdask-condor-*")) == []
 
 
 async def test_the_agent_is_small_and_leaves_nothing(connect: Connect) -> None:
@@ -256,47 +367,35 @@ def _operator_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPERATOR_SECRET", "hush")
 
 
-async def test_after_the_lease_nothing_is_submitted_and_everything_else_goes_on(
-    bare_pool: BarePool, tmp_path: Path
-) -> None:
-    file = tmp_path / "token"
-    file.write_text(bare_pool.token("dask"))
+async def test_after_the_lease_nothing_is_submitted_and_everything_else_goes_on(connect: Connect) -> None:
     ends = uptime() + 60
-    agent = CondorAgent(Access("late", bare_pool.address, bare_pool.schedd, file), lambda: ends)
-    policy = make_policy(operator_id="late")
+    agent = connect(not_after=lambda: ends)
+    policy = make_policy(operator_id=agent._access.operator_id)
     described = submission.anchor(make_pool(), make_cluster(), "mark", policy, time.time())
-    try:
-        anchor = await agent.submit_anchor(described, b"a secret key")
-        ends = uptime() - 2
-        with pytest.raises(SubmitTooLate, match=r"nothing was submitted to ap@condor.*over for 2\.\d s"):
-            await agent.submit_anchor(described, b"a secret key")
-        with pytest.raises(SubmitTooLate):
-            await agent.submit_workers(described, ["a1", "a2"])
-        assert [job.id for job in await agent.jobs()] == [anchor]
-        await agent.remove([anchor], "the end of the test")
-    finally:
-        await agent.close()
+    anchor = await agent.submit_anchor(described, b"a secret key")
+    ends = uptime() - 2
+    with pytest.raises(SubmitTooLate, match=r"nothing was submitted to ap@condor.*over for 2\.\d s"):
+        await agent.submit_anchor(described, b"a secret key")
+    with pytest.raises(SubmitTooLate):
+        await agent.submit_workers(described, ["a1", "a2"])
+    assert [job.id for job in await agent.jobs()] == [anchor]
+    await agent.remove([anchor], "the end of the test")
 
 
 async def test_a_submit_that_the_schedd_was_asked_for_too_late_is_refused_by_the_agent(
-    bare_pool: BarePool, tmp_path: Path
+    connect: Connect,
 ) -> None:
     """The agent itself looks at the clock: it was in time when it was asked."""
-    file = tmp_path / "token"
-    file.write_text(bare_pool.token("dask"))
     ends = math.inf
-    agent = CondorAgent(Access(OPERATOR, bare_pool.address, bare_pool.schedd, file), lambda: ends)
-    try:
-        await agent.whoami()
-        assert agent.pid is not None
-        os.kill(agent.pid, signal.SIGSTOP)
-        ends = uptime() + 1
-        submitting = asyncio.create_task(submit(agent))
-        await agent.asking.wait()
-        await asyncio.sleep(1.1)  # it is the clock itself that the test is about
-        os.kill(agent.pid, signal.SIGCONT)
-        with pytest.raises(SubmitTooLate):
-            await submitting
-        assert await agent.jobs() == ()
-    finally:
-        await agent.close()
+    agent = connect(not_after=lambda: ends)
+    await agent.whoami()
+    assert agent.pid is not None
+    os.kill(agent.pid, signal.SIGSTOP)
+    ends = uptime() + 1
+    submitting = asyncio.create_task(submit(agent))
+    await agent.asking.wait()
+    await asyncio.sleep(1.1)  # it is the clock itself that the test is about
+    os.kill(agent.pid, signal.SIGCONT)
+    with pytest.raises(SubmitTooLate):
+        await submitting
+    assert await agent.jobs() == ()

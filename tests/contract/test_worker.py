@@ -73,7 +73,10 @@ async def test_workers_come_compute_and_hand_over_when_they_are_removed(
         record_property("seconds_to_two_workers", time.monotonic() - began)
         assert {worker.name for worker in cluster.scheduler.workers.values()} == {"w1", "w2"}
         assert await cluster.client.submit(operator.add, 40, 2) == 42
-        assert all("/tmp/htcdask." in worker.local_directory for worker in cluster.scheduler.workers.values())
+        # Below the job's own scratch, whose size HTCondor knows.
+        assert all(
+            "/scratch/htcdask." in worker.local_directory for worker in cluster.scheduler.workers.values()
+        )
         # The key is in memory that no other job sees, and on no disk.
         shared = await cluster.client.submit(os.listdir, "/dev/shm", workers=["w1"])
         (folder,) = [name for name in shared if name.startswith("htcdask.")]

@@ -13,9 +13,12 @@ from htcdask_api import names as attributes
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.errors import CondorError, CondorRefused
 from htcdask_operator.condor.schedd import parsed
+from htcdask_operator.core import naming
 from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role, WorkerName
 
 ENDED_SECONDS = 300.0
+LARGEST_OUTPUT = 2**20
+LARGEST_TAIL = 2**16
 _GONE = (JobStatus.REMOVED, JobStatus.COMPLETED)
 
 
@@ -173,13 +176,15 @@ class FakeSchedd:
         elif job.status is JobStatus.RUNNING:
             life = self.life(job.worker)
             if life.exit_code is not None and age >= life.seconds:
-                self._change(job.id, JobStatus.COMPLETED, exit_code=life.exit_code)
+                self._print(entry, life.prints)
+                if len(life.prints) > LARGEST_OUTPUT:
+                    said = "max total download bytes exceeded (max=1 MB)"
+                    self._change(job.id, JobStatus.HELD, hold_code=33, hold_subcode=0, hold_reason=said)
+                else:
+                    self._change(job.id, JobStatus.COMPLETED, exit_code=life.exit_code)
 
     def _start(self, entry: Entry) -> None:
         job = entry.job
-        printed = self.life(job.worker).prints
-        if printed and entry.anchor in self.files:
-            self.files[entry.anchor][f"out.{job.worker}"] = printed
         self._change(
             job.id,
             JobStatus.RUNNING,
@@ -187,6 +192,11 @@ class FakeSchedd:
             started_at=self.now,
             machine=f"slot1@node{self.clusters % self.machines + 1}",
         )
+
+    def _print(self, entry: Entry, text: str) -> None:
+        """What it printed comes to the anchor's directory at the end, and no more than HTCondor may bring."""
+        if entry.anchor in self.files:
+            self.files[entry.anchor][naming.output(entry.job.worker)] = text[:LARGEST_OUTPUT]
 
     def _free(self) -> bool:
         return sum(entry.job.status is JobStatus.RUNNING for entry in self.queue.values()) < self.slots
@@ -266,7 +276,8 @@ class FakeCondor:
         if anchor not in self._ours():
             return {}
         files = self.schedd.files.get(anchor, {})
-        return {name: files[f"out.{name}"] for name in names if f"out.{name}" in files}
+        found = {name: files.get(naming.output(name), "") for name in names}
+        return {name: text[-LARGEST_TAIL:] for name, text in found.items() if text}
 
     def _ours(self) -> dict[JobId, Entry]:
         return {

@@ -15,3 +15,4 @@ class Access:
     schedd: str
     token_file: Path
     deadline: float = 30.0  # seconds for any one request; then the agent is killed and started anew
+    log_deadline: float = 10.0  # the same for what workers printed, which nobody needs that much

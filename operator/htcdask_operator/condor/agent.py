@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from htcdask_api import names
@@ -22,23 +19,29 @@ from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor import token
 from htcdask_operator.condor.access import Access
 from htcdask_operator.condor.jobs import ATTRIBUTES, job
+from htcdask_operator.condor.private import PrivateFolder
 from htcdask_operator.condor.process import AgentProcess
-from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
+from htcdask_operator.core import naming
+from htcdask_operator.core.model import Job, JobId, PoolUid, Role, WorkerName
 
 _BUNDLE: Final = "bundle.sh"
 _RUNS: Final = 50  # in one constraint, which the schedd evaluates for every job
+_LOGS: Final = 20  # in one question: a status remembers five
 
 
 class CondorAgent:
-    """One access point as one identity; calls are answered one after the other."""
+    """One access point as one identity; calls are answered one after the other, logs beside them."""
 
     def __init__(self, access: Access, not_after: Callable[[], float] = lambda: math.inf) -> None:
         """`not_after`: the uptime from which on nothing may be submitted, asked before each request."""
         self._access = access
-        self.folder = Path(tempfile.mkdtemp(prefix="htcdask-condor-"))
-        (self.folder / "scratch").mkdir(mode=0o700)
-        arguments = [access.collector, access.schedd, str(self.folder / "scratch")]
-        self._process = AgentProcess(arguments, self._environment(), access.deadline, not_after)
+        self._private = PrivateFolder()
+        self.folder = self._private.path
+        where, environment = (access.collector, access.schedd), self._environment()
+        self._process = AgentProcess(where, self.folder / "scratch", environment, access.deadline, not_after)
+        # What workers printed comes from a disk and over a network, and nothing may wait for it.
+        patience = min(access.deadline, access.log_deadline)
+        self._logs = AgentProcess(where, self.folder / "logs", environment, patience, not_after, patience)
         self._token = ""
         self._identity = ""
         self._turn = asyncio.Lock()
@@ -55,8 +58,10 @@ class CondorAgent:
 
     async def close(self) -> None:
         """End the process and leave no file behind."""
+        self._logs.abandon()
+        await self._logs.stop()
         await self._process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._private.close()
 
     async def whoami(self) -> str:
         self._identity = await self._ask("whoami")
@@ -78,7 +83,7 @@ class CondorAgent:
     ) -> tuple[JobId, ...]:
         descriptions.check(description, self._access.operator_id)
         descriptions.check_names(names)
-        items = [{"wname": name} for name in names]
+        items = [{"wname": name, "wout": naming.output(name)} for name in names]
         return tuple(await self._ask("submit", dict(description), items))
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
@@ -94,11 +99,13 @@ class CondorAgent:
         await self._ask("edit", await self._ours(), names.AD_LEASE, str(math.ceil(until)))
 
     async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
-        (this,) = runs([anchor])
-        if not await self._ask("query", f"{await self._ours()} && {this}", ["ClusterId"]):
-            return {}
-        found: dict[str, str] = await self._ask("retrieve", anchor, {name: f"out.{name}" for name in names})
-        return found
+        files = {worker: naming.output(worker) for worker in names[:_LOGS]}
+        found: dict[str, str] = await self._ask("retrieve", await self._anchor(anchor), files, of=self._logs)
+        return {worker: found[worker] for worker in files if worker in found}
+
+    async def _anchor(self, job: JobId) -> str:
+        (this,) = runs([job])
+        return f'{await self._ours()} && {names.AD_ROLE} == "{Role.ANCHOR}" && {this}'
 
     async def _act(self, action: str, jobs: Sequence[JobId], reason: str) -> None:
         """By a constraint: ids alone, which may be somebody else's, never reach the schedd."""
@@ -121,15 +128,16 @@ class CondorAgent:
             "&& RoutedFromJobId =?= undefined"  # a routed copy carries our attributes, too
         )
 
-    async def _ask(self, method: str, *arguments: Any) -> Any:
+    async def _ask(self, method: str, *arguments: Any, of: AgentProcess | None = None) -> Any:
         async with self._turn:
             current = token.read(self._access.token_file, time.time())
             if current != self._token:
+                self._logs.abandon()
                 await self._process.stop()
                 token.write(self.folder / "tokens", current)
                 self._token, self._identity = current, ""
         metrics.CONDOR_QUESTIONS.labels(method).inc()
-        return await self._process.ask(method, *arguments)
+        return await (of or self._process).ask(method, *arguments)
 
     def _environment(self) -> dict[str, str]:
         """All that the process knows: HTCondor's settings, and nothing of the operator's environment."""

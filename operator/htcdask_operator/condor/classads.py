@@ -7,6 +7,7 @@ therefore equal to a real 2, so it must be told apart by its type.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -30,11 +31,15 @@ def plain(ad: Ad, attributes: Iterable[str]) -> dict[str, Plain]:
 
 
 def _value(ad: Ad, name: str) -> Plain:
-    value = ad.get(name)
-    if value is None or isinstance(value, bool | int | float | str):
-        return _simple(value)
     try:
+        value = ad.get(name)
+        if value is None or isinstance(value, bool | int | float | str):
+            return _simple(value)
         return _simple(ad.eval(name))
+    except (
+        UnicodeDecodeError
+    ) as error:  # HTCondor's strings are bytes, and somebody's file name may be in one
+        return error.object.decode("utf-8", "replace")
     except Exception:  # an expression that cannot be evaluated is as good as absent
         return None
 
@@ -42,4 +47,4 @@ def _value(ad: Ad, name: str) -> Plain:
 def _simple(value: object) -> Plain:
     if isinstance(value, enum.Enum) or not isinstance(value, bool | int | float | str):
         return None
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -27,6 +27,7 @@ _KEYS: Final = frozenset(
         "input",
         "job_max_vacate_time",
         "leave_in_queue",
+        "max_transfer_output_mb",
         "notification",
         "output",
         "periodic_remove",
@@ -37,9 +38,7 @@ _KEYS: Final = frozenset(
         "request_memory",
         "requirements",
         "should_transfer_files",
-        "stream_error",
         "stream_input",
-        "stream_output",
         "transfer_container",
         "transfer_executable",
         "transfer_input_files",
@@ -49,7 +48,7 @@ _KEYS: Final = frozenset(
     }
 )
 _ATTRIBUTE: Final = re.compile(r"My\.[A-Za-z_][A-Za-z0-9_]*")
-_MACRO: Final = re.compile(r"\$\((?:DOLLAR|wname)\)")
+_MACRO: Final = re.compile(r"\$\((?:DOLLAR|wname|wout)\)")
 _WORKER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PROGRAMS: Final = frozenset({"/bin/bash", "/bin/true"})
 

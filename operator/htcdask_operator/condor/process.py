@@ -1,40 +1,52 @@
 """The agent's process as its parent sees it: requests with a deadline, one at a time. Used by `agent`.
 
-A process that does not answer in time, or dies, is killed and the next request starts a new one. Whoever
-waited for their turn meanwhile has waited long enough: they are told the same.
+A process that does not answer in time, dies, or says what is no answer is killed, what it left behind is
+wiped, and the next request starts a new one. Whoever waited for their turn meanwhile has waited long enough:
+they are told the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
-from htcdask_operator.condor.errors import KINDS, CondorError, CondorTimeout, CondorUnreachable
+from htcdask_operator.condor import wire
+from htcdask_operator.condor.errors import CondorError, CondorTimeout, CondorUnreachable
 
 _GRACE: Final = 2.0  # the process ends itself this long after the parent has given up
-_LIMIT: Final = 256 * 2**20  # one answer: a queue of 10,000 jobs is about 8 MiB
+_PROGRAM: Final = (sys.executable, "-m", "htcdask_operator.condor.serve")
 
 
 class AgentProcess:
-    """Started when first asked."""
+    """Started when first asked, with a folder of its own that is empty then."""
 
     def __init__(
         self,
-        arguments: list[str],
+        access_point: tuple[str, str],
+        scratch: Path,
         environment: dict[str, str],
         deadline: float,
         not_after: Callable[[], float],
+        patience: float | None = None,
     ) -> None:
-        self._command = [sys.executable, "-m", "htcdask_operator.condor.serve", *arguments]
+        """`patience`: seconds that one waits for their turn; None: as long as it takes."""
+        self.command = [*_PROGRAM, *access_point, str(scratch), str(os.getpid())]
+        self._scratch = scratch
         self._environment = environment
         self._deadline = deadline
         self._not_after = not_after
+        self._patience = patience
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._silences = 0  # how often the deadline has passed
+        self._asked = 0
         self.asking = asyncio.Event()  # set while an answer is awaited
 
     @property
@@ -45,24 +57,51 @@ class AgentProcess:
     async def ask(self, method: str, *arguments: Any) -> Any:
         """What the process answers; CondorError as it says, CondorTimeout when it is too late."""
         silences = self._silences
-        async with self._turn:
+        async with self._in_turn(method):
             if self._silences != silences:
                 # Else everybody in the queue would wait for a deadline of their own, one after the other.
                 raise self._too_late(method)
             try:
                 async with asyncio.timeout(self._deadline):
-                    answer = await self._exchange(method, arguments)
+                    return await self._exchange(method, arguments)
+            except CondorError:
+                raise
             except TimeoutError as error:
                 self._silences += 1
                 await self._kill()
                 raise self._too_late(method) from error
+            except (wire.Garbage, ValueError, OSError) as error:  # ValueError: a line longer than any answer
+                await self._kill()
+                raise CondorUnreachable(
+                    f"the HTCondor agent did not answer {method} ({error or type(error).__name__}); it is "
+                    "started again with the next question"
+                ) from error
             except BaseException:
                 # Cancelled or broken in the middle: the next answer would be the wrong one.
                 await self._kill()
                 raise
-        if "error" in answer:
-            raise KINDS.get(answer["error"], CondorError)(answer["text"])
-        return answer["value"]
+
+    async def stop(self) -> None:
+        """End the process, after the request that it is working on."""
+        async with self._turn:
+            await self._kill()
+
+    def abandon(self) -> None:
+        """End the process now; whoever waits for its answer is told that there is none."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    @asynccontextmanager
+    async def _in_turn(self, method: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise self._too_late(method) from error
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _too_late(self, method: str) -> CondorTimeout:
         return CondorTimeout(
@@ -70,17 +109,13 @@ class AgentProcess:
             "something between takes connections and drops what they carry"
         )
 
-    async def stop(self) -> None:
-        """End the process, after the request that it is working on."""
-        async with self._turn:
-            await self._kill()
-
-    async def _exchange(self, method: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
+    async def _exchange(self, method: str, arguments: tuple[Any, ...]) -> Any:
         process = await self._started()
         assert process.stdin is not None and process.stdout is not None
-        request = json.dumps([method, arguments, self._deadline + _GRACE, self._not_after()])
+        self._asked += 1
+        request = [self._asked, method, arguments, self._deadline + _GRACE, self._not_after()]
         try:
-            process.stdin.write(request.encode() + b"\n")
+            process.stdin.write(json.dumps(request).encode() + b"\n")
             await process.stdin.drain()
             self.asking.set()
             line = await process.stdout.readline()
@@ -89,21 +124,22 @@ class AgentProcess:
         finally:
             self.asking.clear()
         if not line:
+            await self._kill()
             raise CondorUnreachable(
                 f"the HTCondor agent ended during {method}; it is started again with the next question"
             )
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return wire.value(line, self._asked, method)
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
+            self._wipe()
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
+                *self.command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env=self._environment,
                 cwd="/",
-                limit=_LIMIT,
+                limit=wire.LARGEST,
                 start_new_session=True,  # a Ctrl-C for the operator is not for this process
             )
         return self._process
@@ -114,4 +150,13 @@ class AgentProcess:
             return
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        try:
+            await process.wait()
+        finally:
+            with suppress(OSError):  # else the next start says what is wrong with the folder
+                self._wipe()
+
+    def _wipe(self) -> None:
+        """A process that was killed could not clear up after itself."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700, exist_ok=True)

@@ -6,11 +6,8 @@ Knows nothing of HTCDask: the parent says which jobs and which attributes. Plain
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,6 +15,7 @@ from typing import Any, Final, TypeVar
 import classad2
 import htcondor2
 
+from htcdask_operator.condor import sandbox
 from htcdask_operator.condor.classads import Plain, plain
 from htcdask_operator.condor.errors import (
     CondorError,
@@ -36,7 +34,9 @@ _DOLLAR: Final = "$(DOLLAR)"
 _STALE: Final = ("SECMAN:2004", "SECMAN:2007")  # the schedd was restarted: a new session is needed
 _REASON_CODE: Final = 1
 _COLLECTOR_PORT: Final = 9618
-_TAIL: Final = 64 * 1024
+_FILES: Final = "SpooledOutputFiles"
+# ENOENT, of which the schedd tells, and EFBIG, which is our own limit.
+_NO_SUCH_OUTPUT: Final = ("(errno 2)", "(errno 27)")
 
 
 class AccessPoint:
@@ -79,16 +79,11 @@ class AccessPoint:
 
     def spool(self, description: Mapping[str, str], name: str, content: str, not_after: float) -> str:
         """One job, and its one input file."""
-        folder = Path(tempfile.mkdtemp(dir=self._scratch))
-        try:
-            file = folder / name
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
-                target.write(content)
-            made = parsed({**description, "initialdir": str(folder), "transfer_input_files": str(file)})
+        with sandbox.outgoing(self._scratch, name, content) as file:
+            where = {"initialdir": str(file.parent), "transfer_input_files": str(file)}
+            made = parsed({**description, **where})
             result = self._submit(not_after, lambda schedd: schedd.submit(made, count=1, spool=True))
             self._do(lambda schedd: schedd.spool(result))
-        finally:
-            shutil.rmtree(folder)
         return f"{result.cluster()}.{result.first_proc()}"
 
     def act(self, action: str, constraint: str, reason: str) -> dict[str, int]:
@@ -104,17 +99,39 @@ class AccessPoint:
         if self.query(constraint, ["ClusterId"]):
             self._do(lambda schedd: schedd.edit(constraint, attribute, value))
 
-    def retrieve(self, job: str, files: Mapping[str, str]) -> dict[str, str]:
-        """The ends of these files of the job's directory (name -> file), where there is anything in them."""
-        folder = Path(tempfile.mkdtemp(dir=self._scratch))
-        try:
-            # Files are written to where the job was submitted from, which may have been another machine.
-            self._do(lambda schedd: schedd.edit([job], "SUBMIT_Iwd", classad2.quote(str(folder))))
-            self._do(lambda schedd: schedd.retrieve(job))
-            tails = {name: _tail(folder / file) for name, file in files.items()}
-        finally:
-            shutil.rmtree(folder)
-        return {name: text for name, text in tails.items() if text}
+    def retrieve(self, constraint: str, files: Mapping[str, str]) -> dict[str, str]:
+        """The ends of these files (key -> name) of the one job's directory, where there is anything in them.
+
+        The schedd sends the files that the job's ad names, and of everything else (the workers' bundle is
+        there, with the key) nothing: the list is empty but for the moment of the question.
+        """
+        if not self.query(constraint, ["ClusterId"]):
+            return {}
+        with sandbox.incoming(self._scratch) as folder:
+            try:
+                self._set(constraint, _FILES, ",".join(sorted(set(files.values()))))
+                # Files are written to where the job was submitted from, which may have been another machine.
+                self._set(constraint, "SUBMIT_Iwd", str(folder))
+                self._fetch(constraint)
+            finally:
+                self._set(constraint, _FILES, "")
+            tails = {key: sandbox.tail(folder / name) for key, name in files.items()}
+        return {key: text for key, text in tails.items() if text}
+
+    def _set(self, constraint: str, attribute: str, text: str) -> None:
+        self._do(lambda schedd: schedd.edit(constraint, attribute, classad2.quote(text)))
+
+    def _fetch(self, constraint: str) -> None:
+        """A file that is not there, or too large, is as good as empty; the others come all the same."""
+
+        def retrieve(schedd: Any) -> None:
+            try:
+                schedd.retrieve(constraint)
+            except htcondor2.HTCondorException as error:
+                if not any(mark in _text(error) for mark in _NO_SUCH_OUTPUT):
+                    raise
+
+        self._do(retrieve)
 
     def _submit(self, not_after: float, submit: Callable[[Any], T]) -> T:
         """The schedd has been found by then: between the look at the clock and the call is nothing."""
@@ -147,17 +164,21 @@ class AccessPoint:
         return self._ad
 
     def _locate(self) -> Any:
-        collector = htcondor2.Collector(self._address)
+        """By one question: asked for one schedd and then for all, a collector may have learned meanwhile."""
         try:
-            ad = collector.locate(htcondor2.DaemonType.Schedd, self._name)
-            if ad is not None:
-                return ad
-            known = [str(found.get("Name")) for found in collector.locateAll(htcondor2.DaemonType.Schedd)]
+            known = htcondor2.Collector(self._address).locateAll(htcondor2.DaemonType.Schedd)
         except htcondor2.HTCondorException as error:
             raise self._collector_failure(_text(error)) from error
+        by_name = {str(ad.get("Name")).lower(): ad for ad in known}
+        # A schedd has its host's full name unless somebody gave it another, with an @.
+        name = self._name.lower()
+        found = [name] if name in by_name else [full for full in by_name if full.partition(".")[0] == name]
+        if len(found) == 1:
+            return by_name[found[0]]
         raise CondorUnreachable(
-            f"the collector {self._address} knows no schedd named {self._name!r}; "
-            + (f"it knows: {', '.join(sorted(known)[:10])}" if known else "it knows none at all now")
+            f"the collector {self._address} knows {'several schedds' if found else 'no schedd'} named "
+            f"{self._name!r}; "
+            + (f"it knows: {', '.join(sorted(by_name)[:10])}" if by_name else "it knows none at all now")
         )
 
     def _do(self, call: Callable[[Any], T], otherwise: type[CondorError] = CondorError) -> T:
@@ -263,11 +284,3 @@ def _says(text: str) -> bool:
 
 def _text(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _tail(file: Path) -> str:
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return ""
-    return content[-_TAIL:].decode("utf-8", "replace")

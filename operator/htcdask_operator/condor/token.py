@@ -36,21 +36,31 @@ def read(path: Path, now: float) -> str:
         raise CondorRefused(f"the HTCondor token file {path} is empty: put an IDTOKEN into its Secret")
     expires = _claims(path, token).get("exp")
     if isinstance(expires, int | float) and expires <= now:
-        when = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
         raise CondorRefused(
-            f"the HTCondor token in {path} expired at {when}: create a new one (condor_token_create on the "
-            "access point) and replace the Secret; the operator picks it up by itself"
+            f"the HTCondor token in {path} expired at {_when(expires)}: create a new one "
+            "(condor_token_create on the access point) and replace the Secret; the operator picks it up by "
+            "itself"
         )
     return token
 
 
 def write(folder: Path, token: str) -> None:
     """Make `token` the only one in `folder`, as HTCondor wants its files."""
-    folder.mkdir(mode=0o700, exist_ok=True)
     draft = folder.with_name(f".{folder.name}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(token + "\n")
-    draft.replace(folder / "token")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(token + "\n")
+        draft.replace(folder / "token")
+    except OSError as error:
+        raise CondorRefused(f"the HTCondor token cannot be copied into {folder}: {error.strerror}") from error
+
+
+def _when(expires: float) -> str:
+    try:
+        return datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):  # a number that is no time
+        return "a time long ago"
 
 
 def _claims(path: Path, token: str) -> dict[str, object]:
@@ -61,7 +71,7 @@ def _claims(path: Path, token: str) -> dict[str, object]:
         claims = json.loads(base64.urlsafe_b64decode(padded))
         if len(parts) != 3 or not isinstance(claims, dict):
             raise ValueError
-    except (ValueError, IndexError, binascii.Error) as error:
+    except (ValueError, IndexError, binascii.Error, RecursionError) as error:
         raise CondorRefused(
             f"the HTCondor token file {path} does not hold an IDTOKEN (three parts with dots between them)"
         ) from error

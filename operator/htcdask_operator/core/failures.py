@@ -13,7 +13,7 @@ from typing import Final
 from htcdask_api import Failure, PoolStatus
 from htcdask_api.status import MAX_RECENT_FAILURES
 from htcdask_operator.core import clock, reasons, sanitize
-from htcdask_operator.core.model import WorkerName
+from htcdask_operator.core.model import JobStatus, WorkerName
 from htcdask_operator.core.triage import State, Worker
 
 EVENT_SECONDS: Final = 120.0
@@ -78,6 +78,8 @@ def _failure(worker: Worker, now: float) -> Failure:
         message=sanitize.line(worker.message),
         exit_code=job.exit_code if job.exit_signal is None else None,
         hold_reason_code=job.hold_code,
+        # HTCondor brings the output of a job that completed. Of any other there is none, and never will be.
+        log_tail=None if job.status is JobStatus.COMPLETED else "",
     )
 
 

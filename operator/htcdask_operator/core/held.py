@@ -45,10 +45,10 @@ BY_CODE: Final[Mapping[int, Treatment]] = {
     **_end(reasons.POLICY_BROKEN, 5, 27),
     **_end(reasons.BAD_IMAGE, 6, 35, 45),
     **_end(reasons.ACCESS_POINT_FILES, 7, 8, 9, 10, 13, 14),
-    **_end(reasons.TRANSFER_FAILED, 11, 12, 18),
+    **_end(reasons.TRANSFER_FAILED, 11, 12, 18, 33),  # 33: it printed more than may be brought back
     **_end(reasons.NEVER_SPOOLED, 16),  # only once it has waited too long: `triage`
     **_end(reasons.MACHINE_REFUSED, 19, 21),
-    **_end(reasons.HELD_BY_SITE, 22, 23, 26, 32, 33, 43, 44, 48),
+    **_end(reasons.HELD_BY_SITE, 22, 23, 26, 32, 43, 44, 48),
     **_end(reasons.OUT_OF_RESOURCES, 34),
     **_end(reasons.RUN_TIME_OVER, 46, 47),
 }

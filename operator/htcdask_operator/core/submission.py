@@ -1,8 +1,8 @@
 """What is submitted: the anchor's and the workers' descriptions, and what the workers' bundle says.
 
 Called by `plan`, for a pool that passed its checks. Keys are HTCondor's submit commands, values are ready to
-be used; `$(wname)`, the name, is the only macro left. The agent refuses other keys, adds what it spools, and
-looks whether HTCondor's own parser understands what was meant.
+be used; `$(wname)`, the name, and `$(wout)`, its file, are the only macros left. The agent refuses other
+keys, adds what it spools, and looks whether HTCondor's own parser understands what was meant.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ def anchor(
         "request_disk": "1",
         "output": "/dev/null",
         "error": "/dev/null",
+        # Whoever asks for the files of its directory gets none, but for those that the agent names then.
+        "My.SpooledOutputFiles": '""',
         "leave_in_queue": "false",
         "periodic_remove": LEASE,
         "batch_name": _batch_name(pool),
@@ -99,10 +101,6 @@ def _worker(
         "executable": "/bin/bash",
         "transfer_executable": "false",
         **_delivery(policy.delivery, iwd),
-        "output": quoting.text(f"{iwd}/") + "out.$(wname)",
-        "error": quoting.text(f"{iwd}/") + "out.$(wname)",
-        "stream_output": "true",
-        "stream_error": "true",
         "request_cpus": str(worker.cores),
         "request_memory": str(math.ceil(worker.memory_bytes / 2**20)),  # MiB
         "request_disk": str(math.ceil(worker.disk_bytes / 2**10)),  # KiB
@@ -124,24 +122,33 @@ def _worker(
 
 
 def _delivery(delivery: str, iwd: str) -> dict[str, str]:
-    """How the bundle reaches the worker: as streamed standard input, or by HTCondor's file transfer."""
-    file = quoting.text(f"{iwd}/{BUNDLE}")
+    """How the bundle reaches the worker: as streamed standard input, or by HTCondor's file transfer.
+
+    What the worker prints comes back once, when it has ended, and HTCondor refuses more than a megabyte: a
+    stream would be written to the access point's disk for as long as somebody prints.
+    """
+    bundle, printed = quoting.text(f"{iwd}/{BUNDLE}"), quoting.text(f"{iwd}/") + "$(wout)"
+    description = {
+        "output": printed,
+        "error": printed,
+        "should_transfer_files": "yes",
+        "when_to_transfer_output": "ON_EXIT",
+        # Said to be none, it also saves the second that HTCondor sleeps to tell new files from old ones.
+        "transfer_output_files": '""',
+        "max_transfer_output_mb": "1",
+        "My.Iwd": quoting.string(iwd),
+    }
     if delivery == "transfer":
-        return {
-            "arguments": f'"{BUNDLE} $(wname)"',
-            "transfer_input_files": file,
-            "should_transfer_files": "yes",
-            "when_to_transfer_output": "ON_EXIT",
-            "transfer_output_files": '""',
-            "My.Iwd": quoting.string(iwd),
-        }
+        return {**description, "arguments": f'"{BUNDLE} $(wname)"', "transfer_input_files": bundle}
+    directory, file = quoting.string(iwd), quoting.string(f"{iwd}/{BUNDLE}")
     return {
+        **description,
         "arguments": '"-s $(wname)"',
-        "input": file,
+        "input": bundle,
         "stream_input": "true",
-        "should_transfer_files": "no",
-        # HTCondor binds it into the container: /tmp would take away the container's private one.
-        "My.Iwd": quoting.string("/var/tmp"),  # noqa: S108
+        # HTCondor would also copy what it streams to the execute node's disk. The access point, which picks
+        # the files to copy, sees none here; the execute node, where Iwd is the job's scratch, the bundle.
+        "My.In": f'ifThenElse(Iwd == {directory}, "/dev/null", {file})',
     }
 
 

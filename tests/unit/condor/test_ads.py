@@ -78,3 +78,23 @@ def test_only_an_anchor_has_a_directory() -> None:
 @pytest.mark.parametrize("more", ['HTCDaskRole = "guest";', "ClusterId = undefined;", "JobStatus = 77;"])
 def test_what_is_no_job_of_ours_is_left_out(more: str) -> None:
     assert job(plain(classad2.ClassAd(f"[ {BASE} JobStatus = 1; {more} ]"), ATTRIBUTES)) is None
+
+
+class Bytes:
+    """An ad with bytes that are no text, as HTCondor's binding gives them."""
+
+    def get(self, name: str) -> object:
+        if name == "HoldReason":
+            return b"no such file: \xff\xc3".decode("utf-8")
+        raise RuntimeError
+
+    eval = get
+
+
+def test_bytes_that_are_no_text_are_replaced_and_the_rest_is_read() -> None:
+    assert plain(Bytes(), ["HoldReason", "JobStatus"]) == {"HoldReason": "no such file: \ufffd\ufffd"}
+
+
+def test_a_number_without_end_is_none() -> None:
+    ad = classad2.ClassAd('[ QDate = real("INF"); RequestMemory = real("NaN"); Iwd = "/" ]')
+    assert plain(ad, ["QDate", "RequestMemory", "Iwd"]) == {"Iwd": "/"}

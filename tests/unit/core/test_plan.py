@@ -231,7 +231,7 @@ def test_a_worker_that_ended_at_once_failed_only_if_it_was_wanted(wanted: int, f
 def test_an_evicted_worker_is_replaced_at_once_under_a_new_name() -> None:
     spent = make_job("old", JobStatus.IDLE, shadow_starts=1, vacate_code=1022, vacate_reason="preempted")
     found = actions(make_pool(), make_observed(make_cluster(1), [ANCHOR, spent]))
-    assert kinds(found) == [Remove, SubmitWorkers, ReadLogs]
+    assert kinds(found) == [Remove, SubmitWorkers], "HTCondor brings no log of it"
     assert "old" not in next(action.names for action in found if isinstance(action, SubmitWorkers))
 
 
@@ -306,9 +306,9 @@ def test_a_worker_whose_execute_node_died_is_recorded_removed_and_replaced() -> 
     lost = make_job("lost", JobStatus.RUNNING, started_at=NOW - 900)
     observed = make_observed(make_cluster(1), [ANCHOR, lost], dropped={"lost": NOW - 120})
     planned = plan([make_pool()], observed, POLICY, NOW)
-    assert kinds(planned.actions) == [Remove, SubmitWorkers, ReadLogs]
+    assert kinds(planned.actions) == [Remove, SubmitWorkers]
     (failure,) = planned.statuses[POOL].recent_failures
-    assert (failure.reason, failure.worker) == ("ContactLost", "lost")
+    assert (failure.reason, failure.worker, failure.log_tail) == ("ContactLost", "lost", "")
     assert "is the execute node there?" in failure.message
 
 

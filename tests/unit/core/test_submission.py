@@ -125,12 +125,14 @@ def test_the_workers_description() -> None:
         "arguments": '"-s $(wname)"',
         "input": "/spool/1/bundle.sh",
         "stream_input": "true",
-        "output": "/spool/1/out.$(wname)",
-        "stream_output": "true",
-        "error": "/spool/1/out.$(wname)",
-        "stream_error": "true",
-        "should_transfer_files": "no",
-        "My.Iwd": '"/var/tmp"',
+        "My.In": 'ifThenElse(Iwd == "/spool/1", "/dev/null", "/spool/1/bundle.sh")',
+        "output": "/spool/1/$(wout)",
+        "error": "/spool/1/$(wout)",
+        "should_transfer_files": "yes",
+        "when_to_transfer_output": "ON_EXIT",
+        "transfer_output_files": '""',
+        "max_transfer_output_mb": "1",
+        "My.Iwd": '"/spool/1"',
         "request_cpus": "1",
         "request_memory": "2048",
         "request_disk": "4194304",
@@ -208,6 +210,18 @@ def test_where_streaming_does_not_work_the_bundle_is_transferred() -> None:
     found = workers(delivery="transfer")
     assert found["transfer_input_files"] == "/spool/1/bundle.sh"
     assert "input" not in found and "stream_input" not in found
+
+
+@pytest.mark.parametrize("delivery", ["stream", "transfer"])
+def test_what_a_worker_prints_is_never_streamed_to_the_access_point(delivery: str) -> None:
+    found = workers(delivery=delivery)
+    assert not {"stream_output", "stream_error"} & found.keys()
+    assert (found["should_transfer_files"], found["max_transfer_output_mb"]) == ("yes", "1")
+
+
+def test_an_anchor_shows_none_of_its_files() -> None:
+    found = submission.anchor(make_pool(), CLUSTER_FACTS, "mark", make_policy(), NOW)
+    assert found["My.SpooledOutputFiles"] == '""'
 
 
 def test_the_bundle() -> None:
@@ -294,6 +308,44 @@ def test_names_are_short_never_numbers_and_never_taken() -> None:
     assert len({*first, *again}) == 6
     for name in (*first, *again, *naming.new_names("uid", 2, (), 0.0)):
         assert re.fullmatch(r"[a-z][0-9a-z]{11}", name)
+
+
+def test_a_worker_prints_into_a_file_that_no_other_worker_in_sight_has() -> None:
+    there = naming.new_names("uid", 5, (), NOW)
+    stayed = (there[1], there[3])
+    later = naming.new_names("uid", 3, (*stayed, "asked-for-00f", ""), NOW + 60)
+    assert [naming.output(name) for name in there] == [f"out.00{slot}" for slot in range(5)]
+    assert [naming.output(name) for name in later] == ["out.000", "out.002", "out.004"]
+
+
+def test_a_pool_has_no_more_files_than_it_had_workers_at_a_time() -> None:
+    names: tuple[str, ...] = ()
+    files: set[str] = set()
+    for hour in range(200):
+        names = naming.new_names("uid", 7, names[hour % 5 :], NOW + 3600 * hour)
+        files.update(map(naming.output, names))
+    assert len(files) <= 14
+
+
+def test_when_every_file_is_in_use_there_are_no_names() -> None:
+    everybody = [naming.base36(number, 12) for number in range(36**3 - 2)]
+    assert len(naming.new_names("uid", 9, everybody, NOW)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("", "out."),
+        ("w1", "out.w1"),
+        ("k0mq3xk1n00a", "out.00a"),
+        ("a/../../bundle.sh", "out._sh"),
+        ("x,bundle.sh,..", "out.___"),
+        ('"; x', "out.__x"),
+        ("w\n,\u00e9", "out.___"),
+    ],
+)
+def test_a_file_of_a_worker_is_a_file_of_a_worker(name: str, file: str) -> None:
+    assert naming.output(name) == file
 
 
 def test_names_differ_from_one_millisecond_to_the_next() -> None:

@@ -1,0 +1,115 @@
+"""What parent and child of the agent say to each other: one line of JSON for a question, one for its answer.
+
+    parent: [number, method, arguments, seconds, not_after]
+    child:  {"to": number, "value": ...}  or  {"to": number, "error": kind, "text": sentence}
+
+Written by `serve`, read by `process`. The reader believes nothing: what is not an answer to the question that
+was asked, in the shape that its method has, is `Garbage`. Nothing in it can hurt who uses it later.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from htcdask_operator.condor.errors import KINDS, CondorError
+
+LARGEST: Final = 64 * 2**20
+"""Bytes of one answer: a queue of 10,000 jobs is about 8 MiB."""
+
+_SURROGATE: Final = re.compile(rb"\\u[dD]")
+_JOB_ID: Final = re.compile(r"[0-9]{1,18}\.[0-9]{1,18}")
+_INTEGERS: Final = 2**63  # a ClassAd's; a larger one is no time and no number
+_SHOWN: Final = 2000  # characters of an error's text
+
+
+class Garbage(Exception):  # noqa: N818
+    """This is no answer to what was asked, and why."""
+
+
+def answer(number: int, value: object) -> bytes:
+    """The line that brings a value; one that nobody would read becomes an error."""
+    line = json.dumps({"to": number, "value": value}).encode() + b"\n"
+    if len(line) > LARGEST:
+        return failure(
+            number,
+            CondorError(f"the access point's answer is too large to be read: {len(line) // 2**20} MiB"),
+        )
+    return line
+
+
+def failure(number: int, error: CondorError) -> bytes:
+    """The line that says why there is no value."""
+    text = str(error)[:_SHOWN]
+    return json.dumps({"to": number, "error": type(error).__name__, "text": text}).encode() + b"\n"
+
+
+def value(line: bytes, number: int, method: str) -> Any:
+    """What the answer brings; the `CondorError` that it says, or `Garbage`."""
+    said = _parsed(line)
+    if not isinstance(said, dict) or said.get("to") != number:
+        raise Garbage("it does not belong to this question")
+    if said.keys() == {"to", "error", "text"}:
+        kind, text = said["error"], said["text"]
+        if not isinstance(kind, str) or kind not in KINDS or not isinstance(text, str):
+            raise Garbage("it is an error of no known kind")
+        raise KINDS[kind](_harmless(text[:_SHOWN]))
+    if said.keys() != {"to", "value"} or not _SHAPES[method](said["value"]):
+        raise Garbage("it has another shape than such an answer")
+    return _harmless(said["value"]) if _SURROGATE.search(line) else said["value"]
+
+
+def _parsed(line: bytes) -> Any:
+    if not line.endswith(b"\n"):
+        raise Garbage("it ends in the middle")
+    try:
+        return json.loads(line.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise Garbage("it is not JSON") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _harmless(found: Any) -> Any:
+    """With every half of a surrogate pair replaced: such a text can be neither written nor sent."""
+    match found:
+        case str():
+            return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_harmless(member) for member in found]
+        case dict():
+            return {_harmless(key): _harmless(member) for key, member in found.items()}
+    return found
+
+
+def _is_ad(found: object) -> bool:
+    return isinstance(found, dict) and all(
+        isinstance(member, str | float) or (isinstance(member, int) and abs(member) < _INTEGERS)
+        for member in found.values()
+    )
+
+
+def _is_job(found: object) -> bool:
+    return isinstance(found, str) and _JOB_ID.fullmatch(found) is not None
+
+
+_SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "whoami": lambda found: isinstance(found, str) and "@" in found,
+    "query": lambda found: isinstance(found, list) and all(map(_is_ad, found)),
+    "submit": lambda found: isinstance(found, list) and all(map(_is_job, found)),
+    "spool": _is_job,
+    "act": _is_ad,
+    "edit": lambda found: found is None,
+    "retrieve": lambda found: (
+        isinstance(found, dict) and all(isinstance(text, str) for text in found.values())
+    ),
+}
+METHODS: Final = frozenset(_SHAPES)
