@@ -19,6 +19,7 @@ import yaml
 from htcdask_api import names
 from playground.condor.bare import BarePool
 from playground.controlplane import ControlPlane, free_ports
+from tests.contract.labs import remove_jobs
 
 SECONDS = 3
 NEVER = "false"  # requirements that no slot meets: jobs wait in the queue, and nothing needs to run
@@ -147,8 +148,7 @@ class Pair:
         for program in self.programs:
             program.process.kill()
             program.process.wait()
-        ours = f'{names.AD_OPERATOR} == "{self.namespace}"'
-        self.pool.run("condor_rm", "-constraint", ours, check=False)
+        remove_jobs(self.pool, self.namespace)
 
 
 @pytest.fixture

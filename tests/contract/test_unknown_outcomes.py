@@ -26,6 +26,7 @@ from htcdask_operator.settings import Poll
 from htcdask_operator.view import View
 from playground.condor.bare import BarePool
 from tests.builders import make_policy
+from tests.contract.labs import remove_jobs
 from tests.fakes.kube import FakeKube
 from tests.fakes.scheduler import FakeScheduler
 from tests.unit.shell.site import KEY, LEASE, cluster_manifest, pool_manifest
@@ -94,9 +95,9 @@ class Lab:
         self.kube.cluster_bodies["gateway", "c1"]["spec"]["htcondorReplicas"] = count
 
     async def close(self) -> None:
-        self.pool.run("condor_rm", "-constraint", f'HTCDaskOperator == "{OPERATOR}"', check=False)
         for operator in self._operators:
             await operator.agent.close()
+        remove_jobs(self.pool, OPERATOR)
 
 
 @pytest.fixture

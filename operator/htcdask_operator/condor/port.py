@@ -45,4 +45,7 @@ class Condor(Protocol):
         """Extend the lease of all jobs of this operator."""
 
     async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
-        """What these workers printed, from the anchor's directory; silent workers are left out."""
+        """The end of what these workers printed, for those that have completed; silent ones are left out.
+
+        Nobody waits for it: no other call does, and it gives up sooner than they.
+        """
