@@ -7,12 +7,11 @@ keys are the chart's: camelCase.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import (
@@ -27,10 +26,10 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from htcdask_api import Template
+from htcdask_operator import complaints
 from htcdask_operator.core.model import Policy, PortRange, Profile
 
 VARIABLE: Final = "HTCDASK_SETTINGS"
-_INNER: Final = {"[key]", "bool", "int", "float", "str"}  # what pydantic adds to a key's path
 
 
 class SettingsError(Exception):
@@ -85,7 +84,11 @@ Label = Annotated[str, AfterValidator(_label)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, arbitrary_types_allowed=True
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -158,7 +161,6 @@ class Settings(_Section):
     scheduler_address: Annotated[str, BeforeValidator(_address)]
     worker_ports: Ports | None = None
     nanny_ports: Ports | None = None
-    contact_address: Text | None = None
     delivery: Literal["stream", "transfer"] = "stream"
     template: _Template = _Template()
     profiles: dict[Label, ProfileSettings] = {}
@@ -184,7 +186,6 @@ class Settings(_Section):
             profiles={name: _profile(name, profile) for name, profile in self.profiles.items()},
             worker_ports=self.worker_ports,
             nanny_ports=self.nanny_ports,
-            contact_address=self.contact_address,
             accounting_group=self.accounting_group,
             image_path_template=self.image_path_template,
             allowed_images=self.allowed_images,
@@ -225,13 +226,13 @@ def parse(text: str, where: str = "settings") -> Settings:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{where}: not YAML: {error}") from error
+        raise SettingsError(f"{where}: not YAML: {complaints.of_yaml(error)}") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{where}: must be a map of keys such as operatorId and accessPoint")
     try:
         return Settings.model_validate(_without_nulls(content))
     except ValidationError as error:
-        raise SettingsError(f"{where}: " + "; ".join(_complaint(e) for e in error.errors())) from error
+        raise SettingsError(f"{where}: {complaints.of_values(error, Settings)}") from None
 
 
 def default_path() -> Path | None:
@@ -245,33 +246,3 @@ def _without_nulls(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-
-
-def _complaint(error: Any) -> str:
-    location = [part for part in error["loc"] if part not in _INNER]
-    key = ".".join(str(part) for part in location)
-    if error["type"] == "extra_forbidden":
-        keys = _keys_at(location[:-1])
-        near = difflib.get_close_matches(str(location[-1]), keys, n=1)
-        return f"{key}: no such key" + (
-            f", did you mean {near[0]}?" if near else f"; there are {', '.join(keys)}"
-        )
-    if error["type"] == "missing":
-        return f"{key}: must be set"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {message} (it is {str(error['input'])[:80]!r})"
-
-
-def _keys_at(location: list[Any]) -> list[str]:
-    """The keys that the section at `location` may have; the names of profiles are not keys of a model."""
-    section: type[BaseModel] = Settings
-    for part in location:
-        field = next((f for f in section.model_fields.values() if f.alias == part), None)
-        if field is not None:
-            models = [t for t in (field.annotation, *get_args(field.annotation)) if _is_model(t)]
-            section = models[0] if models else section
-    return [field.alias or name for name, field in section.model_fields.items()]
-
-
-def _is_model(candidate: object) -> bool:
-    return isinstance(candidate, type) and issubclass(candidate, BaseModel)
