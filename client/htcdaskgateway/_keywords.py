@@ -4,6 +4,7 @@ Called by `HTCGateway._submit` before anything is created. The bounds of every f
 `htcdask_api.Template`; nothing is checked twice here.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from htcdask_api import Template, parse_bytes
+from htcdask_api import Template, complaint, parse_bytes, shown_names
+from htcdask_api.spec import ENVIRONMENT_ADVICE
 
 from ._config import ClientConfig
 from ._match import parse_match
@@ -36,6 +38,7 @@ _FIELDS: Final = {
 KEYWORDS: Final = frozenset({*_FIELDS.values(), "image", "apptainer_image", "image_registry"})
 # What a cluster_options object says about a worker, read as the keyword of the same name.
 _FROM_OPTIONS: Final = ("worker_cores", "worker_memory")
+_MAPPINGS: Final = ("environment", "worker_resources")  # a whole os.environ may be there: no value is shown
 _IN_GIB: Final = ("worker_memory", "worker_disk")
 
 
@@ -44,7 +47,9 @@ class Request:
     """What the keywords come to."""
 
     template: Template
-    options: Mapping[str, Any]  # to send too, those of them that the gateway lists
+    options: Mapping[str, Any] = dataclasses.field(
+        repr=False
+    )  # to send too, those of them that the gateway lists
     image: str | None = None  # to send, or to fail: the user asked for it by name
 
     def told(self, offered: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def _optional_text(given: Mapping[str, Any], keyword: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise TypeError(f"{keyword} must be a string, got {value!r}")
+        raise TypeError(f"{keyword} must be a string, got {_shown(value)}")
     if not value.strip():
         raise ValueError(f"{keyword} must not be empty; leave it away for the site's default")
     return value
@@ -138,7 +143,7 @@ def _template(fields: Mapping[str, Any]) -> Template:
     for field, value in fields.items():
         # pydantic would read True as one core and "2" as two.
         if field in ("cores", "gpus", "threads", "max_runtime_seconds") and isinstance(value, (bool, str)):
-            raise TypeError(f"{_FIELDS[field]} must be a whole number, got {value!r}")
+            raise TypeError(f"{_FIELDS[field]} must be a whole number, got {_shown(value)}")
     try:
         return Template(**fields)
     except ValidationError as error:
@@ -147,11 +152,20 @@ def _template(fields: Mapping[str, Any]) -> Template:
 
 def _in_words(error: ValidationError) -> Exception:
     """The first thing that is wrong, by the keyword that the user wrote."""
-    first = error.errors(include_url=False)[0]
-    field, *inner = (str(part) for part in first["loc"])
+    first, *others = error.errors(include_url=False)
+    (field, *inner), rule = complaint(error)
     # Locations are by alias (camelCase) or by name, whichever was used; ours are given by name.
     keyword = next((word for name, word in _FIELDS.items() if field in (name, to_camel(name))), field)
-    where = ".".join([keyword, *inner])
-    rule = first["msg"].removeprefix("Value error, ")
-    message = f"{where}: {rule[:1].lower()}{rule[1:]}; got {first['input']!r}"
+    message = f"{'.'.join([keyword, *inner])}: {rule[:1].lower()}{rule[1:]}"
+    if keyword not in _MAPPINGS:
+        message += f"; got {_shown(first['input'])}"
+    elif inner and (like := [other["loc"][1] for other in others if other["type"] == first["type"]]):
+        message += f"; so should {shown_names(like)}"
+    elif first["type"] == "too_long":
+        message += f": {ENVIRONMENT_ADVICE}"
     return TypeError(message) if first["type"].endswith("_type") else ValueError(message)
+
+
+def _shown(value: Any) -> str:
+    """A short value as it was written; only the kind of one with others inside, such as os.environ."""
+    return f"{value!r:.80}" if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"

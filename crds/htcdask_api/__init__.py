@@ -3,6 +3,7 @@
 Promises: no I/O, and no import besides pydantic and the standard library.
 """
 
+from .base import complaint, shown_name, shown_names
 from .quantity import parse_bytes
 from .spec import ClusterRef, PoolSpec, Template
 from .status import Condition, Explanation, Failure, PoolStatus
@@ -15,5 +16,8 @@ __all__ = [
     "PoolSpec",
     "PoolStatus",
     "Template",
+    "complaint",
     "parse_bytes",
+    "shown_name",
+    "shown_names",
 ]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from . import expressions
-from .base import ApiModel
+from .base import ApiModel, shown_names
 from .quantity import parse_bytes
 
 MAX_REPLICAS: Final = 100_000
@@ -33,6 +33,7 @@ QUANTITY_RULE: Final = "must be a Kubernetes quantity from 64Mi to below 1Pi, su
 ENVIRONMENT_NAME_RULE: Final = "names must be letters, digits and underscores, not starting with a digit"
 ENVIRONMENT_VALUE_RULE: Final = "values must not contain control characters such as line breaks"
 ENVIRONMENT_SIZE_RULE: Final = "must not exceed 32768 characters in all"
+ENVIRONMENT_ADVICE: Final = "give the workers only the variables that they need, not all of this environment"
 RESOURCE_NAME_RULE: Final = (
     "names must be letters, digits and any of - _ . , and start with a letter or underscore"
 )
@@ -73,20 +74,24 @@ def _expression(text: str) -> str:
 
 
 def _environment(environment: dict[str, str]) -> dict[str, str]:
-    for name, value in environment.items():
-        if not _full(ENVIRONMENT_NAME_PATTERN, name):
-            raise ValueError(f"{ENVIRONMENT_NAME_RULE}; {name!r} is not")
-        if not _full(PRINTABLE_PATTERN, value):
-            raise ValueError(f"{ENVIRONMENT_VALUE_RULE}; that of {name} does")
+    """Its rules. The messages name the names, and no value: one may be a token."""
+    unfit = [name for name in environment if not _full(ENVIRONMENT_NAME_PATTERN, name)]
+    if unfit:
+        verb = "is" if len(unfit) == 1 else "are"
+        raise ValueError(f"{ENVIRONMENT_NAME_RULE}; {shown_names(unfit)} {verb} not: {ENVIRONMENT_ADVICE}")
+    unfit = [name for name, value in environment.items() if not _full(PRINTABLE_PATTERN, value)]
+    if unfit:
+        ones = f"that of {unfit[0]} does" if len(unfit) == 1 else f"those of {shown_names(unfit)} do"
+        raise ValueError(f"{ENVIRONMENT_VALUE_RULE}; {ones}: {ENVIRONMENT_ADVICE}")
     if sum(len(name) + len(value) for name, value in environment.items()) > MAX_ENVIRONMENT_CHARACTERS:
-        raise ValueError(ENVIRONMENT_SIZE_RULE)
+        raise ValueError(f"{ENVIRONMENT_SIZE_RULE}: {ENVIRONMENT_ADVICE}")
     return environment
 
 
 def _resources(resources: dict[str, float]) -> dict[str, float]:
     for name in resources:
         if not _full(RESOURCE_NAME_PATTERN, name):
-            raise ValueError(f"{RESOURCE_NAME_RULE}; {name!r} is not")
+            raise ValueError(f"{RESOURCE_NAME_RULE}; {shown_names([name])} is not")
     return resources
 
 
@@ -124,7 +129,7 @@ class Template(ApiModel):
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     nanny: bool = True
     environment: Annotated[
-        dict[str, EnvironmentValue], Field(max_length=256), AfterValidator(_environment)
+        dict[str, EnvironmentValue], Field(max_length=256, repr=False), AfterValidator(_environment)
     ] = {}
     resources: Annotated[dict[str, ResourceAmount], Field(max_length=32), AfterValidator(_resources)] = {}
     requirements: Expression | None = None

@@ -103,7 +103,6 @@ class Settings(Section):
     scheduler_address: Annotated[str, BeforeValidator(address)]
     worker_ports: Ports | None = None
     nanny_ports: Ports | None = None
-    contact_address: Text | None = None
     delivery: Literal["stream", "transfer"] = "stream"
     template: StrictTemplate = StrictTemplate()
     profiles: dict[Label, ProfileSettings] = {}
@@ -141,7 +140,6 @@ class Settings(Section):
             profiles={name: _profile(name, profile) for name, profile in self.profiles.items()},
             worker_ports=self.worker_ports,
             nanny_ports=self.nanny_ports,
-            contact_address=self.contact_address,
             accounting_group=self.accounting_group,
             image_path_template=self.image_path_template,
             allowed_images=self.allowed_images,
@@ -183,15 +181,13 @@ def parse(text: str, where: str = "settings") -> Settings:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{where}: not YAML: {complaints.of_yaml(error)}") from None  # it quotes the text
+        raise SettingsError(f"{where}: not YAML: {complaints.of_yaml(error)}") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{where}: must be a map of keys such as operatorId and accessPoint")
     try:
         return Settings.model_validate(_without_nulls(content))
     except ValidationError as error:
-        raise SettingsError(
-            f"{where}: " + "; ".join(complaints.of_key(e, Settings) for e in error.errors())
-        ) from None
+        raise SettingsError(f"{where}: {complaints.of_values(error, Settings)}") from None
 
 
 def default_path() -> Path | None:

@@ -93,6 +93,52 @@ def test_too_much_environment_is_refused_and_much_is_not(api: ControlPlane) -> N
     assert "must not exceed 32768 characters in all" in create(32_772)
 
 
+TOKEN = "s3cr3t-t0ken"
+
+
+@pytest.mark.parametrize("checked", ["strict", "ignore"])
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ({"environment": {"A B": TOKEN}}, "names must be letters, digits and underscores"),
+        ({"environment": {f"A={TOKEN}": "1"}}, "names must be letters, digits and underscores"),
+        ({"environment": {"A": f"{TOKEN}\n"}}, "values must not contain control characters"),
+        ({"environment": {"A": TOKEN * 2000}}, "spec.template.environment.A: Too long"),
+        ({"environment": {f"A{number}": TOKEN * 1000 for number in range(9)}}, "32768 characters in all"),
+        ({"environment": {f"A{number}": TOKEN for number in range(300)}}, "must have at most 256 items"),
+        ({"environment": {"A": {"B": TOKEN}}}, "spec.template.environment.A"),
+        ({"environment": {"A": 4242424242}}, "must be of type string"),
+        ({"environment": TOKEN}, "must be of type object"),
+        ({"environment": {"A": TOKEN}, "cores": 0}, "spec.template.cores"),
+        ({"environment": {"A": TOKEN}, "memory": "8GB"}, "spec.template.memory"),
+        ({"resources": {"A": TOKEN}}, "must be of type number"),
+    ],
+)
+def test_a_refusal_names_the_rule_and_no_value(
+    api: ControlPlane, template: dict[str, Any], words: str, checked: str
+) -> None:
+    text = manifest("secret", template=template)
+    answer = api.kubectl("create", f"--validate={checked}", "-f", "-", input=text, check=False)
+    assert words in answer
+    assert TOKEN not in answer and "4242424242" not in answer
+
+
+def test_a_change_that_is_refused_prints_no_value(api: ControlPlane) -> None:
+    api.kubectl("create", "-f", "-", input=manifest("kept", template={"environment": {"A": TOKEN}}))
+    for environment in ({"A": f"{TOKEN}2"}, {"A B": TOKEN}, {"A": f"{TOKEN}\n"}):
+        patch = json.dumps({"spec": {"template": {"environment": environment}}})
+        answer = api.kubectl("patch", "htcwp/kept", "--type=merge", "-p", patch, check=False)
+        assert "template cannot be changed" in answer
+        assert TOKEN not in answer
+
+
+def test_the_api_server_keeps_a_resource_s_number(api: ControlPlane) -> None:
+    amounts = {"MEMORY": 8589934592, "THIRD": 1 / 3, "MOST": 10**12, "TENTH": 0.1}
+    text = manifest("amounts", template={"resources": amounts})
+    stored = json.loads(api.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", input=text))
+    assert PoolSpec.model_validate(stored["spec"]).template.resources == amounts
+
+
 def test_scaling_a_pool_that_follows_the_gateway_says_what_to_do(api: ControlPlane) -> None:
     api.kubectl("create", "-f", "-", input=manifest("follows"))
     answer = api.kubectl("scale", "htcwp/follows", "--replicas=3", check=False)

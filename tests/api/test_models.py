@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from htcdask_api import PoolSpec, PoolStatus, Template, parse_bytes
+from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template, complaint, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -117,3 +117,38 @@ def test_a_condition_is_found_by_its_type() -> None:
     condition = status.condition("Ready")
     assert condition is not None
     assert condition.reason == "AllConnected"
+
+
+TOKEN = "s3cr3t-t0ken"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"environment": {"A B": TOKEN}},
+        {"environment": {"A": f"{TOKEN}\n"}},
+        {"environment": {"A": TOKEN * 2000}},
+        {"environment": {f"A{number}": TOKEN * 1000 for number in range(9)}},
+        {"environment": {"A": 1}, "memory": TOKEN * 4},
+        {"environment": {"A": [TOKEN]}},
+        {"environment": TOKEN},
+        {"environment": {"A": TOKEN}, "memory": "8GB"},
+        {"environment": {"A": TOKEN}, "cores": {"A": TOKEN}},
+        TOKEN,
+    ],
+)
+def test_no_error_and_no_model_prints_a_variable_s_value(template: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        PoolSpec.model_validate({"clusterRef": {"name": "c"}, "template": template})
+    assert TOKEN not in str(caught.value)
+    where, rule = complaint(caught.value)
+    assert TOKEN not in f"{where} {rule}"
+    assert TOKEN not in repr(
+        PoolSpec(cluster_ref=ClusterRef(name="c"), template=Template(environment={"A": TOKEN}))
+    )
+
+
+@pytest.mark.parametrize("amount", [8589934592, 8589934593, 10**12, 0, 0.1, 1 / 3, 5e-324, 123456789.125])
+def test_a_resource_keeps_its_number(amount: float) -> None:
+    spec = PoolSpec.model_validate({"clusterRef": {"name": "c"}, "template": {"resources": {"A": amount}}})
+    assert spec.manifest()["template"]["resources"]["A"] == amount == spec.template.resources["A"]

@@ -109,7 +109,6 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
         "settings": {
             "operatorId": "uchicago",
             "workerPorts": "10000:10100",
-            "contactAddress": "worker.example.org",
             "delivery": "transfer",
             "template": {
                 "containerImage": "/cvmfs/images/default",

@@ -159,3 +159,55 @@ def test_what_is_wrong_is_named(
     assert type(refused.value) is kind
     assert str(refused.value).startswith(keyword)
     assert rule in str(refused.value)
+
+
+TOKEN = "s3cr3t-t0ken"
+WITH_A_TOKEN: list[tuple[dict[str, Any], str]] = [
+    (
+        {"environment": {"BASH_FUNC_module%%": TOKEN, "A B": TOKEN, "C": TOKEN}},
+        "'BASH_FUNC_module%%', 'A B' are not",
+    ),
+    ({"environment": {f"A {number}": TOKEN for number in range(9)}}, "'A 4' and 4 more are not"),
+    ({"environment": {"A" * 200 + " ": TOKEN}}, f"'{'A' * 40}' is not"),
+    ({"environment": {f"TOKEN={TOKEN}": "1"}}, "'TOKEN' is not"),
+    ({"environment": {f"TOKEN={TOKEN}": 1}}, "environment.TOKEN: input should be a valid string"),
+    ({"environment": {("A", TOKEN): TOKEN}}, "names must be strings"),
+    ({"environment": {"A": f"{TOKEN}\n", "B": f"\x1b{TOKEN}"}}, "those of 'A', 'B' do"),
+    ({"environment": {"A": f"{TOKEN}\udc80"}}, "environment.A"),
+    ({"environment": {"A": TOKEN * 2000}}, "at most 16384 characters"),
+    ({"environment": {f"A{number}": TOKEN * 1000 for number in range(9)}}, "32768 characters in all"),
+    ({"environment": {f"A{number}": TOKEN for number in range(300)}}, "at most 256 items"),
+    ({"environment": {"A": {"B": TOKEN}}}, "environment.A: input should be a valid string"),
+    (
+        {"environment": {"A": 1, "B": None, "C": TOKEN}},
+        "environment.A: input should be a valid string; so should 'B'",
+    ),
+    ({"environment": TOKEN}, "valid dictionary"),
+    ({"environment": [TOKEN]}, "valid dictionary"),
+    ({"worker_resources": {"A": TOKEN}}, "worker_resources.A"),
+    ({"worker_resources": TOKEN}, "worker_resources"),
+    *(({name: {"A": TOKEN}}, name) for name in ("image", "profile", "container_image", "node_match_expr")),
+    *(
+        ({name: {"A": TOKEN}}, name)
+        for name in ("worker_cores", "worker_memory", "worker_nanny", "max_runtime")
+    ),
+]
+
+
+@pytest.mark.parametrize(("keywords", "words"), WITH_A_TOKEN)
+def test_no_message_has_a_variable_s_value(keywords: dict[str, Any], words: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as refused:
+        read(**keywords)
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+    assert TOKEN not in str(refused.value)
+    assert words in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+def test_what_is_asked_for_is_printed_without_the_variables() -> None:
+    assert TOKEN not in repr(read(environment={"A": TOKEN}))
+
+
+def test_a_resource_is_the_very_number() -> None:
+    manifest = template(worker_resources={"MEMORY": 8589934592, "THIRD": 1 / 3})
+    assert manifest == {"resources": {"MEMORY": 8589934592, "THIRD": 1 / 3}}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,8 @@ PLAIN = Bundle(
     lifetime=None,
     worker_ports=None,
     nanny_ports=None,
-    contact_address=None,
+    retire_seconds=15,
+    close_seconds=2.5,
     environment=(("GREETING", 'it\'s $HOME; "two"\nlines'), ("OMP_NUM_THREADS", "3")),
     resources=(("GPU", 1), ("SLOT", 0.5)),
 )
@@ -226,6 +228,153 @@ def _session(entry: Path) -> int:
         return -1
 
 
+HOSTILE = {
+    "work": "/nowhere",
+    "name": "gpu",
+    "program": "/bin/true",
+    "scheduler": "tls://127.0.0.1:1",
+    "options": "--no-nanny",
+    "secrets": "/nowhere",
+    "child": "1",
+    "PATH": "/nowhere",
+    "IFS": "/",
+    "BASH_ENV": "/nowhere",
+    "SHELLOPTS": "xtrace",
+    "LD_PRELOAD": "/nowhere.so",
+    "TMPDIR": "/nowhere",
+    "HOSTNAME": "nowhere",
+    "UID": "7",
+    "HTCDASK_SCHEDULER_SNI": "daskgateway-gateway.another",
+    "DASK_SCHEDULER_ADDRESS": "tls://127.0.0.1:1",
+    "DASK_DISTRIBUTED__NANNY__ENVIRON__HTCDASK_SCHEDULER_SNI": "daskgateway-gateway.another",
+    "DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": "0.5",
+}
+
+
+def forget_the_scheduler_s_name() -> None:
+    os.environ.pop("HTCDASK_SCHEDULER_SNI")
+
+
+@nanny_or_not
+async def test_a_user_s_variables_are_the_tasks_and_change_nothing_else(tmp_path: Path, nanny: bool) -> None:
+    bundle = replace(PLAIN, nanny=nanny, threads=2, environment=tuple(HOSTILE.items()))
+    async with dask_cluster(tmp_path) as cluster, running(bundle, cluster, "w1", tmp_path) as worker:
+        await cluster.client.wait_for_workers(1)
+        assert {worker.name for worker in cluster.scheduler.workers.values()} == {"w1"}
+        names = [name for name in HOSTILE if name != "HTCDASK_SCHEDULER_SNI"]
+        seen = await cluster.client.submit(environment_of, *names, pure=False)
+        assert seen == {name: HOSTILE[name] for name in names}
+        await cluster.client.submit(forget_the_scheduler_s_name, pure=False)
+        assert await asyncio.wait_for(cluster.client.submit(ask_for_a_power), 60) == 1024
+        worker.process.terminate()
+        assert await asyncio.wait_for(worker.process.wait(), 20) == 0
+        assert not await asyncio.to_thread(lambda: list(tmp_path.glob("htcdask.*")))
+
+
+AMOUNTS = {
+    "MEMORY": 8589934592.0,
+    "ODD": 8589934593.0,
+    "MOST": 1e12,
+    "ALMOST": 999999999999.9999,
+    "THIRD": 1 / 3,
+    "TENTH": 0.1,
+    "SMALL": 5e-324,
+    "NONE": 0.0,
+    "ONE": 1.0,
+    "dotted.name-1": 123456789.0,
+}
+
+
+@nanny_or_not
+async def test_the_resources_are_the_very_numbers(tmp_path: Path, nanny: bool) -> None:
+    bundle = replace(PLAIN, nanny=nanny, resources=tuple(AMOUNTS.items()))
+    async with dask_cluster(tmp_path) as cluster, running(bundle, cluster, "w1", tmp_path):
+        await cluster.client.wait_for_workers(1)
+        (worker,) = cluster.scheduler.workers.values()
+        assert worker.resources == AMOUNTS
+        assert await cluster.client.submit(pow, 2, 3, resources={"MEMORY": 8589934592}) == 8
+
+
+@nanny_or_not
+async def test_workers_and_nannies_listen_on_the_site_s_ports(tmp_path: Path, nanny: bool) -> None:
+    first = free_ports(8)
+    ports = f"{first}:{first + 3}", f"{first + 4}:{first + 7}"
+    bundle = replace(PLAIN, nanny=nanny, worker_ports=ports[0], nanny_ports=ports[1])
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(bundle, cluster, "w1", tmp_path),
+        running(bundle, cluster, "w2", tmp_path),
+    ):
+        await cluster.client.wait_for_workers(2)
+        workers = list(cluster.scheduler.workers.values())
+        assert {port_of(worker.address) for worker in workers} <= set(range(first, first + 4))
+        if nanny:
+            assert {port_of(worker.nanny) for worker in workers} <= set(range(first + 4, first + 8))
+        assert await cluster.client.submit(pow, 2, 3) == 8
+
+
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row."""
+    for first in range(20_000, 60_000, count):
+        try:
+            with ExitStack() as stack:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.socket()).bind(("", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports")
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+@nanny_or_not
+async def test_a_worker_ends_by_itself_when_its_life_is_over(tmp_path: Path, nanny: bool) -> None:
+    short = replace(PLAIN, nanny=nanny, lifetime=8)
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(replace(PLAIN, nanny=nanny), cluster, "w2", tmp_path),
+        running(short, cluster, "w1", tmp_path) as worker,
+    ):
+        await cluster.client.wait_for_workers(2)
+        kept = await cluster.client.scatter("data", workers=["w1"], hash=False)
+        assert await asyncio.wait_for(worker.process.wait(), 30) == 0
+        assert await kept == "data"
+        assert {worker.name for worker in cluster.scheduler.workers.values()} == {"w2"}
+
+
+@nanny_or_not
+async def test_the_time_to_hand_over_is_what_the_site_gives(tmp_path: Path, nanny: bool) -> None:
+    """A scheduler that is slow to retire: a patient site keeps the data, an impatient one the deadline."""
+    patient = replace(PLAIN, nanny=nanny, retire_seconds=30, close_seconds=5)
+    impatient = replace(PLAIN, nanny=nanny, retire_seconds=1.5, close_seconds=0.25)
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(patient, cluster, "w1", tmp_path) as first,
+        running(impatient, cluster, "w2", tmp_path) as second,
+        running(patient, cluster, "w3", tmp_path),
+    ):
+        await cluster.client.wait_for_workers(3)
+        retire = cluster.scheduler.handlers["retire_workers"]
+
+        async def slowly(*args: object, **options: object) -> object:
+            await asyncio.sleep(8)
+            return await retire(*args, **options)
+
+        cluster.scheduler.handlers["retire_workers"] = slowly
+        kept = await cluster.client.scatter("data", workers=["w1"], hash=False)
+        began = time.monotonic()
+        first.process.terminate()
+        second.process.terminate()
+        assert await asyncio.wait_for(second.process.wait(), 8) == 0
+        assert time.monotonic() - began < 8
+        assert await asyncio.wait_for(first.process.wait(), 30) == 0
+        assert time.monotonic() - began > 8
+        assert await kept == "data"
+
+
 def test_a_stream_that_ends_too_early_runs_nothing(tmp_path: Path) -> None:
     text = render(replace(PLAIN, scheduler="tls://x:1"), "certificate", "key").decode()
     assert text.rstrip().endswith('main "$@"\nexit')
@@ -234,5 +383,6 @@ def test_a_stream_that_ends_too_early_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_refuses_a_variable_that_is_none() -> None:
-    with pytest.raises(ValueError, match="A-B"):
-        render(replace(PLAIN, environment=(("A-B", "1"),)), "certificate", "key")
+    with pytest.raises(ValueError, match="A-B") as refused:
+        render(replace(PLAIN, environment=(("A-B", "a-token"),)), "certificate", "key")
+    assert "a-token" not in str(refused.value)

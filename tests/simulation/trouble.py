@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from htcdask_operator.core.model import Job, JobStatus, Role
+from htcdask_operator.core.model import Job, JobStatus, PortRange, Role
 from tests.simulation.line import SYSTEM, Kind, System, Trouble
 from tests.simulation.steps import Step, whose
 from tests.simulation.world import World
@@ -130,14 +130,14 @@ class Limits:
 class NewSettings:
     """Workers are to be started in another way: a new operator, and new anchors."""
 
-    contact_address: str
+    first_port: int
 
     def happen(self, world: World) -> None:
-        world.policy = replace(world.policy, contact_address=self.contact_address)
+        world.policy = replace(world.policy, worker_ports=PortRange(self.first_port, self.first_port + 99))
         world.kill_operator(1)
 
     def __str__(self) -> str:
-        return f"the site's contactAddress becomes {self.contact_address}, and the operator restarts"
+        return f"the site's workerPorts become those from {self.first_port}, and the operator restarts"
 
 
 @dataclass(frozen=True)

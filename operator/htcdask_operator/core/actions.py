@@ -34,8 +34,9 @@ class Bundle:
     lifetime: int | None  # seconds
     worker_ports: str | None  # "first:last"
     nanny_ports: str | None
-    contact_address: str | None
-    environment: tuple[tuple[str, str], ...]
+    retire_seconds: float  # after SIGTERM, for handing data over
+    close_seconds: float  # after that, for the end of the worker's process
+    environment: tuple[tuple[str, str], ...] = field(repr=False)  # values are nobody's to print
     resources: tuple[tuple[str, float], ...]
 
 

@@ -218,7 +218,6 @@ class Policy:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     worker_ports: PortRange | None = None
     nanny_ports: PortRange | None = None
-    contact_address: str | None = None
     accounting_group: str | None = None
     image_path_template: str | None = None  # where execute nodes see an image: "/cvmfs/…/{registry}/{name}"
     allowed_images: tuple[str, ...] = ()  # fnmatch patterns; empty: any

@@ -38,7 +38,8 @@ def bundle(cluster: ClusterFacts, worker: Template, policy: Policy) -> Bundle:
         lifetime=_lifetime(worker.max_runtime_seconds),
         worker_ports=_ports(policy.worker_ports),
         nanny_ports=_ports(policy.nanny_ports),
-        contact_address=policy.contact_address,
+        retire_seconds=policy.vacate_seconds - _room_to_close(policy.vacate_seconds),
+        close_seconds=_room_to_close(policy.vacate_seconds) / 2,
         environment=tuple(sorted(environment.items())),
         resources=tuple(sorted(worker.resources.items())),
     )
@@ -233,3 +234,8 @@ def _ports(ports: PortRange | None) -> str | None:
 def _lifetime(max_runtime: int | None) -> int | None:
     """A worker ends by itself, gracefully, a tenth (at most ten minutes) before HTCondor would end it."""
     return None if max_runtime is None else max_runtime - min(600, max_runtime // 10)
+
+
+def _room_to_close(vacate_seconds: float) -> float:
+    """What a worker that was told to go keeps for closing, before HTCondor ends it by SIGKILL."""
+    return min(30.0, vacate_seconds / 4)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeGuard
 
 from pydantic import ValidationError
 
-from htcdask_api import Template
+from htcdask_api import Template, complaint
 from htcdask_operator.core.model import ClusterFacts, Policy, PoolFacts
 
 # dask-gateway writes its defaults into every DaskCluster: equal to them means that nobody chose.
@@ -32,7 +32,11 @@ def resolve(pool: PoolFacts, cluster: ClusterFacts | None, policy: Policy) -> Te
     defaults = [profile.template] if profile else []
     if cluster is not None:
         defaults.append(of_cluster(cluster.config, policy.image_path_template))
-    return pool.spec.template.over(*defaults, policy.default_template)
+    try:
+        return pool.spec.template.over(*defaults, policy.default_template)
+    except ValidationError as error:
+        where, rule = complaint(error)
+        raise ValueError(f"{'.'.join(['spec.template', *where])}: {rule}") from None
 
 
 def of_cluster(config: Mapping[str, object], image_path_template: str | None = None) -> Template:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from htcdask_api import ClusterRef, PoolSpec, PoolStatus, names
+from htcdask_api import ClusterRef, PoolSpec, PoolStatus, complaint, names
 from htcdask_operator.core.model import PoolFacts
 
 
@@ -57,9 +57,8 @@ def _spec(value: object) -> tuple[PoolSpec, str | None]:
     try:
         return PoolSpec.model_validate(value), None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in ("spec", *first["loc"]))
-        why = f"{where}: {first['msg'].removeprefix('Value error, ')}"
+        where, rule = complaint(error)
+        why = f"{'.'.join(['spec', *where])}: {rule}"
     except Exception as error:  # no validator should, but then it is this pool's trouble alone
         why = f"spec: it cannot be read ({type(error).__name__})"
     # The name is kept as it is, valid or not: it is how the pool's cluster is found.

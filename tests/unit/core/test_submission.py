@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from typing import Any
@@ -228,17 +229,27 @@ def test_the_bundle() -> None:
     worker = make_template(
         memory="10Gi", threads=2, max_runtime_seconds=28800, environment={"OMP_NUM_THREADS": "4"}
     )
-    policy = make_policy(worker_ports=PortRange(10000, 10100), contact_address="nat.example")
+    policy = make_policy(worker_ports=PortRange(10000, 10100))
     found = submission.bundle(CLUSTER_FACTS, worker, policy)
     assert (found.scheduler, found.sni) == ("tls://gateway.example:443", "daskgateway-gateway.abc")
     assert (found.threads, found.memory_limit, found.lifetime) == (2, 9 * 2**30, 28200)
-    assert (found.worker_ports, found.nanny_ports, found.contact_address) == (
-        "10000:10100",
-        None,
-        "nat.example",
-    )
+    assert (found.worker_ports, found.nanny_ports) == ("10000:10100", None)
     assert dict(found.environment)["OMP_NUM_THREADS"] == "4"
     assert dict(found.environment)["MKL_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("vacate", "retire", "close"),
+    [(20, 15, 2.5), (1, 0.75, 0.125), (600, 570, 15), (31_536_000, 31_535_970, 15)],
+)
+def test_a_worker_hands_over_and_closes_before_htcondor_kills_it(
+    vacate: float, retire: float, close: float
+) -> None:
+    found = submission.bundle(CLUSTER_FACTS, WORKER, make_policy(vacate_seconds=vacate))
+    assert (found.retire_seconds, found.close_seconds) == (retire, close)
+    # A nanny that waits for its worker in vain takes 1.8 times what it is given.
+    assert retire + 1.8 * close < math.ceil(vacate)
 
 
 def test_the_fingerprint_moves_with_what_a_worker_is_made_from_and_with_nothing_else() -> None:
@@ -295,8 +306,11 @@ def test_what_the_cluster_s_options_say_about_workers(
 def test_a_whole_that_breaks_a_rule_that_its_parts_keep_is_an_invalid_pool() -> None:
     long = {f"A{number}": "x" * 16000 for number in range(2)}
     policy = make_policy(default_template=Template(environment={"B": "y" * 16000}))
-    with pytest.raises(ValueError, match="32768"):
+    with pytest.raises(
+        ValueError, match=r"^spec\.template\.environment: must not exceed 32768 characters"
+    ) as broken:
         template.resolve(make_pool(template=make_template(environment=long)), None, policy)
+    assert "xxx" not in str(broken.value)
 
 
 # --- Names.

@@ -37,7 +37,6 @@ def test_everything_that_decisions_depend_on_reaches_the_policy() -> None:
     settings = parse(
         settings_text(
             workerPorts="10000:10100",
-            contactAddress="tcp://{host}",
             delivery="transfer",
             template={"cores": 2, "containerImage": "/cvmfs/image"},
             profiles={"gpu": {"template": {"gpus": 1}, "requirements": "A > 1", "attributes": {"B": True}}},
@@ -139,6 +138,63 @@ def test_a_mistake_is_named_with_its_key(changes: dict[str, object], complaint: 
     assert complaint in str(error.value)
 
 
+TOKEN = "s3cr3t-t0ken"
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"template": {"environment": {"A": 4242424242}}},
+            "template.environment.A: Input should be a valid string",
+        ),
+        ({"template": {"environment": {"A B": TOKEN}}}, "'A B' is not"),
+        ({"template": {"environment": {f"A={TOKEN}": 1}}}, "template.environment.A: "),
+        ({"template": {"environment": {"A": f"{TOKEN}\n"}}}, "that of A does"),
+        ({"template": {"environment": {"A": TOKEN * 2000}}}, "at most 16384 characters"),
+        ({"template": {"environment": {"A": {"B": TOKEN}}}}, "template.environment.A: "),
+        ({"template": {"environment": TOKEN}}, "template.environment: "),
+        ({"template": TOKEN}, "template: "),
+        ({"template": [{"environment": {"A": TOKEN}}]}, "template: "),
+        (
+            {"template": {"cores": {"A": TOKEN}}},
+            "template.cores: Input should be a valid integer (it is a dict)",
+        ),
+        ({"template": {"resources": {"A": TOKEN}}}, "template.resources.A: "),
+        (
+            {"profiles": {"gpu": {"template": {"environment": {"A": [TOKEN]}}}}},
+            "gpu.template.environment.A: ",
+        ),
+        ({"profiles": {"gpu": {"environment": {"A": TOKEN}}}}, "profiles.gpu.environment: no such key"),
+        ({"environment": {"A": TOKEN}}, "environment: no such key"),
+    ],
+)
+def test_no_complaint_has_a_variable_s_value(changes: dict[str, object], complaint: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse(settings_text(**changes))
+    assert complaint in str(error.value)
+    assert error.value.__suppress_context__
+    assert TOKEN not in str(error.value) and "4242424242" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"template: {{environment: {{A: {TOKEN}, B: [}}",
+        f"a: '{TOKEN}",
+        f"a: {TOKEN}\n b: {TOKEN}: x",
+        f"a: {TOKEN}\x01",
+        f"%{TOKEN}",
+        f"a: !{TOKEN} x",
+        f"a: *{TOKEN}",
+    ],
+)
+def test_a_file_that_is_no_yaml_is_not_quoted(text: str) -> None:
+    with pytest.raises(SettingsError, match="not YAML: ") as error:
+        parse(text)
+    assert TOKEN not in str(error.value)
+
+
 @pytest.mark.parametrize("text", ["", "- a", "a: [", "just text"])
 def test_what_is_no_map_of_keys_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"settings\.yaml: "):
@@ -189,6 +245,6 @@ def test_no_mistake_shows_what_is_in_an_environment(changes: dict[str, object]) 
 )
 def test_a_text_that_is_no_yaml_is_not_quoted(line: str) -> None:
     text = settings_text() + "template:\n environment:\n" + line.replace("{secret}", SECRET) + "\n"
-    with pytest.raises(SettingsError, match=r"not YAML: .* in line \d+") as error:
+    with pytest.raises(SettingsError, match=r"not YAML: line \d+, column") as error:
         parse(text)
     assert SECRET not in "".join(traceback.format_exception(error.value))

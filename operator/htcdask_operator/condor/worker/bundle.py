@@ -21,16 +21,22 @@ _STAGGER_LIMIT: Final = 300
 
 def render(bundle: Bundle, certificate: str, key: str) -> bytes:
     """The text. ValueError if the name of an environment variable is none."""
-    variables = (
-        _text("scheduler", bundle.scheduler),
-        _list("options", _options(bundle)),
-        _list("environment", _environment(bundle)),
-        _text("worker_preload", _resource("worker_preload.py")),
-        _text("nanny_preload", _resource("nanny_preload.py") if bundle.nanny else ""),
-        _text("certificate", certificate),
-        _text("key", key),
-    )
-    return "\n".join((*variables, _resource("worker.sh"))).encode()
+    nanny_preload = _preload("nanny_preload.py", bundle) if bundle.nanny else ""
+    return "\n".join(
+        (
+            _resource("shell.sh"),
+            _text("scheduler", bundle.scheduler),
+            _list("environment", _environment(bundle)),
+            _text("user_path", dict(bundle.environment).get("PATH", "")),
+            _text("worker_preload", _preload("worker_preload.py", bundle)),
+            _text("nanny_preload", nanny_preload),
+            # The wrapper adds to the options, and forgets the key once it is a file.
+            _list("options", _options(bundle), keyword=""),
+            _text("certificate", certificate, keyword=""),
+            _text("key", key, keyword=""),
+            _resource("worker.sh"),
+        )
+    ).encode()
 
 
 def _options(bundle: Bundle) -> list[str]:
@@ -50,27 +56,39 @@ def _options(bundle: Bundle) -> list[str]:
         options += ["--worker-port", bundle.worker_ports]
     if bundle.nanny_ports is not None and bundle.nanny:
         options += ["--nanny-port", bundle.nanny_ports]
-    if bundle.contact_address is not None:
-        options += ["--contact-address", bundle.contact_address]
     if bundle.resources:
-        options += ["--resources", " ".join(f"{name}={amount:g}" for name, amount in bundle.resources)]
+        # repr() is the shortest text that is read as the very same number.
+        pairs = (f"{name}={float(amount)!r}" for name, amount in bundle.resources)
+        options += ["--resources", " ".join(pairs)]
     return options
 
 
 def _environment(bundle: Bundle) -> list[str]:
     for name, _ in bundle.environment:
         if not _VARIABLE.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be the name of an environment variable")
+            raise ValueError(f"{name[:40]!r} cannot be the name of an environment variable")
     pairs = [f"{name}={value}" for name, value in bundle.environment]
+    # The last one wins. For programs that a task starts: the preloads depend on no variable.
     return [*pairs, f"HTCDASK_SCHEDULER_SNI={bundle.sni}"]
 
 
-def _text(name: str, value: str) -> str:
-    return f"{name}={shlex.quote(value.strip())}"
+def _preload(name: str, bundle: Bundle) -> str:
+    """A preload, and what it has to know as constants at its end: no variable of a user replaces them."""
+    constants = {
+        "SERVER_NAME": bundle.sni,
+        "RETIRE_SECONDS": bundle.retire_seconds,
+        "CLOSE_SECONDS": bundle.close_seconds,
+    }
+    lines = (f"{constant} = {value!r}" for constant, value in constants.items())
+    return "\n".join((_resource(name), *lines))
 
 
-def _list(name: str, values: list[str]) -> str:
-    return f"{name}=({' '.join(shlex.quote(value) for value in values)})"
+def _text(name: str, value: str, keyword: str = "readonly ") -> str:
+    return f"{keyword}htcdask_{name}={shlex.quote(value.strip())}"
+
+
+def _list(name: str, values: list[str], keyword: str = "readonly ") -> str:
+    return f"{keyword}htcdask_{name}=({' '.join(shlex.quote(value) for value in values)})"
 
 
 @cache

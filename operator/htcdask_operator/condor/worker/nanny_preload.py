@@ -5,17 +5,20 @@ Runs on the execute node, where there is no HTCDask: distributed and the standar
 
 import asyncio
 import logging
-import os
 import signal
 from typing import Any
 
 _log = logging.getLogger("distributed.htcdask")
-_PATIENCE = 15.0  # HTCondor sends SIGKILL after job_max_vacate_time: healing.vacateSeconds, 20 by default
+
+# bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
+SERVER_NAME = ""  # by which the proxy knows the scheduler
+RETIRE_SECONDS = 0.0  # for handing data over after SIGTERM
+CLOSE_SECONDS = 0.0  # for the end of the worker's process after that
 
 
 async def dask_setup(nanny: Any) -> None:
     """Give the nanny the name that --scheduler-sni gives to its worker only, and take SIGTERM over."""
-    nanny.connection_args["server_hostname"] = os.environ["HTCDASK_SCHEDULER_SNI"]
+    nanny.connection_args["server_hostname"] = SERVER_NAME
     loop = asyncio.get_running_loop()
     closing: set[asyncio.Task[None]] = set()
 
@@ -27,10 +30,10 @@ async def dask_setup(nanny: Any) -> None:
                 retire = nanny.scheduler.retire_workers(
                     workers=[nanny.worker_address], close_workers=True, remove=True
                 )
-                await asyncio.wait_for(retire, _PATIENCE)
+                await asyncio.wait_for(retire, RETIRE_SECONDS)
         except Exception:
             _log.exception("No graceful end; closing at once")
-        await nanny.close()
+        await nanny.close(timeout=CLOSE_SECONDS)
 
     def begin() -> None:
         if not closing:

@@ -1,5 +1,6 @@
-# Runs one Dask worker. Read as standard input by `bash -s NAME`, after the variables that bundle.py writes.
-# All in functions: a stream that ends too early runs nothing.
+# Runs one Dask worker. Read as standard input by `bash -s NAME`, after shell.sh and the variables that bundle.py
+# writes. All in functions: a stream that ends too early runs nothing.
+# The user's variables are words of `env` for the worker alone: this shell never has one of them.
 
 fail() {
   echo "htcdask: $*" >&2
@@ -11,61 +12,98 @@ private_folder() {
   mktemp -d "$1/htcdask.XXXXXX" || fail "cannot make a folder in $1 on $HOSTNAME"
 }
 
+# The path of program $2 in the folders of the search path $1; those that are no absolute paths may be anybody's.
+find_program() {
+  local htcdask_folder IFS=:
+  for htcdask_folder in $1; do
+    [[ $htcdask_folder == /* && -f $htcdask_folder/$2 && -x $htcdask_folder/$2 ]] || continue
+    printf '%s\n' "$htcdask_folder/$2"
+    return
+  done
+  return 1
+}
+
+# The image's dask, or else that of the search path which the user gives to the worker.
 choose_program() {
-  if command -v dask > /dev/null; then
-    program=(dask worker)
-  elif command -v dask-worker > /dev/null; then
-    program=(dask-worker)
-  else
-    fail "there is no dask in this image (PATH=$PATH)"
-  fi
+  local htcdask_path
+  for htcdask_path in "$PATH" "$htcdask_user_path"; do
+    if htcdask_program=$(find_program "$htcdask_path" dask); then
+      htcdask_command=(worker)
+    elif ! htcdask_program=$(find_program "$htcdask_path" dask-worker); then
+      continue
+    fi
+    readonly htcdask_program htcdask_command
+    return
+  done
+  fail "there is no dask in this image (PATH=$PATH)"
+}
+
+# File $1 with the text $2, readable by this account alone.
+keep() {
+  printf '%s\n' "$2" > "$1" || fail "cannot write $1 on $HOSTNAME"
+}
+
+clean() {
+  rm -rf -- "${htcdask_secrets:-$htcdask_work}" "$htcdask_work"
+}
+
+# Signals go to this shell, which ends when the worker has ended: handed on to it, or kept until it is there.
+end_worker() {
+  htcdask_ending=yes
+  [ -z "${htcdask_child:-}" ] || kill -TERM "$htcdask_child" 2> /dev/null
 }
 
 main() {
-  local name=$1 scratch=${_CONDOR_SCRATCH_DIR:-} program child status
+  local -r htcdask_name=$1
+  local htcdask_scratch=${_CONDOR_SCRATCH_DIR:-} htcdask_defaults=() htcdask_status
+  trap end_worker TERM INT HUP
   umask 077
+  cd / || fail "cannot enter /" # an execute node's /var/tmp, where HTCondor starts jobs, is everybody's
   # HTCondor names a scratch folder even where the container does not show it; /tmp is private there.
-  [ -d "$scratch" ] && [ -w "$scratch" ] || scratch=/tmp
-  [ -d "${TMPDIR:-/}" ] || export TMPDIR=$scratch TMP=$scratch TEMP=$scratch
+  [[ $htcdask_scratch == /* && -d $htcdask_scratch && -w $htcdask_scratch ]] || htcdask_scratch=/tmp
+  [ -d "${TMPDIR:-/}" ] || htcdask_defaults=(
+    "TMPDIR=$htcdask_scratch" "TMP=$htcdask_scratch" "TEMP=$htcdask_scratch"
+  )
   choose_program
   # Not local: the EXIT trap outlives this function.
-  work=$(private_folder "$scratch") || exit 1
-  secrets=$work
-  trap 'rm -rf "$work" "$secrets"' EXIT
+  htcdask_work=$(private_folder "$htcdask_scratch") || exit 1
+  readonly htcdask_work
+  trap clean EXIT
   # A container's /dev/shm is its own, and memory: the key is then on no disk.
   if [ -n "${APPTAINER_CONTAINER:-}${SINGULARITY_CONTAINER:-}" ] && [ -w /dev/shm ]; then
-    secrets=$(private_folder /dev/shm) || exit 1
+    htcdask_secrets=$(private_folder /dev/shm) || exit 1
   fi
-  printf '%s\n' "$certificate" > "$secrets/dask.crt"
-  printf '%s\n' "$key" > "$secrets/dask.pem"
-  printf '%s\n' "$worker_preload" > "$work/htcdask_worker.py"
-  options+=(--preload "$work/htcdask_worker.py")
-  if [ -n "$nanny_preload" ]; then
-    printf '%s\n' "$nanny_preload" > "$work/htcdask_nanny.py"
-    options+=(--preload-nanny "$work/htcdask_nanny.py")
+  readonly htcdask_secrets=${htcdask_secrets:-$htcdask_work}
+  keep "$htcdask_secrets/dask.crt" "$htcdask_certificate"
+  keep "$htcdask_secrets/dask.pem" "$htcdask_key"
+  unset htcdask_certificate htcdask_key
+  keep "$htcdask_work/htcdask_worker.py" "$htcdask_worker_preload"
+  htcdask_options+=(--preload "$htcdask_work/htcdask_worker.py")
+  if [ -n "$htcdask_nanny_preload" ]; then
+    keep "$htcdask_work/htcdask_nanny.py" "$htcdask_nanny_preload"
+    htcdask_options+=(--preload-nanny "$htcdask_work/htcdask_nanny.py")
   fi
-  unset certificate key
-  local pair
-  for pair in "${environment[@]}"; do export "${pair?}"; done
-  cd "$work" || fail "cannot enter $work"
-
-  # Signals go to this shell: it hands them on, and ends when the worker has ended.
-  trap 'kill -TERM "$child" 2> /dev/null' TERM INT HUP
-  "${program[@]}" "$scheduler" --name "$name" "${options[@]}" \
-    --tls-ca-file "$secrets/dask.crt" --tls-cert "$secrets/dask.crt" --tls-key "$secrets/dask.pem" \
-    --local-directory "$work" \
-    < /dev/null > "$work/log" 2>&1 &
-  child=$!
+  readonly htcdask_options
+  cd "$htcdask_work" || fail "cannot enter $htcdask_work"
+  env "${htcdask_defaults[@]}" "${htcdask_environment[@]}" \
+    "$htcdask_program" "${htcdask_command[@]}" "$htcdask_scheduler" \
+    --name "$htcdask_name" "${htcdask_options[@]}" \
+    --tls-ca-file "$htcdask_secrets/dask.crt" --tls-cert "$htcdask_secrets/dask.crt" \
+    --tls-key "$htcdask_secrets/dask.pem" --local-directory "$htcdask_work" \
+    < /dev/null > "$htcdask_work/log" 2>&1 &
+  htcdask_child=$!
+  readonly htcdask_child
+  [ -z "${htcdask_ending:-}" ] || end_worker # it came while the worker was starting
   while true; do
-    wait "$child"
-    status=$?
-    kill -0 "$child" 2> /dev/null || break # else it was a signal that ended the waiting
+    wait "$htcdask_child"
+    htcdask_status=$?
+    kill -0 "$htcdask_child" 2> /dev/null || break # else it was a signal that ended the waiting
   done
-  if [ "$status" -ne 0 ]; then
-    echo "htcdask: worker $name on $HOSTNAME ended with $status; its last lines:"
-    tail -c 32768 "$work/log"
+  if [ "$htcdask_status" -ne 0 ]; then
+    echo "htcdask: worker $htcdask_name on $HOSTNAME ended with $htcdask_status; its last lines:"
+    tail -c 32768 "$htcdask_work/log"
   fi
-  return "$status"
+  return "$htcdask_status"
 }
 
 main "$@"

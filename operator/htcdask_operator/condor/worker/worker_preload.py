@@ -5,14 +5,17 @@ Runs on the execute node, where there is no HTCDask: distributed and the standar
 
 import asyncio
 import logging
-import os
 import signal
 from typing import Any
 
 from distributed.security import Security
 
 _log = logging.getLogger("distributed.htcdask")
-_PATIENCE = 15.0  # HTCondor sends SIGKILL after job_max_vacate_time: healing.vacateSeconds, 20 by default
+
+# bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
+SERVER_NAME = ""  # by which the proxy knows the scheduler
+RETIRE_SECONDS = 0.0  # for handing data over after SIGTERM
+CLOSE_SECONDS = 0.0  # for closing after that
 
 
 class _NamedSecurity(Security):  # type: ignore[misc]
@@ -22,7 +25,7 @@ class _NamedSecurity(Security):  # type: ignore[misc]
 
     def get_connection_args(self, role: str) -> dict[str, Any]:
         args: dict[str, Any] = super().get_connection_args(role)
-        return {**args, "server_hostname": os.environ["HTCDASK_SCHEDULER_SNI"]}
+        return {**args, "server_hostname": SERVER_NAME}
 
 
 async def dask_setup(worker: Any) -> None:
@@ -42,11 +45,11 @@ def _close_gracefully_on_sigterm(worker: Any) -> None:
             retire = worker.scheduler.retire_workers(
                 workers=[worker.address], close_workers=False, remove=True
             )
-            await asyncio.wait_for(retire, _PATIENCE)
+            await asyncio.wait_for(retire, RETIRE_SECONDS)
         except Exception:
             _log.exception("No graceful end; closing at once")
         # A task that still runs has been given to another worker: nobody waits for it here.
-        await worker.close(executor_wait=False)
+        await worker.close(timeout=CLOSE_SECONDS, executor_wait=False)
 
     def begin() -> None:
         if not closing:

@@ -1,0 +1,364 @@
+"""The worker's wrapper in a real bash, with a program in dask's place: any variables, and every end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from htcdask_operator.condor.worker.bundle import render
+from htcdask_operator.core.actions import Bundle
+
+KEY = "-----BEGIN PRIVATE KEY-----\nthe-key\n-----END PRIVATE KEY-----"
+BUNDLE = Bundle(
+    scheduler="tls://gateway.example:443",
+    sni="daskgateway-gateway.abc",
+    threads=1,
+    memory_limit=2**30,
+    nanny=True,
+    death_timeout=30,
+    lifetime=None,
+    worker_ports=None,
+    nanny_ports=None,
+    retire_seconds=15,
+    close_seconds=2.5,
+    environment=(),
+    resources=(),
+)
+# Tells what it was given, and that the key was there; then ends as it is told.
+PROGRAM = """#!{python} -S
+import json, os, signal, sys, time
+arguments = sys.argv[1:]
+if "--tls-key" in arguments:
+    key = arguments[arguments.index("--tls-key") + 1]
+    told = dict(arguments=arguments, environment=dict(os.environ), key=open(key).read(), work=os.getcwd())
+    told["program"] = sys.argv[0]
+    open("{told}.new", "w").write(json.dumps(told))
+    os.rename("{told}.new", "{told}")
+{then}
+"""
+
+
+@dataclass
+class Node:
+    """An execute node: a scratch folder, an image with a dask, and a folder that nobody may touch."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        for folder in ("scratch", "image", "victim/data"):
+            (self.root / folder).mkdir(parents=True)
+        (self.root / "victim/data/file").write_text("precious")
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / "scratch"
+
+    @property
+    def victim(self) -> Path:
+        return self.root / "victim"
+
+    def install(self, then: str = "", program: str = "image/dask") -> Path:
+        path = self.root / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(PROGRAM.format(python=sys.executable, told=self.root / "told", then=then))
+        path.chmod(0o755)
+        return path
+
+    def start(
+        self, user: Mapping[str, str], image: Mapping[str, str], bash: tuple[str, ...] = ("bash",)
+    ) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            (*bash, "-s", "w1"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self.root,
+            env={
+                "PATH": f"{self.root / 'image'}:/usr/bin:/bin",
+                "_CONDOR_SCRATCH_DIR": str(self.scratch),
+                **image,
+            },
+        )
+        assert process.stdin is not None
+        bundle = replace(BUNDLE, environment=tuple(user.items()))
+        process.stdin.write(render(bundle, "the-certificate", KEY))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def run(self, user: Mapping[str, str], image: Mapping[str, str], **how: Any) -> Ran:
+        process = self.start(user, image, **how)
+        output = process.communicate(timeout=30)[0].decode()
+        return Ran(process.returncode, output, self.told())
+
+    def told(self) -> dict[str, Any]:
+        path = self.root / "told"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def left(self) -> list[str]:
+        """What lies in the scratch folder."""
+        return [str(path) for path in self.scratch.rglob("*")]
+
+    def is_untouched(self) -> bool:
+        return (self.victim / "data/file").read_text() == "precious" and len(
+            list(self.victim.rglob("*"))
+        ) == 2
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    output: str
+    told: dict[str, Any]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path / "node")
+
+
+def check_that_the_worker_was_as_it_should_be(ran: Ran, node: Node) -> None:
+    assert (ran.code, ran.output) == (0, "")
+    told, work = ran.told, Path(ran.told["work"])
+    assert work.parent == node.scratch
+    assert told["key"].strip() == KEY
+    arguments = told["arguments"]
+    assert arguments[:4] == ["worker", BUNDLE.scheduler, "--name", "w1"]
+    assert arguments[4:6] == ["--scheduler-sni", BUNDLE.sni]
+    assert arguments[-8:] == [
+        *("--tls-ca-file", f"{work}/dask.crt"),
+        *("--tls-cert", f"{work}/dask.crt"),
+        *("--tls-key", f"{work}/dask.pem"),
+        *("--local-directory", str(work)),
+    ]
+    assert told["environment"]["HTCDASK_SCHEDULER_SNI"] == BUNDLE.sni
+    assert "the-key" not in json.dumps(told["environment"])
+    assert not [name for name in told["environment"] if name.startswith("htcdask_") and name not in GIVEN]
+    assert node.left() == []
+    assert node.is_untouched()
+
+
+GIVEN = {"htcdask_work", "htcdask_secrets", "htcdask_key", "htcdask_child", "htcdask_options"}
+# Values for variables that this wrapper, an earlier one, bash, HTCondor or the loader read.
+CARELESS: dict[str, dict[str, str]] = {
+    name: {name: "VICTIM"}
+    for name in (
+        *("work", "secrets", "name", "scratch", "program", "child", "status", "pair", "environment"),
+        *("certificate", "key", "options", "scheduler", "worker_preload", "nanny_preload", *sorted(GIVEN)),
+        *("_CONDOR_SCRATCH_DIR", "TMPDIR", "TMP", "TEMP", "HOME", "PWD", "OLDPWD", "CDPATH", "HOSTNAME"),
+        *("UID", "EUID", "PPID", "GROUPS", "BASHOPTS", "BASH_VERSINFO", "FUNCNAME", "DIRSTACK", "OPTIND"),
+        *("POSIXLY_CORRECT", "BASH_XTRACEFD", "GLOBIGNORE", "PS4", "PROMPT_COMMAND", "_", "LC_ALL", "LANG"),
+        *("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER", "LD_LIBRARY_PATH", "ENV", "HTCDASK_SCHEDULER_SNI"),
+    )
+} | {
+    "no-path": {"PATH": ""},
+    "path-of-nothing": {"PATH": "/nowhere:VICTIM"},
+    "path-of-here": {"PATH": ".:"},
+    "ifs": {"IFS": "/"},
+    "bash-env": {"BASH_ENV": "VICTIM/data/file"},
+    "traced": {"SHELLOPTS": "xtrace:verbose:noexec:errexit"},
+    "loader": {"LD_PRELOAD": "/nowhere.so"},
+    "quoting": {"A": "'; touch VICTIM/x; echo '$(touch VICTIM/x)`touch VICTIM/x`\\", "B": '"\\"'},
+    "empty": {"A": "", "name": ""},
+    "many": {f"A{number}": "x" * 120 for number in range(256)},
+    "all-at-once": dict.fromkeys(("work", "name", "program", "options", "child", "secrets", "IFS"), "/"),
+}
+
+
+@pytest.mark.parametrize("variables", CARELESS.values(), ids=CARELESS)
+def test_the_worker_gets_the_user_s_variables_and_the_wrapper_none(
+    node: Node, variables: dict[str, str]
+) -> None:
+    node.install()
+    user = {name: value.replace("VICTIM", str(node.victim)) for name, value in variables.items()}
+    ran = node.run(user, {})
+    check_that_the_worker_was_as_it_should_be(ran, node)
+    expected = {**user, "HTCDASK_SCHEDULER_SNI": BUNDLE.sni}
+    assert {name: ran.told["environment"].get(name) for name in expected} == expected
+
+
+FUNCTIONS = (
+    *("rm", "mktemp", "env", "tail", "cd", "printf", "kill", "wait", "trap", "exit", "return", "local"),
+    *("unset", "set", "readonly", "builtin", "command", "compgen", "declare", "umask", "main", "clean"),
+    *("a-b", "fail", "[", "test", "echo", "exec", "export", "unalias", "eval", "shopt"),
+)
+IMAGES: dict[str, dict[str, str]] = {
+    "functions": {f"BASH_FUNC_{name}%%": f"() {{ echo {name} of the image; }}" for name in FUNCTIONS},
+    "its-variables": dict.fromkeys(
+        (*GIVEN, "work", "name", "options", "key", "certificate", "htcdask_certificate"), "VICTIM"
+    ),
+    "posix": {"POSIXLY_CORRECT": "1"},
+    "posix-and-functions": {
+        "SHELLOPTS": "posix",
+        **{f"BASH_FUNC_{name}%%": "() { echo of the image; }" for name in ("rm", "set", "unset", "trap")},
+    },
+    "strict": {"SHELLOPTS": "errexit:nounset:noclobber:allexport:monitor:noglob"},
+    "no-such-tmpdir": {"TMPDIR": "/nowhere"},
+    "scratch-is-nowhere-relative": {"CDPATH": "VICTIM", "GLOBIGNORE": "*", "BASHOPTS": "failglob:nullglob"},
+    "start-up-file": {"BASH_ENV": "START"},
+    "found-anywhere": {"PATH": ".::bin:IMAGE:/usr/bin:/bin"},
+}
+START_UP_FILE = """
+set -eu
+shopt -s expand_aliases
+alias rm='echo alias' unset='echo alias' set='echo alias' readonly='echo alias' local='echo alias'
+mktemp() { echo /; }
+builtin() { echo builtin of the image; }
+htcdask_work=/nowhere
+IFS=s
+"""
+
+
+@pytest.mark.parametrize("variables", IMAGES.values(), ids=IMAGES)
+def test_an_image_s_environment_does_not_change_the_wrapper(node: Node, variables: dict[str, str]) -> None:
+    node.install()
+    (node.root / "start").write_text(START_UP_FILE)
+    (node.root / "dask").write_text(f"#!/bin/sh\ntouch {node.victim}/x\n")
+    (node.root / "dask").chmod(0o755)
+    places = {"VICTIM": node.victim, "START": node.root / "start", "IMAGE": node.root / "image"}
+    image = dict(variables)
+    for place, path in places.items():
+        image = {name: value.replace(place, str(path)) for name, value in image.items()}
+    check_that_the_worker_was_as_it_should_be(node.run({"GREETING": "hello"}, image), node)
+
+
+@pytest.mark.parametrize("options", ["xtrace", "verbose", "xtrace:verbose:allexport"])
+def test_a_shell_that_its_image_traces_prints_no_key(node: Node, options: str) -> None:
+    node.install("sys.exit(3)")
+    ran = node.run({}, {"SHELLOPTS": options, "htcdask_key": "x", "htcdask_certificate": "x"})
+    assert ran.code == 3
+    assert "the-key" not in ran.output and "the-certificate" not in ran.output
+    assert "the-key" not in json.dumps(ran.told["environment"])
+
+
+@pytest.mark.parametrize("bash", [("bash",), ("bash", "-p"), ("bash", "--posix")], ids=" ".join)
+def test_a_bash_of_another_manner(node: Node, bash: tuple[str, ...]) -> None:
+    node.install()
+    ran = node.run({"work": str(node.victim)}, {"BASH_FUNC_rm%%": "() { :; }"}, bash=bash)
+    check_that_the_worker_was_as_it_should_be(ran, node)
+
+
+def test_nothing_of_this_wrapper_reaches_the_worker_s_environment(node: Node) -> None:
+    node.install()
+    ran = node.run({"A": "1"}, {})
+    assert ran.told["environment"].keys() <= {
+        *("A", "PATH", "_CONDOR_SCRATCH_DIR", "HTCDASK_SCHEDULER_SNI", "PWD", "OLDPWD", "SHLVL", "_"),
+        "LC_CTYPE",  # Python's own
+    }
+
+
+# --- Where dask is.
+
+
+@pytest.mark.parametrize(
+    ("installed", "path", "program", "command"),
+    [
+        (["image/dask"], "USER", "image/dask", ["worker"]),
+        (["image/dask", "user/dask"], "USER", "image/dask", ["worker"]),
+        (["image/dask-worker", "user/dask"], "USER", "image/dask-worker", []),
+        (["user/dask"], "/nowhere:USER", "user/dask", ["worker"]),
+        (["user/dask-worker"], "USER:", "user/dask-worker", []),
+    ],
+)
+def test_the_image_s_dask_comes_first_then_that_of_the_user_s_path(
+    node: Node, installed: list[str], path: str, program: str, command: list[str]
+) -> None:
+    for name in installed:
+        node.install(program=name)
+    ran = node.run({"PATH": path.replace("USER", str(node.root / "user"))}, {})
+    assert (ran.code, ran.told["program"]) == (0, str(node.root / program))
+    assert ran.told["arguments"][: len(command) + 1] == [*command, BUNDLE.scheduler]
+
+
+@pytest.mark.parametrize("path", [None, "", "user", ".:user", "/nowhere"])
+def test_without_a_dask_it_says_so_and_leaves_nothing(node: Node, path: str | None) -> None:
+    node.install(program="user/dask")  # in the folder where the job starts, but not by an absolute path
+    ran = node.run({} if path is None else {"PATH": path}, {"PATH": "/usr/bin:/bin"})
+    assert ran.code == 1
+    assert ran.output == "htcdask: there is no dask in this image (PATH=/usr/bin:/bin)\n"
+    assert node.left() == []
+
+
+# --- Every end.
+
+
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [
+        ("sys.exit(0)", 0),
+        ("sys.exit(3)", 3),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 137),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143),
+        ("os.abort()", 134),
+        ("raise MemoryError", 1),
+        ("os.mkdir('deep'); os.symlink('/', 'deep/root'); os.chdir('/'); sys.exit(2)", 2),
+        ("os.remove(key); sys.exit(4)", 4),
+    ],
+)
+@pytest.mark.parametrize("variables", [{}, {"PATH": "/nowhere"}, {"secrets": "/nowhere", "work": "/nowhere"}])
+def test_the_key_goes_when_the_worker_ends(
+    node: Node, then: str, code: int, variables: dict[str, str]
+) -> None:
+    node.install(then)
+    ran = node.run(variables, {})
+    assert ran.told["key"].strip() == KEY
+    assert ran.code == code
+    assert node.left() == []
+    assert "the-key" not in ran.output
+
+
+@pytest.mark.parametrize("contents", ["", "no program\n", "#!/nowhere\n"])
+def test_the_key_goes_when_the_worker_cannot_start(node: Node, contents: str) -> None:
+    node.install().write_text(contents)
+    ran = node.run({}, {})
+    assert ran.code in (0, 126, 127)  # an empty file is an empty script
+    assert node.left() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_reaches_the_worker_and_the_key_goes(node: Node, number: signal.Signals) -> None:
+    graceful = (
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); open('ready', 'w').close(); time.sleep(60)"
+    )
+    node.install(graceful)
+    process = node.start({"child": "1", "status": "1"}, {})
+    wait_for(lambda: list(node.scratch.glob("*/ready")))
+    process.send_signal(number)
+    assert process.wait(20) == 0
+    assert node.left() == []
+
+
+def test_a_signal_at_any_moment_of_the_start_ends_it_and_leaves_nothing(node: Node) -> None:
+    node.install("time.sleep(60)")
+    for step in range(40):
+        process = node.start({}, {})
+        time.sleep(step / 400)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in (-signal.SIGTERM, 143)
+        assert node.left() == [], f"after {step / 400} s"
+
+
+def wait_for(condition: Any) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_container_s_key_lies_in_its_memory_and_goes(node: Node) -> None:
+    before = set(Path("/dev/shm").iterdir())
+    node.install("sys.exit(1)")
+    ran = node.run({"secrets": str(node.victim)}, {"APPTAINER_CONTAINER": "/image"})
+    key = ran.told["arguments"][ran.told["arguments"].index("--tls-key") + 1]
+    assert key.startswith("/dev/shm/htcdask.")
+    assert set(Path("/dev/shm").iterdir()) <= before
+    assert node.left() == [] and node.is_untouched()
