@@ -1,9 +1,10 @@
 """The chart's pre-delete hook: `python -m htcdask_operator.uninstall --namespace gateway --seconds 120`.
 
 Deletes the pools while the operator, which still runs, can end their jobs. Pools that are left after that
-are released, so that none stays Terminating for ever, and the command that ends their jobs is printed. It
-reads no settings: a release whose settings are wrong must go as well. What the API server refuses is asked
-again until the time is up. The exit status is 0 when every pool is gone or released, and only then.
+are released, so that none stays Terminating for ever, and the command that ends their jobs is printed. Then
+the operator has to stop, and what it took on meanwhile is released too. No settings are read: a release
+whose settings are wrong must go as well. What the API server refuses is asked again until the time is up.
+The exit status is 0 when every pool is gone or released, and only then.
 
 The chart's Job ends at once on EXPLAINED, which would come again, and tries anew after anything else.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -25,7 +27,9 @@ from kubernetes.aio.client.configuration import Configuration
 
 from htcdask_api import names
 from htcdask_operator.kube.draining import NamespacePools, Pools, Progress
+from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.requests import Requests
+from htcdask_operator.kube.stand_down import LeaseHolder, Operator
 
 RELEASE_SECONDS: Final = 45.0
 """How long it may take to release pools, after the jobs had their time."""
@@ -63,6 +67,25 @@ async def drain(
             say(f"{clock() - began:3.0f} s: {text}")
             said, said_at = text, clock()
         await pause(_PAUSE)
+
+
+async def finish(
+    namespaces: Mapping[str, Pools],
+    operator: Operator,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> list[Progress]:
+    """Stop the operator, whose pools have ended; what became of pools that were made meanwhile."""
+    try:
+        await pause(await operator.stand_down(time.time()))
+        return await drain(namespaces, 0, say, clock, pause)
+    except KubeError as error:
+        say(f"The operator cannot be told to stop, and may take on a pool that is made now: {error}")
+        return []
+    finally:
+        with contextlib.suppress(KubeError):
+            await operator.stand_down(time.time())  # once more: its time begins now
 
 
 async def _step(progress: Progress, releasing: bool, now: float) -> None:
@@ -108,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--access-point", default="", help="the schedd's name, for the command that is printed"
     )
+    parser.add_argument("--lease", required=True, help="namespace/name of the operator's Lease")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long jobs may take to end")
     parser.add_argument("--kubeconfig", type=Path, help="outside a pod")
     options = parser.parse_args(arguments)
@@ -135,6 +159,9 @@ async def _run(options: argparse.Namespace) -> int:
         requests = Requests(client, _DEADLINE)
         namespaces = {each: NamespacePools(requests, each) for each in dict.fromkeys(options.namespace)}
         every = await drain(namespaces, options.seconds, _say)
+        if all(progress.done for progress in every):
+            late = await finish(namespaces, LeaseHolder(requests, options.lease), _say)
+            every += [progress for progress in late if progress.seen or not progress.done]
     _say(report(every, options.access_point))
     return 0 if all(progress.done for progress in every) else EXPLAINED
 

@@ -260,7 +260,8 @@ def make_pools(plane: ControlPlane, namespace: str, **finalizers: list[str]) -> 
 
 
 def drain(kubeconfig: Path, *arguments: str) -> int:
-    return uninstall.main([f"--kubeconfig={kubeconfig}", "--access-point=ap@condor", *arguments])
+    given = (f"--kubeconfig={kubeconfig}", "--access-point=ap@condor", "--lease=htcdask/htcdask")
+    return uninstall.main([*given, *arguments])
 
 
 def test_the_hook_ends_the_pools_and_lets_go_of_those_that_do_not_end(
@@ -309,6 +310,24 @@ def test_the_hook_waits_for_jobs_and_then_says_that_all_ended(
     said = capsys.readouterr().out
     assert "1 pools ended, 0 released" in said
     assert "condor_rm" not in said
+
+
+def test_the_hook_ends_with_a_lease_that_keeps_the_operator_from_working(
+    plane: ControlPlane, operators_kubeconfig: Path
+) -> None:
+    """Whether there was a Lease or not, by the operator's own rights; its next renewal fails."""
+    lease = ("-n", "htcdask", "get", "lease", "htcdask", "-o", "json")
+    plane.kubectl("-n", "htcdask", "delete", "lease", "htcdask", "--ignore-not-found")
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=1") == 0
+    assert json.loads(plane.kubectl(*lease))["spec"]["holderIdentity"] == "uninstall"
+    held = {"spec": {"holderIdentity": "operator-1", "leaseDurationSeconds": 3}}
+    plane.kubectl("-n", "htcdask", "patch", "lease", "htcdask", "--type=merge", "-p", json.dumps(held))
+    before = json.loads(plane.kubectl(*lease))
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=1") == 0
+    after = json.loads(plane.kubectl(*lease))
+    assert (after["spec"]["holderIdentity"], after["spec"]["leaseDurationSeconds"]) == ("uninstall", 20)
+    assert after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]
+    assert after["spec"]["renewTime"]
 
 
 def test_a_right_that_is_missing_is_named_by_the_hook(

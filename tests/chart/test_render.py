@@ -412,6 +412,7 @@ def test_the_hook_needs_no_settings_and_no_volume() -> None:
     assert spec["containers"][0]["args"] == [
         "--namespace=gateway",
         "--access-point=ap@condor.example.org",
+        "--lease=htcdask/htcdask",
         "--seconds=7",
     ]
 

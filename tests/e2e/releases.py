@@ -10,15 +10,14 @@ from playground.site import CHART, VALUES, Site
 
 
 @contextmanager
-def second_release(site: Site, *changes: str, starts: bool = True) -> Iterator[tuple[str, str]]:
+def second_release(site: Site, *options: str, starts: bool = True) -> Iterator[tuple[str, str]]:
     """A release in a namespace of its own, for clusters in another: their names. Both are taken away."""
     name = f"second-{uuid.uuid4().hex[:6]}"
     for namespace in (name, f"{name}-pools"):
         site.kubectl("create", "namespace", namespace)
     token = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "condor-token", "namespace": name}}
     site.kubectl("apply", "-f", "-", input=json.dumps({**token, "stringData": {"token": site.condor_token}}))
-    values = [f"gateway.namespace={name}-pools", "gateway.serviceAccountName=", *changes]
-    given = [f"--set={value}" for value in values]
+    given = [f"--set=gateway.namespace={name}-pools", "--set=gateway.serviceAccountName=", *options]
     site.node.helm("install", name, str(CHART), f"--namespace={name}", f"--values={VALUES}", *given)
     try:
         if starts:

@@ -22,35 +22,37 @@ from tests.e2e.look import eventually
 from tests.e2e.releases import second_release
 
 IMAGES = "/cvmfs/unpacked.cern.ch"
-SETTINGS = (
-    "poll.activeSeconds=0.2",
-    "poll.quietSeconds=3",
-    "healing.connectSeconds=3",
-    "healing.deathTimeoutSeconds=10",
-    "healing.backoffFirstSeconds=1",
-    "healing.backoffLastSeconds=2",
-    "healing.breakerFailures=2",
-    "healing.vacateSeconds=7",
-    "healing.endedSeconds=90",
-    "leaseSeconds=900",
-    "leader.leaseSeconds=7",
-    "healthPort=9090",
-    "operatorId=tried-settings",
-    "accountingGroup=group_dask",
-    "limits.maxReplicasPerPool=3",
-    "limits.maxReplicasPerUser=5",
-    "limits.maxReplicas=7",
-    "fallbackPool=false",
-    "allowUserExpressions=false",
-    f"allowedImages[0]={IMAGES}/*",
-    f"imagePathTemplate={IMAGES}/{{registry}}/{{name}}",
-    "profiles.special.template.cores=999",
-    "profiles.special.requirements=TARGET.Cpus > 0",
-    "profiles.special.rank=TARGET.Memory",
-    "profiles.special.accountingGroup=group_special",
-    "profiles.special.attributes.MyExperiment=dune",
-    "profiles.special.maxReplicas=1",
-)
+SETTINGS = {
+    "poll.activeSeconds": 0.2,
+    "poll.quietSeconds": 3,
+    "healing.connectSeconds": 3,
+    "healing.deathTimeoutSeconds": 10,
+    "healing.backoffFirstSeconds": 1,
+    "healing.backoffLastSeconds": 2,
+    "healing.breakerFailures": 2,
+    "healing.vacateSeconds": 7,
+    "healing.endedSeconds": 90,
+    "leaseSeconds": 900,
+    "leader.leaseSeconds": 7,
+    "healthPort": 9090,
+    "operatorId": "tried-settings",
+    "accountingGroup": "group_dask",
+    "limits.maxReplicasPerPool": 3,
+    "limits.maxReplicasPerUser": 5,
+    "limits.maxReplicas": 7,
+    "fallbackPool": False,
+    "allowUserExpressions": False,
+    "allowedImages": [f"{IMAGES}/*"],
+    "imagePathTemplate": f"{IMAGES}/{{registry}}/{{name}}",
+    "profiles.special": {
+        "template": {"cores": 999},
+        "requirements": "TARGET.Cpus > 0",
+        "rank": "TARGET.Memory",
+        "accountingGroup": "group_special",
+        "attributes": {"MyExperiment": "dune"},
+        "maxReplicas": 1,
+    },
+}
 AD = (
     "AcctGroup,AcctGroupUser,ContainerImage,RequestCpus,Requirements,Rank,MyExperiment,JobMaxVacateTime,"
     f"LeaveJobInQueue,QDate,{names.AD_POOL_UID},{names.AD_OPERATOR},{names.AD_LEASE},{names.AD_ROLE}"
@@ -118,7 +120,8 @@ class Release:
 
 @pytest.fixture(scope="module")
 def release(site: Site) -> Iterator[Release]:
-    with second_release(site, *(f"settings.{setting}" for setting in SETTINGS)) as (name, namespace):
+    given = [f"--set-json=settings.{key}={json.dumps(value)}" for key, value in SETTINGS.items()]
+    with second_release(site, *given) as (name, namespace):
         yield Release(site, name, namespace)
         site.kubectl("-n", namespace, "delete", names.PLURAL, "--all", "--timeout=60s")
 

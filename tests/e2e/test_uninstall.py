@@ -5,6 +5,7 @@ Last of the end-to-end tests by its name: the site's own release goes here, and 
 
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def back(site: Site) -> Iterator[None]:
     try:
         yield
     finally:
+        site.kubectl("-n", "gateway", "delete", "daskclusters.gateway.dask.org", "--all", "--wait=false")
         # One whose uninstallation failed is neither there nor gone.
         if site.node.helm("list", "--uninstalling", "-q", "--namespace=htcdask").strip():
             site.node.helm("uninstall", "htcdask", "--namespace=htcdask", "--no-hooks")
@@ -109,7 +111,7 @@ def test_while_htcondor_is_down_and_beside_another_release(site: Site) -> None:
     """What could not end is named, by a command that ends it and nothing else once HTCondor is back."""
     others = clusters.by_hand(site, 2)
     has_jobs(site, others.pool, 2)
-    with second_release(site, "uninstall.seconds=10") as (release, namespace):
+    with second_release(site, "--set=uninstall.seconds=10") as (release, namespace):
         mine = clusters.by_hand(site, 2, namespace)
         has_jobs(site, mine.pool, 2)
         with faults.condor_down(site):
@@ -128,7 +130,7 @@ def test_while_htcondor_is_down_and_beside_another_release(site: Site) -> None:
 
 def test_a_release_that_never_started(site: Site) -> None:
     """Its settings are wrong, its pools were never looked at, and its settings file is gone."""
-    wrong = "settings.imagePathTemplate=nonsense"
+    wrong = "--set=settings.imagePathTemplate=nonsense"
     with second_release(site, wrong, starts=False) as (release, namespace):
         clusters.by_hand(site, 2, namespace)
         site.kubectl(
@@ -154,7 +156,12 @@ def test_without_its_crd(site: Site, back: None) -> None:
 
 
 def test_with_a_crd_that_shall_not_be_kept(site: Site, back: None) -> None:
-    """`crds.keep=false`: it goes with the release that has it."""
+    """`crds.keep=false`: it goes with the release that has it, also while an operator that has just started
+    makes pools for clusters that have none."""
+    for _ in range(3):
+        name = uuid.uuid4().hex
+        clusters.make(site, name)
+        clusters.want(site, name, 2)
     with site.changed_chart("crds.keep=false"):
         site_wait.deployments(site.node, "--namespace=htcdask")
         uninstall(site, "htcdask", "htcdask")

@@ -125,8 +125,8 @@ class Progress:
     done: bool = False
     missing: bool = False  # the whole resource is not there: the CRD is gone, and all pools with it
     released: dict[str, str] = field(default_factory=dict)  # uid -> namespace/name
+    seen: set[str] = field(default_factory=set)  # uids of all that had to end
     trouble: str = ""  # what failed last
-    _seen: set[str] = field(default_factory=set)  # uids
     _left: list[str] | None = None  # not known
     _missing_since: float | None = None
 
@@ -136,9 +136,9 @@ class Progress:
         if self.missing:
             return f"namespace {self.namespace}: there are no HTCWorkerPools in this cluster (no such CRD)"
         if self.done:
-            ended = len(self._seen) - len(self.released)
+            ended = len(self.seen) - len(self.released)
             return f"namespace {self.namespace}: {ended} pools ended, {len(self.released)} released"
-        left = "not known how many" if self._left is None else f"{len(self._left)} of {len(self._seen)}"
+        left = "not known how many" if self._left is None else f"{len(self._left)} of {len(self.seen)}"
         some = f" ({', '.join(self._left[:5])}{', …' if len(self._left) > 5 else ''})" if self._left else ""
         trouble = f"; {self.trouble}" if self.trouble else ""
         return f"namespace {self.namespace}: {left} pools left{some}{trouble}"
@@ -154,7 +154,7 @@ class Progress:
         self._missing_since = None
         undone = [pool for pool in pools if pool.ours or not pool.deleting]
         self._left = [pool.name for pool in undone]
-        self._seen |= {pool.uid for pool in undone}
+        self.seen |= {pool.uid for pool in undone}
         self.done = not undone
         silences = 0
         for pool in undone:

@@ -231,6 +231,45 @@ def test_many_released_pools_make_lines_of_bearable_length() -> None:
     assert "and 115 more" in text
 
 
+@dataclass
+class FakeOperator:
+    """Takes on one more pool while it stops."""
+
+    clock: Clock
+    pools: FakePools
+    failing: KubeError | None = None
+    asked: list[float] = field(default_factory=list)
+
+    async def stand_down(self, now: float) -> float:
+        self.asked.append(self.clock.now)
+        if self.failing is not None:
+            raise self.failing
+        if len(self.asked) == 1:
+            self.clock.then.append((self.clock.now + 2, lambda: self.pools.add("late")))
+        return 4.0
+
+
+def test_what_the_operator_takes_on_while_it_stops_is_released_and_named() -> None:
+    clock = Clock()
+    pools = FakePools(clock)
+    operator = FakeOperator(clock, pools)
+    [late] = asyncio.run(uninstall.finish({"gw": pools}, operator, lambda _: None, clock, clock.pause))
+    assert late.done
+    assert late.released == {"uid-late": "gw/late"}
+    assert not pools.there
+    assert len(operator.asked) == 2, "once more at the end: the operator waits from then on"
+
+
+def test_an_operator_that_cannot_be_stopped_is_no_obstacle() -> None:
+    clock = Clock()
+    said: list[str] = []
+    pools = FakePools(clock)
+    operator = FakeOperator(clock, pools, failing=FORBIDDEN)
+    late = asyncio.run(uninstall.finish({"gw": pools}, operator, said.append, clock, clock.pause))
+    assert late == []
+    assert "cannot be told to stop" in said[0]
+
+
 def test_a_pod_without_a_token_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert uninstall.main(["--namespace=gateway", "--seconds=0"]) == uninstall.EXPLAINED
+    assert uninstall.main(["--namespace=gateway", "--lease=a/b", "--seconds=0"]) == uninstall.EXPLAINED
     assert "service account's token" in capsys.readouterr().out
