@@ -25,5 +25,5 @@ def second_release(site: Site, *options: str, starts: bool = True) -> Iterator[t
         yield name, f"{name}-pools"
     finally:
         if site.node.helm("list", f"--namespace={name}", "-q").strip():
-            site.node.helm("uninstall", name, f"--namespace={name}", "--no-hooks")
+            site.node.helm("uninstall", name, f"--namespace={name}")
         site.kubectl("delete", "namespace", name, f"{name}-pools", "--wait=false")

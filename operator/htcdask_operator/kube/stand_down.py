@@ -1,8 +1,8 @@
 """Make the operator stop, by taking its Lease away: what `uninstall` does once all pools have ended.
 
-An operator that still ran could give a new pool its finalizer, and nobody would take it away again. This needs
-no more than the operator's own rights; and the operator goes on by itself if the uninstallation stops half-way,
-because the Lease that is taken lasts SECONDS only.
+An operator that still ran could give a new pool its finalizer, and nobody would take it away again. This
+needs no more than the operator's own rights; and the operator goes on by itself if the uninstallation stops
+half-way, because the Lease that is taken lasts SECONDS only.
 """
 
 from __future__ import annotations
