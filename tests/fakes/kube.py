@@ -131,7 +131,7 @@ class FakeKube:
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         self._answer("secret")
         if (namespace, secret) not in self.secrets:
-            raise KubeError(f"secret {namespace}/{secret}", "not found", 404)
+            raise KubeError(f"secret {namespace}/{secret}", "not found", 404, named=True)
         return self.secrets[namespace, secret]
 
     async def lease(self, namespace: str, name: str) -> Lease | None:
@@ -142,7 +142,7 @@ class FakeKube:
         self._answer("write_lease")
         known = self.leases.get((namespace, name))
         if known is None and lease.version is not None:
-            raise KubeError(f"lease {name}", "not found", 404)
+            raise KubeError(f"lease {name}", "not found", 404, named=True)
         if known is not None and known.version != lease.version:
             raise KubeError(f"lease {name}", "somebody else has written it", 409)
         self.leases[namespace, name] = replace(lease, version=next(self._uids))
@@ -152,7 +152,7 @@ class FakeKube:
         self._answer(what)
         body = self.pool_bodies.get((pool.namespace, pool.name))
         if body is None or body["metadata"]["uid"] != pool.uid:
-            raise KubeError(f"{what} {pool.name}", "not found, or another of that name", 404)
+            raise KubeError(f"{what} {pool.name}", "not found, or another of that name", 404, named=True)
         return body
 
     def _answer(self, what: str) -> None:

@@ -71,6 +71,12 @@ def test_any_object_can_be_read_as_a_lease() -> None:
     assert read({}) == read({"spec": None, "metadata": None}) == Lease()
     nothing = {"holderIdentity": None, "acquireTime": None, "leaseTransitions": None}
     assert read({"metadata": {"resourceVersion": "7"}, "spec": nothing}) == Lease(version="7")
+    odds: list[object] = [True, -1, 1.5, "x", [], {}, [1]]
+    for odd in odds:
+        spec = dict.fromkeys(("leaseDurationSeconds", "acquireTime", "renewTime", "leaseTransitions"), odd)
+        found = read({"metadata": {"resourceVersion": [odd]}, "spec": spec})
+        assert (found.seconds, found.transitions, found.version) == (None, 0, None)
+    assert read({"metadata": "x", "spec": "y"}) == Lease()
 
 
 @dataclass
