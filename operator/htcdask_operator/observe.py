@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.core import identity
 from htcdask_operator.core.model import (
     ClusterFacts,
     Gone,
@@ -17,7 +18,6 @@ from htcdask_operator.core.model import (
     JobStatus,
     Observed,
     PoolFacts,
-    Role,
     Roll,
     Unseen,
 )
@@ -26,7 +26,13 @@ from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.port import SchedulerError
 from htcdask_operator.view import Answer, View
 
-_ALIVE = (JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED, JobStatus.REMOVED)
+_ALIVE = (
+    JobStatus.UNKNOWN,
+    JobStatus.RUNNING,
+    JobStatus.TRANSFERRING_OUTPUT,
+    JobStatus.SUSPENDED,
+    JobStatus.REMOVED,
+)
 
 
 async def observe(
@@ -70,12 +76,18 @@ async def ask_queue(
         return view.unseen
     if fresh:
         try:
-            found = await asyncio.gather(*(ports.condor.jobs_of(pool.uid) for pool in pools))
+            found = await asyncio.gather(*(ports.condor.jobs_of(pool.uid, _also(pool)) for pool in pools))
         except CondorError as error:
             return Unseen(str(error))
         for pool, jobs in zip(pools, found, strict=True):
             view.saw_pool(pool.uid, tuple(jobs), now)
-    return tuple(job for pool in pools for job in view.jobs.get(pool.uid, ()))
+    return tuple(
+        job for pool in pools for job in identity.believed(view.jobs.get(pool.uid, ()), pool, view.identity)
+    )
+
+
+def _also(pool: PoolFacts) -> tuple[str, ...]:
+    return () if pool.submitted_as is None else (pool.submitted_as,)
 
 
 async def _roll(
@@ -104,4 +116,4 @@ async def ask_scheduler(ports: Ports, key: ClusterKey) -> Answer:
 
 def may_be_connected(job: Job) -> bool:
     """Whether the job's worker process may exist."""
-    return job.role is Role.WORKER and job.status in _ALIVE
+    return job.may_be_worker and job.status in _ALIVE

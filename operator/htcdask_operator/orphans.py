@@ -37,7 +37,7 @@ class Orphans:
         if not due:
             return
         jobs = [job for pool in due for job in self._view.jobs[pool]]
-        removal = orphans.removal(jobs, await self._there(jobs))
+        removal = orphans.removal(jobs, await self._there(jobs), self._view.identity)
         if removal is None:
             self._asked |= dict.fromkeys(due, now)
             return

@@ -21,6 +21,7 @@ from htcdask_operator.core.actions import (
     ForceRemove,
     Hold,
     ReadLogs,
+    RecordIdentity,
     Release,
     Remove,
     SubmitAnchor,
@@ -70,7 +71,9 @@ async def perform(
         except CondorError as error:
             outcome.condor_failure = str(error)
         except KubeError as error:
-            if not (isinstance(action, Adopt) and error.gone):  # the pool may have ended meanwhile
+            if not (
+                isinstance(action, Adopt | RecordIdentity) and error.gone
+            ):  # the pool may have ended meanwhile
                 outcome.kube_failure = str(error)
         except SchedulerError as error:
             # Its number will show that it has not heard: the plan tells it again, after its pause.
@@ -96,6 +99,9 @@ async def _one(
         case CreatePool(name, namespace, cluster_name, cluster):
             await ports.kube.create_pool(namespace, name, cluster_name, cluster)
             _log.info("Pool %s made: its cluster asked for workers and had none", name)
+        case RecordIdentity(pool, identity):
+            status = pools[pool].status.model_copy(update={"submitted_as": identity})
+            await ports.kube.publish(pools[pool], status)
         case TellScheduler(pool, count, reason, message):
             outcome.told = count
             facts, credentials = pools[pool], await _credentials(ports, pools[pool], observed)

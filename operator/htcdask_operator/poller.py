@@ -15,7 +15,7 @@ from typing import Final
 
 from htcdask_operator import metrics
 from htcdask_operator.condor.errors import CondorError, CondorRefused
-from htcdask_operator.core.model import Job, JobStatus, Role, Roll, Unseen, WorkerName
+from htcdask_operator.core.model import Job, JobStatus, Roll, Unseen, WorkerName
 from htcdask_operator.observe import ask_scheduler, may_be_connected
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.ports import ClusterKey, Ports
@@ -101,9 +101,9 @@ class Poller:
         view, was = self._view, self._view.unseen
         asked_at, began = self._clock(), time.monotonic()
         try:
-            if view.identity is None:
-                view.identity = await self._ports.condor.whoami()
-            pools = view.saw_all(await self._ports.condor.jobs(), asked_at)
+            identity, view.identity = view.identity, await self._ports.condor.whoami()
+            jobs = await self._ports.condor.jobs(set(view.submitted_as.values()))
+            pools = view.saw_all(jobs, asked_at)
         except CondorError as error:
             view.unseen = Unseen(str(error))
             if isinstance(error, CondorRefused):
@@ -119,7 +119,7 @@ class Poller:
         if self._said is not None:
             _log.warning("The access point answers again")
             self._said = None
-        if was is not None:
+        if was is not None or view.identity != identity:
             return set(view.pools.values())
         return {view.pools[pool] for pool in pools if pool in view.pools}
 
@@ -206,7 +206,7 @@ def _connected(answer: Answer | None) -> frozenset[WorkerName] | Unseen | None:
 def _count(jobs: Iterable[Job]) -> None:
     counts = dict.fromkeys(JobStatus, 0)
     for job in jobs:
-        if job.role is Role.WORKER:
+        if job.may_be_worker:
             counts[job.status] += 1
     for status, count in counts.items():
         metrics.JOBS.labels(status.name.lower()).set(count)

@@ -7,10 +7,11 @@ asks by its own `FakeCondor`. Nothing happens until `tick`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from htcdask_api import names as attributes
+from htcdask_operator.condor import clocks
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.errors import CondorError, CondorRefused, SubmitRefused
 from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role, WorkerName
@@ -102,6 +103,7 @@ class FakeSchedd:
                 id=f"{self.clusters}.{proc}",
                 status=JobStatus.IDLE,
                 role=role,
+                owner=owner,
                 pool_uid=_string(description, attributes.AD_POOL_UID),
                 cluster_uid=_string(description, attributes.AD_CLUSTER_UID),
                 user=_string(description, attributes.AD_USER),
@@ -198,7 +200,10 @@ class FakeSchedd:
 
 
 class FakeCondor:
-    """The port `Condor` on a `FakeSchedd`. `failing` makes every call fail; `losing` fails after the deed."""
+    """The port `Condor` on a `FakeSchedd`. `failing` makes every call fail; `losing` fails after the deed.
+
+    `ahead`: so many seconds is the access point's clock ahead of this operator's.
+    """
 
     def __init__(self, schedd: FakeSchedd, operator_id: str, identity: str = "dask@htcdask.test") -> None:
         self.schedd = schedd
@@ -206,24 +211,30 @@ class FakeCondor:
         self.identity = identity
         self.failing: CondorError | None = None
         self.losing: CondorError | None = None
+        self.ahead = 0.0
+        self._measured = 0.0
+        self._told = ""
         self.calls: list[str] = []
 
     async def whoami(self) -> str:
         self._begin("whoami")
+        self._told = self.identity
         return self.identity
 
-    async def jobs(self) -> tuple[Job, ...]:
+    async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
         self._begin("jobs")
-        return tuple(entry.job for entry in self._ours().values())
+        return tuple(self._seen(entry.job) for entry in self._of(self.identity, *also).values())
 
-    async def jobs_of(self, pool: PoolUid) -> tuple[Job, ...]:
+    async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
         self._begin("jobs_of")
-        return tuple(entry.job for entry in self._ours().values() if entry.job.pool_uid == pool)
+        found = self._of(self.identity, *also).values()
+        return tuple(self._seen(entry.job) for entry in found if entry.job.pool_uid == pool)
 
     async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
         self._begin("submit_anchor")
         descriptions.check(description, self.operator_id)
-        job = self.schedd.add_anchor(self.operator_id, self.identity, description, bundle.decode())
+        ready = self._to_submit(description)
+        job = self.schedd.add_anchor(self.operator_id, self.identity, ready, bundle.decode())
         self._end()
         return job
 
@@ -236,7 +247,7 @@ class FakeCondor:
         for key in ("My.Requirements", "rank"):
             if re.search(r"\w \w", re.sub(r"\b(is|isnt)\b", "&&", description.get(key, ""))):
                 raise SubmitRefused(f"{key} is not a ClassAd expression: {description[key]!r}")
-        made = self.schedd.add(self.operator_id, self.identity, description, names)
+        made = self.schedd.add(self.operator_id, self.identity, self._to_submit(description), names)
         self._end()
         return tuple(made)
 
@@ -261,7 +272,7 @@ class FakeCondor:
     async def renew(self, until: float) -> None:
         self._begin("renew")
         for entry in self._ours().values():
-            entry.job = replace(entry.job, lease=float(int(until)))
+            entry.job = replace(entry.job, lease=float(clocks.lease(until, self._measured)))
         self._end()
 
     async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
@@ -272,16 +283,32 @@ class FakeCondor:
         return {name: files[f"out.{name}"] for name in names if f"out.{name}" in files}
 
     def _ours(self) -> dict[JobId, Entry]:
+        return self._of(self.identity)
+
+    def _of(self, *identities: str) -> dict[JobId, Entry]:
         return {
             job: entry
             for job, entry in self.schedd.queue.items()
-            if (entry.operator, entry.owner) == (self.operator_id, self.identity)
+            if entry.operator == self.operator_id and entry.owner in identities
         }
+
+    def _seen(self, job: Job) -> Job:
+        """The job with its times by the operator's clock."""
+        times = ("queued_at", "status_since", "lease", "started_at", "stage_in_finish")
+        shown = {name: time - self._measured for name in times if (time := getattr(job, name)) is not None}
+        return replace(job, **shown)
+
+    def _to_submit(self, description: Mapping[str, str]) -> dict[str, str]:
+        if self._told not in ("", self.identity):
+            raise CondorRefused(f"nothing was submitted: jobs were planned for {self._told}")
+        return clocks.sent(description, self._measured)
 
     def _begin(self, call: str) -> None:
         self.calls.append(call)
         if self.failing is not None:
             raise self.failing
+        ours = self.schedd.now - self.ahead
+        self._measured = clocks.offset(self._measured, float(int(self.schedd.now)), ours, ours)
 
     def _end(self) -> None:
         if self.losing is not None:

@@ -7,7 +7,7 @@ planner below tell it what the operator does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -207,8 +207,8 @@ class WatchedCondor(FakeCondor):
         super().__init__(promises.schedd, "htcdask")
         self._promises = promises
 
-    async def jobs(self) -> tuple[Job, ...]:
-        jobs = await super().jobs()
+    async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
+        jobs = await super().jobs(also)
         self._promises.polled = frozenset(job.id for job in jobs)
         return jobs
 

@@ -30,10 +30,10 @@ def plain(ad: Ad, attributes: Iterable[str]) -> dict[str, Plain]:
 
 
 def _value(ad: Ad, name: str) -> Plain:
-    value = ad.get(name)
-    if value is None or isinstance(value, bool | int | float | str):
-        return _simple(value)
     try:
+        value = ad.get(name)
+        if value is None or isinstance(value, bool | int | float | str):
+            return _simple(value)
         return _simple(ad.eval(name))
     except Exception:  # an expression that cannot be evaluated is as good as absent
         return None

@@ -1,12 +1,13 @@
 """What the operator asks of HTCondor: all of it. Implemented by `agent.CondorAgent` and by the tests' fake.
 
-Every call is about jobs of this operator and of this operator's identity only; jobs of others are neither
-seen nor touched. Every call may raise `errors.CondorError`. A call that was cancelled may have been done.
+Every call is about jobs of this operator only, every change about those of its identity; jobs of others are
+neither seen nor touched. Times are by our clock, whatever the access point's shows. Every call may raise
+`errors.CondorError`. A call that was cancelled may have been done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
@@ -16,12 +17,19 @@ class Condor(Protocol):
     """One access point, as one identity."""
 
     async def whoami(self) -> str:
-        """The identity that the access point sees in a request that may write: `dask@example.org`."""
+        """The identity that the access point sees in a request that may write: `dask@example.org`.
 
-    async def jobs(self) -> tuple[Job, ...]:
-        """Every job of this operator in the queue: anchors and workers, ended ones that linger too."""
+        Asked of the access point when the token was replaced, and after a refusal. Submits are made as the
+        identity that was told last, or not at all.
+        """
 
-    async def jobs_of(self, pool: PoolUid) -> tuple[Job, ...]:
+    async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
+        """Every job of this operator in the queue: anchors and workers, ended ones that linger too.
+
+        Of our identity, and of those in `also`; only the former can be touched.
+        """
+
+    async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
         """The same, of one pool. What an earlier submit of ours created is there."""
 
     async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:

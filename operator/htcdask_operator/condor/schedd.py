@@ -33,6 +33,7 @@ _DOLLAR: Final = "$(DOLLAR)"
 _STALE: Final = ("SECMAN:2004", "SECMAN:2007")  # the schedd was restarted: a new session is needed
 _REASON_CODE: Final = 1
 _COLLECTOR_PORT: Final = 9618
+_LONGEST_USER: Final = 256  # as long as a pool's status may remember
 _TAIL: Final = 64 * 1024
 
 
@@ -54,9 +55,22 @@ class AccessPoint:
             return str(answer.get("MyRemoteUserName") or "")
 
         user = self._do(ask)
-        if "@" not in user or user.startswith("unauthenticated"):
+        known = "@" in user and user.isprintable() and len(user) <= _LONGEST_USER
+        if not known or user.startswith("unauthenticated"):
             raise CondorRefused(f"the schedd {self._name} does not know who the operator's token stands for")
         return user
+
+    def time(self) -> int | None:
+        """The schedd's own time; an old one does not tell."""
+
+        def ask(schedd: Any) -> Any:
+            return schedd.query("false", ["ServerTime"], opts=htcondor2.QueryOpt.SummaryOnly)
+
+        for ad in self._do(ask):
+            found = plain(ad, ["ServerTime"]).get("ServerTime")
+            if type(found) is int:
+                return found
+        return None
 
     def query(self, constraint: str, attributes: list[str]) -> list[dict[str, Plain]]:
         """The ads of all jobs that match."""

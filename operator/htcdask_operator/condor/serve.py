@@ -19,7 +19,7 @@ from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.condor.schedd import AccessPoint
 from htcdask_operator.uptime import uptime
 
-METHODS = frozenset({"whoami", "query", "submit", "spool", "act", "edit", "retrieve"})
+METHODS = frozenset({"whoami", "time", "query", "submit", "spool", "act", "edit", "retrieve"})
 SUBMITS = frozenset({"submit", "spool"})
 
 

@@ -10,19 +10,31 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from htcdask_operator.core.actions import Remove
-from htcdask_operator.core.model import Job, JobStatus, PoolUid, Role
+from htcdask_operator.core.identity import is_foreign
+from htcdask_operator.core.model import Job, JobStatus, PoolUid
 
 REASON = "HTCDask: the HTCWorkerPool of this job no longer exists"
 
 
-def removal(jobs: Iterable[Job], there: Mapping[str, Collection[PoolUid]]) -> Remove | None:
-    """What to remove of `jobs`, where `there` are the pools of each namespace that was listed."""
-    orphans = [job for job in jobs if job.namespace in there and job.pool_uid not in there[job.namespace]]
-    with_workers = {job.pool_uid for job in orphans if job.role is Role.WORKER}
+def removal(
+    jobs: Iterable[Job], there: Mapping[str, Collection[PoolUid]], identity: str | None
+) -> Remove | None:
+    """What to remove of `jobs`, where `there` are the pools of each namespace that was listed.
+
+    A job that names no pool belongs to none that is gone, and another identity's is not ours to remove.
+    """
+    orphans = [
+        job
+        for job in jobs
+        if job.pool_uid
+        and job.namespace in there
+        and job.pool_uid not in there[job.namespace]
+        and not is_foreign(job, identity)
+    ]
+    with_workers = {job.pool_uid for job in orphans if job.may_be_worker}
     due = tuple(
         job.id
         for job in orphans
-        if job.status is not JobStatus.REMOVED
-        and (job.role is Role.WORKER or job.pool_uid not in with_workers)
+        if job.status is not JobStatus.REMOVED and (job.may_be_worker or job.pool_uid not in with_workers)
     )
     return Remove(due, REASON) if due else None

@@ -14,7 +14,7 @@ from typing import Literal
 
 from htcdask_api import Condition, PoolStatus, names, status
 from htcdask_api.status import MAX_MESSAGE
-from htcdask_operator.core import clock, reasons
+from htcdask_operator.core import clock, identity, reasons
 from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.explain import explain
@@ -80,6 +80,7 @@ def summarize(picture: Picture) -> PoolStatus:
         failed=record.failed,
         explanation=explanation,
         recent_failures=record.recent,
+        submitted_as=case.pool.submitted_as,
         conditions=_conditions(picture, counts),
     )
 
@@ -154,12 +155,14 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
 
 
 def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:
-    observed = picture.case.observed
-    why = None
+    observed, pool = picture.case.observed, picture.case.pool
+    us, why = observed.condor_identity, None
     if isinstance(observed.jobs, Unseen):
         why = f"the access point does not answer ({observed.jobs.why})"
     elif observed.condor_identity is None and picture.jobs:
         why = "the access point has not accepted the operator's token"
+    elif us is not None and (older := identity.older(observed.jobs, pool, us)):
+        why = identity.blocked_by(older, pool, us).rstrip(".")
     if why is None:
         return False, reasons.REMOVING_JOBS, f"{picture.jobs} jobs are leaving the queue.", False
     message = (

@@ -22,6 +22,7 @@ def facts(body: Mapping[str, Any]) -> PoolFacts:
     """What the operator needs to know of a pool."""
     metadata = mapping(body.get("metadata"))
     spec, invalid = _spec(body.get("spec"))
+    status = _status(body.get("status"))
     return PoolFacts(
         namespace=text(metadata.get("namespace")),
         name=text(metadata.get("name")),
@@ -29,11 +30,12 @@ def facts(body: Mapping[str, Any]) -> PoolFacts:
         generation=number(metadata.get("generation")),
         created_at=seconds(metadata.get("creationTimestamp")),
         spec=spec,
-        status=_status(body.get("status")),
+        status=status,
         deleting=metadata.get("deletionTimestamp") is not None,
         finalized=names.FINALIZER in _items(metadata.get("finalizers")),
         owner_uid=_owner(metadata.get("ownerReferences")),
         release=mapping(metadata.get("annotations")).get(names.RELEASE_ANNOTATION, "false") != "false",
+        submitted_as=status.submitted_as,
         invalid=invalid,
     )
 
