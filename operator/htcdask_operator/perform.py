@@ -111,11 +111,11 @@ async def _one(
         case SubmitAnchor(pool, description, bundle):
             credentials = await _credentials(ports, pools[pool], observed)
             content = render(bundle, credentials.certificate, credentials.key)
-            await ports.condor.submit_anchor(description, content)
+            await ports.condor.submit_anchor(description, content, observed.condor_identity)
             outcome.accepted.append(pool)
             _log.info("Pool %s: anchor submitted", pools[pool].name)
         case SubmitWorkers(pool, description, names):
-            await ports.condor.submit_workers(description, names)
+            await ports.condor.submit_workers(description, names, observed.condor_identity)
             outcome.accepted.append(pool)
             metrics.SUBMITTED.inc(len(names))
             _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))

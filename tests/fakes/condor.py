@@ -213,12 +213,10 @@ class FakeCondor:
         self.losing: CondorError | None = None
         self.ahead = 0.0
         self._measured = 0.0
-        self._told = ""
         self.calls: list[str] = []
 
     async def whoami(self) -> str:
         self._begin("whoami")
-        self._told = self.identity
         return self.identity
 
     async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
@@ -230,16 +228,18 @@ class FakeCondor:
         found = self._of(self.identity, *also).values()
         return tuple(self._seen(entry.job) for entry in found if entry.job.pool_uid == pool)
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
         self._begin("submit_anchor")
         descriptions.check(description, self.operator_id)
-        ready = self._to_submit(description)
+        ready = self._to_submit(description, identity)
         job = self.schedd.add_anchor(self.operator_id, self.identity, ready, bundle.decode())
         self._end()
         return job
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         self._begin("submit_workers")
         descriptions.check(description, self.operator_id)
@@ -247,7 +247,7 @@ class FakeCondor:
         for key in ("My.Requirements", "rank"):
             if re.search(r"\w \w", re.sub(r"\b(is|isnt)\b", "&&", description.get(key, ""))):
                 raise SubmitRefused(f"{key} is not a ClassAd expression: {description[key]!r}")
-        made = self.schedd.add(self.operator_id, self.identity, self._to_submit(description), names)
+        made = self.schedd.add(self.operator_id, self.identity, self._to_submit(description, identity), names)
         self._end()
         return tuple(made)
 
@@ -298,9 +298,9 @@ class FakeCondor:
         shown = {name: time - self._measured for name in times if (time := getattr(job, name)) is not None}
         return replace(job, **shown)
 
-    def _to_submit(self, description: Mapping[str, str]) -> dict[str, str]:
-        if self._told not in ("", self.identity):
-            raise CondorRefused(f"nothing was submitted: jobs were planned for {self._told}")
+    def _to_submit(self, description: Mapping[str, str], identity: str | None) -> dict[str, str]:
+        if identity not in (None, self.identity):
+            raise CondorRefused(f"nothing was submitted: the jobs were planned for {identity}")
         return clocks.sent(description, self._measured)
 
     def _begin(self, call: str) -> None:

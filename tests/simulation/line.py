@@ -206,20 +206,22 @@ class CondorLine:
     async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
         return await self._line.call("jobs_of", lambda: self._condor.jobs_of(pool, also))
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
         async def submit() -> JobId:
             if self._line.inside:
                 self._unspooled(description)
                 return ""
-            return await self._condor.submit_anchor(description, bundle)
+            return await self._condor.submit_anchor(description, bundle, identity)
 
         return await self._line.call("submit_anchor", submit)
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         return await self._line.call(
-            "submit_workers", lambda: self._condor.submit_workers(description, names)
+            "submit_workers", lambda: self._condor.submit_workers(description, names, identity)
         )
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:

@@ -212,15 +212,17 @@ class WatchedCondor(FakeCondor):
         self._promises.polled = frozenset(job.id for job in jobs)
         return jobs
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
         self._promises.deeds.append("submit an anchor")
-        return await super().submit_anchor(description, bundle)
+        return await super().submit_anchor(description, bundle, identity)
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         self._promises.submits(description, names)
-        return await super().submit_workers(description, names)
+        return await super().submit_workers(description, names, identity)
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         self._promises.deeds.append(f"hold {', '.join(jobs)}")

@@ -27,7 +27,6 @@ from htcdask_operator.condor.process import AgentProcess
 from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
 
 _BUNDLE: Final = "bundle.sh"
-_SUBMITS: Final = ("submit", "spool")
 _RUNS: Final = 50  # in one constraint, which the schedd evaluates for every job
 
 
@@ -50,7 +49,6 @@ class CondorAgent:
         self._process = AgentProcess(arguments, self._environment(), access.deadline, not_after)
         self._token = ""
         self._identity = ""  # of that token
-        self._told = ""  # to whom jobs are planned for
         self._turn = asyncio.Lock()
 
     @property
@@ -69,8 +67,7 @@ class CondorAgent:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def whoami(self) -> str:
-        self._told = await self._who()
-        return self._told
+        return await self._who()
 
     async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
         return await self._query(await self._of(await self._who(), *also))
@@ -79,19 +76,22 @@ class CondorAgent:
         known = await self._of(await self._who(), *also)
         return await self._query(f"{known} && {names.AD_POOL_UID} =?= {_string(pool)}")
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
         descriptions.check(description, self._access.operator_id)
         ready = clocks.sent(description, self._ahead)
-        made: JobId = await self._submit("spool", ready, _BUNDLE, bundle.decode("utf-8"))
+        made: JobId = await self._submit(identity, "spool", ready, _BUNDLE, bundle.decode("utf-8"))
         return made
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         descriptions.check(description, self._access.operator_id)
         descriptions.check_names(names)
         items = [{"wname": name} for name in names]
-        return tuple(await self._submit("submit", clocks.sent(description, self._ahead), items))
+        ready = clocks.sent(description, self._ahead)
+        return tuple(await self._submit(identity, "submit", ready, items))
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         await self._act("Hold", jobs, reason)
@@ -133,7 +133,6 @@ class CondorAgent:
             asked = self._clock()
             self._look_at_clock(await self._ask("time"), asked)  # before the first lease is written
             self._identity = await self._ask("whoami")
-            self._told = self._told or self._identity
         return self._identity
 
     def _look_at_clock(self, server_time: float | None, asked: float) -> None:
@@ -150,9 +149,10 @@ class CondorAgent:
             "&& RoutedFromJobId =?= undefined"  # a routed copy carries our attributes, too
         )
 
-    async def _submit(self, *request: Any) -> Any:
-        await self._who()
-        return await self._ask(*request)
+    async def _submit(self, identity: str | None, *request: Any) -> Any:
+        if identity is not None and await self._who() != identity:
+            raise _replaced(identity)
+        return await self._ask(*request, identity=identity)
 
     async def _take_token(self) -> None:
         async with self._turn:
@@ -162,13 +162,10 @@ class CondorAgent:
                 token.write(self.folder / "tokens", current)
                 self._token, self._identity = current, ""
 
-    async def _ask(self, method: str, *arguments: Any) -> Any:
+    async def _ask(self, method: str, *arguments: Any, identity: str | None = None) -> Any:
         await self._take_token()
-        if method in _SUBMITS and self._identity != self._told:
-            raise CondorRefused(
-                f"nothing was submitted: the operator's token has been replaced, and jobs were planned for "
-                f"{self._told or 'nobody'}; it is looked at again as who the token stands for now"
-            )
+        if identity not in (None, self._identity):
+            raise _replaced(identity)
         metrics.CONDOR_QUESTIONS.labels(method).inc()
         try:
             return await self._process.ask(method, *arguments)
@@ -203,6 +200,13 @@ def runs(jobs: Sequence[JobId]) -> list[str]:
     return [
         f"(ClusterId == {cluster} && ProcId >= {first} && ProcId <= {last})" for cluster, first, last in rows
     ]
+
+
+def _replaced(identity: str | None) -> CondorRefused:
+    return CondorRefused(
+        f"nothing was submitted: the jobs were planned for {identity}, and the operator's token has been "
+        "replaced since by another identity's"
+    )
 
 
 def _string(value: str) -> str:

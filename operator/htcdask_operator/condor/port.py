@@ -19,8 +19,7 @@ class Condor(Protocol):
     async def whoami(self) -> str:
         """The identity that the access point sees in a request that may write: `dask@example.org`.
 
-        Asked of the access point when the token was replaced, and after a refusal. Submits are made as the
-        identity that was told last, or not at all.
+        Asked of the access point when the token was replaced, and after a refusal.
         """
 
     async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
@@ -32,13 +31,21 @@ class Condor(Protocol):
     async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
         """The same, of one pool. What an earlier submit of ours created is there."""
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
-        """Submit the anchor and spool `bundle` as its `bundle.sh`, mode 0600. No copy of it stays here."""
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
+        """Submit the anchor and spool `bundle` as its `bundle.sh`, mode 0600. No copy of it stays here.
+
+        As `identity`, or not at all: the token may have been replaced since the job was planned.
+        """
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
-        """Submit one job for each name (`$(wname)` in the description), all or none, in one transaction."""
+        """Submit one job for each name (`$(wname)` in the description), all or none, in one transaction.
+
+        As `identity`, or not at all.
+        """
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         """Hold these jobs; those that are gone, held or removed already are no error."""
