@@ -116,10 +116,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for namespace in settings.gateway_namespaces:
         released += drain(ClusterPools(api, namespace), options.seconds, time.monotonic, time.sleep)
     if released:
+        kubernetes = client.CoreV1Api().read_namespace("kube-system").metadata.uid
+        identity = names.operator_identity(settings.operator_id, kubernetes)
         sys.stdout.write(
             f"jobs of {', '.join(released)} did not end in {options.seconds:.0f} s. End them on the access "
             f"point {settings.access_point.schedd}:\n"
-            f"  condor_rm -constraint '{names.AD_OPERATOR} == \"{settings.operator_id}\"'\n"
+            f"  condor_rm -constraint '{names.AD_OPERATOR} == \"{identity}\"'\n"
         )
     return 0
 

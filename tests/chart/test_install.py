@@ -191,6 +191,15 @@ def test_the_operator_finalizes_adopts_and_reports(site: ControlPlane) -> None:
         ("update", "leases.coordination.k8s.io/htcdask", "htcdask", False),
         ("delete", "leases.coordination.k8s.io/htcdask", "htcdask", False),
         ("patch", "leases.coordination.k8s.io/htcdask", "gateway", False),
+        ("create", "leases.coordination.k8s.io", "gateway", True),
+        ("patch", "leases.coordination.k8s.io/htcdask-worker-pools", "gateway", True),
+        ("patch", "leases.coordination.k8s.io/htcdask-worker-pools", "elsewhere", False),
+        ("delete", "leases.coordination.k8s.io/htcdask-worker-pools", "gateway", False),
+        ("create", "leases.coordination.k8s.io", "kube-system", False),
+        ("get", "namespaces/kube-system", "", True),
+        ("get", "namespaces/gateway", "", True),
+        ("get", "namespaces/elsewhere", "", False),
+        ("list", "namespaces", "", False),
     ],
 )
 def test_the_operators_rights(
@@ -247,7 +256,9 @@ def test_the_hook_ends_the_pools_and_lets_go_of_those_that_do_not_end(
     assert uninstall.main([*files, "--seconds=0"]) == 0
     left = plane.kubectl("-n", "elsewhere", "get", "htcwp", "-o", "jsonpath={.items[*].metadata.name}")
     assert left == "shared"  # somebody else's finalizer is theirs to take away
-    assert """condor_rm -constraint 'HTCDaskOperator == "htcdask.htcdask"'""" in capsys.readouterr().out
+    kubernetes = plane.kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+    ours = f"""condor_rm -constraint 'HTCDaskOperator == "htcdask.htcdask/{kubernetes}"'"""
+    assert ours in capsys.readouterr().out
     assert uninstall.main([*files, "--seconds=60"]) == 0
     assert "condor_rm" not in capsys.readouterr().out
 

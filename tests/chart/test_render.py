@@ -305,6 +305,7 @@ def test_rights_are_these_and_no_wider() -> None:
             "daskclusters": ["use"],
             "secrets": ["get"],
             "events": ["create", "patch"],
+            "leases": ["get", "patch"],
         },
     )
     assert rights("htcdask-htcdask-operator", "ClusterRole") == (
@@ -313,6 +314,7 @@ def test_rights_are_these_and_no_wider() -> None:
             "htcworkerpools": ["get", "list", "watch", "patch"],
             "htcworkerpools/status": ["get", "patch"],
             "daskclusters": ["get", "list", "watch"],
+            "namespaces": ["get"],
         },
     )
     assert rights("htcdask-htcdask-gateway") == (
@@ -325,6 +327,19 @@ def test_rights_are_these_and_no_wider() -> None:
         (["create"], None),
         (["get", "patch"], ["htcdask"]),
     ]
+    claim = [
+        rule for rule in objects["Role", "htcdask-htcdask-operator"]["rules"] if "leases" in rule["resources"]
+    ]
+    assert [(rule["verbs"], rule.get("resourceNames")) for rule in claim] == [
+        (["create"], None),
+        (["get", "patch"], ["htcdask-worker-pools"]),
+    ]
+    (namespaces,) = (
+        rule["resourceNames"]
+        for rule in objects["ClusterRole", "htcdask-htcdask-operator"]["rules"]
+        if "namespaces" in rule["resources"]
+    )
+    assert namespaces == ["kube-system", "gateway"]
     roles = [o for (kind, _), o in objects.items() if kind in ("Role", "ClusterRole")]
     assert all("*" not in rule["verbs"] + rule["resources"] for role in roles for rule in role["rules"])
 

@@ -27,6 +27,7 @@ class FakeKube:
         self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
         self.status_writes = 0
         self.failing: str | None = None
+        self.ending_namespaces: set[str] = set()
         self.version = 0  # of everything
         self.created = "2026-01-01T00:00:00Z"
         self._uids = (f"uid-{number}" for number in itertools.count(1))
@@ -134,6 +135,10 @@ class FakeKube:
             raise KubeError(f"secret {namespace}/{secret}", "not found", 404, named=True)
         return self.secrets[namespace, secret]
 
+    async def ending(self, namespace: str) -> bool:
+        self._answer("namespace")
+        return namespace in self.ending_namespaces
+
     async def lease(self, namespace: str, name: str) -> Lease | None:
         self._answer("lease")
         return self.leases.get((namespace, name))
@@ -141,6 +146,8 @@ class FakeKube:
     async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
         self._answer("write_lease")
         known = self.leases.get((namespace, name))
+        if known is None and namespace in self.ending_namespaces:
+            raise KubeError(f"lease {name}", "forbidden: the namespace is being terminated", 403)
         if known is None and lease.version is not None:
             raise KubeError(f"lease {name}", "not found", 404, named=True)
         if known is not None and known.version != lease.version:

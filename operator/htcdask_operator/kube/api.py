@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 MANAGER: Final = "htcdask-operator"
 _CLUSTERS: Final = (names.GATEWAY_API_VERSION, names.DASKCLUSTER_KIND)
 _POOLS: Final = (names.API_VERSION, names.KIND)
+_CLUSTER: Final = "kube-system"
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _DEADLINE: Final = 15.0
@@ -52,6 +53,25 @@ class KubeApi:
     async def close(self) -> None:
         """Drop the connections."""
         await self._client.close()
+
+    async def wait_for_cluster_uid(self) -> str:
+        """The uid of this Kubernetes cluster, once it is told: that of kube-system, which lives as long."""
+        path = f"/api/v1/namespaces/{_CLUSTER}"
+        said = None
+        while True:
+            try:
+                found = bodies.one(
+                    f"GET {path}", await self._request("GET", path), "v1", "Namespace", _CLUSTER
+                )
+                return bodies.text(bodies.mapping(found["metadata"])["uid"])
+            except KubeError as error:
+                why = str(error)
+                if error.status in (401, 403):
+                    why += f"; the operator's ClusterRole needs get on the namespace {_CLUSTER}"
+            if why != said:
+                _log.warning("Waiting to learn which Kubernetes cluster this is: %s", why)
+                said = why
+            await asyncio.sleep(_UNTIL_ASKED_AGAIN)
 
     async def wait_for_resources(self) -> None:
         """Return once this cluster has both kinds of objects that the operator works on."""
@@ -177,6 +197,17 @@ class KubeApi:
             return _lease(f"POST {path}", made, name)
         written = await self._request("PATCH", path, body=body, content_type=_MERGE)
         return _lease(f"PATCH {path}", written, name)
+
+    async def ending(self, namespace: str) -> bool:
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}"
+        try:
+            answer = await self._request("GET", path)
+        except KubeError as error:
+            if error.gone:
+                return True
+            raise
+        found = bodies.one(f"GET {path}", answer, "v1", "Namespace", namespace)
+        return bodies.mapping(found["metadata"]).get("deletionTimestamp") is not None
 
     async def _apply(self, pool: PoolFacts, content: Mapping[str, Any], subresource: str = "") -> None:
         """Server-side apply. The uid makes it fail, not create a pool, when the pool has gone meanwhile."""

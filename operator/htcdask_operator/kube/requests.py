@@ -81,7 +81,9 @@ class Requests:
 def _resource(path: str) -> str:
     """`htcworkerpools`, `leases`, …: for people who count requests."""
     _, _, namespaced = path.partition("/namespaces/")
-    return namespaced.split("/")[1] if namespaced else "none"
+    if not namespaced:
+        return "none"
+    return namespaced.split("/")[1] if "/" in namespaced else "namespaces"
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
