@@ -142,7 +142,7 @@ async def _run(
 ) -> bool:
     view = View()
     reconciler = Reconciler(ports, view, policy, clock)
-    orphans = Orphans(ports, view, settings.gateway_namespaces)
+    orphans = Orphans(ports, view, settings.gateway_namespaces, settings.lease_seconds / 2)
     poller = Poller(ports, view, settings.poll, settings.lease_seconds, orphans, reconciler.wake, clock)
     reconciler.on_action = poller.stir
     resync = Resync(ports, view, settings.gateway_namespaces, reconciler)

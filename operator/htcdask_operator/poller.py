@@ -15,7 +15,8 @@ from typing import Final
 
 from htcdask_operator import metrics
 from htcdask_operator.condor.errors import CondorError, CondorRefused
-from htcdask_operator.core.model import Job, JobStatus, Roll, Unseen, WorkerName
+from htcdask_operator.core.model import Disputed, Job, JobStatus, Roll, Unseen, WorkerName
+from htcdask_operator.core.rivals import Renewals
 from htcdask_operator.observe import ask_scheduler, may_be_connected
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.ports import ClusterKey, Ports
@@ -51,6 +52,7 @@ class Poller:
         self._stirred = asyncio.Event()
         self._stirred_at = 0.0
         self._renewed_at = 0.0
+        self._renewals = Renewals()
         self._said: str | None = None
         self._schedulers = asyncio.Semaphore(_AT_ONCE)
         self._asking: dict[ClusterKey, asyncio.Task[None]] = {}
@@ -81,7 +83,7 @@ class Poller:
         """One poll."""
         self._tell(await self._ask_condor())
         self._ask_schedulers()
-        if self._view.unseen is None:
+        if self._view.unseen is None or isinstance(self._view.unseen, Disputed):
             await self._look_after_jobs()
         self.last_tick = self._clock()
         self.asked_once.set()
@@ -113,13 +115,18 @@ class Poller:
                 _log.error("The access point does not answer: %s", error)
                 self._said = str(error)
             return set(view.pools.values()) if was != view.unseen else set()
+        self._renewals = self._renewals.look(jobs, asked_at)
+        view.unseen = self._renewals.dispute(asked_at, self._lease)
         metrics.POLL_SECONDS.observe(time.monotonic() - began)
         metrics.CONDOR_UP.set(1)
         _count(self._all_jobs())
-        if self._said is not None:
-            _log.warning("The access point answers again")
+        if view.unseen is not None and self._said != view.unseen.why:
+            self._said = view.unseen.why
+            _log.critical("Nothing is submitted or removed: %s", self._said)
+        elif view.unseen is None and self._said is not None:
+            _log.warning("The access point answers again, and only to this operator")
             self._said = None
-        if was is not None or view.identity != identity:
+        if was != view.unseen or view.identity != identity:
             return set(view.pools.values())
         return {view.pools[pool] for pool in pools if pool in view.pools}
 
@@ -149,9 +156,11 @@ class Poller:
         now = self._clock()
         try:
             if self._view.jobs and now - self._renewed_at >= self._lease / 3:
+                self._renewals = self._renewals.renewed(now + self._lease)
                 await self._ports.condor.renew(now + self._lease)
                 self._renewed_at = now
-            await self._orphans.sweep(now)
+            if self._view.unseen is None:
+                await self._orphans.sweep(now)
         except CondorError as error:
             _log.warning("Leases could not be renewed, or orphans not removed: %s", error)
 

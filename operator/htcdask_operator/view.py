@@ -30,6 +30,7 @@ class View:
     rolls: dict[ClusterKey, Answer] = field(default_factory=dict)
     pools: dict[PoolUid, ClusterKey] = field(default_factory=dict)  # every pool that the API server showed
     submitted_as: dict[PoolUid, str] = field(default_factory=dict)  # whose jobs to ask for, besides ours
+    knew: set[PoolUid] = field(default_factory=set)  # those, and any that have gone since we began
     had_pools: set[ClusterKey] = field(default_factory=set)  # clusters that have or had one
     watched_pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)  # as kopf's watch showed them last
     watched_clusters: dict[ClusterKey, ClusterFacts] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class View:
         """These pools name this cluster."""
         for pool in pools:
             self.pools[pool] = key
+            self.knew.add(pool)
             self.had_pools.add(key)
 
     def remember(self, pools: Iterable[PoolFacts]) -> None:

@@ -299,3 +299,45 @@ async def test_a_server_that_hangs_up_is_an_error() -> None:
 
     async with server(hang_up) as kube:
         assert "cannot be reached" in str(await failure(kube))
+
+
+async def test_the_cluster_is_asked_who_it_is_until_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("htcdask_operator.kube.api._UNTIL_ASKED_AGAIN", 0.01)
+    system = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "kube-system", "uid": "u-1"}}
+    answers = [
+        web.Response(status=502, text="<html>"),
+        status(403, "namespaces kube-system is forbidden", "Forbidden"),
+        web.json_response({**system, "metadata": {"name": "kube-system"}}),
+        web.json_response({**system, "metadata": {"name": "default", "uid": "u-2"}}),
+        web.json_response(system),
+    ]
+
+    async def answer(_: web.Request) -> web.Response:
+        return answers.pop(0)
+
+    async with server(answer) as kube, asyncio.timeout(5):
+        assert await kube.wait_for_cluster_uid() == "u-1"
+    assert "ClusterRole needs get on the namespace kube-system" in caplog.text
+
+
+async def test_a_namespace_is_ending_when_it_says_so_or_is_not_there() -> None:
+    metadata = {"name": "n", "uid": "u"}
+    body = {"kind": "Namespace", "apiVersion": "v1", "metadata": metadata}
+    async with server(as_json(body)) as kube:
+        assert not await kube.ending("n")
+    async with server(as_json({**body, "metadata": {**metadata, "deletionTimestamp": "now"}})) as kube:
+        assert await kube.ending("n")
+
+    async def gone(_: web.Request) -> web.Response:
+        return status(404, "not found", "NotFound", {"kind": "namespaces", "name": "n"})
+
+    async def not_served(_: web.Request) -> web.Response:
+        return status(404, "not found", "NotFound", {})
+
+    async with server(gone) as kube:
+        assert await kube.ending("n")
+    async with server(not_served) as kube:
+        with pytest.raises(KubeError):
+            await kube.ending("n")

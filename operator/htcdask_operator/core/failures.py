@@ -34,7 +34,7 @@ class Record:
 
 def record(status: PoolStatus, over: Sequence[Worker], logs: Mapping[WorkerName, str], now: float) -> Record:
     """The memory after `over`, with the log lines that have come since."""
-    recent = tuple(_with_log(failure, logs) for failure in status.recent_failures)
+    recent = tuple(_with_log(_not_later(failure, now), logs) for failure in status.recent_failures)
     known = {failure.worker for failure in recent}
     failed = [worker for worker in over if worker.state is State.FAILED and worker.job.worker not in known]
     finished = sum(worker.state is State.FINISHED for worker in over)
@@ -74,6 +74,13 @@ def _failure(worker: Worker, now: float) -> Failure:
         exit_code=job.exit_code if job.exit_signal is None else None,
         hold_reason_code=job.hold_code,
     )
+
+
+def _not_later(failure: Failure, now: float) -> Failure:
+    """Written by a clock that was ahead of ours: what waits for it would wait for our clock to catch up."""
+    if clock.read(failure.time) <= now:
+        return failure
+    return failure.model_copy(update={"time": clock.written(now)})
 
 
 def _with_log(failure: Failure, logs: Mapping[WorkerName, str]) -> Failure:

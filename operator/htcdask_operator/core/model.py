@@ -53,6 +53,11 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True)
+class Disputed(Unseen):
+    """The question was answered, but somebody else acts on the same things: as good as not seen."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """The object was asked for and is not there."""
 

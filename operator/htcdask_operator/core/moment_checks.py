@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from htcdask_operator.core import backoff, clock, identity, reasons
 from htcdask_operator.core.case import Case, Finding
-from htcdask_operator.core.model import Unseen
+from htcdask_operator.core.model import Disputed, Unseen
 
 
 def cluster_is_pending(case: Case) -> Finding | None:
@@ -39,6 +39,8 @@ def condor_is_unreachable(case: Case) -> Finding | None:
     """Make sure we know what is in the queue."""
     if not isinstance(case.observed.jobs, Unseen):
         return None
+    if isinstance(case.observed.jobs, Disputed):
+        return Finding(reasons.ANOTHER_OPERATOR, f"Nothing is done: {case.observed.jobs.why}.", stalled=True)
     return Finding(reasons.CONDOR_UNREACHABLE, f"The access point does not answer: {case.observed.jobs.why}")
 
 

@@ -81,6 +81,8 @@ CONDOR_UNREACHABLE: Final = "CondorUnreachable"
 """The access point does not answer."""
 CONDOR_IDENTITY_UNKNOWN: Final = "CondorIdentityUnknown"
 """The access point answers, but has not accepted our token."""
+ANOTHER_OPERATOR: Final = "AnotherOperator"
+"""Another operator, of a copy of this cluster, acts on the same jobs."""
 SCHEDULER_UNREACHABLE: Final = "SchedulerUnreachable"
 """The Dask scheduler did not tell us which workers it knows."""
 

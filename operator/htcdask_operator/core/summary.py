@@ -19,7 +19,7 @@ from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.explain import explain
 from htcdask_operator.core.failures import Record
-from htcdask_operator.core.model import Gone, Unseen
+from htcdask_operator.core.model import Disputed, Gone, Unseen
 from htcdask_operator.core.triage import LIVE, RUNS, State, Worker
 
 Truth = Literal["True", "False", "Unknown"]
@@ -157,7 +157,9 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
 def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:
     observed, pool = picture.case.observed, picture.case.pool
     us, why = observed.condor_identity, None
-    if isinstance(observed.jobs, Unseen):
+    if isinstance(observed.jobs, Disputed):
+        why = observed.jobs.why
+    elif isinstance(observed.jobs, Unseen):
         why = f"the access point does not answer ({observed.jobs.why})"
     elif observed.condor_identity is None and picture.jobs:
         why = "the access point has not accepted the operator's token"
@@ -185,6 +187,8 @@ def _cluster_active(picture: Picture) -> tuple[Truth, str, str]:
 
 def _condor_reachable(picture: Picture) -> tuple[Truth, str, str]:
     observed = picture.case.observed
+    if isinstance(observed.jobs, Disputed):
+        return "Unknown", reasons.ANOTHER_OPERATOR, observed.jobs.why
     if isinstance(observed.jobs, Unseen):
         return "False", reasons.CONDOR_UNREACHABLE, observed.jobs.why
     if observed.condor_identity is None:
