@@ -96,7 +96,7 @@ async def _kubernetes(kube: KubeApi, health_port: int) -> str | None:
     asking, stopping, serving = (
         asyncio.create_task(kube.wait_for_cluster_uid()),
         asyncio.create_task(stop.wait()),
-        asyncio.create_task(health.serve(health_port, lambda: Health(True, words), lambda: None)),
+        asyncio.create_task(health.serve(health_port, lambda: Health(True, words))),
     )
     try:
         await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -23,7 +23,9 @@ class Health:
     words: str
 
 
-async def serve(port: int, check: Callable[[], Health], blocked: Callable[[], str | None]) -> None:
+async def serve(
+    port: int, check: Callable[[], Health], blocked: Callable[[], str | None] = lambda: None
+) -> None:
     """Serve until cancelled. `blocked`: what only a person can mend, and keeps the pod from being ready."""
 
     async def healthz(_: web.Request) -> web.Response:

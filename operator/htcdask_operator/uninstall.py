@@ -92,6 +92,14 @@ def drain(
     return [pool["metadata"]["name"] for pool in left]
 
 
+def _kubernetes() -> str:
+    """Which Kubernetes cluster this is. The pools are gone already: no failure may stop Helm now."""
+    try:
+        return str(client.CoreV1Api().read_namespace("kube-system").metadata.uid)
+    except (client.ApiException, OSError):
+        return "<uid of the namespace kube-system>"
+
+
 def _held(pools: Pools) -> list[dict[str, Any]]:
     """Pools that our finalizer keeps."""
     return [pool for pool in pools.every() if names.FINALIZER in pool["metadata"].get("finalizers", [])]
@@ -116,8 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for namespace in settings.gateway_namespaces:
         released += drain(ClusterPools(api, namespace), options.seconds, time.monotonic, time.sleep)
     if released:
-        kubernetes = client.CoreV1Api().read_namespace("kube-system").metadata.uid
-        identity = names.operator_identity(settings.operator_id, kubernetes)
+        identity = names.operator_identity(settings.operator_id, _kubernetes())
         sys.stdout.write(
             f"jobs of {', '.join(released)} did not end in {options.seconds:.0f} s. End them on the access "
             f"point {settings.access_point.schedd}:\n"

@@ -25,6 +25,13 @@ def ended(job: Job) -> bool:
     return job.exit_code is not None or job.exit_signal is not None
 
 
+def moved(job: Job, seconds: float) -> Job:
+    """The job as a clock that is so far ahead shows it."""
+    times = ("queued_at", "status_since", "lease", "started_at", "stage_in_finish")
+    shown = {name: time + seconds for name in times if (time := getattr(job, name)) is not None}
+    return replace(job, **shown)
+
+
 @dataclass(frozen=True)
 class Life:
     """What a worker's process does once it runs: print, and end with a status after a while, or never."""
@@ -294,9 +301,7 @@ class FakeCondor:
 
     def _seen(self, job: Job) -> Job:
         """The job with its times by the operator's clock."""
-        times = ("queued_at", "status_since", "lease", "started_at", "stage_in_finish")
-        shown = {name: time - self._measured for name in times if (time := getattr(job, name)) is not None}
-        return replace(job, **shown)
+        return moved(job, -self._measured)
 
     def _to_submit(self, description: Mapping[str, str], identity: str | None) -> dict[str, str]:
         if identity not in (None, self.identity):

@@ -229,7 +229,7 @@ class WatchedCondor(FakeCondor):
         await super().hold(jobs, reason)
 
     async def remove(self, jobs: Sequence[JobId], reason: str) -> None:
-        self._promises.removes(jobs, reason, self.schedd.now)
+        self._promises.removes(jobs, reason, self.schedd.now - self.ahead)
         await super().remove(jobs, reason)
 
 
