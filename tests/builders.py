@@ -24,6 +24,7 @@ from htcdask_operator.core.model import (
 NOW = 1_800_000_000.0
 POOL = "pool-uid"
 CLUSTER = "cluster-uid"
+IDENTITY = "dask@htcdask.test"
 IMAGE = "/cvmfs/unpacked.cern.ch/registry.hub.docker.com/htcdask/worker:latest"
 ACCESS_POINT_SILENT = Unseen("the schedd did not answer in 20 s")
 API_SILENT = Unseen("the API server did not answer in 5 s")
@@ -59,6 +60,7 @@ def make_pool(
         "created_at": NOW - 1000,
         "status": PoolStatus(),
         "owner_uid": CLUSTER,
+        "submitted_as": IDENTITY,
     }
     return PoolFacts(uid=uid, spec=spec, **(defaults | facts))
 
@@ -86,6 +88,7 @@ def make_job(worker: str = "w1", status: JobStatus = JobStatus.IDLE, **facts: An
         "role": Role.WORKER,
         "pool_uid": POOL,
         "cluster_uid": CLUSTER,
+        "owner": IDENTITY,
         "template": "mark",
         "queued_at": NOW - 10,
         "status_since": NOW - 5,
@@ -103,6 +106,7 @@ def make_anchor(mark: str, status: JobStatus = JobStatus.HELD, **facts: Any) -> 
         "pool_uid": POOL,
         "cluster_uid": CLUSTER,
         "worker": "",
+        "owner": IDENTITY,
         "template": mark,
         "queued_at": NOW - 100,
         "status_since": NOW - 90,
@@ -121,7 +125,7 @@ def make_observed(
     **facts: Any,
 ) -> Observed:
     """Everything answers; the queue is empty unless told."""
-    defaults: dict[str, Any] = {"condor_identity": "dask@htcdask.test", "wanted_since": NOW - 60}
+    defaults: dict[str, Any] = {"condor_identity": IDENTITY, "wanted_since": NOW - 60}
     return Observed(
         cluster=cluster or make_cluster(),
         jobs=jobs if isinstance(jobs, Unseen) else tuple(jobs),

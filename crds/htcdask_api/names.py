@@ -31,7 +31,7 @@ WORKER_BACKEND_HTCONDOR: Final = "htcondor"
 WORKER_BACKEND_KUBERNETES: Final = "kubernetes"
 
 # ClassAd attributes of every job of ours (anchor and worker), written in the transaction that creates it.
-AD_OPERATOR: Final = "HTCDaskOperator"
+AD_OPERATOR: Final = "HTCDaskOperator"  # `operator_identity`
 AD_POOL_UID: Final = "HTCDaskPoolUID"
 AD_POOL: Final = "HTCDaskPool"  # "namespace/name", for people who read condor_q
 AD_CLUSTER_UID: Final = "HTCDaskClusterUID"
@@ -49,12 +49,23 @@ AD_USER_RANK: Final = "HTCDaskUserRank"
 ROLE_ANCHOR: Final = "anchor"
 ROLE_WORKER: Final = "worker"
 
+# The Lease in each namespace with pools that keeps two releases apart, whatever they are called.
+CLAIM: Final = "htcdask-worker-pools"
+
 DEFAULT_POOL: Final = "default"
 
 
 def pool_name(pool: str, cluster: str) -> str:
     """The name of pool `pool` of the gateway's cluster `cluster`: `default-a29bba7c…`."""
     return f"{pool}-{cluster}"
+
+
+def operator_identity(operator_id: str, kubernetes: str) -> str:
+    """What the jobs of an operator carry as AD_OPERATOR: its id, and the uid of its Kubernetes cluster.
+
+    Two clusters may have everything else in common: a staging site, or one restored from a backup.
+    """
+    return f"{operator_id}/{kubernetes}"
 
 
 def scheduler_sni(namespace: str, cluster: str) -> str:

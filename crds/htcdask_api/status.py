@@ -1,7 +1,8 @@
 """What the operator says about a pool: `HTCWorkerPool.status`.
 
 Written by the operator only, read by the client and the gateway's route. A cache: wiping it loses nothing but
-the memory of recent failures. Times are RFC 3339 strings in UTC, as Kubernetes writes them.
+the memory of recent failures, and of an earlier identity's jobs. Times are RFC 3339 strings in UTC, as
+Kubernetes writes them.
 """
 
 from typing import Annotated, Final, Literal
@@ -80,6 +81,7 @@ class PoolStatus(ApiModel):
     failed: Count = 0
     explanation: Annotated[tuple[Explanation, ...], Field(max_length=MAX_EXPLANATIONS)] = ()
     recent_failures: Annotated[tuple[Failure, ...], Field(max_length=MAX_RECENT_FAILURES)] = ()
+    submitted_as: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
     conditions: Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS)] = ()
 
     def condition(self, type_: str) -> Condition | None:

@@ -15,18 +15,21 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import kopf
 
+from htcdask_api import names
 from htcdask_operator import handlers, health
 from htcdask_operator import settings as site
+from htcdask_operator.claims import Claims, claims
 from htcdask_operator.condor.access import Access
 from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.core.model import Policy
 from htcdask_operator.health import Health
 from htcdask_operator.kube.api import KubeApi, connect
-from htcdask_operator.lease import Leadership, Me
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
@@ -35,7 +38,7 @@ from htcdask_operator.resync import Resync
 from htcdask_operator.scheduler.http import SchedulerHttp
 from htcdask_operator.settings import Settings, SettingsError
 from htcdask_operator.supervise import supervise
-from htcdask_operator.uptime import uptime
+from htcdask_operator.uptime import steady, uptime
 from htcdask_operator.view import View
 
 _log = logging.getLogger(__name__)
@@ -78,34 +81,68 @@ async def operate(settings: Settings) -> bool:
     """Run until SIGTERM or SIGINT; whether it ended as asked."""
     instance = os.environ.get("POD_NAME") or socket.gethostname()
     kube = await connect(instance)
-    leader = settings.leader
-    me = Me(instance, leader.lease_seconds)
-    leadership = Leadership(kube, leader.namespace, leader.name, me, uptime, time.time)
+    try:
+        uid = await _kubernetes(kube, settings.health_port)
+        return uid is None or await _operate(settings, kube, instance, uid)
+    finally:
+        await kube.close()
+
+
+async def _kubernetes(kube: KubeApi, health_port: int) -> str | None:
+    """Which Kubernetes cluster this is; None when a signal came first."""
+    stop = asyncio.Event()
+    _end_on_signal(stop)
+    words = "waiting to learn which Kubernetes cluster this is"
+    asking, stopping, serving = (
+        asyncio.create_task(kube.wait_for_cluster_uid()),
+        asyncio.create_task(stop.wait()),
+        asyncio.create_task(health.serve(health_port, lambda: Health(True, words))),
+    )
+    try:
+        await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return asking.result() if asking.done() else None
+    finally:
+        for task in (asking, stopping, serving):
+            task.cancel()
+        await asyncio.gather(asking, stopping, serving, return_exceptions=True)
+
+
+async def _operate(settings: Settings, kube: KubeApi, instance: str, kubernetes: str) -> bool:
+    identity = names.operator_identity(settings.operator_id, kubernetes)
+    clock = steady(time.time, uptime)
+    leases = claims(kube, settings.leader, settings.gateway_namespaces, instance, uptime, time.time)
     condor = CondorAgent(
         Access(
-            operator_id=settings.operator_id,
+            operator_id=identity,
             collector=settings.access_point.collector,
             schedd=settings.access_point.schedd,
             token_file=settings.token_file,
         ),
-        leadership.not_after,
+        leases.not_after,
+        clock,
     )
+    policy = replace(settings.policy, operator_id=identity)
     try:
         async with aiohttp.ClientSession() as session:
             ports = Ports(condor, kube, SchedulerHttp(session))
-            return await _run(settings, ports, kube, leadership, instance)
+            return await _run(settings, policy, ports, kube, leases, instance, clock)
     finally:
         await condor.close()
-        await leadership.release()
-        await kube.close()
+        await leases.release()
 
 
 async def _run(
-    settings: Settings, ports: Ports, kube: KubeApi, leadership: Leadership, instance: str
+    settings: Settings,
+    policy: Policy,
+    ports: Ports,
+    kube: KubeApi,
+    leases: Claims,
+    instance: str,
+    clock: Callable[[], float],
 ) -> bool:
-    clock, view = time.time, View()
-    reconciler = Reconciler(ports, view, settings.policy, clock)
-    orphans = Orphans(ports, view, settings.gateway_namespaces)
+    view = View()
+    reconciler = Reconciler(ports, view, policy, clock)
+    orphans = Orphans(ports, view, settings.gateway_namespaces, settings.lease_seconds / 2)
     poller = Poller(ports, view, settings.poll, settings.lease_seconds, orphans, reconciler.wake, clock)
     reconciler.on_action = poller.stir
     resync = Resync(ports, view, settings.gateway_namespaces, reconciler)
@@ -114,8 +151,8 @@ async def _run(
     stop, ready = asyncio.Event(), asyncio.Event()
 
     def health_now() -> Health:
-        if leadership.waiting is not None:
-            return Health(True, leadership.waiting)
+        if leases.waiting is not None:
+            return Health(True, leases.waiting)
         if clock() - poller.last_tick > _LONGEST_TICK:
             return Health(False, f"the poller has been silent for {clock() - poller.last_tick:.0f} s")
         if reconciler.longest_cycle() > _LONGEST_CYCLE:
@@ -123,7 +160,7 @@ async def _run(
         return Health(True, "ok")
 
     async def leading(work: Callable[[], Awaitable[None]]) -> None:
-        await leadership.held.wait()
+        await leases.held.wait()
         await work()
 
     async def watch() -> None:
@@ -153,9 +190,9 @@ async def _run(
 
     # kopf comes last: at its end it waits for every task that is younger than itself.
     services = {
-        "health server": health.serve(settings.health_port, health_now),
+        "health server": health.serve(settings.health_port, health_now, lambda: leases.rival),
         "signals": signals(),
-        "lease": leadership.keep(),
+        "lease": leases.keep(),
         "poller": leading(poller.run),
         "reconciler": leading(reconcile),
         "resync": leading(compare),

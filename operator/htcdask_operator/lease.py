@@ -1,13 +1,15 @@
-"""One operator at a time: a lease like client-go's leader election, on a Lease object in our own namespace.
+"""One operator at a time: a lease like client-go's leader election, on a Lease object.
 
-`decide` is pure; `Leadership` asks and writes. Run by `__main__`: nothing is asked of HTCondor and kopf does
-not run before the lease is held, and the process ends when it cannot be kept. Only the own clock counts: how
-long ago *we* saw the Lease written, never what it says about the time.
+`decide` is pure; `Leadership` asks and writes; `claims` holds several of them together. Run by `__main__`:
+nothing is asked of HTCondor and kopf does not run before the leases are held, and the process ends when they
+cannot be kept. Only the own clock counts: how long ago *we* saw the Lease written, never what it says about
+the time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Callable
@@ -15,7 +17,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from htcdask_operator import metrics
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Leases
@@ -101,7 +102,9 @@ class Leadership:
         me: Me,
         clock: Callable[[], float],
         calendar: Callable[[], float],
+        release: str | None = None,
     ) -> None:
+        """`release`: of the operators that it is shared with, as their names begin; None: nobody else's."""
         self._kube = kube
         self._where = (namespace, name)
         self._me = me
@@ -111,15 +114,40 @@ class Leadership:
         self._changed_at = clock()
         self._stale = True  # the Lease may be another by now
         self._said: str | None = None
+        self._release = release
+        self._turn = asyncio.Event()  # set once it may be taken
+        self._turn.set()
         self.held = asyncio.Event()
+
+    def take_after(self, other: Leadership) -> None:
+        """Only look at it before that other lease is held."""
+        self._turn = other.held
 
     @property
     def waiting(self) -> str | None:
         """What it waits for, while it waits."""
         if self.held.is_set():
             return None
-        holder = self._lease.holder if self._lease is not None else ""
-        return f"waiting for the lease {self}" + (f", held by {holder}" if holder else "")
+        holder = self._holder
+        said = f"waiting for the lease {self}" + (f", held by {holder}" if holder else "")
+        return said if self.rival is None else f"{said}: {self.rival}"
+
+    @property
+    def rival(self) -> str | None:
+        """Who else wants this lease for good, if it is not one of our own release."""
+        if self.held.is_set() or self._release is None or not self._holder:
+            return None
+        whose = self._holder.rpartition("/")[0]
+        if whose == self._release:
+            return None
+        return (
+            f"the HTCDask release {whose or self._holder} works for the namespace {self._where[0]}, and only "
+            "one may; this one does nothing until the other is uninstalled, or told another gateway namespace"
+        )
+
+    @property
+    def _holder(self) -> str:
+        return self._lease.holder if self._lease is not None else ""
 
     def not_after(self) -> float:
         """From then on another operator may be at work."""
@@ -137,7 +165,9 @@ class Leadership:
                     if self._stale:
                         await self._look()
                         continue
-                    if isinstance(verdict, Wait):
+                    if isinstance(verdict, Acquire) and not self._turn.is_set():
+                        self._stale = True
+                    elif isinstance(verdict, Wait):
                         self._say(str(self.waiting))
                         self._stale = True
                     else:
@@ -145,12 +175,11 @@ class Leadership:
             except (KubeError, TimeoutError) as error:
                 self._stale = True  # what was written may have arrived
                 self._say(f"The lease {self}: {str(error) or 'no answer in time'}")
-            await asyncio.sleep(self._me.pause)
+            await self._pause()
 
     async def release(self) -> None:
         """Let the next one in at once, if the lease is ours. Call it when nothing of us acts any more."""
         self.held.clear()
-        metrics.LEADER.set(0)
         since, self._me = self._me.since, replace(self._me, since=None)
         if since is None:
             return
@@ -161,6 +190,15 @@ class Leadership:
                     await self._kube.write_lease(*self._where, replace(found, holder=""))
         except (KubeError, TimeoutError) as error:
             _log.warning("The lease %s ends by itself, it could not be given back: %s", self, error)
+
+    async def _pause(self) -> None:
+        """Until the next look, which is now when its turn has come."""
+        if self._turn.is_set():
+            await asyncio.sleep(self._me.pause)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._me.pause):
+                await self._turn.wait()
 
     def _time_left(self) -> float:
         if self._me.since is None:
@@ -187,7 +225,6 @@ class Leadership:
             self._me = replace(self._me, since=self._lease.acquired)
             if self._time_left() > 0:  # else this process slept meanwhile, and the lease is over
                 self.held.set()
-                metrics.LEADER.set(1)
                 _log.info("%s holds the lease %s", self._me.name, self)
 
     def _say(self, what: str) -> None:

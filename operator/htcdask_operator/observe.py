@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from htcdask_operator.condor.errors import CondorError
-from htcdask_operator.core import mistake
+from htcdask_operator.core import identity, mistake
 from htcdask_operator.core.model import (
     ClusterFacts,
     Gone,
@@ -20,7 +20,6 @@ from htcdask_operator.core.model import (
     JobStatus,
     Observed,
     PoolFacts,
-    Role,
     Roll,
     Unseen,
 )
@@ -31,7 +30,13 @@ from htcdask_operator.view import Answer, View
 
 _log = logging.getLogger(__name__)
 
-_ALIVE = (JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED, JobStatus.REMOVED)
+_ALIVE = (
+    JobStatus.UNKNOWN,
+    JobStatus.RUNNING,
+    JobStatus.TRANSFERRING_OUTPUT,
+    JobStatus.SUSPENDED,
+    JobStatus.REMOVED,
+)
 
 
 async def observe(
@@ -89,14 +94,20 @@ async def ask_queue(
         return view.unseen
     if fresh:
         try:
-            found = await asyncio.gather(*(ports.condor.jobs_of(pool.uid) for pool in pools))
+            found = await asyncio.gather(*(ports.condor.jobs_of(pool.uid, _also(pool)) for pool in pools))
         except CondorError as error:
             return Unseen(str(error))
         except Exception as error:
             return _mistaken("the queue", None, error)
         for pool, jobs in zip(pools, found, strict=True):
             view.saw_pool(pool.uid, tuple(jobs), now)
-    return tuple(job for pool in pools for job in view.jobs.get(pool.uid, ()))
+    return tuple(
+        job for pool in pools for job in identity.believed(view.jobs.get(pool.uid, ()), pool, view.identity)
+    )
+
+
+def _also(pool: PoolFacts) -> tuple[str, ...]:
+    return () if pool.submitted_as is None else (pool.submitted_as,)
 
 
 async def _roll(
@@ -142,4 +153,4 @@ async def ask_scheduler(ports: Ports, key: ClusterKey) -> Answer:
 
 def may_be_connected(job: Job) -> bool:
     """Whether the job's worker process may exist."""
-    return job.role is Role.WORKER and job.status in _ALIVE
+    return job.may_be_worker and job.status in _ALIVE

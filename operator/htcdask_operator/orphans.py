@@ -1,11 +1,13 @@
 """Sweeps the jobs whose pool no longer exists: asks what `core.orphans` needs to know, and does what it says.
 
-Called by the poller after a successful poll.
+Called by the poller after a successful poll. Of a pool that this process has seen it is known at once that it
+is gone; of others only half a lease tells that no other operator looks after their jobs (`core.rivals`).
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,26 +20,41 @@ from htcdask_operator.view import View
 _log = logging.getLogger(__name__)
 
 _ASK_AGAIN: Final = 10.0  # about pools that are unknown and were not gone
+_STRANGERS: Final = 1800.0  # half a lease, as a site has it that says nothing
 
 
 class Orphans:
     """Remembers which unknown pools were asked about, and when."""
 
-    def __init__(self, ports: Ports, view: View, namespaces: Sequence[str]) -> None:
+    def __init__(
+        self, ports: Ports, view: View, namespaces: Sequence[str], patience: float = _STRANGERS
+    ) -> None:
+        """`patience`: so long is looked whether jobs of pools that we never saw are another operator's."""
         self._ports = ports
         self._view = view
         self._namespaces = namespaces
+        self._patience = patience
         self._asked: dict[PoolUid, float] = {}
+        self._strangers: dict[PoolUid, float] = {}  # pools that this operator never saw, and since when not
 
     async def sweep(self, now: float) -> None:
         """Remove the jobs of pools that are gone; CondorError if HTCondor refuses."""
         unknown = self._view.jobs.keys() - self._view.pools.keys()
         self._asked = {pool: at for pool, at in self._asked.items() if pool in unknown}
-        due = {pool for pool in unknown if now - self._asked.get(pool, 0.0) >= _ASK_AGAIN}
+        self._strangers = {
+            pool: self._strangers.get(pool, now) for pool in unknown if pool not in self._view.knew
+        }
+        self._view.knew &= self._view.pools.keys() | unknown
+        due = {
+            pool
+            for pool in unknown
+            if now - self._asked.get(pool, 0.0) >= _ASK_AGAIN
+            and now - self._strangers.get(pool, -math.inf) >= self._patience
+        }
         if not due:
             return
         jobs = [job for pool in due for job in self._view.jobs[pool]]
-        removal = orphans.removal(jobs, await self._there(jobs))
+        removal = orphans.removal(jobs, await self._there(jobs), self._view.identity)
         if removal is None:
             self._asked |= dict.fromkeys(due, now)
             return

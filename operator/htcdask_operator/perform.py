@@ -24,6 +24,7 @@ from htcdask_operator.core.actions import (
     ForceRemove,
     Hold,
     ReadLogs,
+    RecordIdentity,
     Release,
     Remove,
     SubmitAnchor,
@@ -111,7 +112,7 @@ async def perform(
                 outcome.silent, outcome.logs_wait = str(error), True
             outcome.fail(action, str(error), clock())
         except KubeError as error:
-            if not (isinstance(action, Adopt) and error.gone):  # the pool may have ended meanwhile
+            if not (isinstance(action, Adopt | RecordIdentity) and error.gone):  # the pool may have ended
                 outcome.fail(action, str(error), clock())
         except SchedulerError as error:
             # Its number will show that it has not heard: the plan tells it again, after its pause.
@@ -138,16 +139,19 @@ async def _one(
         case CreatePool(name, namespace, cluster_name, cluster):
             await ports.kube.create_pool(namespace, name, cluster_name, cluster)
             _log.info("Pool %s made: its cluster asked for workers and had none", name)
+        case RecordIdentity(pool, identity):
+            status = pools[pool].status.model_copy(update={"submitted_as": identity})
+            await ports.kube.publish(pools[pool], status)
         case TellScheduler():
             await _tell_scheduler(ports, action, pools[action.pool], observed, outcome)
         case SubmitAnchor(pool, description, bundle):
             credentials = await _credentials(ports, pools[pool], observed)
             content = render(bundle, credentials.certificate, credentials.key)
-            await ports.condor.submit_anchor(description, content)
+            await ports.condor.submit_anchor(description, content, observed.condor_identity)
             outcome.accepted.append(pool)
             _log.info("Pool %s: anchor submitted", pools[pool].name)
         case SubmitWorkers(pool, description, names):
-            await ports.condor.submit_workers(description, names)
+            await ports.condor.submit_workers(description, names, observed.condor_identity)
             outcome.accepted.append(pool)
             metrics.SUBMITTED.inc(len(names))
             _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))

@@ -15,7 +15,8 @@ from typing import Final
 
 from htcdask_operator import metrics
 from htcdask_operator.condor.errors import CondorError, CondorRefused
-from htcdask_operator.core.model import Job, JobStatus, Role, Roll, Unseen, WorkerName
+from htcdask_operator.core.model import Disputed, Job, JobStatus, Roll, Unseen, WorkerName
+from htcdask_operator.core.rivals import Renewals
 from htcdask_operator.observe import ask_scheduler, may_be_connected
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.ports import ClusterKey, Ports
@@ -53,6 +54,7 @@ class Poller:
         self._stirred = asyncio.Event()
         self._stirred_at = 0.0
         self._renewed_at = 0.0
+        self._renewals = Renewals()
         self._said: str | None = None
         self._survived = Survived(clock)
         self._schedulers = asyncio.Semaphore(_AT_ONCE)
@@ -86,7 +88,7 @@ class Poller:
             self._tell(await self._ask_condor())
         with self._survived.attempt("Asking the schedulers"):
             self._ask_schedulers()
-        if self._view.unseen in (None, _NOT_UNDERSTOOD):
+        if self._view.unseen in (None, _NOT_UNDERSTOOD) or isinstance(self._view.unseen, Disputed):
             await self._look_after_jobs()
         self.last_tick = self._clock()
         self.asked_once.set()
@@ -106,9 +108,9 @@ class Poller:
         view, was = self._view, self._view.unseen
         asked_at, began = self._clock(), time.monotonic()
         try:
-            if view.identity is None:
-                view.identity = await self._ports.condor.whoami()
-            pools = view.saw_all(await self._ports.condor.jobs(), asked_at)
+            identity, view.identity = view.identity, await self._ports.condor.whoami()
+            jobs = await self._ports.condor.jobs(set(view.submitted_as.values()))
+            pools = view.saw_all(jobs, asked_at)
         except CondorError as error:
             view.unseen = Unseen(str(error))
             if isinstance(error, CondorRefused):
@@ -123,13 +125,18 @@ class Poller:
             if was != view.unseen:
                 self._tell(set(view.pools.values()))
             raise
+        self._renewals = self._renewals.look(jobs, asked_at)
+        view.unseen = self._renewals.dispute(asked_at, self._lease)
         metrics.POLL_SECONDS.observe(time.monotonic() - began)
         metrics.CONDOR_UP.set(1)
         _count(self._all_jobs())
-        if self._said is not None:
-            _log.warning("The access point answers again")
+        if view.unseen is not None and self._said != view.unseen.why:
+            self._said = view.unseen.why
+            _log.critical("Nothing is submitted or removed: %s", self._said)
+        elif view.unseen is None and self._said is not None:
+            _log.warning("The access point answers again, and only to this operator")
             self._said = None
-        if was is not None:
+        if was != view.unseen or view.identity != identity:
             return set(view.pools.values())
         return {view.pools[pool] for pool in pools if pool in view.pools}
 
@@ -169,6 +176,7 @@ class Poller:
         with self._survived.attempt("Renewing the leases"):
             try:
                 if self._view.jobs and now - self._renewed_at >= self._lease / 3:
+                    self._renewals = self._renewals.renewed(now + self._lease)
                     await self._ports.condor.renew(now + self._lease)
                     self._renewed_at = now
             except CondorError as error:
@@ -231,7 +239,7 @@ def _connected(answer: Answer | None) -> frozenset[WorkerName] | Unseen | None:
 def _count(jobs: Iterable[Job]) -> None:
     counts = dict.fromkeys(JobStatus, 0)
     for job in jobs:
-        if job.role is Role.WORKER:
+        if job.may_be_worker:
             counts[job.status] += 1
     for status, count in counts.items():
         metrics.JOBS.labels(status.name.lower()).set(count)

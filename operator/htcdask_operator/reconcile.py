@@ -237,6 +237,7 @@ class Reconciler:
             if uid not in pools:
                 self._view.forget(uid)
         self._view.saw_pools(key, pools)
+        self._view.remember(pools.values())
         metrics.POOLS.set(len(self._view.pools))
         cluster.pools = pools
         cluster.memory.keep_only(pools)

@@ -29,6 +29,8 @@ class View:
     identity: str | None = None
     rolls: dict[ClusterKey, Answer] = field(default_factory=dict)
     pools: dict[PoolUid, ClusterKey] = field(default_factory=dict)  # every pool that the API server showed
+    submitted_as: dict[PoolUid, str] = field(default_factory=dict)  # whose jobs to ask for, besides ours
+    knew: set[PoolUid] = field(default_factory=set)  # those, and any that have gone since we began
     had_pools: set[ClusterKey] = field(default_factory=set)  # clusters that have or had one
     watched_pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)  # as kopf's watch showed them last
     watched_clusters: dict[ClusterKey, ClusterFacts] = field(default_factory=dict)
@@ -41,7 +43,16 @@ class View:
         """These pools name this cluster."""
         for pool in pools:
             self.pools[pool] = key
+            self.knew.add(pool)
             self.had_pools.add(key)
+
+    def remember(self, pools: Iterable[PoolFacts]) -> None:
+        """The identities of these pools' jobs, as the API server shows them."""
+        for pool in pools:
+            if pool.submitted_as is None:
+                self.submitted_as.pop(pool.uid, None)
+            else:
+                self.submitted_as[pool.uid] = pool.submitted_as
 
     def others(self, pools: Collection[PoolUid]) -> tuple[Job, ...]:
         """The jobs of all pools but these."""
@@ -55,6 +66,7 @@ class View:
         """The pool is gone."""
         self.pools.pop(pool, None)
         self.pool_asked_at.pop(pool, None)
+        self.submitted_as.pop(pool, None)
 
     def saw_pool(self, pool: PoolUid, jobs: tuple[Job, ...], asked_at: float) -> None:
         """One pool's jobs, asked for by its own cycle."""

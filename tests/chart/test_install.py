@@ -199,6 +199,15 @@ def test_the_operator_finalizes_adopts_and_reports(site: ControlPlane) -> None:
         ("update", "leases.coordination.k8s.io/htcdask", "htcdask", False),
         ("delete", "leases.coordination.k8s.io/htcdask", "htcdask", False),
         ("patch", "leases.coordination.k8s.io/htcdask", "gateway", False),
+        ("create", "leases.coordination.k8s.io", "gateway", True),
+        ("patch", "leases.coordination.k8s.io/htcdask-worker-pools", "gateway", True),
+        ("patch", "leases.coordination.k8s.io/htcdask-worker-pools", "elsewhere", False),
+        ("delete", "leases.coordination.k8s.io/htcdask-worker-pools", "gateway", False),
+        ("create", "leases.coordination.k8s.io", "kube-system", False),
+        ("get", "namespaces/kube-system", "", True),
+        ("get", "namespaces/gateway", "", True),
+        ("get", "namespaces/elsewhere", "", False),
+        ("list", "namespaces", "", False),
     ],
 )
 def test_the_operators_rights(

@@ -60,8 +60,11 @@ def life(worker: str) -> Life:
 class Lab(Protocol):
     """An access point, and power over it."""
 
-    def operator(self, operator_id: str) -> Condor:
-        """The port of one more operator, all of them as the user `dask`."""
+    def operator(self, operator_id: str, ahead: float = 0.0) -> Condor:
+        """The port of one more operator, all of them as the user `dask`.
+
+        `ahead`: so many seconds is the access point's clock ahead of this operator's.
+        """
 
     async def until(
         self, condor: Condor, seen: Callable[[tuple[Job, ...]], object], pool: str | None = None
@@ -108,8 +111,10 @@ class FakeLab:
     def __init__(self) -> None:
         self.schedd = FakeSchedd(life=life)
 
-    def operator(self, operator_id: str) -> Condor:
-        return FakeCondor(self.schedd, operator_id)
+    def operator(self, operator_id: str, ahead: float = 0.0) -> Condor:
+        condor = FakeCondor(self.schedd, operator_id)
+        condor.ahead = ahead
+        return condor
 
     async def until(
         self, condor: Condor, seen: Callable[[tuple[Job, ...]], object], pool: str | None = None
@@ -170,8 +175,9 @@ class RealLab:
         self._agents: list[CondorAgent] = []
         self._operators: set[str] = set()
 
-    def operator(self, operator_id: str) -> Condor:
-        agent = CondorAgent(Access(operator_id, self.pool.address, self.pool.schedd, self._token))
+    def operator(self, operator_id: str, ahead: float = 0.0) -> Condor:
+        access = Access(operator_id, self.pool.address, self.pool.schedd, self._token)
+        agent = CondorAgent(access, clock=lambda: time.time() - ahead)
         self._agents.append(agent)
         self._operators.add(operator_id)
         return agent

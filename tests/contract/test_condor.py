@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from htcdask_api import names as attributes
-from htcdask_operator.condor.errors import SubmitRefused
+from htcdask_operator.condor.errors import CondorRefused, SubmitRefused
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core import submission
 from htcdask_operator.core.model import Job, JobId, JobStatus, Role
@@ -299,6 +299,59 @@ async def test_jobs_of_others_are_neither_seen_nor_touched(
     assert [job.status for job in await other.jobs()] == [JobStatus.IDLE]
     assert lab.exists(alices)
     assert await condor.logs(others, ["w1"]) == {}
+
+
+async def test_jobs_of_another_identity_are_seen_if_asked_for_and_never_touched(
+    pool: Pool, condor: Condor, lab: Lab, operator_id: str
+) -> None:
+    (mine,) = await pool.workers(None, "w1", requirements=NEVER)
+    alices = lab.foreign(operator_id)
+    both = ("alice@htcdask.test", "nobody@htcdask.test")
+    owners = {job.id: job.owner for job in await condor.jobs(both)}
+    assert owners == {mine: "dask@htcdask.test", alices: "alice@htcdask.test"}
+    assert [job.id for job in await condor.jobs_of(POOL, both)] == [mine]
+    assert [job.id for job in await condor.jobs(['x" || true || "'])] == [mine]
+    await condor.renew(lab.now() + 99_999)
+    assert lab.lease(alices) is None
+    await condor.hold([alices], "not ours")
+    await condor.remove([mine, alices], "not ours")
+    await condor.force_remove([alices], "not ours")
+    await lab.until(condor, lambda jobs: not jobs)
+    (left,) = await condor.jobs(both)
+    assert left.id == alices
+    assert left.status in (JobStatus.IDLE, JobStatus.RUNNING)
+
+
+async def test_a_job_is_submitted_as_whom_it_was_planned_for_or_not_at_all(
+    pool: Pool, condor: Condor, lab: Lab
+) -> None:
+    description = submission.anchor(pool.facts, pool.cluster, "mark", pool.policy, lab.now())
+    with pytest.raises(CondorRefused, match="were planned for alice"):
+        await condor.submit_anchor(description, PAYLOAD, "alice@htcdask.test")
+    assert await condor.jobs() == ()
+    job = await condor.submit_anchor(description, PAYLOAD, "dask@htcdask.test")
+    await condor.remove([job], "the end of the test")
+
+
+@pytest.mark.parametrize("ahead", [0.0, 85.0, -85.0])
+async def test_times_are_by_the_operators_clock_and_leases_by_the_access_points(
+    lab: Lab, operator_id: str, ahead: float
+) -> None:
+    condor = lab.operator(operator_id, ahead)
+    await condor.whoami()
+    ours = lab.now() - ahead
+    pool = Pool(lab, condor, operator_id, lease_seconds=500)
+    description = submission.anchor(pool.facts, pool.cluster, "mark", pool.policy, ours)
+    job = await condor.submit_anchor(description, PAYLOAD)
+    (seen,) = await condor.jobs()
+    for time in (seen.queued_at, seen.status_since, (seen.lease or 0) - 500):
+        assert abs(time - ours) < 5
+    assert abs((lab.lease(job) or 0) - (lab.now() + 500)) < 5
+    await condor.renew(ours + 700)
+    assert abs((lab.lease(job) or 0) - (lab.now() + 700)) < 5
+    (again,) = await condor.jobs()
+    assert (again.queued_at, again.status_since) == (seen.queued_at, seen.status_since)
+    await condor.remove([job], "the end of the test")
 
 
 async def test_what_is_gone_can_be_held_and_removed_again(pool: Pool, condor: Condor, lab: Lab) -> None:

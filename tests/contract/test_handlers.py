@@ -39,9 +39,11 @@ class Watched(FakeCondor):
         super().__init__(schedd, "htcdask")
         self.submitted = asyncio.Event()
 
-    async def submit_workers(self, description: Mapping[str, str], names: Sequence[str]) -> tuple[str, ...]:
+    async def submit_workers(
+        self, description: Mapping[str, str], names: Sequence[str], identity: str | None = None
+    ) -> tuple[str, ...]:
         self.submitted.set()
-        return await super().submit_workers(description, names)
+        return await super().submit_workers(description, names, identity)
 
 
 class Operator:

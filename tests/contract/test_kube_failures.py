@@ -12,6 +12,7 @@ from aiohttp import web
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
+from htcdask_api import names
 from htcdask_operator.core.model import Gone
 from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.kube.errors import KubeError
@@ -36,10 +37,25 @@ async def server(answer: Answer, deadline: float = 5.0) -> AsyncIterator[KubeApi
         await runner.cleanup()
 
 
-def status(code: int, message: str, **headers: str) -> web.Response:
+def status(code: int, message: str, reason: str = "", details: object = None, **headers: str) -> web.Response:
     """As the API server says no."""
     body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+    body |= {"reason": reason, "details": details}
     return web.json_response(body, status=code, headers=headers)
+
+
+C1 = {"group": "gateway.dask.org", "kind": "daskclusters", "name": "c1"}
+LEASE = {"group": "coordination.k8s.io", "kind": "leases", "name": "htcdask"}
+POOLS = {"kind": "HTCWorkerPoolList", "apiVersion": names.API_VERSION, "metadata": {}, "items": []}
+
+
+def as_json(body: object) -> Answer:
+    """A server that always says this."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(body)
+
+    return answer
 
 
 async def failure(kube: KubeApi) -> KubeError:
@@ -57,7 +73,7 @@ async def test_a_busy_server_is_asked_again_when_it_says() -> None:
         asked.append(time.monotonic())
         if len(asked) < 3:
             return status(429, "too many requests", **{"Retry-After": "1"})
-        return web.json_response({"kind": "HTCWorkerPoolList", "items": []})
+        return web.json_response(POOLS)
 
     async with server(busy) as kube:
         assert await kube.pools("gateway") == ()
@@ -107,19 +123,133 @@ async def test_what_the_server_refuses_is_an_error_in_its_words_and_asked_once(c
     assert (error.status, error.gone, asked) == (code, False, 2)
 
 
-async def test_only_the_servers_own_word_makes_a_cluster_gone() -> None:
-    async def not_found(_: web.Request) -> web.Response:
-        return status(404, 'daskclusters "c1" not found')
-
-    async def lost_proxy(_: web.Request) -> web.Response:
-        return web.Response(status=404, text="404 page not found")
+async def test_a_status_that_names_the_object_makes_it_gone() -> None:
+    async def not_found(request: web.Request) -> web.Response:
+        about = LEASE if "leases" in request.path else C1
+        return status(404, "not found", "NotFound", about)
 
     async with server(not_found) as kube:
         assert await kube.cluster("gateway", "c1") == Gone()
-    async with server(lost_proxy) as kube:
+        assert await kube.lease("htcdask", "htcdask") is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "details"),
+    [
+        ("NotFound", {}),  # "the server could not find the requested resource"
+        ("NotFound", None),
+        ("NotFound", "c1"),
+        ("NotFound", {**C1, "name": "c2"}),
+        ("NotFound", {**C1, "kind": "httproutes"}),
+        ("NotFound", {**C1, "group": "example.org"}),
+        ("NotFound", {"kind": "namespaces", "name": "gateway"}),
+        ("NotFound", {"kind": "namespaces", "name": "c1"}),
+        ("Expired", C1),
+        ("", C1),
+    ],
+)
+async def test_any_other_404_is_an_error(reason: str, details: object) -> None:
+    async def not_served(_: web.Request) -> web.Response:
+        return status(404, "the server could not find the requested resource", reason, details)
+
+    async with server(not_served) as kube:
         assert not (await failure(kube)).gone
         with pytest.raises(KubeError):
             await kube.lease("htcdask", "htcdask")
+
+
+@pytest.mark.parametrize("code", [200, 404])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "404 page not found",
+        json.dumps({"kind": "Status", "reason": "NotFound", "details": C1}),  # and whose API's?
+        json.dumps({"kind": ["Status"]}),
+        "[" * 100_000,
+    ],
+)
+async def test_what_stands_between_cannot_make_anything_gone(code: int, body: str) -> None:
+    async def proxy(_: web.Request) -> web.Response:
+        return web.Response(status=code, text=body)
+
+    async with server(proxy) as kube:
+        assert not (await failure(kube)).gone
+        with pytest.raises(KubeError):
+            await kube.lease("htcdask", "htcdask")
+
+
+def a_cluster(**metadata: object) -> dict[str, object]:
+    return {
+        "kind": "DaskCluster",
+        "apiVersion": names.GATEWAY_API_VERSION,
+        "metadata": {"name": "c1", "namespace": "gateway", "uid": "u1", **metadata},
+    }
+
+
+def a_pool(**metadata: object) -> dict[str, object]:
+    return {
+        "kind": "HTCWorkerPool",
+        "metadata": {"name": "p", "namespace": "gateway", "uid": "u", **metadata},
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**POOLS, "kind": "HTCWorkerPool"},
+        {**POOLS, "kind": "DaskClusterList"},
+        {**POOLS, "apiVersion": "v1"},
+        {**POOLS, "items": None},
+        {**POOLS, "items": {}},
+        {**POOLS, "items": "none"},
+        {**POOLS, "metadata": {"continue": "and so on"}},
+        {**POOLS, "items": [None]},
+        {**POOLS, "items": [a_pool(), a_pool(uid="")]},
+        {**POOLS, "items": [a_pool(uid=7)]},
+        {**POOLS, "items": [a_pool(name=None)]},
+        {**POOLS, "items": [a_pool(namespace="another")]},
+        {**POOLS, "items": [{**a_pool(), "kind": "DaskCluster"}]},
+        {**POOLS, "items": [{"kind": "HTCWorkerPool"}]},
+        {**POOLS, "items": [{"kind": "HTCWorkerPool", "metadata": []}]},
+        {"kind": "Status", "apiVersion": "v1", "status": "Success"},
+        a_cluster(name="c2"),
+        a_cluster(uid=None),
+        {**a_cluster(), "apiVersion": "v1"},
+        {**a_cluster(), "metadata": None},
+        {**a_cluster(), "kind": 1},
+    ],
+)
+async def test_an_answer_to_another_question_is_no_answer(body: object) -> None:
+    async with server(as_json(body)) as kube:
+        await failure(kube)
+        with pytest.raises(KubeError):
+            await kube.clusters("gateway")
+        with pytest.raises(KubeError):
+            await kube.credentials("gateway", "c1")
+        with pytest.raises(KubeError):
+            await kube.lease("gateway", "c1")
+
+
+@pytest.mark.parametrize(
+    "data", [None, "x", [], {"dask.crt": 1}, {"dask.crt": "ü", "dask.pem": [], "api-token": 3}]
+)
+async def test_a_secret_of_another_make_is_an_error_that_names_it(data: object) -> None:
+    body = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s", "uid": "u"}, "data": data}
+    async with server(as_json(body)) as kube:
+        with pytest.raises(KubeError, match=r"gateway/s.*no dask.crt"):
+            await kube.credentials("gateway", "s")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "APIGroupList", "groups": None},
+        {"kind": "APIGroupList", "groups": ["x", {"versions": 3}, {"versions": [None, {"groupVersion": 1}]}]},
+    ],
+)
+async def test_any_account_of_what_is_served_is_read(body: object) -> None:
+    async with server(as_json(body)) as kube:
+        assert "htcworkerpools.htcdask.org is not installed" in str(await kube._missing_resource())
 
 
 @pytest.mark.parametrize("text", ["", "<html>Sign in</html>", "null", "[]", "{}", '{"items": []}', '{"kind'])
@@ -169,3 +299,45 @@ async def test_a_server_that_hangs_up_is_an_error() -> None:
 
     async with server(hang_up) as kube:
         assert "cannot be reached" in str(await failure(kube))
+
+
+async def test_the_cluster_is_asked_who_it_is_until_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("htcdask_operator.kube.api._UNTIL_ASKED_AGAIN", 0.01)
+    system = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "kube-system", "uid": "u-1"}}
+    answers = [
+        web.Response(status=502, text="<html>"),
+        status(403, "namespaces kube-system is forbidden", "Forbidden"),
+        web.json_response({**system, "metadata": {"name": "kube-system"}}),
+        web.json_response({**system, "metadata": {"name": "default", "uid": "u-2"}}),
+        web.json_response(system),
+    ]
+
+    async def answer(_: web.Request) -> web.Response:
+        return answers.pop(0)
+
+    async with server(answer) as kube, asyncio.timeout(5):
+        assert await kube.wait_for_cluster_uid() == "u-1"
+    assert "ClusterRole needs get on the namespace kube-system" in caplog.text
+
+
+async def test_a_namespace_is_ending_when_it_says_so_or_is_not_there() -> None:
+    metadata = {"name": "n", "uid": "u"}
+    body = {"kind": "Namespace", "apiVersion": "v1", "metadata": metadata}
+    async with server(as_json(body)) as kube:
+        assert not await kube.ending("n")
+    async with server(as_json({**body, "metadata": {**metadata, "deletionTimestamp": "now"}})) as kube:
+        assert await kube.ending("n")
+
+    async def gone(_: web.Request) -> web.Response:
+        return status(404, "not found", "NotFound", {"kind": "namespaces", "name": "n"})
+
+    async def not_served(_: web.Request) -> web.Response:
+        return status(404, "not found", "NotFound", {})
+
+    async with server(gone) as kube:
+        assert await kube.ending("n")
+    async with server(not_served) as kube:
+        with pytest.raises(KubeError):
+            await kube.ending("n")

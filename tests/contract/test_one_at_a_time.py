@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -85,12 +86,15 @@ class Pair:
         self.programs: list[Program] = []
         plane.kubectl("create", "namespace", self.namespace)
         (folder / "token").write_text(pool.token("dask"))
+        kubernetes = plane.kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+        self.identity = names.operator_identity(self.namespace, kubernetes)
+        self.ours = f'{names.AD_OPERATOR} == "{self.identity}"'
 
-    def start(self, pod: str) -> Program:
+    def start(self, pod: str, release: str = "htcdask") -> Program:
         settings = {
             "operatorId": self.namespace,
             "gatewayNamespaces": [self.namespace],
-            "leader": {"namespace": self.namespace, "name": "htcdask", "leaseSeconds": SECONDS},
+            "leader": {"namespace": self.namespace, "name": release, "leaseSeconds": SECONDS},
             "accessPoint": {"collector": self.pool.address, "schedd": self.pool.schedd},
             "tokenFile": str(self.folder / "token"),
             "schedulerAddress": "gateway.example:443",
@@ -140,7 +144,7 @@ class Pair:
 
     def workers(self) -> list[str]:
         """The names of the worker jobs in the queue."""
-        ours = f'{names.AD_OPERATOR} == "{self.namespace}" && {names.AD_ROLE} == "worker"'
+        ours = f'{self.ours} && {names.AD_ROLE} == "worker"'
         found = self.pool.run("condor_q", "-allusers", "-constraint", ours, "-af", names.AD_WORKER)
         return sorted(found.split())
 
@@ -148,7 +152,7 @@ class Pair:
         for program in self.programs:
             program.process.kill()
             program.process.wait()
-        remove_jobs(self.pool, self.namespace)
+        remove_jobs(self.pool, self.identity)
 
 
 @pytest.fixture
@@ -224,6 +228,37 @@ def test_one_that_slept_through_its_lease_ends_and_submits_nothing(pair: Pair) -
     assert pair.holder() == "b"
     assert pair.workers() == before
     assert b.process.poll() is None
+
+
+def test_a_second_release_for_one_namespace_says_so_and_follows_when_the_first_is_gone(pair: Pair) -> None:
+    a = pair.lead("a")
+    pair.create_cluster(wanted=2)
+    until(lambda: len(pair.workers()) == 2, 20, "two workers in the queue")
+    b = pair.start("b", release="second")
+    said = f"the HTCDask release {pair.namespace}/htcdask works for the namespace {pair.namespace}"
+    b.says(said)
+    assert said in b.answers("/healthz")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        b.answers("/readyz")
+    assert a.answers("/readyz") == "ok\n"
+    assert "htcdask_poll_seconds_count 0.0" in b.answers("/metrics")  # HTCondor was never asked
+    assert len(pair.workers()) == 2
+    a.signal(signal.SIGTERM)
+    assert a.ends(20) == 0
+    assert b.says("Watching the pools") < SECONDS * 2
+    assert b.answers("/readyz") == "ok\n"
+    assert len(pair.workers()) == 2
+
+
+def test_the_pools_of_a_namespace_that_is_deleted_are_let_go(pair: Pair) -> None:
+    pair.lead("a")
+    pair.create_cluster(wanted=2)
+    until(lambda: len(pair.workers()) == 2, 20, "two workers in the queue")
+    pair.plane.kubectl("delete", "namespace", pair.namespace, "--wait=false")
+    # Without the controllers of a whole site nobody empties the namespace: so does this test.
+    pair.kubectl("delete", "daskcluster,htcwp,leases", "--all", "--wait=false")
+    until(lambda: not pair.kubectl("get", "htcwp", "-o", "name"), 30, "no pool left")
+    assert pair.workers() == []
 
 
 def test_one_whose_lease_is_taken_away_ends(pair: Pair) -> None:

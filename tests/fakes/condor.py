@@ -6,10 +6,11 @@ asks by its own `FakeCondor`. Nothing happens until `tick`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from htcdask_api import names as attributes
+from htcdask_operator.condor import clocks
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.errors import CondorError, CondorRefused
 from htcdask_operator.condor.schedd import parsed
@@ -25,6 +26,13 @@ _GONE = (JobStatus.REMOVED, JobStatus.COMPLETED)
 def ended(job: Job) -> bool:
     """Whether its process has ended by itself, also if the job was removed since then."""
     return job.exit_code is not None or job.exit_signal is not None
+
+
+def moved(job: Job, seconds: float) -> Job:
+    """The job as a clock that is so far ahead shows it."""
+    times = ("queued_at", "status_since", "lease", "started_at", "stage_in_finish")
+    shown = {name: time + seconds for name in times if (time := getattr(job, name)) is not None}
+    return replace(job, **shown)
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,7 @@ class FakeSchedd:
                 id=f"{self.clusters}.{proc}",
                 status=JobStatus.IDLE,
                 role=role,
+                owner=owner,
                 pool_uid=_string(description, attributes.AD_POOL_UID),
                 cluster_uid=_string(description, attributes.AD_CLUSTER_UID),
                 user=_string(description, attributes.AD_USER),
@@ -207,7 +216,10 @@ class FakeSchedd:
 
 
 class FakeCondor:
-    """The port `Condor` on a `FakeSchedd`. `failing` makes every call fail; `losing` fails after the deed."""
+    """The port `Condor` on a `FakeSchedd`. `failing` makes every call fail; `losing` fails after the deed.
+
+    `ahead`: so many seconds is the access point's clock ahead of this operator's.
+    """
 
     def __init__(self, schedd: FakeSchedd, operator_id: str, identity: str = "dask@htcdask.test") -> None:
         self.schedd = schedd
@@ -215,35 +227,41 @@ class FakeCondor:
         self.identity = identity
         self.failing: CondorError | None = None
         self.losing: CondorError | None = None
+        self.ahead = 0.0
+        self._measured = 0.0
         self.calls: list[str] = []
 
     async def whoami(self) -> str:
         self._begin("whoami")
         return self.identity
 
-    async def jobs(self) -> tuple[Job, ...]:
+    async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
         self._begin("jobs")
-        return tuple(entry.job for entry in self._ours().values())
+        return tuple(self._seen(entry.job) for entry in self._of(self.identity, *also).values())
 
-    async def jobs_of(self, pool: PoolUid) -> tuple[Job, ...]:
+    async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
         self._begin("jobs_of")
-        return tuple(entry.job for entry in self._ours().values() if entry.job.pool_uid == pool)
+        found = self._of(self.identity, *also).values()
+        return tuple(self._seen(entry.job) for entry in found if entry.job.pool_uid == pool)
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
         self._begin("submit_anchor")
         descriptions.check(description, self.operator_id)
-        job = self.schedd.add_anchor(self.operator_id, self.identity, description, bundle.decode())
+        ready = self._to_submit(description, identity)
+        job = self.schedd.add_anchor(self.operator_id, self.identity, ready, bundle.decode())
         self._end()
         return job
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         self._begin("submit_workers")
         descriptions.check(description, self.operator_id)
         descriptions.check_names(names)
         parsed(description)
-        made = self.schedd.add(self.operator_id, self.identity, description, names)
+        made = self.schedd.add(self.operator_id, self.identity, self._to_submit(description, identity), names)
         self._end()
         return tuple(made)
 
@@ -268,7 +286,7 @@ class FakeCondor:
     async def renew(self, until: float) -> None:
         self._begin("renew")
         for entry in self._ours().values():
-            entry.job = replace(entry.job, lease=float(int(until)))
+            entry.job = replace(entry.job, lease=float(clocks.lease(until, self._measured)))
         self._end()
 
     async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
@@ -280,16 +298,30 @@ class FakeCondor:
         return {name: text[-LARGEST_TAIL:] for name, text in found.items() if text}
 
     def _ours(self) -> dict[JobId, Entry]:
+        return self._of(self.identity)
+
+    def _of(self, *identities: str) -> dict[JobId, Entry]:
         return {
             job: entry
             for job, entry in self.schedd.queue.items()
-            if (entry.operator, entry.owner) == (self.operator_id, self.identity)
+            if entry.operator == self.operator_id and entry.owner in identities
         }
+
+    def _seen(self, job: Job) -> Job:
+        """The job with its times by the operator's clock."""
+        return moved(job, -self._measured)
+
+    def _to_submit(self, description: Mapping[str, str], identity: str | None) -> dict[str, str]:
+        if identity not in (None, self.identity):
+            raise CondorRefused(f"nothing was submitted: the jobs were planned for {identity}")
+        return clocks.sent(description, self._measured)
 
     def _begin(self, call: str) -> None:
         self.calls.append(call)
         if self.failing is not None:
             raise self.failing
+        ours = self.schedd.now - self.ahead
+        self._measured = clocks.offset(self._measured, float(int(self.schedd.now)), ours, ours)
 
     def _end(self) -> None:
         if self.losing is not None:

@@ -28,6 +28,7 @@ class FakeKube:
         self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
         self.status_writes = 0
         self.failing: str | None = None
+        self.ending_namespaces: set[str] = set()
         self.version = 0  # of everything
         self.created = "2026-01-01T00:00:00Z"
         self._uids = (f"uid-{number}" for number in itertools.count(1))
@@ -132,8 +133,12 @@ class FakeKube:
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         self._answer("secret")
         if (namespace, secret) not in self.secrets:
-            raise KubeError(f"secret {namespace}/{secret}", "not found", 404)
+            raise KubeError(f"secret {namespace}/{secret}", "not found", 404, named=True)
         return self.secrets[namespace, secret]
+
+    async def ending(self, namespace: str) -> bool:
+        self._answer("namespace")
+        return namespace in self.ending_namespaces
 
     async def lease(self, namespace: str, name: str) -> Lease | None:
         self._answer("lease")
@@ -142,8 +147,10 @@ class FakeKube:
     async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
         self._answer("write_lease")
         known = self.leases.get((namespace, name))
+        if known is None and namespace in self.ending_namespaces:
+            raise KubeError(f"lease {name}", "forbidden: the namespace is being terminated", 403)
         if known is None and lease.version is not None:
-            raise KubeError(f"lease {name}", "not found", 404)
+            raise KubeError(f"lease {name}", "not found", 404, named=True)
         if known is not None and known.version != lease.version:
             raise KubeError(f"lease {name}", "somebody else has written it", 409)
         self.leases[namespace, name] = replace(lease, version=next(self._uids))
@@ -153,7 +160,7 @@ class FakeKube:
         self._answer(what)
         body = self.pool_bodies.get((pool.namespace, pool.name))
         if body is None or body["metadata"]["uid"] != pool.uid:
-            raise KubeError(f"{what} {pool.name}", "not found, or another of that name", 404)
+            raise KubeError(f"{what} {pool.name}", "not found, or another of that name", 404, named=True)
         return body
 
     def _answer(self, what: str) -> None:

@@ -33,6 +33,7 @@ from tests.simulation.trouble import (
     LoseWatch,
     Meanwhile,
     NewSettings,
+    OtherClock,
     Outage,
     Restart,
     ToJob,
@@ -102,6 +103,7 @@ SITE = st.one_of(
     ),
     st.builds(NewSettings, st.sampled_from([10_000, 20_000])),
     st.one_of(WORK, SCALES, st.builds(EndNamespace)),
+    st.builds(OtherClock, st.sampled_from([-600, -85, 0, 2, 85, 600])),
 )
 QUESTIONS = ("jobs", "jobs_of", "workers", "cluster", "pools")
 DEEDS = ("submit_workers", "remove", "submit_anchor", "hold", "publish", "adopt", "scale", "create_pool")

@@ -110,7 +110,7 @@ class Schedulers:
 
     def _run(self, dask: Dask | None, job: Job, now: float) -> None:
         assert job.started_at is not None
-        age = now - job.started_at
+        age = self._schedd.now - job.started_at
         if dask is None or not self.workers_connect:
             if age > 60 or (dask is None and age > CONNECTING):  # --death-timeout
                 self._schedd.end(job.id, 1)

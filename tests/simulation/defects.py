@@ -90,7 +90,7 @@ def use_names_again(patch: pytest.MonkeyPatch) -> None:
 
 def leave_orphans(patch: pytest.MonkeyPatch) -> None:
     """Nobody sweeps."""
-    patch.setattr(orphans, "removal", lambda jobs, there: None)
+    patch.setattr(orphans, "removal", lambda jobs, there, identity: None)
 
 
 def remove_the_anchor_with_the_workers(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -205,26 +205,28 @@ class CondorLine:
     async def whoami(self) -> str:
         return await self._line.call("whoami", self._condor.whoami)
 
-    async def jobs(self) -> tuple[Job, ...]:
-        return await self._line.call("jobs", self._condor.jobs)
+    async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
+        return await self._line.call("jobs", lambda: self._condor.jobs(also))
 
-    async def jobs_of(self, pool: PoolUid) -> tuple[Job, ...]:
-        return await self._line.call("jobs_of", lambda: self._condor.jobs_of(pool))
+    async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
+        return await self._line.call("jobs_of", lambda: self._condor.jobs_of(pool, also))
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
         async def submit() -> JobId:
             if self._line.inside:
                 self._unspooled(description)
                 return ""
-            return await self._condor.submit_anchor(description, bundle)
+            return await self._condor.submit_anchor(description, bundle, identity)
 
         return await self._line.call("submit_anchor", submit)
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         return await self._line.call(
-            "submit_workers", lambda: self._condor.submit_workers(description, names)
+            "submit_workers", lambda: self._condor.submit_workers(description, names, identity)
         )
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:

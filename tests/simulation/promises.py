@@ -7,7 +7,7 @@ planner below tell it what the operator does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -209,27 +209,29 @@ class WatchedCondor(FakeCondor):
         super().__init__(promises.schedd, "htcdask")
         self._promises = promises
 
-    async def jobs(self) -> tuple[Job, ...]:
-        jobs = await super().jobs()
+    async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
+        jobs = await super().jobs(also)
         self._promises.polled = frozenset(job.id for job in jobs)
         return jobs
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
         self._promises.deeds.append("submit an anchor")
-        return await super().submit_anchor(description, bundle)
+        return await super().submit_anchor(description, bundle, identity)
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         self._promises.submits(description, names)
-        return await super().submit_workers(description, names)
+        return await super().submit_workers(description, names, identity)
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         self._promises.deeds.append(f"hold {', '.join(jobs)}")
         await super().hold(jobs, reason)
 
     async def remove(self, jobs: Sequence[JobId], reason: str) -> None:
-        self._promises.removes(jobs, reason, self.schedd.now)
+        self._promises.removes(jobs, reason, self.schedd.now - self.ahead)
         await super().remove(jobs, reason)
 
 

@@ -80,6 +80,19 @@ class Bad:
 
 
 @dataclass(frozen=True)
+class OtherClock:
+    """The access point's clock is wrong."""
+
+    ahead: int
+
+    def happen(self, world: World) -> None:
+        world.put_access_point_ahead(self.ahead)
+
+    def __str__(self) -> str:
+        return f"the access point's clock is {self.ahead} s ahead"
+
+
+@dataclass(frozen=True)
 class Restart:
     """A schedd or a scheduler is started anew."""
 

@@ -24,7 +24,7 @@ from htcdask_operator.core.plan import plan
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.reconcile import Planner
 from tests.builders import IMAGE, make_policy
-from tests.fakes.condor import FakeSchedd, Life
+from tests.fakes.condor import FakeSchedd, Life, moved
 from tests.simulation.clock import Clock
 from tests.simulation.dask import Schedulers
 from tests.simulation.gateway import Gateway
@@ -112,6 +112,15 @@ class World:
         """Whether this is so now."""
         return self.clock.now < self.bad.get(what, 0.0)
 
+    def put_access_point_ahead(self, seconds: float) -> None:
+        """Its clock has been so far ahead of everybody else's from the beginning."""
+        by = seconds - self.condor.ahead
+        self.condor.ahead = seconds
+        self.schedd.now = self.clock.now + seconds
+        for entry in self.schedd.queue.values():
+            entry.job = moved(entry.job, by)
+        self.foreign = {id_: moved(job, by) for id_, job in self.foreign.items()}
+
     # --- the jobs of ours
 
     def ours(self) -> list[Job]:
@@ -138,14 +147,14 @@ class World:
 
     def _tick(self) -> None:
         now = self.clock.now
-        self.schedd.now = now
+        self.schedd.now = now + self.condor.ahead
         self.schedd.tick(0)
         self.schedd.slots = 1 if self.is_bad(NO_SLOTS) else 1000
         self.schedulers.workers_connect = not self.is_bad(NO_NETWORK)
         self.gateway.heartbeats_arrive = not self.is_bad(NO_HEARTBEATS)
         if self.is_bad(BAD_IMAGE):
             for job in self.workers(JobStatus.RUNNING):
-                if job.started_at is not None and now - job.started_at >= 1:
+                if job.started_at is not None and self.schedd.now - job.started_at >= 1:
                     self.schedd.vacate(job.id, 45, "Singularity test failed")
         self.schedulers.tick(now)
         self.gateway.tick(now)

@@ -10,15 +10,16 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from htcdask_api import names
 from htcdask_operator import metrics
+from htcdask_operator.condor import clocks, token
 from htcdask_operator.condor import description as descriptions
-from htcdask_operator.condor import token
 from htcdask_operator.condor.access import Access
-from htcdask_operator.condor.jobs import ATTRIBUTES, job
+from htcdask_operator.condor.errors import CondorRefused
+from htcdask_operator.condor.jobs import ATTRIBUTES, job, server_time
 from htcdask_operator.condor.private import PrivateFolder
 from htcdask_operator.condor.process import AgentProcess
 from htcdask_operator.core import naming
@@ -32,9 +33,16 @@ _LOGS: Final = 20  # in one question: a status remembers five
 class CondorAgent:
     """One access point as one identity; calls are answered one after the other, logs beside them."""
 
-    def __init__(self, access: Access, not_after: Callable[[], float] = lambda: math.inf) -> None:
+    def __init__(
+        self,
+        access: Access,
+        not_after: Callable[[], float] = lambda: math.inf,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """`not_after`: the uptime from which on nothing may be submitted, asked before each request."""
         self._access = access
+        self._clock = clock
+        self._ahead = 0.0  # so many seconds is the access point's clock ahead of ours
         self._private = PrivateFolder()
         self.folder = self._private.path
         where, environment = (access.collector, access.schedd), self._environment()
@@ -43,7 +51,7 @@ class CondorAgent:
         patience = min(access.deadline, access.log_deadline)
         self._logs = AgentProcess(where, self.folder / "logs", environment, patience, not_after, patience)
         self._token = ""
-        self._identity = ""
+        self._identity = ""  # of that token
         self._turn = asyncio.Lock()
 
     @property
@@ -64,27 +72,31 @@ class CondorAgent:
         self._private.close()
 
     async def whoami(self) -> str:
-        self._identity = await self._ask("whoami")
-        return self._identity
+        return await self._who()
 
-    async def jobs(self) -> tuple[Job, ...]:
-        return await self._query(await self._ours())
+    async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
+        return await self._query(await self._of(await self._who(), *also))
 
-    async def jobs_of(self, pool: PoolUid) -> tuple[Job, ...]:
-        return await self._query(f"{await self._ours()} && {names.AD_POOL_UID} == {_string(pool)}")
+    async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
+        known = await self._of(await self._who(), *also)
+        return await self._query(f"{known} && {names.AD_POOL_UID} =?= {_string(pool)}")
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
         descriptions.check(description, self._access.operator_id)
-        made: JobId = await self._ask("spool", dict(description), _BUNDLE, bundle.decode("utf-8"))
+        ready = clocks.sent(description, self._ahead)
+        made: JobId = await self._submit(identity, "spool", ready, _BUNDLE, bundle.decode("utf-8"))
         return made
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         descriptions.check(description, self._access.operator_id)
         descriptions.check_names(names)
         items = [{"wname": name, "wout": naming.output(name)} for name in names]
-        return tuple(await self._ask("submit", dict(description), items))
+        ready = clocks.sent(description, self._ahead)
+        return tuple(await self._submit(identity, "submit", ready, items))
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         await self._act("Hold", jobs, reason)
@@ -96,7 +108,8 @@ class CondorAgent:
         await self._act("RemoveX", jobs, reason)
 
     async def renew(self, until: float) -> None:
-        await self._ask("edit", await self._ours(), names.AD_LEASE, str(math.ceil(until)))
+        ours = await self._ours()
+        await self._ask("edit", ours, names.AD_LEASE, clocks.lease(until, self._ahead))
 
     async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
         files = {worker: naming.output(worker) for worker in names[:_LOGS]}
@@ -115,20 +128,40 @@ class CondorAgent:
             await self._ask("act", action, f"{ours} && ({some})", reason)
 
     async def _query(self, constraint: str) -> tuple[Job, ...]:
-        found = [job(ad) for ad in await self._ask("query", constraint, ATTRIBUTES)]
-        return tuple(known for known in found if known is not None)
+        asked = self._clock()
+        ads = await self._ask("query", constraint, ATTRIBUTES)
+        self._look_at_clock(server_time(ads), asked)
+        return tuple(job(ad, self._ahead) for ad in ads)
+
+    async def _who(self) -> str:
+        """The identity of the token that is there now."""
+        await self._take_token()
+        if not self._identity:
+            asked = self._clock()
+            self._look_at_clock(await self._ask("time"), asked)  # before the first lease is written
+            self._identity = await self._ask("whoami")
+        return self._identity
+
+    def _look_at_clock(self, server_time: float | None, asked: float) -> None:
+        self._ahead = clocks.offset(self._ahead, server_time, asked, self._clock())
 
     async def _ours(self) -> str:
         """The constraint for jobs of this operator; its owner too, as anybody may write our id into a job."""
-        if not self._identity:
-            await self.whoami()
+        return await self._of(await self._who())
+
+    async def _of(self, *identities: str) -> str:
+        users = " || ".join(f"User =?= {_string(user)}" for user in sorted(set(identities)))
         return (
-            f"{names.AD_OPERATOR} == {_string(self._access.operator_id)} "
-            f"&& User == {_string(self._identity)} "
+            f"{names.AD_OPERATOR} =?= {_string(self._access.operator_id)} && ({users}) "
             "&& RoutedFromJobId =?= undefined"  # a routed copy carries our attributes, too
         )
 
-    async def _ask(self, method: str, *arguments: Any, of: AgentProcess | None = None) -> Any:
+    async def _submit(self, identity: str | None, *request: Any) -> Any:
+        if identity is not None and await self._who() != identity:
+            raise _replaced(identity)
+        return await self._ask(*request, identity=identity)
+
+    async def _take_token(self) -> None:
         async with self._turn:
             current = token.read(self._access.token_file, time.time())
             if current != self._token:
@@ -136,8 +169,19 @@ class CondorAgent:
                 await self._process.stop()
                 token.write(self.folder / "tokens", current)
                 self._token, self._identity = current, ""
+
+    async def _ask(
+        self, method: str, *arguments: Any, identity: str | None = None, of: AgentProcess | None = None
+    ) -> Any:
+        await self._take_token()
+        if identity not in (None, self._identity):
+            raise _replaced(identity)
         metrics.CONDOR_QUESTIONS.labels(method).inc()
-        return await (of or self._process).ask(method, *arguments)
+        try:
+            return await (of or self._process).ask(method, *arguments)
+        except CondorRefused:
+            self._identity = ""  # ask who we are before the next question
+            raise
 
     def _environment(self) -> dict[str, str]:
         """All that the process knows: HTCondor's settings, and nothing of the operator's environment."""
@@ -166,6 +210,13 @@ def runs(jobs: Sequence[JobId]) -> list[str]:
     return [
         f"(ClusterId == {cluster} && ProcId >= {first} && ProcId <= {last})" for cluster, first, last in rows
     ]
+
+
+def _replaced(identity: str | None) -> CondorRefused:
+    return CondorRefused(
+        f"nothing was submitted: the jobs were planned for {identity}, and the operator's token has been "
+        "replaced since by another identity's"
+    )
 
 
 def _string(value: str) -> str:

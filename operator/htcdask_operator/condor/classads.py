@@ -36,9 +36,8 @@ def _value(ad: Ad, name: str) -> Plain:
         if value is None or isinstance(value, bool | int | float | str):
             return _simple(value)
         return _simple(ad.eval(name))
-    except (
-        UnicodeDecodeError
-    ) as error:  # HTCondor's strings are bytes, and somebody's file name may be in one
+    except UnicodeDecodeError as error:
+        # HTCondor's strings are bytes, and somebody's file name may be in one.
         return error.object.decode("utf-8", "replace")
     except Exception:  # an expression that cannot be evaluated is as good as absent
         return None
@@ -47,4 +46,5 @@ def _value(ad: Ad, name: str) -> Plain:
 def _simple(value: object) -> Plain:
     if isinstance(value, enum.Enum) or not isinstance(value, bool | int | float | str):
         return None
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    # A number without end is there, and none: as a text it can be sent, and nobody takes it for a number.
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote
 
 from htcdask_api import names
 from htcdask_operator.condor.classads import Plain
-from htcdask_operator.core.model import Job, JobStatus, Role
+from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.core.model import UNKNOWN_TIME, Job, JobStatus, Role
 
+SERVER_TIME: Final = "ServerTime"  # in no ad: the schedd adds it to an answer that shall have it
 ATTRIBUTES: Final = (
+    SERVER_TIME,
     "ClusterId",
     "ProcId",
+    "User",
     "JobStatus",
     "QDate",
     "EnteredCurrentStatus",
@@ -44,17 +48,20 @@ ATTRIBUTES: Final = (
     names.AD_ROLE,
     names.AD_LEASE,
 )
+_TOO_LARGE: Final = 2**53
+_LONGEST_TEXT: Final = 4096
 
 
-def job(ad: Mapping[str, Plain]) -> Job | None:
-    """The job, or None if its ad is not one that this operator writes."""
-    try:
-        status, role = JobStatus(_int(ad, "JobStatus") or 0), Role(_text(ad, names.AD_ROLE) or "")
-    except ValueError:
-        return None
+def job(ad: Mapping[str, Plain], offset: float = 0.0) -> Job:
+    """The job. `offset`: so much is the access point's clock ahead of ours; the job's times are by ours.
+
+    Total but for its id: what cannot be understood is unknown, never absent, because an absent job would be
+    submitted anew. CondorError for an ad without an id, which no schedd keeps: then nothing is known.
+    """
     cluster, proc = _int(ad, "ClusterId"), _int(ad, "ProcId")
     if cluster is None or proc is None:
-        return None
+        raise CondorError("the access point showed a job without ClusterId or ProcId: is that a schedd?")
+    status, role = _status(ad), _role(ad)
     held = status is JobStatus.HELD  # a released job keeps the reason of its last hold
     ended = status is JobStatus.COMPLETED  # before that the exit code is of an earlier run
     by_signal = ad.get("ExitBySignal") is True
@@ -62,16 +69,17 @@ def job(ad: Mapping[str, Plain]) -> Job | None:
         id=f"{cluster}.{proc}",
         status=status,
         role=role,
+        owner=_text(ad, "User") or "",
         pool_uid=_text(ad, names.AD_POOL_UID) or "",
         cluster_uid=_text(ad, names.AD_CLUSTER_UID) or "",
         worker=_text(ad, names.AD_WORKER) or "",
         template=_text(ad, names.AD_TEMPLATE) or "",
-        queued_at=_float(ad, "QDate") or 0.0,
-        status_since=_float(ad, "EnteredCurrentStatus") or 0.0,
-        lease=_float(ad, names.AD_LEASE),
+        queued_at=_time(ad, "QDate", offset) or UNKNOWN_TIME,
+        status_since=_time(ad, "EnteredCurrentStatus", offset) or UNKNOWN_TIME,
+        lease=_time(ad, names.AD_LEASE, offset),
         shadow_starts=_int(ad, "NumShadowStarts") or 0,
         reconnects=_int(ad, "NumJobReconnects") or 0,
-        started_at=_float(ad, "JobCurrentStartExecutingDate"),
+        started_at=_time(ad, "JobCurrentStartExecutingDate", offset),
         machine=_text(ad, "RemoteHost") or _text(ad, "LastRemoteHost"),
         hold_code=_int(ad, "HoldReasonCode") if held else None,
         hold_subcode=_int(ad, "HoldReasonSubCode") if held else None,
@@ -80,7 +88,7 @@ def job(ad: Mapping[str, Plain]) -> Job | None:
         vacate_reason=_text(ad, "VacateReason"),
         exit_code=_int(ad, "ExitCode") if ended and not by_signal else None,
         exit_signal=_int(ad, "ExitSignal") if ended and by_signal else None,
-        stage_in_finish=_float(ad, "StageInFinish"),
+        stage_in_finish=_time(ad, "StageInFinish", offset),
         iwd=_text(ad, "Iwd") if role is Role.ANCHOR else None,
         memory_mib=_memory(ad),
         request_memory_mib=_int(ad, "RequestMemory"),
@@ -90,6 +98,30 @@ def job(ad: Mapping[str, Plain]) -> Job | None:
     )
 
 
+def server_time(ads: Sequence[Mapping[str, Plain]]) -> float | None:
+    """What time it was at the access point when it answered; it says so in each ad."""
+    return next((time for ad in ads if (time := _time(ad, SERVER_TIME, 0.0)) is not None), None)
+
+
+def _status(ad: Mapping[str, Plain]) -> JobStatus:
+    try:
+        status = JobStatus(_int(ad, "JobStatus") or 0)
+    except ValueError:
+        return JobStatus.UNKNOWN
+    # What becomes of a held job is decided by the code: one that cannot be read is no code of its own.
+    odd = status is JobStatus.HELD and "HoldReasonCode" in ad and _int(ad, "HoldReasonCode") is None
+    return JobStatus.UNKNOWN if odd else status
+
+
+def _role(ad: Mapping[str, Plain]) -> Role:
+    try:
+        role = Role(_text(ad, names.AD_ROLE) or "")
+    except ValueError:
+        return Role.UNKNOWN
+    # Nobody can tell whether a worker without a name is connected.
+    return Role.UNKNOWN if role is Role.WORKER and _text(ad, names.AD_WORKER) is None else role
+
+
 def _memory(ad: Mapping[str, Plain]) -> int | None:
     kib = _int(ad, "ResidentSetSize")
     # MemoryUsage is worked out from the larger ImageSize until the first measurement.
@@ -97,15 +129,20 @@ def _memory(ad: Mapping[str, Plain]) -> int | None:
 
 
 def _int(ad: Mapping[str, Plain], name: str) -> int | None:
+    """A whole number that is one: neither true, nor 2.5, nor infinite, nor too large to reckon with."""
     value = ad.get(name)
-    return int(value) if isinstance(value, int | float) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _TOO_LARGE:
+        return None
+    return int(value) if value == int(value) else None
 
 
-def _float(ad: Mapping[str, Plain], name: str) -> float | None:
+def _time(ad: Mapping[str, Plain], name: str, offset: float) -> float | None:
     value = ad.get(name)
-    return float(value) if isinstance(value, int | float) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < UNKNOWN_TIME:
+        return None
+    return value - offset
 
 
 def _text(ad: Mapping[str, Plain], name: str) -> str | None:
     value = ad.get(name)
-    return value if isinstance(value, str) and value else None
+    return value[:_LONGEST_TEXT] if isinstance(value, str) and value else None

@@ -1,12 +1,13 @@
 """What the operator asks of HTCondor: all of it. Implemented by `agent.CondorAgent` and by the tests' fake.
 
-Every call is about jobs of this operator and of this operator's identity only; jobs of others are neither
-seen nor touched. Every call may raise `errors.CondorError`. A call that was cancelled may have been done.
+Every call is about jobs of this operator only, every change about those of its identity; jobs of others are
+neither seen nor touched. Times are by our clock, whatever the access point's shows. Every call may raise
+`errors.CondorError`. A call that was cancelled may have been done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
@@ -16,21 +17,35 @@ class Condor(Protocol):
     """One access point, as one identity."""
 
     async def whoami(self) -> str:
-        """The identity that the access point sees in a request that may write: `dask@example.org`."""
+        """The identity that the access point sees in a request that may write: `dask@example.org`.
 
-    async def jobs(self) -> tuple[Job, ...]:
-        """Every job of this operator in the queue: anchors and workers, ended ones that linger too."""
+        Asked of the access point when the token was replaced, and after a refusal.
+        """
 
-    async def jobs_of(self, pool: PoolUid) -> tuple[Job, ...]:
+    async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
+        """Every job of this operator in the queue: anchors and workers, ended ones that linger too.
+
+        Of our identity, and of those in `also`; only the former can be touched.
+        """
+
+    async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
         """The same, of one pool. What an earlier submit of ours created is there."""
 
-    async def submit_anchor(self, description: Mapping[str, str], bundle: bytes) -> JobId:
-        """Submit the anchor and spool `bundle` as its `bundle.sh`, mode 0600. No copy of it stays here."""
+    async def submit_anchor(
+        self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
+    ) -> JobId:
+        """Submit the anchor and spool `bundle` as its `bundle.sh`, mode 0600. No copy of it stays here.
+
+        As `identity`, or not at all: the token may have been replaced since the job was planned.
+        """
 
     async def submit_workers(
-        self, description: Mapping[str, str], names: Sequence[WorkerName]
+        self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
-        """Submit one job for each name (`$(wname)` in the description), all or none, in one transaction."""
+        """Submit one job for each name (`$(wname)` in the description), all or none, in one transaction.
+
+        As `identity`, or not at all.
+        """
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         """Hold these jobs; those that are gone, held or removed already are no error."""

@@ -37,6 +37,7 @@ _COLLECTOR_PORT: Final = 9618
 _FILES: Final = "SpooledOutputFiles"
 # ENOENT, of which the schedd tells, and EFBIG, which is our own limit.
 _NO_SUCH_OUTPUT: Final = ("(errno 2)", "(errno 27)")
+_LONGEST_USER: Final = 256  # as long as a pool's status may remember
 
 
 class AccessPoint:
@@ -57,9 +58,22 @@ class AccessPoint:
             return str(answer.get("MyRemoteUserName") or "")
 
         user = self._do(ask)
-        if "@" not in user or user.startswith("unauthenticated"):
+        known = "@" in user and user.isprintable() and len(user) <= _LONGEST_USER
+        if not known or user.startswith("unauthenticated"):
             raise CondorRefused(f"the schedd {self._name} does not know who the operator's token stands for")
         return user
+
+    def time(self) -> int | None:
+        """The schedd's own time; an old one does not tell."""
+
+        def ask(schedd: Any) -> Any:
+            return schedd.query("false", ["ServerTime"], opts=htcondor2.QueryOpt.SummaryOnly)
+
+        for ad in self._do(ask):
+            found = plain(ad, ["ServerTime"]).get("ServerTime")
+            if type(found) is int:
+                return found
+        return None
 
     def query(self, constraint: str, attributes: list[str]) -> list[dict[str, Plain]]:
         """The ads of all jobs that match."""

@@ -103,6 +103,7 @@ def _is_job(found: object) -> bool:
 
 _SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "whoami": lambda found: isinstance(found, str) and "@" in found,
+    "time": lambda found: found is None or type(found) is int,
     "query": lambda found: isinstance(found, list) and all(map(_is_ad, found)),
     "submit": lambda found: isinstance(found, list) and all(map(_is_job, found)),
     "spool": _is_job,

@@ -105,6 +105,14 @@ class TellScheduler:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordIdentity:
+    """Write into the pool's status under which identity its jobs are submitted: before the first one is."""
+
+    pool: PoolUid
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreatePool:
     """Make the site's default pool for a cluster that asks for workers and has none."""
 
@@ -127,6 +135,7 @@ Action = (
     | ForceRemove
     | Hold
     | ReadLogs
+    | RecordIdentity
     | Release
     | Remove
     | SubmitAnchor

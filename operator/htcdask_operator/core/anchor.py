@@ -46,9 +46,14 @@ def sort(jobs: Sequence[Job], fingerprint: str | None, now: float) -> Anchors:
     usable = next((job for job in ours if _usable(job)), None)
     pending = None if usable else next(iter(ours), None)
     # A second one, from a submit whose answer was lost, has no workers unless it is usable too.
-    twins = [job for job in ours if job not in (usable, pending) and not _usable(job)]
-    used = {job.template for job in jobs if job.role is Role.WORKER and job.status is not JobStatus.COMPLETED}
-    stale = [job for job in sound if job.template != fingerprint and job.template not in used]
+    twins = [job for job in ours if job not in (usable, pending) and not _usable(job) and job.understood]
+    used = {job.template for job in jobs if job.may_be_worker and job.status is not JobStatus.COMPLETED}
+    stale = [
+        job
+        for job in sound
+        # A worker that does not say which anchor it uses may use any.
+        if job.template != fingerprint and not used & {job.template, ""} and job.understood
+    ]
     gone = (*broken, *twins, *stale)
     return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there))
 
@@ -69,4 +74,4 @@ def _usable(job: Job) -> bool:
 
 def _to_hold(job: Job) -> bool:
     # Until it is held, only its impossible Requirements keep it from running.
-    return job.status is not JobStatus.HELD and job.stage_in_finish is not None
+    return job.understood and job.status is not JobStatus.HELD and job.stage_in_finish is not None

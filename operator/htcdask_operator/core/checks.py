@@ -58,6 +58,8 @@ MOMENT: Final[tuple[Check, ...]] = (
     moment_checks.pool_is_not_adopted,
     moment_checks.condor_is_unreachable,
     moment_checks.condor_identity_is_unknown,
+    moment_checks.another_identity_has_jobs,
+    moment_checks.identity_is_not_recorded,
     moment_checks.submit_was_refused,
 )
 """An anchor can be submitted now."""

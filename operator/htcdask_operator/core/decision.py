@@ -11,7 +11,7 @@ from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import summary
-from htcdask_operator.core.actions import Action, Adopt, ForceRemove, Remove
+from htcdask_operator.core.actions import Action, Adopt, ForceRemove, RecordIdentity, Remove
 from htcdask_operator.core.case import Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.failures import Record
@@ -42,6 +42,15 @@ def adopt(pool: Pool) -> tuple[Action, ...]:
     return (Adopt(facts.uid, cluster.uid),)
 
 
+def record_identity(pool: Pool) -> tuple[Action, ...]:
+    """Write down under whom the pool's jobs are going to be submitted, once no earlier identity has any."""
+    case = pool.case
+    us = case.observed.condor_identity
+    if us is None or case.pool.submitted_as == us or len(pool.ours) < len(pool.jobs):
+        return ()
+    return (RecordIdentity(case.pool.uid, us),)
+
+
 def remove(jobs: Iterable[Job], why: str) -> Remove:
     """Remove these jobs, all of one pool and one at the least, and say why."""
     its = tuple(jobs)
@@ -51,7 +60,7 @@ def remove(jobs: Iterable[Job], why: str) -> Remove:
 def stuck(pool: Pool) -> tuple[list[Action], tuple[float, ...]]:
     """Take out what was removed and does not leave; and when to look again at what is leaving."""
     patience = pool.case.policy.vacate_seconds + LEAVE_SECONDS
-    leaving = [job for job in pool.jobs if job.status is JobStatus.REMOVED]
+    leaving = [job for job in pool.ours if job.status is JobStatus.REMOVED]
     late = tuple(job.id for job in leaving if pool.case.now - job.status_since >= patience)
     wake = tuple(job.status_since + patience for job in leaving)
     reason = "HTCDask: its execute node does not answer"

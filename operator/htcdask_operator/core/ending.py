@@ -11,7 +11,7 @@ from htcdask_operator.core.actions import Action, Release
 from htcdask_operator.core.decision import Decision, adopt, publish, remove, stuck
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.look import Pool
-from htcdask_operator.core.model import Role, Unseen
+from htcdask_operator.core.model import Unseen
 
 
 def of_pool(pool: Pool) -> Decision:
@@ -47,8 +47,8 @@ def release(pool: Pool) -> tuple[Action, ...]:
 
 def _remove_all(pool: Pool, why: str) -> list[Action]:
     """All workers; the anchor when none of them is in the queue any more."""
-    if workers := scaledown.everything(pool.jobs):
+    if workers := scaledown.everything(pool.ours):
         return [remove(workers, why)]
-    anchors = anchor.sort(pool.jobs, None, pool.case.now).all
-    others = any(job.role is Role.WORKER for job in pool.jobs)
+    anchors = anchor.sort(pool.ours, None, pool.case.now).all
+    others = any(job.may_be_worker for job in pool.ours)
     return [remove(anchors, why)] if anchors and not others else []

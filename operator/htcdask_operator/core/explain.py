@@ -55,5 +55,7 @@ def _why(worker: Worker, address: str) -> tuple[str, str] | None:
             )
         case State.PAUSED:
             return reasons.HELD_BY_USER, f"The job is held by a person or the site: {worker.message}"
+        case State.KEPT:
+            return worker.reason or reasons.NOT_UNDERSTOOD, worker.message
         case _:
             return None

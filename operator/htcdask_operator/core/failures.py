@@ -34,7 +34,7 @@ class Record:
 
 def record(status: PoolStatus, over: Sequence[Worker], logs: Mapping[WorkerName, str], now: float) -> Record:
     """The memory after `over`, with the log lines that have come since."""
-    recent = tuple(_with_log(failure, logs) for failure in status.recent_failures)
+    recent = tuple(_with_log(_not_later(failure, now), logs) for failure in status.recent_failures)
     known = {failure.worker for failure in recent}
     failed = [worker for worker in over if worker.state is State.FAILED and _name(worker) not in known]
     finished = sum(worker.state is State.FINISHED for worker in over)
@@ -81,6 +81,13 @@ def _failure(worker: Worker, now: float) -> Failure:
         # HTCondor brings the output of a job that completed. Of any other there is none, and never will be.
         log_tail=None if job.status is JobStatus.COMPLETED else "",
     )
+
+
+def _not_later(failure: Failure, now: float) -> Failure:
+    """Written by a clock that was ahead of ours: what waits for it would wait for our clock to catch up."""
+    if clock.read(failure.time) <= now:
+        return failure
+    return failure.model_copy(update={"time": clock.written(now)})
 
 
 def _with_log(failure: Failure, logs: Mapping[WorkerName, str]) -> Failure:

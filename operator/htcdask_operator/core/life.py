@@ -23,7 +23,7 @@ from htcdask_operator.core import (
 )
 from htcdask_operator.core.actions import Action, Hold, ReadLogs, SubmitAnchor, SubmitWorkers
 from htcdask_operator.core.case import Case, Finding
-from htcdask_operator.core.decision import Decision, adopt, publish, remove, stuck
+from htcdask_operator.core.decision import Decision, adopt, publish, record_identity, remove, stuck
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.failures import Record
 from htcdask_operator.core.look import Pool
@@ -61,7 +61,7 @@ def life(
     case = replace(
         case,
         missing=missing,
-        anchors=anchor.sort(pool.jobs, mark, case.now),
+        anchors=anchor.sort(pool.ours, mark, case.now),
         outlook=backoff.outlook(record.recent, workers, case.policy, case.now),
     )
     busy = case.observed.busy
@@ -69,6 +69,7 @@ def life(
     forced, leaving = stuck(pool)
     actions: list[Action] = [
         *adopt(pool),
+        *record_identity(pool),
         *forced,
         *_keep_anchor(case, cluster, mark),
         *_remove(over, "it is over and recorded"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from htcdask_operator.core import checks, desired, limits, mistake, template, triage
+from htcdask_operator.core import checks, desired, identity, limits, mistake, template, triage
 from htcdask_operator.core.actions import Action, Remove
 from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
@@ -45,6 +45,12 @@ class Pool:
     @property
     def uid(self) -> PoolUid:
         return self.case.pool.uid
+
+    @property
+    def ours(self) -> tuple[Job, ...]:
+        """Those of its jobs that we may touch."""
+        us = self.case.observed.condor_identity
+        return tuple(job for job in self.jobs if not identity.is_foreign(job, us))
 
     @property
     def settled(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from htcdask_api import PoolSpec, PoolStatus, Template
 from htcdask_operator.core.setback import Setback
@@ -20,10 +21,14 @@ WorkerName = str
 PoolUid = str
 ClusterUid = str
 
+UNKNOWN_TIME: Final = 1e11
+"""When something happened that has no time: in the year 5138, so it is never long ago."""
+
 
 class JobStatus(enum.IntEnum):
-    """HTCondor's JobStatus."""
+    """HTCondor's JobStatus. UNKNOWN: any that this operator does not know; such a job is there."""
 
+    UNKNOWN = 0
     IDLE = 1
     RUNNING = 2
     REMOVED = 3
@@ -34,8 +39,9 @@ class JobStatus(enum.IntEnum):
 
 
 class Role(enum.StrEnum):
-    """What a job of ours is for: `HTCDaskRole`."""
+    """What a job of ours is for: `HTCDaskRole`. UNKNOWN: it cannot be told, so it may be a worker."""
 
+    UNKNOWN = "unknown"
     ANCHOR = "anchor"
     WORKER = "worker"
 
@@ -45,6 +51,11 @@ class Unseen:
     """The question could not be answered, and why (a sentence for people)."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed(Unseen):
+    """The question was answered, but somebody else acts on the same things: as good as not seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,7 @@ class Job:
     template: str  # hash of what the job was made from
     queued_at: float  # QDate
     status_since: float  # EnteredCurrentStatus
+    owner: str = ""  # User: the identity that submitted it, which the access point has seen to
     lease: float | None = None  # HTCDaskLease
     shadow_starts: int = 0  # NumShadowStarts
     reconnects: int = 0  # NumJobReconnects: a schedd restart, not a new life
@@ -84,6 +96,16 @@ class Job:
     user: str = ""  # HTCDaskUser: who owns the Dask cluster
     namespace: str = ""  # of the pool: the first half of HTCDaskPool
     reject_reason: str | None = None  # LastRejMatchReason
+
+    @property
+    def understood(self) -> bool:
+        """Whether it can be told what this job is and does."""
+        return self.status is not JobStatus.UNKNOWN and self.role is not Role.UNKNOWN
+
+    @property
+    def may_be_worker(self) -> bool:
+        """Whether there is, was or may come a worker of this job."""
+        return self.role is not Role.ANCHOR
 
     @property
     def lives(self) -> int:
@@ -116,6 +138,7 @@ class PoolFacts:
     finalized: bool = True  # our finalizer is there: without it nothing may be submitted
     owner_uid: ClusterUid | None = None  # the DaskCluster that owns it (ownerReference), if any yet
     release: bool = False  # RELEASE_ANNOTATION is set
+    submitted_as: str | None = None  # the identity of its jobs, as the API server shows it: never a guess
     invalid: str | None = None  # the spec cannot be read by this operator, and why
 
 

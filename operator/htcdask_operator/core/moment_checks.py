@@ -5,9 +5,9 @@ Listed in order in `checks.MOMENT` and `checks.WORKERS`.
 
 from __future__ import annotations
 
-from htcdask_operator.core import backoff, clock, reasons
+from htcdask_operator.core import backoff, clock, identity, reasons
 from htcdask_operator.core.case import Case, Finding
-from htcdask_operator.core.model import Unseen
+from htcdask_operator.core.model import Disputed, Unseen
 
 
 def cluster_is_pending(case: Case) -> Finding | None:
@@ -39,6 +39,8 @@ def condor_is_unreachable(case: Case) -> Finding | None:
     """Make sure we know what is in the queue."""
     if not isinstance(case.observed.jobs, Unseen):
         return None
+    if isinstance(case.observed.jobs, Disputed):
+        return Finding(reasons.ANOTHER_OPERATOR, f"Nothing is done: {case.observed.jobs.why}.", stalled=True)
     return Finding(reasons.CONDOR_UNREACHABLE, f"The access point does not answer: {case.observed.jobs.why}")
 
 
@@ -48,6 +50,25 @@ def condor_identity_is_unknown(case: Case) -> Finding | None:
         return None
     return Finding(
         reasons.CONDOR_IDENTITY_UNKNOWN, "The access point has not accepted the operator's token (yet)."
+    )
+
+
+def another_identity_has_jobs(case: Case) -> Finding | None:
+    """Make sure nothing is submitted beside jobs that only an earlier identity may touch."""
+    us, jobs = case.observed.condor_identity, case.observed.jobs
+    older = () if isinstance(jobs, Unseen) else identity.older(jobs, case.pool, us)
+    if us is None or not older:
+        return None
+    message = identity.blocked_by(older, case.pool, us)
+    return Finding(reasons.ANOTHER_IDENTITY, message, stalled=True)
+
+
+def identity_is_not_recorded(case: Case) -> Finding | None:
+    """Make sure these jobs will be found when the token is replaced by somebody else's."""
+    if case.pool.submitted_as == case.observed.condor_identity:
+        return None
+    return Finding(
+        reasons.IDENTITY_NOT_RECORDED, "The pool's status does not say yet as whom its jobs are submitted."
     )
 
 

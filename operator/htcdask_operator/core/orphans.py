@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role
+from htcdask_operator.core.identity import is_foreign
+from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid
 
 REASON = "HTCDask: the HTCWorkerPool of this job no longer exists"
 
@@ -23,14 +24,25 @@ class Removal:
     reason: str
 
 
-def removal(jobs: Iterable[Job], there: Mapping[str, Collection[PoolUid]]) -> Removal | None:
-    """What to remove of `jobs`, where `there` are the pools of each namespace that was listed."""
-    orphans = [job for job in jobs if job.namespace in there and job.pool_uid not in there[job.namespace]]
-    with_workers = {job.pool_uid for job in orphans if job.role is Role.WORKER}
+def removal(
+    jobs: Iterable[Job], there: Mapping[str, Collection[PoolUid]], identity: str | None
+) -> Removal | None:
+    """What to remove of `jobs`, where `there` are the pools of each namespace that was listed.
+
+    A job that names no pool belongs to none that is gone, and another identity's is not ours to remove.
+    """
+    orphans = [
+        job
+        for job in jobs
+        if job.pool_uid
+        and job.namespace in there
+        and job.pool_uid not in there[job.namespace]
+        and not is_foreign(job, identity)
+    ]
+    with_workers = {job.pool_uid for job in orphans if job.may_be_worker}
     due = tuple(
         job.id
         for job in orphans
-        if job.status is not JobStatus.REMOVED
-        and (job.role is Role.WORKER or job.pool_uid not in with_workers)
+        if job.status is not JobStatus.REMOVED and (job.may_be_worker or job.pool_uid not in with_workers)
     )
     return Removal(due, REASON) if due else None

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from htcdask_operator.core.model import Job, JobStatus, Role, WorkerName
+from htcdask_operator.core.model import Job, JobStatus, WorkerName
 from htcdask_operator.core.triage import State, Worker, live
 
 ORDER: Final = (State.SUBMITTING, State.PAUSED, State.IDLE, State.LATE, State.STARTING)
@@ -47,5 +47,5 @@ def surplus(
 
 def everything(jobs: Sequence[Job]) -> tuple[Job, ...]:
     """All workers' jobs that are not leaving already: each process is told to close gracefully."""
-    there = (job for job in jobs if job.role is Role.WORKER and job.status is not JobStatus.REMOVED)
+    there = (job for job in jobs if job.may_be_worker and job.status is not JobStatus.REMOVED)
     return tuple(sorted(there, key=lambda job: (job.queued_at, job.worker)))

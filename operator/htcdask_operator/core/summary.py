@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from htcdask_api import Condition, PoolStatus, names, status
-from htcdask_operator.core import clock, reasons, sanitize
+from htcdask_operator.core import clock, identity, reasons, sanitize
 from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.explain import explain
 from htcdask_operator.core.failures import Record
 from htcdask_operator.core.mistake import Mistake
-from htcdask_operator.core.model import Gone, Unseen
+from htcdask_operator.core.model import Disputed, Gone, Unseen
 from htcdask_operator.core.triage import LIVE, RUNS, State, Worker
 
 Truth = Literal["True", "False", "Unknown"]
@@ -80,6 +80,7 @@ def summarize(picture: Picture) -> PoolStatus:
         failed=record.failed,
         explanation=explanation,
         recent_failures=record.recent,
+        submitted_as=case.pool.submitted_as,
         conditions=_conditions(picture, counts),
     )
     return sanitize.status(told)
@@ -175,13 +176,17 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
 
 
 def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:
-    observed = picture.case.observed
-    why = None
-    if isinstance(observed.jobs, Unseen):
+    observed, pool = picture.case.observed, picture.case.pool
+    us, why = observed.condor_identity, None
+    if isinstance(observed.jobs, Disputed):
+        why = observed.jobs.why
+    elif isinstance(observed.jobs, Unseen):
         why = f"the access point does not answer ({observed.jobs.why})"
     elif observed.condor_identity is None and picture.jobs:
         why = "the access point has not accepted the operator's token"
-    elif (setback := observed.setbacks.get(picture.case.pool.uid)) and setback.waits and setback.removal:
+    elif us is not None and (older := identity.older(observed.jobs, pool, us)):
+        why = identity.blocked_by(older, pool, us).rstrip(".")
+    elif (setback := observed.setbacks.get(pool.uid)) and setback.waits and setback.removal:
         why = setback.why
     if why is None:
         return False, reasons.REMOVING_JOBS, f"{picture.jobs} jobs are leaving the queue.", False
@@ -205,6 +210,8 @@ def _cluster_active(picture: Picture) -> tuple[Truth, str, str]:
 
 def _condor_reachable(picture: Picture) -> tuple[Truth, str, str]:
     observed = picture.case.observed
+    if isinstance(observed.jobs, Disputed):
+        return "Unknown", reasons.ANOTHER_OPERATOR, observed.jobs.why
     if isinstance(observed.jobs, Unseen):
         return "False", reasons.CONDOR_UNREACHABLE, observed.jobs.why
     if observed.condor_identity is None:

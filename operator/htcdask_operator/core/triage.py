@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from htcdask_operator.core import held, reasons, vacated
-from htcdask_operator.core.model import Job, JobStatus, Observed, Policy, Role, Unseen
+from htcdask_operator.core import held, identity, reasons, vacated
+from htcdask_operator.core.model import Job, JobStatus, Observed, Policy, Unseen
 
 SPOOL_SECONDS: Final = 120.0  # a submitter has 30 s in all; the rest is for clocks that differ
 AT_ONCE_SECONDS: Final = 5.0  # Python alone takes two of them: such a worker was of no use
@@ -29,6 +29,7 @@ class State(enum.Enum):
     LEAVING = "leaving"  # the scheduler dropped it; its process is about to end
     RUNNING = "running"  # runs; the scheduler could not be asked
     PAUSED = "paused"  # held by a person
+    KEPT = "kept"  # not understood, or another identity's: it is there, and goes with its pool at most
     RETIRING = "retiring"  # removed, its process has not ended yet
     FINISHED = "finished"
     FAILED = "failed"  # completed, held or vacated, and over
@@ -44,6 +45,7 @@ LIVE: Final = frozenset(
         State.LEAVING,
         State.RUNNING,
         State.PAUSED,
+        State.KEPT,
     }
 )
 RUNS: Final = frozenset({State.STARTING, State.LATE, State.CONNECTED, State.LEAVING, State.RUNNING})
@@ -63,12 +65,16 @@ class Worker:
 def triage(observed: Observed, policy: Policy, now: float) -> tuple[Worker, ...]:
     """All worker jobs, oldest first."""
     jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
-    workers = (judge(job, observed, policy, now) for job in jobs if job.role is Role.WORKER)
+    workers = (judge(job, observed, policy, now) for job in jobs if job.may_be_worker)
     return tuple(sorted(workers, key=lambda worker: (worker.job.queued_at, worker.job.worker)))
 
 
 def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
     """The state of one worker job."""
+    if identity.is_foreign(job, observed.condor_identity):
+        return _foreign(job)
+    if not job.understood:
+        return _not_understood(job)
     match job.status:
         case JobStatus.IDLE if job.spent:
             return _vacated(job)
@@ -86,6 +92,8 @@ def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
             return _completed(job)
         case JobStatus.HELD:
             return _held(job, now)
+        case JobStatus.UNKNOWN:
+            return _not_understood(job)
     assert_never(job.status)
 
 
@@ -115,7 +123,21 @@ def live(workers: Iterable[Worker]) -> int:
 def counts_as_live(job: Job) -> bool:
     """Whether a worker job of a pool that we do not look at is there, by the queue's word alone."""
     ended = (JobStatus.REMOVED, JobStatus.COMPLETED)
-    return job.role is Role.WORKER and job.status not in ended and not job.spent
+    return job.may_be_worker and job.status not in ended and not job.spent
+
+
+def _foreign(job: Job) -> Worker:
+    """Submitted as somebody else: we cannot end it, only see it end."""
+    if job.status in (JobStatus.REMOVED, JobStatus.COMPLETED):
+        return Worker(job, State.RETIRING)
+    return Worker(job, State.KEPT, reasons.ANOTHER_IDENTITY, f"The worker was submitted as {job.owner}.")
+
+
+def _not_understood(job: Job) -> Worker:
+    if job.status is JobStatus.REMOVED:
+        return Worker(job, State.RETIRING)
+    message = "HTCondor's queue shows something of the job that this operator does not understand."
+    return Worker(job, State.KEPT, reasons.NOT_UNDERSTOOD, message)
 
 
 def _running(job: Job, observed: Observed, policy: Policy, now: float) -> State:

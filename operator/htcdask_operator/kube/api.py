@@ -25,7 +25,7 @@ from kubernetes.aio.client.configuration import Configuration
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, names
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
-from htcdask_operator.kube import clusters, leases, pools
+from htcdask_operator.kube import bodies, clusters, discovery, leases, pools
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType
@@ -34,6 +34,9 @@ from htcdask_operator.kube.requests import Requests
 _log = logging.getLogger(__name__)
 
 MANAGER: Final = "htcdask-operator"
+_CLUSTERS: Final = (names.GATEWAY_API_VERSION, names.DASKCLUSTER_KIND)
+_POOLS: Final = (names.API_VERSION, names.KIND)
+_CLUSTER: Final = "kube-system"
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _MERGE: Final = "application/merge-patch+json"
 _DEADLINE: Final = 15.0
@@ -52,6 +55,25 @@ class KubeApi:
         """Drop the connections."""
         await self._client.close()
 
+    async def wait_for_cluster_uid(self) -> str:
+        """The uid of this Kubernetes cluster, once it is told: that of kube-system, which lives as long."""
+        path = f"/api/v1/namespaces/{_CLUSTER}"
+        said = None
+        while True:
+            try:
+                found = bodies.one(
+                    f"GET {path}", await self._request("GET", path), "v1", "Namespace", _CLUSTER
+                )
+                return bodies.text(bodies.mapping(found["metadata"])["uid"])
+            except KubeError as error:
+                why = str(error)
+                if error.status in (401, 403):
+                    why += f"; the operator's ClusterRole needs get on the namespace {_CLUSTER}"
+            if why != said:
+                _log.warning("Waiting to learn which Kubernetes cluster this is: %s", why)
+                said = why
+            await asyncio.sleep(_UNTIL_ASKED_AGAIN)
+
     async def wait_for_resources(self) -> None:
         """Return once this cluster has both kinds of objects that the operator works on."""
         said = None
@@ -67,11 +89,10 @@ class KubeApi:
             (names.GATEWAY_API_VERSION, names.DASKCLUSTER_PLURAL, names.GATEWAY_GROUP),
         )
         try:
-            groups = (await self._request("GET", "/apis"))["groups"]
-            served = {version["groupVersion"] for group in groups for version in group["versions"]}
+            served = discovery.versions(await self._request("GET", "/apis"))
             for version, plural, group in wanted:
                 known = await self._request("GET", f"/apis/{version}") if version in served else {}
-                if not any(resource["name"] == plural for resource in known.get("resources", ())):
+                if plural not in discovery.resources(known):
                     return f"the CustomResourceDefinition {plural}.{group} is not installed in this cluster"
         except KubeError as error:
             return str(error)
@@ -80,21 +101,23 @@ class KubeApi:
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
         path = _path(names.GATEWAY_API_VERSION, namespace, names.DASKCLUSTER_PLURAL, name)
         try:
-            return clusters.facts(await self._request("GET", path))
+            found = await self._request("GET", path)
         except KubeError as error:
-            if error.status == 404:
+            if error.gone:
                 return Gone()
             raise
+        return clusters.facts(bodies.one(f"GET {path}", found, *_CLUSTERS, name))
 
     async def clusters(self, namespace: str) -> tuple[ClusterFacts, ...]:
         path = _path(names.GATEWAY_API_VERSION, namespace, names.DASKCLUSTER_PLURAL)
-        found = await self._request("GET", path)
-        return tuple(clusters.facts(item) for item in found["items"])
+        found = bodies.every(f"GET {path}", await self._request("GET", path), *_CLUSTERS, namespace)
+        return tuple(map(clusters.facts, found))
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         query = {} if cluster is None else {"fieldSelector": f"spec.clusterRef.name={cluster}"}
-        found = await self._request("GET", _pools_path(namespace), query=query)
-        return tuple(pools.facts(item) for item in found["items"])
+        path = _pools_path(namespace)
+        answer = await self._request("GET", path, query=query)
+        return tuple(map(pools.facts, bodies.every(f"GET {path}", answer, *_POOLS, namespace)))
 
     async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
         metadata = {
@@ -147,30 +170,45 @@ class KubeApi:
         await self._request("POST", _path("v1", pool.namespace, "events"), body=event)
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
-        found = await self._request("GET", _path("v1", namespace, "secrets", secret))
-        data = found.get("data") or {}
+        path = _path("v1", namespace, "secrets", secret)
+        found = bodies.one(f"GET {path}", await self._request("GET", path), "v1", "Secret", secret)
+        data = bodies.mapping(found.get("data"))
         try:
             certificate, key, token = (_text(data[name]) for name in ("dask.crt", "dask.pem", "api-token"))
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, TypeError):
             raise KubeError(
                 f"Secret {namespace}/{secret}", "has no dask.crt, dask.pem or api-token"
             ) from None
         return Credentials(certificate, key, token)
 
     async def lease(self, namespace: str, name: str) -> Lease | None:
+        path = _lease_path(namespace, name)
         try:
-            return leases.read(await self._request("GET", _lease_path(namespace, name)))
+            return _lease(f"GET {path}", await self._request("GET", path), name)
         except KubeError as error:
-            if error.status == 404:
+            if error.gone:
                 return None
             raise
 
     async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
         body = leases.written(name, lease)
-        if lease.version is None:
-            return leases.read(await self._request("POST", _lease_path(namespace), body=body))
         path = _lease_path(namespace, name)
-        return leases.read(await self._request("PATCH", path, body=body, content_type=_MERGE))
+        if lease.version is None:
+            made = await self._request("POST", _lease_path(namespace), body=body)
+            return _lease(f"POST {path}", made, name)
+        written = await self._request("PATCH", path, body=body, content_type=_MERGE)
+        return _lease(f"PATCH {path}", written, name)
+
+    async def ending(self, namespace: str) -> bool:
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}"
+        try:
+            answer = await self._request("GET", path)
+        except KubeError as error:
+            if error.gone:
+                return True
+            raise
+        found = bodies.one(f"GET {path}", answer, "v1", "Namespace", namespace)
+        return bodies.mapping(found["metadata"]).get("deletionTimestamp") is not None
 
     async def _apply(self, pool: PoolFacts, content: Mapping[str, Any], subresource: str = "") -> None:
         """Server-side apply. The uid makes it fail, not create a pool, when the pool has gone meanwhile."""
@@ -183,10 +221,12 @@ class KubeApi:
         try:
             await self._request("PATCH", path, body=written, query=query, content_type=_APPLY)
         except KubeError as error:
-            if (error.status == 409 and "uid mismatch" in str(error)) or (
-                error.status == 422 and "metadata.uid" in str(error)
+            if error.named and (
+                (error.status == 409 and "uid mismatch" in str(error))
+                or (error.status == 422 and "metadata.uid" in str(error))
             ):
-                raise KubeError(f"pool {pool.name}", "gone; another may have its name now", 404) from error
+                why = "gone; another may have its name now"
+                raise KubeError(f"pool {pool.name}", why, 404, named=True) from error
             raise
 
 
@@ -213,6 +253,10 @@ def _owner(cluster: str, uid: ClusterUid) -> dict[str, Any]:
 
 def _text(value: str) -> str:
     return base64.b64decode(value, validate=True).decode()
+
+
+def _lease(what: str, body: Mapping[str, Any], name: str) -> Lease:
+    return leases.read(bodies.one(what, body, leases.API_VERSION, leases.KIND, name))
 
 
 def _path(version: str, namespace: str, plural: str, *rest: str) -> str:

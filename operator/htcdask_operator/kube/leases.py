@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from htcdask_operator.kube import bodies
+
 API_VERSION: Final = "coordination.k8s.io/v1"
+KIND: Final = "Lease"
 PLURAL: Final = "leases"
 
 
@@ -26,15 +29,15 @@ class Lease:
 
 
 def read(body: Mapping[str, Any]) -> Lease:
-    """The Lease in an answer of the API server."""
-    spec = body.get("spec") or {}
+    """The Lease in an answer of the API server; total for any body."""
+    spec, metadata = bodies.mapping(body.get("spec")), bodies.mapping(body.get("metadata"))
     return Lease(
-        holder=spec.get("holderIdentity") or "",
-        seconds=spec.get("leaseDurationSeconds"),
-        acquired=spec.get("acquireTime") or "",
-        renewed=spec.get("renewTime") or "",
-        transitions=spec.get("leaseTransitions") or 0,
-        version=(body.get("metadata") or {}).get("resourceVersion"),
+        holder=bodies.text(spec.get("holderIdentity")),
+        seconds=bodies.number(spec.get("leaseDurationSeconds")) or None,
+        acquired=bodies.text(spec.get("acquireTime")),
+        renewed=bodies.text(spec.get("renewTime")),
+        transitions=bodies.number(spec.get("leaseTransitions")),
+        version=bodies.text(metadata.get("resourceVersion")) or None,
     )
 
 
@@ -43,7 +46,7 @@ def written(name: str, lease: Lease) -> dict[str, Any]:
     version = {} if lease.version is None else {"resourceVersion": lease.version}
     return {
         "apiVersion": API_VERSION,
-        "kind": "Lease",
+        "kind": KIND,
         "metadata": {"name": name, **version},
         "spec": {
             "holderIdentity": lease.holder,

@@ -15,24 +15,27 @@ from pydantic import ValidationError
 
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, complaint, names
 from htcdask_operator.core.model import PoolFacts
+from htcdask_operator.kube.bodies import mapping, number, text
 
 
 def facts(body: Mapping[str, Any]) -> PoolFacts:
     """What the operator needs to know of a pool."""
-    metadata = body.get("metadata") or {}
+    metadata = mapping(body.get("metadata"))
     spec, invalid = _spec(body.get("spec"))
+    status = _status(body.get("status"))
     return PoolFacts(
-        namespace=metadata.get("namespace", ""),
-        name=metadata.get("name", ""),
-        uid=metadata.get("uid", ""),
-        generation=metadata.get("generation", 0),
+        namespace=text(metadata.get("namespace")),
+        name=text(metadata.get("name")),
+        uid=text(metadata.get("uid")),
+        generation=number(metadata.get("generation")),
         created_at=seconds(metadata.get("creationTimestamp")),
         spec=spec,
-        status=_status(body.get("status")),
+        status=status,
         deleting=metadata.get("deletionTimestamp") is not None,
-        finalized=names.FINALIZER in (metadata.get("finalizers") or ()),
-        owner_uid=_owner(metadata.get("ownerReferences") or ()),
-        release=(metadata.get("annotations") or {}).get(names.RELEASE_ANNOTATION, "false") != "false",
+        finalized=names.FINALIZER in _items(metadata.get("finalizers")),
+        owner_uid=_owner(metadata.get("ownerReferences")),
+        release=mapping(metadata.get("annotations")).get(names.RELEASE_ANNOTATION, "false") != "false",
+        submitted_as=status.submitted_as,
         invalid=invalid,
     )
 
@@ -73,10 +76,13 @@ def _status(value: object) -> PoolStatus:
         return PoolStatus()
 
 
-def _owner(references: Any) -> str | None:
-    for reference in references:
-        if reference.get("kind") == names.DASKCLUSTER_KIND and str(
-            reference.get("apiVersion", "")
-        ).startswith(f"{names.GATEWAY_GROUP}/"):
-            return str(reference.get("uid"))
+def _owner(references: object) -> str | None:
+    for reference in map(mapping, _items(references)):
+        ours = text(reference.get("apiVersion")).startswith(f"{names.GATEWAY_GROUP}/")
+        if ours and reference.get("kind") == names.DASKCLUSTER_KIND:
+            return text(reference.get("uid")) or None
     return None
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

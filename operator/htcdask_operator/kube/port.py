@@ -58,5 +58,8 @@ class Leases(Protocol):
     async def lease(self, namespace: str, name: str) -> Lease | None:
         """The Lease of this name, if it is there."""
 
+    async def ending(self, namespace: str) -> bool:
+        """Whether this namespace is being deleted, or is gone."""
+
     async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
         """Create it (it has no version) or change it; a conflict when somebody has written meanwhile."""

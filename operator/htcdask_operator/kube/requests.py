@@ -7,7 +7,6 @@ knows when to ask again: a cycle backs off, a service has its interval.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,11 +14,14 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
 from htcdask_operator import metrics
+from htcdask_operator.kube import bodies
 from htcdask_operator.kube.errors import KubeError
 
 _TOO_MANY: Final = 429
 _TRIES: Final = 5  # of a request that the API server is too busy for
 _LONGEST_PAUSE: Final = 5.0
+_MAX_TEXT: Final = 2048
+_ABOUT_ONE: Final = ("NotFound", "Conflict", "Invalid")  # reasons whose details name the object
 
 
 class Requests:
@@ -37,7 +39,7 @@ class Requests:
         body: Mapping[str, Any] | bytes | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
-    ) -> Any:
+    ) -> Mapping[str, Any]:
         """The API server's answer; KubeError when there is none, or it is an error."""
         what = f"{method} {path}"
         request = {
@@ -50,12 +52,13 @@ class Requests:
             if status != _TOO_MANY or attempt == _TRIES:
                 break
             await asyncio.sleep(_retry_after(headers))
-        answer = _json(content)
-        if 200 <= status <= 299 and "kind" in answer:
+        answer = bodies.parsed(content)
+        if 200 <= status <= 299 and bodies.text(answer.get("kind")) not in ("", "Status"):
             return answer
         # What a proxy says instead of the API server has no status: nobody shall take its 404 for "gone".
-        if answer.get("kind") == "Status":
-            raise KubeError(what, str(answer.get("message")), status)
+        if answer.get("kind") == "Status" and answer.get("apiVersion") == "v1" and status >= 300:
+            named = answer.get("reason") in _ABOUT_ONE and bodies.is_about(answer, path)
+            raise KubeError(what, bodies.text(answer.get("message"))[:_MAX_TEXT], status, named=named)
         raise KubeError(what, f"{status}, and not in the API server's words ({len(content)} bytes)")
 
     async def _exchange(
@@ -78,15 +81,9 @@ class Requests:
 def _resource(path: str) -> str:
     """`htcworkerpools`, `leases`, …: for people who count requests."""
     _, _, namespaced = path.partition("/namespaces/")
-    return namespaced.split("/")[1] if namespaced else "none"
-
-
-def _json(content: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(content)
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
+    if not namespaced:
+        return "none"
+    return namespaced.split("/")[1] if "/" in namespaced else "namespaces"
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

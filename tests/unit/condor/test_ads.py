@@ -6,8 +6,9 @@ import classad2
 import pytest
 
 from htcdask_operator.condor.classads import plain
-from htcdask_operator.condor.jobs import ATTRIBUTES, job
-from htcdask_operator.core.model import Job, JobStatus, Role
+from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.condor.jobs import ATTRIBUTES, job, server_time
+from htcdask_operator.core.model import UNKNOWN_TIME, Job, JobStatus, Role
 
 BASE = """
     ClusterId = 7; ProcId = 3; QDate = 100; EnteredCurrentStatus = 160; RequestMemory = 4096;
@@ -17,9 +18,7 @@ BASE = """
 
 
 def read(status: int, more: str = "") -> Job:
-    found = job(plain(classad2.ClassAd(f"[ {BASE} JobStatus = {status}; {more} ]"), ATTRIBUTES))
-    assert found is not None
-    return found
+    return job(plain(classad2.ClassAd(f"[ {BASE} JobStatus = {status}; {more} ]"), ATTRIBUTES))
 
 
 def test_a_new_job() -> None:
@@ -75,11 +74,6 @@ def test_only_an_anchor_has_a_directory() -> None:
     assert read(1, 'HTCDaskRole = "anchor"; Iwd = "/spool/7";').iwd == "/spool/7"
 
 
-@pytest.mark.parametrize("more", ['HTCDaskRole = "guest";', "ClusterId = undefined;", "JobStatus = 77;"])
-def test_what_is_no_job_of_ours_is_left_out(more: str) -> None:
-    assert job(plain(classad2.ClassAd(f"[ {BASE} JobStatus = 1; {more} ]"), ATTRIBUTES)) is None
-
-
 class Bytes:
     """An ad with bytes that are no text, as HTCondor's binding gives them."""
 
@@ -95,6 +89,101 @@ def test_bytes_that_are_no_text_are_replaced_and_the_rest_is_read() -> None:
     assert plain(Bytes(), ["HoldReason", "JobStatus"]) == {"HoldReason": "no such file: \ufffd\ufffd"}
 
 
-def test_a_number_without_end_is_none() -> None:
+def test_a_number_without_end_is_there_and_no_number() -> None:
     ad = classad2.ClassAd('[ QDate = real("INF"); RequestMemory = real("NaN"); Iwd = "/" ]')
-    assert plain(ad, ["QDate", "RequestMemory", "Iwd"]) == {"Iwd": "/"}
+    assert plain(ad, ["QDate", "RequestMemory", "Iwd"]) == {
+        "QDate": "inf",
+        "RequestMemory": "nan",
+        "Iwd": "/",
+    }
+
+
+ODD = (
+    "true",
+    "2.5",
+    "-1",
+    '"2"',
+    "1e999",
+    'real("NaN")',
+    "9223372036854775807",
+    "{1, 2}",
+    "[a = 1]",
+    "error",
+)
+
+
+@pytest.mark.parametrize(
+    "value", [*ODD, "77", "0", "undefined", '"running"', 'absTime("2020-01-01T00:00:00Z")']
+)
+def test_a_job_in_a_state_that_nobody_knows_is_there(value: str) -> None:
+    found = job(plain(classad2.ClassAd(f"[ {BASE} JobStatus = {value}; ]"), ATTRIBUTES))
+    assert (found.id, found.status, found.worker, found.understood) == ("7.3", JobStatus.UNKNOWN, "w1", False)
+
+
+def test_a_whole_number_may_be_written_as_a_real_one() -> None:
+    found = job(plain(classad2.ClassAd(f"[ {BASE} JobStatus = 2.0; ]"), ATTRIBUTES))
+    assert found.status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    "more", ['HTCDaskRole = "guest";', 'HTCDaskRole = "";', "HTCDaskRole = undefined;", "HTCDaskRole = {1};"]
+)
+def test_a_job_whose_role_cannot_be_told_may_be_a_worker(more: str) -> None:
+    found = read(2, more)
+    assert (found.role, found.may_be_worker, found.understood) == (Role.UNKNOWN, True, False)
+
+
+@pytest.mark.parametrize("name", ["undefined", '""', "7", "{}"])
+def test_a_worker_without_a_name_is_not_understood(name: str) -> None:
+    assert not read(2, f"HTCDaskWorker = {name};").understood
+    assert read(5, f'HTCDaskRole = "anchor"; HTCDaskWorker = {name};').understood
+
+
+@pytest.mark.parametrize("code", ["1e999", '"16"', "1.5", "true"])
+def test_a_job_held_for_a_code_that_is_none_is_not_understood(code: str) -> None:
+    assert read(5, f"HoldReasonCode = {code};").status is JobStatus.UNKNOWN
+    assert read(2, f"HoldReasonCode = {code};").status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize("name", sorted(set(ATTRIBUTES) - {"ClusterId", "ProcId", "JobStatus", "ServerTime"}))
+@pytest.mark.parametrize("status", [1, 2, 4, 5, 7])
+def test_no_attribute_breaks_the_reader_or_makes_the_job_older(status: int, name: str, value: str) -> None:
+    ad = plain(classad2.ClassAd(f"[ {BASE} JobStatus = {status}; {name} = {value}; ]"), ATTRIBUTES)
+    found = job(ad, offset=85.0)
+    assert found.id == "7.3"
+    assert found.queued_at in (15.0, 17.5, UNKNOWN_TIME) or name == "QDate"
+    for time in (found.queued_at, found.status_since, found.lease, found.started_at, found.stage_in_finish):
+        assert time is None or -85 < time <= UNKNOWN_TIME
+
+
+def test_what_happened_at_no_time_was_not_long_ago() -> None:
+    found = read(3, "EnteredCurrentStatus = undefined; QDate = error;")
+    assert (found.status_since, found.queued_at) == (UNKNOWN_TIME, UNKNOWN_TIME)
+
+
+@pytest.mark.parametrize("value", ["undefined", '"7"', "1e999", "{7}", "7.5"])
+@pytest.mark.parametrize("name", ["ClusterId", "ProcId"])
+def test_without_an_id_nothing_is_known_of_the_queue(name: str, value: str) -> None:
+    with pytest.raises(CondorError, match="without ClusterId or ProcId"):
+        read(1, f"{name} = {value};")
+
+
+def test_a_text_is_bounded() -> None:
+    held = read(5, f'HoldReasonCode = 1; HoldReason = "{"x" * 100_000}";')
+    assert len(held.hold_reason or "") == 4096
+
+
+def test_times_are_told_by_our_clock() -> None:
+    ad = plain(classad2.ClassAd(f"[ {BASE} JobStatus = 2; JobCurrentStartExecutingDate = 170; ]"), ATTRIBUTES)
+    found = job(ad, offset=-85.0)
+    times = (found.queued_at, found.status_since, found.started_at, found.lease)
+    assert times == (185.0, 245.0, 255.0, 5085.0)
+
+
+@pytest.mark.parametrize("value", [*ODD, "undefined"])
+def test_the_time_of_an_answer_is_a_time_or_nothing(value: str) -> None:
+    ads = [plain(classad2.ClassAd(f"[ ServerTime = {value}; ]"), ATTRIBUTES)]
+    assert server_time(ads) in (None, 2.5)
+    assert server_time([*ads, {"ServerTime": 1_800_000_000}]) in (1_800_000_000, 2.5)
+    assert server_time([]) is None

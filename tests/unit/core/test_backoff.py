@@ -129,3 +129,14 @@ def test_five_events_are_remembered() -> None:
 
 def test_an_old_failure_s_log_is_not_asked_for_for_ever() -> None:
     assert failures.missing_logs([failed(1), failed(121)], NOW) == ("w1",)
+
+
+@pytest.mark.parametrize("ahead", [1, 240, 600, 10**9])
+def test_a_failure_that_was_written_in_the_future_is_one_of_now(ahead: float) -> None:
+    """Our clock was set back, or another machine's was ahead: that delays nobody by more than the pause."""
+    status = PoolStatus(recent_failures=(failed(-ahead),))
+    first = failures.record(status, [], {}, NOW)
+    assert look(*first.recent).until == NOW + 10
+    later = failures.record(PoolStatus(recent_failures=first.recent), [], {}, NOW + 10)
+    assert later.recent == first.recent
+    assert backoff.outlook(later.recent, (), make_policy(), NOW + 10).allowed == 1

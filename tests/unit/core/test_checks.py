@@ -20,6 +20,7 @@ from tests.builders import (
     SCHEDULER_SILENT,
     make_anchor,
     make_cluster,
+    make_job,
     make_observed,
     make_policy,
     make_pool,
@@ -71,12 +72,14 @@ CASES = {
     "NotAdopted": make_case(pool=make_pool(owner_uid=None)),
     "CondorUnreachable": make_case(observed=make_observed(jobs=ACCESS_POINT_SILENT)),
     "CondorIdentityUnknown": make_case(observed=make_observed(condor_identity=None)),
+    "AnotherIdentity": make_case(observed=make_observed(jobs=[make_job("w1", owner="old@htcdask.test")])),
+    "IdentityNotRecorded": make_case(pool=make_pool(submitted_as="old@htcdask.test")),
     "SubmitRefused": make_case(observed=make_observed(refusals={POOL: Refusal("no.", NOW)})),
     "AnchorSpooling": make_case(anchors=Anchors()),
     "SchedulerUnreachable": make_case(observed=make_observed(connected=SCHEDULER_SILENT)),
     "BackingOff": FAILING,
 }
-A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:11]
+A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:11] + ["AnotherIdentity"]
 
 
 def test_a_pool_with_nothing_against_it_passes() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from htcdask_operator.core import backoff, held, reasons, vacated
-from htcdask_operator.core.model import JobStatus
+from htcdask_operator.core.model import JobStatus, Role
 from htcdask_operator.core.triage import LIVE, State, judge
 from tests.builders import NOW, SCHEDULER_SILENT, make_job, make_observed, make_policy
 
@@ -42,6 +42,23 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
     "transferring output is running": (JobStatus.TRANSFERRING_OUTPUT, {"worker": "known"}, State.CONNECTED),
     "a suspended worker still is one": (JobStatus.SUSPENDED, {"worker": "known"}, State.CONNECTED),
     "a removed job is retiring until it is gone": (JobStatus.REMOVED, {"machine": "node7"}, State.RETIRING),
+    "a job in an unknown state is kept": (JobStatus.UNKNOWN, {"worker": "known"}, State.KEPT),
+    "a job of an unknown role is kept": (R, {"role": Role.UNKNOWN, "worker": "known"}, State.KEPT),
+    "a job of an unknown role that ended is kept": (C, {"role": Role.UNKNOWN}, State.KEPT),
+    "a job of an unknown role may be on its way out": (
+        JobStatus.REMOVED,
+        {"role": Role.UNKNOWN},
+        State.RETIRING,
+    ),
+    "another identity's worker is kept": (R, {"owner": "old@x", "worker": "known"}, State.KEPT),
+    "another identity's idle worker is kept": (JobStatus.IDLE, {"owner": "old@x"}, State.KEPT),
+    "another identity's vacated worker is kept": (
+        JobStatus.IDLE,
+        {"owner": "old@x", "shadow_starts": 1},
+        State.KEPT,
+    ),
+    "another identity's held worker is kept": (H, {"owner": "old@x", "hold_code": 34}, State.KEPT),
+    "another identity's finished worker is on its way out": (C, {"owner": "old@x"}, State.RETIRING),
     "a job held by a person is theirs": (H, {"hold_code": 1}, State.PAUSED),
     "a job held for its memory is over": (H, {"hold_code": 34}, State.FAILED),
     "a job held for no reason is over": (H, {}, State.FAILED),

@@ -16,6 +16,7 @@ from htcdask_operator.core.actions import (
     Hold,
     Plan,
     ReadLogs,
+    RecordIdentity,
     Release,
     Remove,
     SubmitAnchor,
@@ -38,7 +39,15 @@ from htcdask_operator.core.model import (
     WorkerName,
 )
 from htcdask_operator.core.plan import plan
-from tests.builders import ACCESS_POINT_SILENT, API_SILENT, NOW, SCHEDULER_SILENT, make_cluster, make_policy
+from tests.builders import (
+    ACCESS_POINT_SILENT,
+    API_SILENT,
+    IDENTITY,
+    NOW,
+    SCHEDULER_SILENT,
+    make_cluster,
+    make_policy,
+)
 
 RUNS = (JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED)
 
@@ -154,6 +163,8 @@ class World:
         match action:
             case Adopt(pool, cluster):
                 self.pools[pool] = replace(self.pools[pool], owner_uid=cluster)
+            case RecordIdentity(pool, identity):
+                self.pools[pool] = replace(self.pools[pool], submitted_as=identity)
             case SubmitAnchor(pool, description, _):
                 self._submit(pool, "", Role.ANCHOR, description["My.HTCDaskTemplate"])
             case SubmitWorkers(pool, description, names):
@@ -189,6 +200,7 @@ class World:
             role=role,
             pool_uid=pool,
             cluster_uid=self.cluster.uid,
+            owner=IDENTITY,
             worker=name,
             template=mark.strip('"'),
             queued_at=self.now,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from htcdask_operator.core.model import Job, JobStatus, Role
+from tests.builders import IDENTITY
 
 
 def make_job(id: str = "1.0", **changes: Any) -> Job:
@@ -11,6 +12,7 @@ def make_job(id: str = "1.0", **changes: Any) -> Job:
         "role": Role.WORKER,
         "pool_uid": "p1",
         "cluster_uid": "c1",
+        "owner": IDENTITY,
         "worker": f"w{id}",
         "template": "t",
         "queued_at": 100.0,

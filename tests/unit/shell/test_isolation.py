@@ -66,7 +66,7 @@ def no_adoption(site: Site, patch: pytest.MonkeyPatch) -> str:
 
 
 def refused_anchor(site: Site, patch: pytest.MonkeyPatch) -> str:
-    async def refuse(description: Mapping[str, str], bundle: bytes) -> str:
+    async def refuse(description: Mapping[str, str], bundle: bytes, identity: str | None = None) -> str:
         raise CondorRefused("not with this token")
 
     patch.setattr(site.condor, "submit_anchor", refuse)
@@ -74,7 +74,7 @@ def refused_anchor(site: Site, patch: pytest.MonkeyPatch) -> str:
 
 
 def hanging_anchor(site: Site, patch: pytest.MonkeyPatch) -> str:
-    async def hang(description: Mapping[str, str], bundle: bytes) -> str:
+    async def hang(description: Mapping[str, str], bundle: bytes, identity: str | None = None) -> str:
         site.schedd.now += 30
         raise CondorTimeout("no answer in 30 s")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from htcdask_operator.claims import Claims, claims
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease, read
 from htcdask_operator.lease import Acquire, Leadership, LeaseLost, Lost, Me, Renew, Wait, decide
+from htcdask_operator.settings import Leader
 from tests.fakes.kube import FakeKube
 from tests.unit.shell.virtual_time import in_virtual_time, now
 
@@ -71,6 +74,12 @@ def test_any_object_can_be_read_as_a_lease() -> None:
     assert read({}) == read({"spec": None, "metadata": None}) == Lease()
     nothing = {"holderIdentity": None, "acquireTime": None, "leaseTransitions": None}
     assert read({"metadata": {"resourceVersion": "7"}, "spec": nothing}) == Lease(version="7")
+    odds: list[object] = [True, -1, 1.5, "x", [], {}, [1]]
+    for odd in odds:
+        spec = dict.fromkeys(("leaseDurationSeconds", "acquireTime", "renewTime", "leaseTransitions"), odd)
+        found = read({"metadata": {"resourceVersion": [odd]}, "spec": spec})
+        assert (found.seconds, found.transitions, found.version) == (None, 0, None)
+    assert read({"metadata": "x", "spec": "y"}) == Lease()
 
 
 @dataclass
@@ -94,6 +103,9 @@ async def stand_still(seconds: float) -> None:
             await asyncio.sleep(until - now())
 
 
+VERSIONS = itertools.count(1)  # of all leases
+
+
 class FaultyKube(FakeKube):
     """The connection of one operator to what all share."""
 
@@ -101,17 +113,15 @@ class FaultyKube(FakeKube):
         super().__init__()
         self.leases = leases
         self.faults = list(faults)
-        self.requests = 0
+        self._uids = (f"v{number}" for number in VERSIONS)
 
     async def lease(self, namespace: str, name: str) -> Lease | None:
         return await self._by_wire(lambda: super(FaultyKube, self).lease(namespace, name))
 
     async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
-        self._uids = (f"{id(self)}-{self.requests}" for _ in range(1))
         return await self._by_wire(lambda: super(FaultyKube, self).write_lease(namespace, name, lease))
 
     async def _by_wire(self, call: Callable[[], Awaitable[T]]) -> T:
-        self.requests += 1
         fault = self.faults.pop(0) if self.faults else Fault()
         await asyncio.sleep(fault.before)
         if not fault.arrives:
@@ -338,5 +348,196 @@ def test_whatever_happens_on_the_wire_two_never_work_at_once(
         async with asyncio.TaskGroup() as group:
             for number, wire in enumerate(wires):
                 group.create_task(operator(f"operator-{number}-", wire))
+
+    in_virtual_time(run)
+
+
+# --- several leases together
+
+
+def claimant(release: str, pod: str, kube: FakeKube, *namespaces: str) -> Claims:
+    leader = Leader.model_validate({"namespace": "htcdask", "name": release, "leaseSeconds": 15})
+    return claims(kube, leader, namespaces, pod, now, lambda: 1_800_000_000 + now())
+
+
+def test_a_release_holds_its_own_lease_and_one_for_each_namespace() -> None:
+    async def run() -> None:
+        kube = FaultyKube({})
+        one = claimant("one", "pod-1", kube, "zoo", "gateway")
+        keeping = asyncio.create_task(one.keep())
+        await one.held.wait()
+        assert now() == 0
+        assert {where: lease.holder for where, lease in kube.leases.items()} == {
+            ("gateway", "htcdask-worker-pools"): "htcdask/one/pod-1",
+            ("htcdask", "one"): "pod-1",
+            ("zoo", "htcdask-worker-pools"): "htcdask/one/pod-1",
+        }
+        await asyncio.sleep(600)
+        assert one.not_after() > now()
+        assert not keeping.done()
+        assert (one.waiting, one.rival) == (None, None)
+        keeping.cancel()
+
+    in_virtual_time(run)
+
+
+def test_a_second_release_says_whose_the_namespace_is_and_follows_when_that_one_goes() -> None:
+    async def run() -> None:
+        leases: dict[tuple[str, str], Lease] = {}
+        one = claimant("one", "pod-1", FaultyKube(leases), "gateway")
+        two = claimant("two", "pod-2", FaultyKube(leases), "another", "gateway")
+        keeping = asyncio.create_task(one.keep())
+        await one.held.wait()
+        waiting = asyncio.create_task(two.keep())
+        await asyncio.sleep(100)
+        assert not two.held.is_set()
+        assert two.not_after() < now()
+        said = two.rival
+        assert said is not None
+        assert said.startswith("the HTCDask release htcdask/one works for the namespace gateway")
+        lease = "waiting for the lease gateway/htcdask-worker-pools, held by htcdask/one/pod-1"
+        assert two.waiting == f"{lease}: {said}"
+        keeping.cancel()
+        await one.release()
+        released = now()
+        await two.held.wait()
+        assert now() <= released + 3
+        assert two.waiting is None
+        waiting.cancel()
+
+    in_virtual_time(run)
+
+
+def test_the_next_pod_of_a_release_is_no_rival() -> None:
+    async def run() -> None:
+        leases: dict[tuple[str, str], Lease] = {}
+        one = claimant("one", "pod-1", FaultyKube(leases), "gateway", "zoo")
+        two = claimant("one", "pod-2", FaultyKube(leases), "gateway", "zoo")
+        keeping = asyncio.create_task(one.keep())
+        await one.held.wait()
+        waiting = asyncio.create_task(two.keep())
+        await asyncio.sleep(7)
+        assert two.waiting == "waiting for the lease gateway/htcdask-worker-pools, held by htcdask/one/pod-1"
+        assert two.rival is None
+        keeping.cancel()
+        await one.release()
+        released = now()
+        await two.held.wait()
+        assert now() <= released + 3  # as with one lease
+        waiting.cancel()
+
+    in_virtual_time(run)
+
+
+def test_all_leases_of_one_who_fell_silent_are_taken_over_together() -> None:
+    async def run() -> None:
+        leases: dict[tuple[str, str], Lease] = {}
+        one = claimant("one", "pod-1", FaultyKube(leases), "a", "b", "z")
+        two = claimant("one", "pod-2", FaultyKube(leases), "a", "b", "z")
+        keeping = asyncio.create_task(one.keep())
+        await one.held.wait()
+        waiting = asyncio.create_task(two.keep())
+        await asyncio.sleep(100)
+        keeping.cancel()  # like a process that was killed
+        until = one.not_after()
+        await two.held.wait()
+        assert until <= now() <= until + 5
+        waiting.cancel()
+
+    in_virtual_time(run)
+
+
+@pytest.mark.parametrize("where", [("gateway", "htcdask-worker-pools"), ("htcdask", "one")])
+def test_one_who_loses_any_of_its_leases_ends(where: tuple[str, str]) -> None:
+    async def run() -> None:
+        kube = FaultyKube({})
+        one = claimant("one", "pod-1", kube, "gateway")
+        keeping = asyncio.create_task(one.keep())
+        await one.held.wait()
+        kube.leases[where] = replace(kube.leases[where], holder="x", version="stolen")
+        with pytest.raises(LeaseLost, match="is lost: x holds it now"):
+            await keeping
+        assert one.not_after() < now()
+        await one.release()
+        assert kube.leases[where].holder == "x"
+        assert {lease.holder for name, lease in kube.leases.items() if name != where} == {""}
+
+    in_virtual_time(run)
+
+
+def test_the_end_of_the_lease_that_ends_first_is_the_end() -> None:
+    async def run() -> None:
+        one = claimant("one", "pod-1", FaultyKube({}), "gateway")
+        keeping = asyncio.create_task(one.keep())
+        await one.held.wait()
+        first, second = one._leases
+        await asyncio.sleep(5)
+        second._changed_at -= 1
+        assert one.not_after() == second.not_after() < first.not_after()
+        keeping.cancel()
+
+    in_virtual_time(run)
+
+
+def test_a_namespace_that_is_being_deleted_has_no_lease_and_its_pools_are_still_looked_after() -> None:
+    async def run() -> None:
+        kube = FaultyKube({})
+        one = claimant("one", "pod-1", kube, "gateway")
+        keeping = asyncio.create_task(one.keep())
+        await one.held.wait()
+        kube.ending_namespaces.add("gateway")
+        del kube.leases["gateway", "htcdask-worker-pools"]
+        await asyncio.sleep(100)
+        assert not keeping.done()
+        assert one.not_after() > now()
+        again = claimant("one", "pod-1", kube, "gateway")  # and after a restart, too
+        keeping.cancel()
+        keeping = asyncio.create_task(again.keep())
+        await asyncio.sleep(100)
+        assert again.held.is_set()
+        assert again.not_after() > now()
+        assert ("gateway", "htcdask-worker-pools") not in kube.leases
+        await again.release()
+        keeping.cancel()
+
+    in_virtual_time(run)
+
+
+@settings(max_examples=20, deadline=None)
+@given(wires=st.lists(st.lists(faults, max_size=60), min_size=2, max_size=3), releases=st.booleans())
+def test_whatever_happens_two_never_work_for_one_namespace_at_once(
+    wires: list[list[Fault]], releases: bool
+) -> None:
+    watched = (("a", "b"), ("b", "c"), ("a", "c"))
+
+    async def run() -> None:
+        leases: dict[tuple[str, str], Lease] = {}
+        working: dict[str, tuple[Claims, set[str]]] = {}
+
+        async def operator(number: int, wire: list[Fault]) -> None:
+            namespaces = watched[number]
+            for life in range(3):
+                name = f"{number}-{life}"
+                kube = FaultyKube(leases, wire[life * 20 : life * 20 + 20])
+                one = claimant(f"release-{number}", name, kube, *namespaces)
+                keeping = asyncio.create_task(one.keep())
+                holding = asyncio.create_task(one.held.wait())
+                await asyncio.wait({keeping, holding}, return_when=asyncio.FIRST_COMPLETED, timeout=300)
+                holding.cancel()
+                if one.held.is_set():
+                    for other, its in working.values():
+                        assert other.not_after() <= now() or not its & set(namespaces)
+                    working[name] = (one, set(namespaces))
+                await asyncio.wait({keeping}, timeout=30)
+                while not keeping.done():
+                    keeping.cancel()
+                    await asyncio.wait({keeping}, timeout=1)
+                await asyncio.gather(keeping, return_exceptions=True)
+                if releases:
+                    await one.release()
+
+        async with asyncio.TaskGroup() as group:
+            for number, wire in enumerate(wires):
+                group.create_task(operator(number, wire))
 
     in_virtual_time(run)

@@ -2,13 +2,19 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
-from htcdask_operator.core.model import Job, JobStatus, Roll, Unseen
-from htcdask_operator.ports import ClusterKey
+from htcdask_api import names
+from htcdask_operator.core.model import Disputed, Job, JobStatus, Roll, Unseen
+from htcdask_operator.orphans import Orphans
+from htcdask_operator.poller import Poller
+from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.reconcile import Tended
+from htcdask_operator.settings import Poll
 from htcdask_operator.unexpected import LONGEST
+from tests.fakes.condor import FakeCondor
 
 from .site import KEY, LEASE, Site
 
@@ -249,3 +255,153 @@ async def test_a_mistake_now_and_then_ends_nothing(site: Site, monkeypatch: pyte
         site.schedd.now += LONGEST
         await site.poll()
     assert site.view.unseen is None
+
+
+async def test_jobs_of_a_pool_that_this_process_never_saw_are_kept_for_half_a_lease(site: Site) -> None:
+    """Their operator may be at work elsewhere, under the same name."""
+    site.view.knew.clear()
+    site.view.pools.clear()
+    del site.kube.pool_bodies["gateway", "default-c1"]
+    for _ in range(30):
+        await site.poll()
+        site.schedd.now += 60
+    assert len(site.jobs(JobStatus.RUNNING)) == 2
+    site.schedd.now += 60
+    await site.poll()
+    assert site.jobs(JobStatus.RUNNING) == []
+
+
+def renewed_by_another(site: Site) -> None:
+    for entry in site.schedd.queue.values():
+        entry.job = replace(entry.job, lease=site.schedd.now + 2 * LEASE)
+
+
+async def test_while_another_operator_renews_our_leases_nothing_is_submitted_or_removed(site: Site) -> None:
+    renewed_by_another(site)
+    await site.poll()
+    assert set(site.woken) == {KEY, OTHER}
+    site.scale(0)
+    pool = site.kube.pool_bodies["gateway", "default-c1"]["metadata"]
+    site.reconciler.forget(pool["uid"])
+    renewals = site.condor.calls.count("renew")
+    for _ in range(6):
+        await site.poll()
+        await site.cycle()
+        site.schedd.now += LEASE / 6
+        renewed_by_another(site)
+    assert len(site.jobs(JobStatus.RUNNING)) == 2
+    assert site.condor.calls.count("renew") > renewals, "they must not end for it"
+    status, reason, message = await site.condition("Stalled", uid(site))
+    assert (status, reason) == ("True", "AnotherOperator")
+    assert "another operator with the same id and identity" in message
+    site.schedd.now += LEASE / 2 + 1
+    await site.poll()
+    assert isinstance(site.view.unseen, Disputed), "the last renewal is seen only now"
+    site.schedd.now += LEASE / 2 + 1
+    await site.poll()
+    assert site.view.unseen is None
+
+
+async def test_a_second_installation_elsewhere_touches_nothing_of_the_first(site: Site) -> None:
+    """The same names and the same token, on another Kubernetes cluster."""
+    others = Site()
+    others.schedd = site.schedd
+    others.condor = FakeCondor(site.schedd, names.operator_identity("htcdask", "another-cluster"))
+    others.ports = Ports(others.condor, others.kube, others.scheduler)
+    orphans = Orphans(others.ports, others.view, ("gateway",))
+    poller = Poller(others.ports, others.view, Poll(), LEASE, orphans, others.woken.append, site.clock)
+    for _ in range(100):
+        await poller.tick()
+        site.schedd.now += 60
+    assert len(site.jobs(JobStatus.RUNNING)) == 2
+
+
+def uid(site: Site) -> str:
+    return str(site.kube.pool_bodies["gateway", "default-c1"]["metadata"]["uid"])
+
+
+async def test_a_token_of_another_identity_is_noticed_by_the_next_poll_and_all_are_told(site: Site) -> None:
+    site.condor.identity = "bob@htcdask.test"
+    site.scale(5)
+    await site.poll()
+    assert set(site.woken) == {KEY, OTHER}
+    assert site.view.identity == "bob@htcdask.test"
+    await site.cycle()
+    assert len(site.jobs()) == 2
+    status, reason, message = await site.condition("Stalled", uid(site))
+    assert (status, reason) == ("True", "AnotherIdentity")
+    assert "3 jobs of this pool were submitted as dask@htcdask.test" in message
+    site.condor.identity = "dask@htcdask.test"
+    await site.settle()
+    assert len(site.jobs()) == 5
+    assert (await site.condition("Stalled", uid(site)))[0] == "False"
+
+
+async def test_a_deleted_pool_is_not_released_beside_an_older_identitys_jobs(site: Site) -> None:
+    site.condor.identity = "bob@htcdask.test"
+    site.kube.delete_pool("gateway", "default-c1")
+    await site.settle()
+    pool = await site.pool()
+    assert not site.reconciler.released(pool.uid).is_set()
+    assert pool.submitted_as == "dask@htcdask.test"
+    assert len(site.jobs(JobStatus.RUNNING)) == 2
+    for job in list(site.schedd.queue):
+        del site.schedd.queue[job]
+    await site.settle()
+    assert site.reconciler.released(pool.uid).is_set()
+
+
+async def test_a_new_process_knows_an_older_identitys_jobs_by_the_pools_status(site: Site) -> None:
+    again = Site()
+    again.schedd, again.kube = site.schedd, site.kube
+    again.condor = FakeCondor(site.schedd, "htcdask", "bob@htcdask.test")
+    again.ports = Ports(again.condor, again.kube, again.scheduler)
+    again.use_policy()
+    orphans = Orphans(again.ports, again.view, ("gateway",))
+    again.poller = Poller(again.ports, again.view, Poll(), LEASE, orphans, again.woken.append, again.clock)
+    site.scale(5)
+    await again.settle()
+    assert len(site.jobs()) == 2
+    assert {job.owner for job in site.jobs()} == {"dask@htcdask.test"}
+    assert (await again.condition("Ready", uid(site)))[1] == "AnotherIdentity"
+    # Whoever writes our id into a job of theirs is no older identity.
+    site.schedd.queue.clear()
+    made = site.schedd.foreign("mallory@htcdask.test", "htcdask")
+    forged = site.schedd.queue[made]
+    forged.job = replace(forged.job, pool_uid=(await site.pool()).uid, worker="w")
+    await again.settle()
+    assert {job.owner for job in site.jobs()} == {"bob@htcdask.test", "mallory@htcdask.test"}
+    assert len(site.jobs()) == 6
+
+
+@pytest.mark.parametrize("ahead", [85.0, -85.0])
+async def test_an_access_point_whose_clock_is_wrong_forces_nobody_out_early(site: Site, ahead: float) -> None:
+    """A removed job may take as long as it always may, whatever HTCondor calls the time."""
+    site.condor.ahead = ahead
+    site.clock = lambda: site.schedd.now - ahead  # type: ignore[method-assign]
+    site.use_policy()
+    site.poller = Poller(
+        site.ports,
+        site.view,
+        Poll(),
+        LEASE,
+        Orphans(site.ports, site.view, ("gateway",)),
+        site.woken.append,
+        site.clock,
+    )
+    await site.settle()
+    site.schedd.silent = True
+    site.scale(1)
+    site.scheduler.connected["gateway", "c1"] = {job.worker for job in site.jobs()[:1]}
+    removed = site.jobs()[1]
+    site.schedd.remove(removed.id)
+    for _ in range(15):
+        await site.poll()
+        await site.cycle()
+        site.schedd.now += 5
+    assert removed.id in site.schedd.queue
+    for _ in range(2):
+        await site.poll()
+        await site.cycle()
+        site.schedd.now += 5
+    assert removed.id not in site.schedd.queue

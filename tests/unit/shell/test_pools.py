@@ -87,3 +87,33 @@ def test_a_spec_of_a_newer_operator_is_read_as_far_as_it_is_known() -> None:
 @pytest.mark.parametrize("status", [{"replicas": -1}, {"conditions": "x"}, []])
 def test_a_status_that_cannot_be_read_is_forgotten(status: Any) -> None:
     assert facts({**BODY, "status": status}).status == PoolStatus()
+
+
+@pytest.mark.parametrize("nonsense", [None, "x", 3, [], [None], ["x"], [[]], {}, {"uid": 3}, True])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "namespace",
+        "name",
+        "uid",
+        "generation",
+        "creationTimestamp",
+        "finalizers",
+        "ownerReferences",
+        "annotations",
+    ],
+)
+def test_no_metadata_breaks_the_reader_or_claims_what_is_not_there(field: str, nonsense: Any) -> None:
+    pool = facts(with_metadata(**{field: nonsense}))
+    assert (pool.finalized, pool.owner_uid, pool.deleting) == (
+        field != "finalizers",
+        None if field == "ownerReferences" else "u1",
+        False,
+    )
+    assert not pool.release
+    assert facts({"metadata": nonsense}).uid == ""
+
+
+def test_an_owner_without_a_uid_is_none() -> None:
+    owner = {"apiVersion": names.GATEWAY_API_VERSION, "kind": "DaskCluster", "name": "a29b"}
+    assert facts(with_metadata(ownerReferences=[owner])).owner_uid is None

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -85,9 +85,9 @@ async def test_what_the_poller_saw_before_a_submit_is_not_believed_after_it(
     await site.poller.tick()
     jobs_of = site.condor.jobs_of
 
-    async def fail_once(pool: PoolUid) -> tuple[Job, ...]:
+    async def fail_once(pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
         if not site.jobs():
-            return await jobs_of(pool)
+            return await jobs_of(pool, also)
         monkeypatch.undo()
         raise CondorTimeout("the deadline passed")
 
