@@ -122,10 +122,8 @@ async def _roll(
         view.rolls.pop(key, None)
         return Roll()
     if isinstance(cluster, Gone):
-        view.rolls.pop(key, None)
         return Unseen("there is no cluster any more, so its scheduler is not asked")
     if isinstance(cluster, ClusterFacts) and not cluster.running:
-        view.rolls.pop(key, None)
         return Unseen(f"it is not asked while the cluster's phase is {cluster.phase}")
     view.rolls[key] = answer = await ask_scheduler(ports, key)
     return answer

@@ -262,7 +262,7 @@ class Reconciler:
             memory.refusals.pop(pool, None)
         for pool, why in outcome.refused.items():
             memory.refused(pool, why, self._clock())
-            _log.warning("Pool %s: %s", pool, why)
+            _log.warning("Pool %s: %s", pool, sanitize.line(why))
         for pool, setback in outcome.setbacks.items():
             before = memory.setbacks.get(pool)
             if setback.times and (before is None or before.why != setback.why):
@@ -280,7 +280,7 @@ class Reconciler:
         """When to try again; said once, not at every try."""
         metrics.CYCLE_FAILURES.inc()
         if why is not None and cluster.said != why:
-            _log.warning("Cluster %s: %s", key, why)
+            _log.warning("Cluster %s: %s", key, sanitize.line(why))
         cluster.said = why
         cluster.failures += 1
         return self._clock() + min(2.0 ** min(cluster.failures, 16) / 2, _BACKOFF_LAST)

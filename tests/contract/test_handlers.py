@@ -323,7 +323,9 @@ async def test_a_watch_that_has_died_is_noticed(plane: ControlPlane) -> None:
     async with running(plane) as operator:
         resync = Resync(operator.ports, operator.view, (operator.namespace,), operator.reconciler)
         await resync.tick()
-        operator.tasks.pop().cancel()
+        watching = operator.tasks.pop()
+        watching.cancel()
+        await asyncio.wait({watching})  # a request that is under way would still show the pool
         operator.create_pool()
         await resync.tick()
         with pytest.raises(WatchSilent):

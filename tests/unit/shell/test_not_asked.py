@@ -89,7 +89,18 @@ async def test_a_scheduler_that_is_not_asked_is_unseen_and_says_why(site: Site, 
     assert isinstance(seen.connected, Unseen)
     assert phase in seen.connected.why
     assert site.scheduler.asked == []
-    assert KEY not in site.view.rolls
+
+
+async def test_a_cluster_whose_scheduler_is_not_asked_is_not_woken_again_and_again(site: Site) -> None:
+    status(site)["phase"] = "Pending"
+    site.schedd.now += 60
+    await site.poll()
+    site.woken.clear()
+    for _ in range(5):
+        await site.cycle()
+        await site.poll()
+        site.schedd.now += 1
+    assert site.woken == []
 
 
 async def test_where_no_job_can_have_a_process_nobody_needs_to_be_asked(site: Site) -> None:
