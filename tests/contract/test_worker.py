@@ -13,7 +13,7 @@ import pytest
 
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core import submission
-from htcdask_operator.core.model import JobStatus
+from htcdask_operator.core.model import JobStatus, PortRange
 from playground import images_worker
 from playground.condor.bare import BarePool
 from tests.builders import IMAGE, make_cluster, make_policy, make_pool, make_template
@@ -21,6 +21,21 @@ from tests.contract.cluster import Cluster, dask_cluster
 from tests.contract.labs import RealLab
 
 OPERATOR = "workers"
+# Named as things are that this wrapper or an earlier one, bash and the proxy go by.
+VARIABLES = {
+    "work": "/var/tmp",
+    "secrets": "/dev/shm",
+    "name": "gpu",
+    "program": "/bin/true",
+    "options": "-x",
+    "PATH": "/nowhere",
+    "IFS": "/",
+    "BASH_ENV": "/nowhere",
+    "UID": "7",
+    "POSIXLY_CORRECT": "1",
+}
+PORTS = PortRange(31_000, 31_099)
+NANNY_PORTS = PortRange(31_100, 31_199)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +58,22 @@ async def submit(lab: RealLab, cluster: Cluster, names: list[str], nanny: bool) 
     facts, dask, template = (
         make_pool(),
         make_cluster(),
-        make_template(container_image=IMAGE, memory="600Mi", nanny=nanny),
+        make_template(
+            container_image=IMAGE,
+            memory="600Mi",
+            nanny=nanny,
+            environment={**VARIABLES, "HTCDASK_SCHEDULER_SNI": "another"},
+            resources={"MEMORY": 8589934592},
+            max_runtime_seconds=3600,
+        ),
     )
-    policy = make_policy(operator_id=OPERATOR, scheduler_address=cluster.address.removeprefix("tls://"))
+    policy = make_policy(
+        operator_id=OPERATOR,
+        scheduler_address=cluster.address.removeprefix("tls://"),
+        worker_ports=PORTS,
+        nanny_ports=NANNY_PORTS,
+        vacate_seconds=30,
+    )
     bundle = render(submission.bundle(dask, template, policy), cluster.certificate, cluster.key)
     anchor = await condor.submit_anchor(submission.anchor(facts, dask, "mark", policy, time.time()), bundle)
     jobs = await lab.until(condor, lambda jobs: any(job.stage_in_finish for job in jobs))
@@ -73,6 +101,13 @@ async def test_workers_come_compute_and_hand_over_when_they_are_removed(
         record_property("seconds_to_two_workers", time.monotonic() - began)
         assert {worker.name for worker in cluster.scheduler.workers.values()} == {"w1", "w2"}
         assert await cluster.client.submit(operator.add, 40, 2) == 42
+        for worker in cluster.scheduler.workers.values():
+            assert PORTS.first <= int(worker.address.rpartition(":")[2]) <= PORTS.last
+            if nanny:
+                assert NANNY_PORTS.first <= int(worker.nanny.rpartition(":")[2]) <= NANNY_PORTS.last
+            assert worker.resources == {"MEMORY": 8589934592}
+        for name, value in VARIABLES.items():
+            assert await cluster.client.submit(os.getenv, name, pure=False) == value
         # Below the job's own scratch, whose size HTCondor knows.
         assert all(
             "/scratch/htcdask." in worker.local_directory for worker in cluster.scheduler.workers.values()
