@@ -228,10 +228,13 @@ def test_how_patient_the_operator_is_with_workers_that_fail(release: Release) ->
 
 def test_a_worker_that_is_not_connected_is_reported_as_soon_as_the_site_says(site: Site) -> None:
     """By the site's own release: only a scheduler that answers can tell who is not connected."""
-    with site.changed_chart("settings.healing.connectSeconds=1"):
+    # Pythons that take their time: the job's own folder on the execute node is seen in its container.
+    slow = "mkdir -p /var/tmp/slow && echo 'import time; time.sleep(6)' > /var/tmp/slow/sitecustomize.py"
+    site.condor("sh", "-c", slow)
+    with site.changed_chart("settings.healing.connectSeconds=2"):
         site_wait.deployments(site.node, "--namespace=htcdask")
         [cluster] = clusters.new(site)
-        clusters.add_pool(site, cluster, SMALL)
+        clusters.add_pool(site, cluster, {**SMALL, "environment": {"PYTHONPATH": "/var/tmp/slow"}})
         clusters.scale(site, cluster, 1)
 
         def reasons() -> set[str]:
