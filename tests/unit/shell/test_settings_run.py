@@ -10,7 +10,7 @@ from htcdask_operator.settings import Settings
 
 TESTS = Path(__file__).parents[2]
 SITE = "e2e/test_settings.py"
-PATIENCE = f"{SITE}::test_how_patient_the_operator_is_with_workers_that_never_connect"
+PATIENCE = f"{SITE}::test_how_patient_the_operator_is_with_workers_that_fail"
 WORKERS = "contract/test_worker_settings.py"
 EVERYWHERE = "e2e/test_scale.py::test_"  # the site cannot run without
 
@@ -46,7 +46,7 @@ RUN = {
     "leaseSeconds": "e2e/test_away.py::test_an_operator_that_never_comes_back_leaves_no_idle",
     "poll.activeSeconds": f"{SITE}::test_how_often_the_access_point_is_asked",
     "poll.quietSeconds": f"{SITE}::test_how_often_the_access_point_is_asked",
-    "healing.connectSeconds": PATIENCE,
+    "healing.connectSeconds": f"{SITE}::test_a_worker_that_is_not_connected_is_reported_as_soon",
     "healing.deathTimeoutSeconds": f"{WORKERS}::test_a_worker_that_cannot_reach_its_scheduler_gives_up",
     "healing.vacateSeconds": f"{WORKERS}::test_a_removed_worker_has_its_time_and_no_more",
     "healing.endedSeconds": f"{WORKERS}::test_an_ended_worker_can_be_read_as_long_as_the_site_says",
