@@ -503,8 +503,8 @@ def test_a_namespace_that_is_being_deleted_has_no_lease_and_its_pools_are_still_
     in_virtual_time(run)
 
 
-@settings(max_examples=20, deadline=None)
-@given(wires=st.lists(st.lists(faults, max_size=60), min_size=2, max_size=3), releases=st.booleans())
+@settings(max_examples=60, deadline=None)
+@given(wires=st.lists(st.lists(faults, max_size=40), min_size=2, max_size=3), releases=st.booleans())
 def test_whatever_happens_two_never_work_for_one_namespace_at_once(
     wires: list[list[Fault]], releases: bool
 ) -> None:
