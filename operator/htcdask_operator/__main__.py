@@ -17,7 +17,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-import aiohttp
 import kopf
 
 from htcdask_operator import handlers, health
@@ -90,11 +89,11 @@ async def operate(settings: Settings) -> bool:
         ),
         leadership.not_after,
     )
+    scheduler = SchedulerHttp()
     try:
-        async with aiohttp.ClientSession() as session:
-            ports = Ports(condor, kube, SchedulerHttp(session))
-            return await _run(settings, ports, kube, leadership, instance)
+        return await _run(settings, Ports(condor, kube, scheduler), kube, leadership, instance)
     finally:
+        scheduler.close()
         await condor.close()
         await leadership.release()
         await kube.close()

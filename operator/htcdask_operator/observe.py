@@ -7,7 +7,8 @@ Called by `reconcile` at the start of a cycle and after every round of actions. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Iterable, Sequence
 
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import (
@@ -20,11 +21,14 @@ from htcdask_operator.core.model import (
     Role,
     Roll,
     Unseen,
+    WorkerName,
 )
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.port import SchedulerError
 from htcdask_operator.view import Answer, View
+
+_log = logging.getLogger(__name__)
 
 _ALIVE = (JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPENDED, JobStatus.REMOVED)
 
@@ -48,6 +52,7 @@ async def observe(
         jobs=jobs,
         connected=roll.connected if isinstance(roll, Roll) else roll,
         busy=roll.busy if isinstance(roll, Roll) else frozenset(),
+        strangers=roll.others if isinstance(roll, Roll) else 0,
         neighbours=view.others({pool.uid for pool in pools}) if neighbours else view.strays(),
         condor_identity=view.identity,
         had_pools=key in view.had_pools,
@@ -90,16 +95,25 @@ async def _roll(
     if no_scheduler or nobody_to_ask_for:  # saves the first submit a round trip
         view.rolls.pop(key, None)
         return Roll()
-    view.rolls[key] = answer = await ask_scheduler(ports, key)
+    known = view.cluster_jobs(key) if isinstance(jobs, Unseen) else (*jobs, *view.strays_of(jobs))
+    view.rolls[key] = answer = await ask_scheduler(ports, key, names(known))
     return answer
 
 
-async def ask_scheduler(ports: Ports, key: ClusterKey) -> Answer:
-    """The workers that the cluster's scheduler knows."""
+async def ask_scheduler(ports: Ports, key: ClusterKey, ours: Collection[WorkerName]) -> Answer:
+    """Which of our workers the cluster's scheduler knows. Whatever goes wrong is this cluster's alone."""
     try:
-        return await ports.scheduler.workers(*key)
+        return await ports.scheduler.workers(*key, ours)
     except SchedulerError as error:
         return Unseen(str(error))
+    except Exception as error:
+        _log.exception("Cluster %s: its scheduler's answer could not be read", key)
+        return Unseen(f"the scheduler's answer could not be read ({type(error).__name__})")
+
+
+def names(jobs: Iterable[Job]) -> frozenset[WorkerName]:
+    """The workers that may be connected."""
+    return frozenset(job.worker for job in jobs if may_be_connected(job))
 
 
 def may_be_connected(job: Job) -> bool:

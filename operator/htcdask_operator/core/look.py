@@ -116,7 +116,7 @@ def scheduler_retires(observed: Observed) -> bool:
     """Whether the scheduler has more workers than it wants, and so retires some by itself."""
     if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.connected, Unseen):
         return True  # who can tell
-    return len(observed.connected) > observed.cluster.wanted
+    return len(observed.connected) + observed.strangers > observed.cluster.wanted
 
 
 def leaving(looked: Sequence[Pool], observed: Observed, actions: Sequence[Action]) -> frozenset[WorkerName]:

@@ -139,10 +139,11 @@ class ClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """The workers that a scheduler knows, and those of them that are in the middle of a task."""
+    """Which of our workers a scheduler knows, those of them in the middle of a task, and how many others."""
 
     connected: frozenset[WorkerName] = frozenset()
     busy: frozenset[WorkerName] = frozenset()
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ class Observed:
     jobs: tuple[Job, ...] | Unseen  # every job of ours of these pools, ended ones still in the queue too
     connected: frozenset[WorkerName] | Unseen  # workers that the scheduler knows, by name
     busy: frozenset[WorkerName] = frozenset()  # those of them that are in the middle of a task
+    strangers: int = 0  # workers that the scheduler knows and that are no jobs of this cluster
     neighbours: tuple[Job, ...] = ()  # jobs of pools that are gone, and where a limit counts them, of others
     condor_identity: str | None = None  # who the access point says we are, once asked
     # What only the shell can remember between two cycles; each may be empty and nothing goes wrong.

@@ -1,10 +1,11 @@
 """One poller for all: whom it wakes, how often it asks, and what it looks after."""
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 
-from htcdask_operator.core.model import JobStatus, Roll, Unseen
+from htcdask_operator.core.model import JobStatus, Roll, Unseen, WorkerName
 from htcdask_operator.ports import ClusterKey
 
 from .site import KEY, LEASE, Site
@@ -130,9 +131,9 @@ async def test_jobs_are_kept_while_kubernetes_cannot_be_asked(site: Site) -> Non
 async def test_a_busy_scheduler_does_not_hold_up_the_poll(site: Site) -> None:
     busy, asking = asyncio.Event(), site.scheduler.workers
 
-    async def workers(namespace: str, cluster: str) -> Roll:
+    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
         await busy.wait()
-        return await asking(namespace, cluster)
+        return await asking(namespace, cluster, ours)
 
     site.scheduler.workers = workers  # type: ignore[method-assign]
     site.scheduler.connected["gateway", "c1"].pop()
