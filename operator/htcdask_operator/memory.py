@@ -9,12 +9,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from htcdask_api import PoolStatus
+from htcdask_operator.core.budget import Publicity
+from htcdask_operator.core.events import Event
 from htcdask_operator.core.model import (
     ClusterFacts,
     JobStatus,
     Observed,
     PoolUid,
     Refusal,
+    Remembered,
     Told,
     Unseen,
     WorkerName,
@@ -29,6 +32,9 @@ class Memory:
     logs: dict[WorkerName, str] = field(default_factory=dict)
     refusals: dict[PoolUid, Refusal] = field(default_factory=dict)
     told: Told | None = None
+    events: dict[PoolUid, list[Event]] = field(default_factory=dict)  # not posted yet
+    publicity: dict[PoolUid, Publicity] = field(default_factory=dict)
+    remembered: Remembered = field(default_factory=Remembered)  # the plan's own
     _wanted: tuple[int, float] | None = None
     _were_connected: frozenset[WorkerName] = frozenset()
     _dropped: dict[WorkerName, float] = field(default_factory=dict)
@@ -72,6 +78,10 @@ class Memory:
         }
         self.logs = {worker: text for worker, text in self.logs.items() if worker in waiting}
 
+    def spent(self, pool: PoolUid) -> Publicity:
+        """What was written of this pool lately."""
+        return self.publicity.get(pool, Publicity())
+
     def uncount(self, finished: Mapping[PoolUid, int]) -> None:
         """Put back how many workers had finished (a failed one is known by name and never counted twice)."""
         for pool, count in finished.items():
@@ -82,3 +92,5 @@ class Memory:
         """Forget the pools that are gone."""
         self.statuses = {pool: status for pool, status in self.statuses.items() if pool in pools}
         self.refusals = {pool: refusal for pool, refusal in self.refusals.items() if pool in pools}
+        self.events = {pool: events for pool, events in self.events.items() if pool in pools}
+        self.publicity = {pool: spent for pool, spent in self.publicity.items() if pool in pools}

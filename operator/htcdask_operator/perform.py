@@ -27,6 +27,7 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
     TellScheduler,
 )
+from htcdask_operator.core.events import Event
 from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, WorkerName
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
@@ -46,6 +47,7 @@ class Outcome:
     refused: dict[PoolUid, str] = field(default_factory=dict)
     accepted: list[PoolUid] = field(default_factory=list)
     told: int | None = None
+    events: list[tuple[PoolUid, Event]] = field(default_factory=list)
     condor_failure: str | None = None
     kube_failure: str | None = None
 
@@ -101,7 +103,7 @@ async def _one(
             facts, credentials = pools[pool], await _credentials(ports, pools[pool], observed)
             name = facts.spec.cluster_ref.name
             await ports.scheduler.scale(facts.namespace, name, count, credentials.api_token)
-            await ports.kube.post_event(facts, "Normal", reason, message)
+            outcome.events.append((pool, Event("Normal", reason, message)))
         case SubmitAnchor(pool, description, bundle):
             credentials = await _credentials(ports, pools[pool], observed)
             content = render(bundle, credentials.certificate, credentials.key)

@@ -15,15 +15,16 @@ from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator import metrics
+from htcdask_operator.core import telling
 from htcdask_operator.core.actions import Plan, Release, Remove, SubmitAnchor, SubmitWorkers
-from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Told, Unseen
+from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Unseen
 from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.memory import Memory
 from htcdask_operator.observe import ask_queue, observe
 from htcdask_operator.perform import Outcome, perform
 from htcdask_operator.ports import ClusterKey, Ports
-from htcdask_operator.publish import publish
+from htcdask_operator.publish import publish_all
 from htcdask_operator.view import View
 
 _log = logging.getLogger(__name__)
@@ -131,9 +132,8 @@ class Reconciler:
         """One cycle. When to look again, or None when the cluster has no pools and needs none."""
         await self._read(key, cluster)
         wake_at, failure = await self._act(key, cluster)
-        for uid, status in list(cluster.memory.statuses.items()):
-            await publish(self._ports.kube, cluster.pools[uid], status)
-            del cluster.memory.statuses[uid]  # until it is written, it is kept
+        later = await publish_all(self._ports.kube, cluster.pools, cluster.memory, self._clock())
+        wake_at = min((at for at in (wake_at, later) if at is not None), default=None)
         if failure is not None:
             return self._after_failure(key, cluster, failure)
         cluster.failures, cluster.said = 0, None
@@ -205,7 +205,10 @@ class Reconciler:
     def _planned(self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed) -> Plan:
         """The plan, made with what this cycle would publish so far: nothing that it learned is forgotten."""
         known = [replace(pool, status=self._status(pool, memory)) for pool in pools.values()]
-        return self._plan(known, observed, self._policy, self._clock())
+        observed = replace(observed, remembered=memory.remembered)
+        planned = self._plan(known, observed, self._policy, self._clock())
+        memory.remembered = planned.remembered
+        return planned
 
     @staticmethod
     def _status(pool: PoolFacts, memory: Memory) -> PoolStatus:
@@ -214,7 +217,9 @@ class Reconciler:
     def _note(self, outcome: Outcome, memory: Memory) -> None:
         memory.logs.update(outcome.logs)
         if outcome.told is not None:
-            memory.told = Told(outcome.told, self._clock())
+            memory.told = telling.told(memory.told, outcome.told, self._clock())
+        for pool, event in outcome.events:
+            memory.events.setdefault(pool, []).append(event)
         for pool in outcome.released:
             self.released(pool).set()
         for pool in outcome.accepted:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from htcdask_api import PoolStatus
-from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, WorkerName
+from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, Remembered, WorkerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +137,4 @@ class Plan:
     actions: tuple[Action, ...] = ()
     statuses: Mapping[PoolUid, PoolStatus] = field(default_factory=dict)
     wake_at: float | None = None
+    remembered: Remembered = field(default_factory=Remembered)

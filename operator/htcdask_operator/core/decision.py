@@ -16,7 +16,8 @@ from htcdask_operator.core.case import Finding
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.failures import Record
 from htcdask_operator.core.look import Pool
-from htcdask_operator.core.model import Job, JobStatus
+from htcdask_operator.core.model import Job, JobStatus, Standing
+from htcdask_operator.core.scaledown import Surplus
 
 LEAVE_SECONDS: Final = 60.0
 """So much longer than its process may take does a removed job stay, if its execute node is there."""
@@ -30,6 +31,7 @@ class Decision:
     status: PoolStatus
     submitted: int = 0
     wake: tuple[float, ...] = ()
+    standing: Standing = ()
 
 
 def adopt(pool: Pool) -> tuple[Action, ...]:
@@ -60,7 +62,7 @@ def publish(
     finding: Finding | None = None,
     record: Record | None = None,
     unaffordable: int = 0,
-    busy: int = 0,
+    surplus: Surplus | None = None,
 ) -> PoolStatus:
     """The pool's new status."""
     before = pool.case.pool.status
@@ -76,6 +78,6 @@ def publish(
             finding=finding,
             record=record,
             unaffordable=unaffordable,
-            busy=busy,
+            surplus=surplus or Surplus(),
         )
     )

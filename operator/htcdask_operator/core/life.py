@@ -13,6 +13,7 @@ from htcdask_operator.core import (
     anchor,
     backoff,
     checks,
+    drain,
     failures,
     naming,
     scaledown,
@@ -42,7 +43,9 @@ def life(
     case, cluster = pool.case, pool.case.cluster
     if cluster is None or share is None or isinstance(case.observed.jobs, Unseen):
         # Not known what is wanted, or not what is there: nothing is touched.
-        return Decision(adopt(pool), publish(pool, share, checks.first(checks.ALL, case)))
+        standing = case.observed.remembered.standing.get(pool.uid, ())
+        status = publish(pool, share, checks.first(checks.ALL, case))
+        return Decision(adopt(pool), status, standing=standing)
 
     workers = tuple(worker for worker in pool.workers if worker.state not in triage.OVER)
     missing = max(0, share.desired - triage.live(workers))
@@ -59,15 +62,18 @@ def life(
         anchors=anchor.sort(pool.jobs, mark, case.now),
         outlook=backoff.outlook(record.recent, workers, case.policy, case.now),
     )
-    busy = case.observed.busy
-    surplus = scaledown.surplus(workers, share.desired, busy, scheduler_knows=scheduler_knows)
+    surplus = scaledown.surplus(workers, share.desired, case.observed.busy, scheduler_knows=scheduler_knows)
+    before = case.observed.remembered.standing.get(pool.uid, ())
+    standing = drain.standing(before, drain.too_many(workers, share.desired), case.now)
+    surplus = drain.limited(surplus, workers, standing, case.now, case.policy.drain_seconds)
     forced, leaving = stuck(pool)
     actions: list[Action] = [
         *adopt(pool),
         *forced,
         *_keep_anchor(case, cluster, mark),
-        *_forget(over),
-        *([remove((worker.job for worker in surplus.go), "fewer workers are wanted")] if surplus.go else []),
+        *_remove(over, "it is over and recorded"),
+        *_remove(surplus.go, "fewer workers are wanted"),
+        *_remove(surplus.late, "fewer workers are wanted, and these had time to finish"),
     ]
     submit = _submit(case, cluster, mark, min(missing, room), taken)
     if submit is not None:
@@ -76,11 +82,11 @@ def life(
     submitted = len(submit.names) if submit is not None else 0
     finding = pool.spec or checks.first((*checks.MOMENT, *checks.WORKERS), case)
     picture = replace(pool, case=case, workers=workers)
-    status = publish(picture, share, finding, record, max(0, missing - room), surplus.busy)
+    status = publish(picture, share, finding, record, max(0, missing - room), surplus)
     wake = (*_wake(case, workers, finding, surplus), *leaving)
     if share.waits:
         wake = (*wake, case.now + NEIGHBOUR_SECONDS)
-    return Decision(tuple(actions), status, submitted, wake)
+    return Decision(tuple(actions), status, submitted, wake, standing)
 
 
 def _keep_anchor(case: Case, cluster: ClusterFacts, mark: str | None) -> list[Action]:
@@ -118,8 +124,8 @@ def _submit(
     return SubmitWorkers(case.pool.uid, description, names)
 
 
-def _forget(over: Sequence[Worker]) -> list[Action]:
-    return [remove([worker.job for worker in over], "it is over and recorded")] if over else []
+def _remove(workers: Sequence[Worker], why: str) -> list[Action]:
+    return [remove([worker.job for worker in workers], why)] if workers else []
 
 
 def _read_logs(case: Case, record: Record) -> list[Action]:
@@ -137,6 +143,8 @@ def _wake(
     times = [] if finding is None or finding.until is None else [finding.until]
     if surplus.busy:
         times.append(case.now + BUSY_SECONDS)
+    if surplus.until is not None:
+        times.append(surplus.until)
     if case.outlook.until is not None and case.missing:
         times.append(case.outlook.until)
     pending = case.anchors.pending

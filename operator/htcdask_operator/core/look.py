@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from htcdask_operator.core import checks, desired, limits, template, triage
+from htcdask_operator.core import checks, desired, limits, steady, template, triage
 from htcdask_operator.core.actions import Action, Remove
 from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
@@ -23,6 +23,7 @@ from htcdask_operator.core.model import (
     Unseen,
     WorkerName,
 )
+from htcdask_operator.core.steady import Wanted
 from htcdask_operator.core.triage import Worker
 
 
@@ -73,6 +74,21 @@ def look(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
             )
         )
     return looked
+
+
+def wanted(observed: Observed, now: float) -> Wanted | None:
+    """N, as it is acted on."""
+    before = observed.remembered.wanted
+    if not isinstance(observed.cluster, ClusterFacts):
+        return before
+    return steady.follow(before, observed.cluster.wanted, now)
+
+
+def asked_for(observed: Observed, wanted: Wanted | None) -> Observed:
+    """What is seen, as if the scheduler asked for what is acted on."""
+    if wanted is None or not isinstance(observed.cluster, ClusterFacts):
+        return observed
+    return replace(observed, cluster=replace(observed.cluster, wanted=wanted.acted_on))
 
 
 def shares(looked: Sequence[Pool], observed: Observed, policy: Policy) -> dict[PoolUid, Share]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from htcdask_api import PoolSpec, PoolStatus, Template
+from htcdask_operator.core.steady import Wanted
 
 JobId = str
 """`cluster.proc`, as condor_q prints it: `"17.0"`."""
@@ -18,6 +19,8 @@ JobId = str
 WorkerName = str
 PoolUid = str
 ClusterUid = str
+Standing = tuple[tuple[int, float], ...]
+"""How many workers are too many, and since when: so many since then, so many more since later."""
 
 
 class JobStatus(enum.IntEnum):
@@ -152,6 +155,7 @@ class Told:
 
     count: int
     at: float
+    times: int = 1  # how often in a row the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,14 @@ class Refusal:
     why: str
     at: float  # when it last refused
     times: int = 1  # how often in a row
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What `plan` remembers of a cluster from cycle to cycle: kept by the shell, and not looked into."""
+
+    wanted: Wanted | None = None
+    standing: Mapping[PoolUid, Standing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,7 @@ class Observed:
     refusals: Mapping[PoolUid, Refusal] = field(default_factory=dict)
     told: Told | None = None
     wanted_since: float | None = None  # since when the scheduler has asked for as many as now
+    remembered: Remembered = field(default_factory=Remembered)
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it
 
 
@@ -224,6 +237,7 @@ class Policy:
     max_replicas_per_pool: int = 1000
     max_replicas_per_user: int | None = None
     max_replicas: int | None = None  # of all users together
+    drain_seconds: float = 3600.0  # so long may surplus workers finish their tasks
     fallback_pool: bool = True  # for clusters that ask for workers and have no pool
     delivery: str = "stream"
     lease_seconds: float = 3600.0

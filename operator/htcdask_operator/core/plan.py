@@ -9,8 +9,9 @@ leads to a submit or a remove.
 
     triage      what each job is                          checks       what keeps workers away
     failures    what ended, counted once                  backoff      when the next may come
-    desired     how many each pool should have            scaledown    who goes
-    limits      the most it may have                      telling      what the scheduler has to be told
+    steady      which N is acted on                       limits       the most a pool may have
+    desired     how many each pool should have            telling      what the scheduler has to be told
+    scaledown   who goes                                  drain        and who had time enough
     anchor      the job that keeps the files              submission   what is submitted
     explain, summary                                      what is published
 """
@@ -26,7 +27,15 @@ from htcdask_operator.core.decision import Decision
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.life import life
 from htcdask_operator.core.look import Pool
-from htcdask_operator.core.model import ClusterFacts, Observed, Policy, PoolFacts, PoolUid, Unseen
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Observed,
+    Policy,
+    PoolFacts,
+    PoolUid,
+    Remembered,
+    Unseen,
+)
 from htcdask_operator.core.telling import Telling, telling
 
 STRAY_SECONDS: Final = 2.0
@@ -39,8 +48,9 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         missing = fallback.pool(observed, policy)
         return Plan((missing,) if missing is not None else ())
     looked = look.look(sorted(pools, key=desired.by_age), observed, policy, now)
-    shares = look.shares(looked, observed, policy)
-    room = look.room(looked, observed, policy)
+    wanted = look.wanted(observed, now)
+    shares = look.shares(looked, look.asked_for(observed, wanted), policy)
+    room = min(look.room(looked, seen, policy) for seen in (observed, look.asked_for(observed, wanted)))
     taken = look.names_seen(looked, observed)
     knows = look.scheduler_retires(observed)
     decisions: dict[PoolUid, Decision] = {}
@@ -54,14 +64,19 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         room -= decision.submitted
         decisions[pool.uid] = decision
     actions = [action for decision in decisions.values() for action in decision.actions]
-    wake = [at for decision in decisions.values() for at in decision.wake]
+    wake: list[float | None] = [at for decision in decisions.values() for at in decision.wake]
     told = _tell(looked, shares, observed, actions, now)
     if look.strays(observed):
         wake.append(now + STRAY_SECONDS)  # nobody wakes us when they have left
+    if wanted is not None:
+        wake.append(wanted.recheck_at)
     return Plan(
         actions=(*actions, *([told.action] if told.action is not None else [])),
         statuses={uid: decision.status for uid, decision in decisions.items()},
         wake_at=min((at for at in (*wake, told.wake) if at is not None and at > now), default=None),
+        remembered=Remembered(
+            wanted, {uid: decision.standing for uid, decision in decisions.items() if decision.standing}
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from htcdask_api import Condition, PoolStatus, names, status
@@ -20,6 +20,7 @@ from htcdask_operator.core.desired import Share
 from htcdask_operator.core.explain import explain
 from htcdask_operator.core.failures import Record
 from htcdask_operator.core.model import Gone, Unseen
+from htcdask_operator.core.scaledown import Surplus
 from htcdask_operator.core.triage import LIVE, RUNS, State, Worker
 
 Truth = Literal["True", "False", "Unknown"]
@@ -37,7 +38,7 @@ class Picture:
     finding: Finding | None  # what keeps workers away
     record: Record
     unaffordable: int = 0
-    busy: int = 0  # surplus workers that finish a task first
+    surplus: Surplus = field(default_factory=Surplus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,7 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
     if finding is not None:
         return False, finding.reason, finding.message, finding.stalled
     if counts.live > counts.desired:
-        waits = f"; {picture.busy} may finish their tasks first" if picture.busy else ""
-        message = f"{counts.live} workers are there, {counts.desired} wanted{waits}."
+        message = f"{counts.live} workers are there, {counts.desired} wanted{_waits(picture.surplus)}."
         return False, reasons.SCALING_DOWN, message, False
     if counts.connected < counts.desired:
         message = (
@@ -151,6 +151,12 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
     if counts.desired == 0:
         return True, reasons.NO_WORKERS_WANTED, "The scheduler asks for no worker of this pool.", False
     return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False
+
+
+def _waits(surplus: Surplus) -> str:
+    """For whom, and for how long at the most."""
+    latest = "" if surplus.until is None else f", until {clock.written(surplus.until)} at the latest"
+    return f"; {surplus.busy} may finish their tasks first{latest}" if surplus.busy else ""
 
 
 def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:
