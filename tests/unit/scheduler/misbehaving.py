@@ -109,7 +109,7 @@ BEHAVIOURS: dict[str, Behaviour | None] = {
     "cells without rows": _says(whole(table(b"<td>" * 15_000))),
     "NULs": _says(whole(b"\0" * 60_000)),
     "no UTF-8": _says(whole(table(ROW % (b"\xff\xfe\xc3\x28" * 5000, 0)))),
-    "a million workers": _says(whole(table(b"".join(ROW % (b"x%d" % n, 1) for n in range(1_000_000))))),
+    "a hundred thousand workers": _says(whole(table(ROW % (b"x", 1) * 100_000))),
     "a name a thousand times": _says(whole(table(ROW % (b"w1", 7) * 500))),
     "a redirect": _says(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
     "cookies": _says(whole(table(b""), b"Set-Cookie: a=%s; Domain=.\r\n" % (b"b" * 4000) * 4)),

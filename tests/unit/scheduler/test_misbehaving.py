@@ -35,6 +35,7 @@ OURS = tuple(f"w{number}" for number in range(5))
 HONEST_ROLL = Roll(frozenset(OURS), frozenset({"w1", "w3"}))
 MANY = 100
 LONGEST_STALL = 0.5  # a lease is given up after 10 s; 0.02 s is usual
+TIMES_THE_MACHINES_OWN = 10  # where others keep it busy
 MOST_MEMORY = 64 * 2**20
 
 
@@ -128,19 +129,21 @@ async def test_the_others_are_answered_in_time_and_nothing_stalls(bad: dict[int,
     told: list[ClusterKey] = []
     ports = Ports(FakeCondor(FakeSchedd(), "htcdask"), FakeKube(), port)
     schedulers = Schedulers(ports, view, Poll.model_validate({"activeSeconds": 0.5}), time.time, told.append)
-    rounds = 16
+    async with measuring() as alone:
+        await asyncio.sleep(2)
     async with measuring() as measured:
-        for _ in range(rounds):
+        for _ in range(16):
             schedulers.ask()
             await asyncio.sleep(0.5)
             assert view.rolls[ClusterKey("gateway", str(honest))] == HONEST_ROLL
         await schedulers.answers()
+    slowest = max(took for took, _ in port.answers[str(honest)])
     print(  # noqa: T201
-        f"longest stall {measured.longest_stall * 1000:.0f} ms, memory {measured.memory / 2**20:.1f} MiB, "
-        f"honest at most {max(took for took, _ in port.answers[str(honest)]):.2f} s"
+        f"longest stall {measured.longest_stall * 1000:.0f} ms (alone {alone.longest_stall * 1000:.0f}), "
+        f"memory {measured.memory / 2**20:.1f} MiB, honest at most {slowest:.2f} s"
     )
     port.close()
-    assert measured.longest_stall < LONGEST_STALL
+    assert measured.longest_stall < max(LONGEST_STALL, TIMES_THE_MACHINES_OWN * alone.longest_stall)
     assert measured.memory < MOST_MEMORY
     answers = port.answers.pop(str(honest))
     assert {roll for _, roll in answers} == {HONEST_ROLL}
