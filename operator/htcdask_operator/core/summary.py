@@ -137,10 +137,10 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
         return False, picture.over.reason, picture.over.message, False
     finding = picture.finding
     if finding is not None:
-        return False, finding.reason, finding.message, finding.stalled
+        too_many = f" {_too_many(picture, counts)}" if picture.surplus.until is not None else ""
+        return False, finding.reason, f"{finding.message}{too_many}", finding.stalled
     if counts.live > counts.desired:
-        message = f"{counts.live} workers are there, {counts.desired} wanted{_waits(picture.surplus)}."
-        return False, reasons.SCALING_DOWN, message, False
+        return False, reasons.SCALING_DOWN, _too_many(picture, counts), False
     if counts.connected < counts.desired:
         message = (
             f"{counts.connected} of {counts.desired} workers are connected; "
@@ -153,10 +153,15 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
     return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False
 
 
-def _waits(surplus: Surplus) -> str:
-    """For whom, and for how long at the most."""
-    latest = "" if surplus.until is None else f", until {clock.written(surplus.until)} at the latest"
-    return f"; {surplus.busy} may finish their tasks first{latest}" if surplus.busy else ""
+def _too_many(picture: Picture, counts: Counts) -> str:
+    """Who may stay for now, and for how long at the most."""
+    surplus, waits = picture.surplus, ""
+    latest = "" if surplus.until is None else f"{clock.written(surplus.until)} at the latest"
+    if surplus.busy:
+        waits = f"; {surplus.busy} may finish their tasks first" + (f", until {latest}" if latest else "")
+    elif latest:
+        waits = f"; the others leave by {latest}"
+    return f"{counts.live} workers are there, {counts.desired} wanted{waits}."
 
 
 def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_operator.core import drain
+from htcdask_operator.core import drain, submission
 from htcdask_operator.core.actions import Plan, Remove
 from htcdask_operator.core.model import JobStatus, Observed, PoolFacts, Remembered, Standing
 from htcdask_operator.core.plan import plan
@@ -17,6 +17,7 @@ from tests.builders import (
     NOW,
     POOL,
     SCHEDULER_SILENT,
+    make_anchor,
     make_cluster,
     make_job,
     make_observed,
@@ -97,6 +98,23 @@ def test_whatever_the_scheduler_says_a_lowered_cap_comes_true(observed: Observed
     assert sorted(removed(last)) == ["w1.0", "w2.0", "w3.0"], "gracefully, and the newest"
     (action,) = (action for action in last.actions if isinstance(action, Remove))
     assert action.reason == "HTCDask: fewer workers are wanted, and these had time to finish"
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [
+        (
+            TOO_MANY_STRANGERS,
+            "4 workers are there, 1 wanted; the others leave by 2027-01-15T09:00:00Z at the latest.",
+        ),
+        (SILENT, " 4 workers are there, 1 wanted; the others leave by 2027-01-15T09:00:00Z at the latest."),
+    ],
+)
+def test_the_status_says_until_when(observed: Observed, expected: str) -> None:
+    mark = submission.fingerprint(CAPPED, make_cluster(4), CAPPED.spec.template, POLICY)
+    observed = replace(observed, jobs=(make_anchor(mark), *JOBS))
+    ready = look(observed, NOW, None).statuses[POOL].condition("Ready")
+    assert ready is not None and ready.message.endswith(expected)
 
 
 def test_one_that_finishes_its_task_goes_at_once_and_the_others_keep_their_time() -> None:
