@@ -1,7 +1,7 @@
 """HTCondor worker pools for dask-gateway, inside an unmodified dask-gateway API server.
 
 The gateway's configuration calls `configure(c)`, which adds three things to whatever backend class the site
-has (`scripts/render_gateway_values.py` writes this file into values for the upstream chart):
+has (`scripts/render_gateway_values.py` writes this and `htcdask_heartbeats` into values for its chart):
 - a cluster option `worker_backend`, kept in `DaskCluster.spec.options.worker_backend`;
 - for clusters that chose htcondor, the number of workers that the scheduler asks for goes to
   `DaskCluster.spec.htcondorReplicas`, so that the stock controller makes no worker pods;
@@ -20,15 +20,16 @@ from dask_gateway_server.models import Cluster, ClusterStatus
 from dask_gateway_server.options import Options, Select
 from dask_gateway_server.routes import api_handler
 from kubernetes_asyncio.client.rest import ApiException
-from traitlets import Enum, Integer
+from traitlets import Enum, Instance, Integer, default
 from traitlets.config import LoggingConfigurable
 from traitlets.utils.importstring import import_item
+
+from htcdask_heartbeats import DaskClusters, Heartbeats
 
 # htcdask_api.names has these too, but is not installed where this runs; a test compares them.
 GROUP, VERSION, KIND, PLURAL = "htcdask.org", "v1alpha1", "HTCWorkerPool", "htcworkerpools"
 GATEWAY_GROUP, DASKCLUSTER_KIND, DASKCLUSTER_PLURAL = "gateway.dask.org", "DaskCluster", "daskclusters"
-CLUSTER_LABEL = "htcdask.org/cluster"
-WANTED_FIELD = "htcondorReplicas"
+CLUSTER_LABEL, WANTED_FIELD = "htcdask.org/cluster", "htcondorReplicas"
 WORKER_BACKEND_OPTION = "worker_backend"
 WORKER_BACKENDS = KUBERNETES, HTCONDOR = "kubernetes", "htcondor"
 
@@ -85,6 +86,7 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
 
     default_worker_backend = Enum(WORKER_BACKENDS, KUBERNETES, help="If a user does not choose.", config=True)
     max_pools_per_cluster = Integer(8, min=1, help="The most HTCWorkerPools of one cluster.", config=True)
+    heartbeats = Instance(Heartbeats)
 
     async def setup(self, app: web.Application) -> None:
         self._forgers: set[str] = set()
@@ -114,15 +116,11 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
         if limit is not None and count > limit:
             self.log.info("Cluster %s asked for %d workers; its limit is %s", cluster_name, count, limit)
             count = limit
-        namespace, name = cluster_name.split(".")
-        change = [{"op": "add", "path": f"/spec/{WANTED_FIELD}", "value": count}]
-        try:
-            await self.custom_client.patch_namespaced_custom_object(
-                GATEWAY_GROUP, self.crd_version, namespace, DASKCLUSTER_PLURAL, name, change
-            )
-        except ApiException as exc:
-            if exc.status != 404:  # the cluster has just gone
-                raise
+        await self.heartbeats.heard(cluster_name, count, self.clusters)
+
+    @default("heartbeats")  # type: ignore[untyped-decorator]
+    def _heartbeats(self) -> Heartbeats:
+        return Heartbeats(DaskClusters(self, (GATEWAY_GROUP, DASKCLUSTER_PLURAL), WANTED_FIELD))
 
 
 def error(status: int, message: str) -> web.HTTPError:

@@ -11,9 +11,10 @@ from pathlib import Path
 LONGEST = 300  # lines of one module
 FREE = ("tests/", "benchmarks/", "examples/")  # long tables are welcome there
 
-# The gateway extension is one file, and import-linter knows packages only. All this comes with its server.
-EXTENSION = "gateway/htcdask_gateway.py"
+# The gateway extension is no package, and import-linter knows packages only. All this comes with its server.
+EXTENSION = ("gateway/htcdask_gateway.py", "gateway/htcdask_heartbeats.py")
 BESIDE_EXTENSION = {
+    "htcdask_heartbeats",
     "aiohttp",
     "dask_gateway_server",
     "kubernetes_asyncio",
@@ -54,8 +55,9 @@ def problems(root: Path) -> list[str]:
             )
         if lines == 0 and path.name != "__init__.py":
             found.append(f"{name}: empty; delete it")
-    for name in sorted(imported((root / EXTENSION).read_text(encoding="utf-8")) - BESIDE_EXTENSION):
-        found.append(f"{EXTENSION}: imports {name}, which an unmodified dask-gateway server does not have")
+    for part in EXTENSION:
+        for name in sorted(imported((root / part).read_text(encoding="utf-8")) - BESIDE_EXTENSION):
+            found.append(f"{part}: imports {name}, which an unmodified dask-gateway server does not have")
     if (root / "operator/__init__.py").exists():
         found.append("operator/__init__.py: shadows the standard library's operator; delete it")
     return found

@@ -1,6 +1,6 @@
-"""Writes gateway/htcdask_gateway.py into values for the upstream dask-gateway chart.
+"""Writes the modules in gateway/ into values for the upstream dask-gateway chart.
 
-Run by people after a change of that file, and by `make check` with `--check`, which writes nothing and fails
+Run by people after a change of them, and by `make check` with `--check`, which writes nothing and fails
 if the values are not what this script would write.
 """
 
@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "gateway" / "htcdask_gateway.py"
+SOURCES = [ROOT / "gateway" / f"{name}.py" for name in ("htcdask_heartbeats", "htcdask_gateway")]
 VALUES = ROOT / "charts" / "htcdask" / "gateway-values.yaml"
 
 HEADER = """\
-# Generated from gateway/htcdask_gateway.py by scripts/render_gateway_values.py: change that, not this.
+# Generated from the modules in gateway/ by scripts/render_gateway_values.py: change those, not this.
 #
 # Adds HTCondor worker pools to the API server of the upstream dask-gateway chart:
 #
@@ -31,38 +31,40 @@ gateway:
     zz-htcdask: |
 """
 
-# The chart pastes every entry into one Python file. A namespace of its own keeps our names away from the
-# site's, whose functions run long after this.
-OPENING = """\
+# The chart pastes every entry into one Python file. Modules of their own keep our names away from the site's,
+# whose functions run long after this.
+MODULE = """\
 _htcdask_source = r'''
+{source}'''
+_htcdask = __import__("types").ModuleType("{name}")
+exec(compile(_htcdask_source, "<gateway.extraConfig.zz-htcdask {name}>", "exec"), _htcdask.__dict__)
+__import__("sys").modules["{name}"] = _htcdask
 """
-CLOSING = """\
-'''
-_htcdask = {"__name__": "htcdask_gateway"}
-exec(compile(_htcdask_source, "<gateway.extraConfig.zz-htcdask>", "exec"), _htcdask)
-_htcdask["configure"](c)
-"""
+CLOSING = "_htcdask.configure(c)\n"
 
 
-def render(source: str) -> str:
-    if "'''" in source:
-        raise ValueError(f"{SOURCE.name} contains ''', which ends the string that it is rendered into")
-    lines = (OPENING + source + CLOSING).splitlines()
-    return HEADER + "".join(f"      {line}\n" if line else "\n" for line in lines)
+def render(sources: list[Path]) -> str:
+    text = ""
+    for path in sources:
+        source = path.read_text()
+        if "'''" in source:
+            raise ValueError(f"{path.name} contains ''', which ends the string that it is rendered into")
+        text += MODULE.replace("{name}", path.stem).replace("{source}", source)
+    return HEADER + "".join(f"      {line}\n" if line else "\n" for line in (text + CLOSING).splitlines())
 
 
 def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: render_gateway_values.py [--check]\n")
         return 2
-    rendered = render(SOURCE.read_text())
+    rendered = render(SOURCES)
     if not arguments:
         VALUES.write_text(rendered)
         return 0
     if VALUES.exists() and VALUES.read_text() == rendered:
         return 0
     script, values = Path(__file__).relative_to(ROOT), VALUES.relative_to(ROOT)
-    sys.stderr.write(f"{values} is not what {SOURCE.relative_to(ROOT)} says: run python {script}\n")
+    sys.stderr.write(f"{values} is not what the modules in gateway/ say: run python {script}\n")
     return 1
 
 

@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import aiohttp
 import kopf
 
 from htcdask_api import names
@@ -122,11 +121,11 @@ async def _operate(settings: Settings, kube: KubeApi, instance: str, kubernetes:
         clock,
     )
     policy = replace(settings.policy, operator_id=identity)
+    scheduler = SchedulerHttp()
     try:
-        async with aiohttp.ClientSession() as session:
-            ports = Ports(condor, kube, SchedulerHttp(session))
-            return await _run(settings, policy, ports, kube, leases, instance, clock)
+        return await _run(settings, policy, Ports(condor, kube, scheduler), kube, leases, instance, clock)
     finally:
+        scheduler.close()
         await condor.close()
         await leases.release()
 

@@ -10,8 +10,18 @@ from dataclasses import dataclass, field, replace
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import setback
+from htcdask_operator.core.budget import Publicity
 from htcdask_operator.core.contact import Contact
-from htcdask_operator.core.model import ClusterFacts, Observed, PoolUid, Refusal, Told, WorkerName
+from htcdask_operator.core.events import Event
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Observed,
+    PoolUid,
+    Refusal,
+    Remembered,
+    Told,
+    WorkerName,
+)
 from htcdask_operator.core.setback import Setback
 
 
@@ -25,6 +35,9 @@ class Memory:
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)  # pools of which an action failed
     unwritten: dict[PoolUid, Setback] = field(default_factory=dict)  # pools whose status was refused
     told: Told | None = None
+    events: dict[PoolUid, list[Event]] = field(default_factory=dict)  # not posted yet
+    publicity: dict[PoolUid, Publicity] = field(default_factory=dict)
+    remembered: Remembered = field(default_factory=Remembered)  # the plan's own
     _wanted: tuple[int, float] | None = None
     _contact: Contact = field(default_factory=Contact)
 
@@ -83,6 +96,10 @@ class Memory:
         }
         self.logs = {worker: text for worker, text in self.logs.items() if worker in waiting}
 
+    def spent(self, pool: PoolUid) -> Publicity:
+        """What was written of this pool lately."""
+        return self.publicity.get(pool, Publicity())
+
     def uncount(self, finished: Mapping[PoolUid, int]) -> None:
         """Put back how many workers had finished (a failed one is known by name and never counted twice)."""
         for pool, count in finished.items():
@@ -95,3 +112,5 @@ class Memory:
         self.refusals = {pool: refusal for pool, refusal in self.refusals.items() if pool in pools}
         self.setbacks = {pool: last for pool, last in self.setbacks.items() if pool in pools}
         self.unwritten = {pool: last for pool, last in self.unwritten.items() if pool in pools}
+        self.events = {pool: events for pool, events in self.events.items() if pool in pools}
+        self.publicity = {pool: spent for pool, spent in self.publicity.items() if pool in pools}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from htcdask_operator.condor.errors import CondorError
@@ -22,6 +22,7 @@ from htcdask_operator.core.model import (
     PoolFacts,
     Roll,
     Unseen,
+    WorkerName,
 )
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
@@ -58,6 +59,7 @@ async def observe(
         jobs=jobs,
         connected=roll.connected if isinstance(roll, Roll) else roll,
         busy=roll.busy if isinstance(roll, Roll) else frozenset(),
+        strangers=roll.others if isinstance(roll, Roll) else 0,
         neighbours=view.others({pool.uid for pool in pools}) if neighbours else view.strays(),
         condor_identity=view.identity,
         had_pools=key in view.had_pools,
@@ -125,7 +127,8 @@ async def _roll(
         return Unseen("there is no cluster any more, so its scheduler is not asked")
     if isinstance(cluster, ClusterFacts) and not cluster.running:
         return Unseen(f"it is not asked while the cluster's phase is {cluster.phase}")
-    view.rolls[key] = answer = await ask_scheduler(ports, key)
+    known = view.cluster_jobs(key) if isinstance(jobs, Unseen) else (*jobs, *view.strays_of(jobs))
+    view.rolls[key] = answer = await ask_scheduler(ports, key, names(known))
     return answer
 
 
@@ -141,12 +144,19 @@ def _mistaken(what: str, key: ClusterKey | None, error: Exception) -> Unseen:
     return Unseen(f"{what} could not be understood: a mistake of the operator ({found.kind})")
 
 
-async def ask_scheduler(ports: Ports, key: ClusterKey) -> Answer:
-    """The workers that the cluster's scheduler knows."""
+async def ask_scheduler(ports: Ports, key: ClusterKey, ours: Collection[WorkerName]) -> Answer:
+    """Which of our workers the cluster's scheduler knows. Whatever goes wrong is this cluster's alone."""
     try:
-        return await ports.scheduler.workers(*key)
+        return await ports.scheduler.workers(*key, ours)
     except SchedulerError as error:
         return Unseen(str(error))
+    except Exception as error:
+        return _mistaken("the scheduler's answer", key, error)
+
+
+def names(jobs: Iterable[Job]) -> frozenset[WorkerName]:
+    """The workers that may be connected."""
+    return frozenset(job.worker for job in jobs if may_be_connected(job))
 
 
 def may_be_connected(job: Job) -> bool:

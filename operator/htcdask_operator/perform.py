@@ -32,6 +32,7 @@ from htcdask_operator.core.actions import (
     TellScheduler,
     pool_of,
 )
+from htcdask_operator.core.events import Event
 from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, WorkerName
 from htcdask_operator.core.setback import Setback
 from htcdask_operator.kube.errors import KubeError
@@ -55,6 +56,7 @@ class Outcome:
     refused: dict[PoolUid, str] = field(default_factory=dict)
     accepted: list[PoolUid] = field(default_factory=list)
     told: int | None = None
+    events: list[tuple[PoolUid, Event]] = field(default_factory=list)
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
     failure: str | None = None  # of an action that belongs to no pool
     silent: str | None = None  # what HTCondor said last, when it did not answer any more
@@ -179,10 +181,7 @@ async def _tell_scheduler(
     await ports.scheduler.scale(
         pool.namespace, pool.spec.cluster_ref.name, action.count, credentials.api_token
     )
-    try:
-        await ports.kube.post_event(pool, "Normal", action.reason, action.message)
-    except KubeError as error:
-        _log.warning("Pool %s: Event %s could not be posted: %s", pool.name, action.reason, error)
+    outcome.events.append((action.pool, Event("Normal", action.reason, action.message)))
 
 
 async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:

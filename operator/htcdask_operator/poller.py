@@ -1,4 +1,4 @@
-"""One poller for all pools: one question to the access point, and to the schedulers only where it matters.
+"""One poller for all pools: one question to the access point; `schedulers` asks those where it matters.
 
 Run by `__main__` as a supervised task. It wakes the clusters whose jobs or connected workers changed,
 renews the lease of all jobs in one edit, and sweeps jobs whose pool is gone. An access point that does not
@@ -15,20 +15,19 @@ from typing import Final
 
 from htcdask_operator import metrics
 from htcdask_operator.condor.errors import CondorError, CondorRefused
-from htcdask_operator.core.model import Disputed, Job, JobStatus, Roll, Unseen, WorkerName
+from htcdask_operator.core.model import Disputed, Job, JobStatus, Unseen
 from htcdask_operator.core.rivals import Renewals
-from htcdask_operator.observe import ask_scheduler, may_be_connected
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.ports import ClusterKey, Ports
+from htcdask_operator.schedulers import Schedulers
 from htcdask_operator.settings import Poll
 from htcdask_operator.unexpected import Survived
-from htcdask_operator.view import Answer, View
+from htcdask_operator.view import View
 
 _log = logging.getLogger(__name__)
 
 _STIRRED: Final = 10.0  # how long after a change the next one is likely
 _NOT_UNDERSTOOD: Final = Unseen("its answer could not be understood: a mistake of the operator, see its log")
-_AT_ONCE: Final = 50  # schedulers asked at the same time
 
 
 class Poller:
@@ -57,9 +56,7 @@ class Poller:
         self._renewals = Renewals()
         self._said: str | None = None
         self._survived = Survived(clock)
-        self._schedulers = asyncio.Semaphore(_AT_ONCE)
-        self._asking: dict[ClusterKey, asyncio.Task[None]] = {}
-        self._asked_at: dict[ClusterKey, float] = {}
+        self._schedulers = Schedulers(ports, view, poll, clock, lambda key: self._tell({key}))
         self.last_tick = clock()
         self.asked_once = asyncio.Event()
 
@@ -87,7 +84,7 @@ class Poller:
         with self._survived.attempt("The question about all jobs"):
             self._tell(await self._ask_condor())
         with self._survived.attempt("Asking the schedulers"):
-            self._ask_schedulers()
+            self._schedulers.ask()
         if self._view.unseen in (None, _NOT_UNDERSTOOD) or isinstance(self._view.unseen, Disputed):
             await self._look_after_jobs()
         self.last_tick = self._clock()
@@ -95,7 +92,7 @@ class Poller:
 
     async def answers(self) -> None:
         """Wait for the schedulers that are being asked."""
-        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        await self._schedulers.answers()
 
     def _tell(self, changed: Collection[ClusterKey]) -> None:
         if changed:
@@ -140,37 +137,6 @@ class Poller:
             return set(view.pools.values())
         return {view.pools[pool] for pool in pools if pool in view.pools}
 
-    def _ask_schedulers(self) -> None:
-        """Ask where workers may come or go; one that is busy must not hold up the others, nor the poll."""
-        for key, task in list(self._asking.items()):
-            if task.done():
-                del self._asking[key]
-                self._done(key, task)
-        workers, now = self._workers(), self._clock()
-        self._asked_at = {key: at for key, at in self._asked_at.items() if key in workers}
-        for key, jobs in workers.items():
-            due = now - self._asked_at.get(key, 0.0) >= self._patience()
-            if key not in self._asking and (due or _unsettled(jobs, self._view, key)):
-                self._asked_at[key] = now
-                self._asking[key] = asyncio.create_task(self._ask_scheduler(key), name=f"scheduler {key}")
-
-    def _done(self, key: ClusterKey, task: asyncio.Task[None]) -> None:
-        """An answer that nobody expected is no answer, and that cluster's alone."""
-        error = None if task.cancelled() else task.exception()
-        if error is None:
-            self._survived.succeeded(f"Asking the scheduler of {key}")
-            return
-        self._view.rolls[key] = Unseen("its answer could not be understood")
-        self._survived.failed(f"Asking the scheduler of {key}", error)
-
-    async def _ask_scheduler(self, key: ClusterKey) -> None:
-        async with self._schedulers:
-            before = self._view.rolls.get(key)
-            answer = await ask_scheduler(self._ports, key)
-        self._view.rolls[key] = answer
-        if _connected(answer) != _connected(before):  # who is busy changes all the time
-            self._tell({key})
-
     async def _look_after_jobs(self) -> None:
         now = self._clock()
         with self._survived.attempt("Renewing the leases"):
@@ -188,16 +154,6 @@ class Poller:
                 except CondorError as error:
                     _log.warning("Jobs whose pool is gone could not be removed: %s", error)
 
-    def _workers(self) -> dict[ClusterKey, list[Job]]:
-        """The jobs that may have a worker process, by cluster."""
-        found: dict[ClusterKey, list[Job]] = {}
-        for pool, jobs in self._view.jobs.items():
-            key = self._view.pools.get(pool)
-            alive = [job for job in jobs if may_be_connected(job)]
-            if key is not None and alive:
-                found.setdefault(key, []).extend(alive)
-        return found
-
     def _all_jobs(self) -> Iterable[Job]:
         return (job for jobs in self._view.jobs.values() for job in jobs)
 
@@ -209,31 +165,18 @@ class Poller:
         if self._moving():
             return self._poll.active_seconds
         # A worker that ends by itself is noticed within a few seconds; an empty queue has no surprises.
-        return self._patience() if self._workers() else self._poll.quiet_seconds
-
-    def _patience(self) -> float:
-        return min(self._poll.quiet_seconds, 5 * self._poll.active_seconds)
+        return self._schedulers.patience if self._schedulers.any else self._poll.quiet_seconds
 
     def _moving(self) -> bool:
         if self._view.unseen is not None:
             return self._recently()
-        unsettled = any(_unsettled(jobs, self._view, key) for key, jobs in self._workers().items())
-        return unsettled or self._recently() or any(_will_change(job) for job in self._all_jobs())
+        soon = self._schedulers.moving or self._recently()
+        return soon or any(_will_change(job) for job in self._all_jobs())
 
 
 def _will_change(job: Job) -> bool:
     """Anything but a held or a running job is on its way to somewhere."""
     return job.status not in (JobStatus.HELD, JobStatus.RUNNING, JobStatus.SUSPENDED) or job.spooling
-
-
-def _unsettled(jobs: Iterable[Job], view: View, key: ClusterKey) -> bool:
-    """Whether jobs run that are not connected, or the reverse, or nobody knows."""
-    roll = view.rolls.get(key)
-    return not isinstance(roll, Roll) or {job.worker for job in jobs} != roll.connected
-
-
-def _connected(answer: Answer | None) -> frozenset[WorkerName] | Unseen | None:
-    return answer.connected if isinstance(answer, Roll) else answer
 
 
 def _count(jobs: Iterable[Job]) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator import metrics
-from htcdask_operator.core import mistake, sanitize
+from htcdask_operator.core import mistake, sanitize, telling
 from htcdask_operator.core.actions import (
     Action,
     Plan,
@@ -27,7 +27,7 @@ from htcdask_operator.core.actions import (
     SubmitAnchor,
     SubmitWorkers,
 )
-from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Told, Unseen
+from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Unseen
 from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.last_words import LastWords
@@ -245,7 +245,10 @@ class Reconciler:
     def _planned(self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed) -> Plan:
         """The plan, made with what this cycle would publish so far: nothing that it learned is forgotten."""
         known = [replace(pool, status=self._status(pool, memory)) for pool in pools.values()]
-        return self._plan(known, observed, self._policy, self._clock())
+        observed = replace(observed, remembered=memory.remembered)
+        planned = self._plan(known, observed, self._policy, self._clock())
+        memory.remembered = planned.remembered
+        return planned
 
     @staticmethod
     def _status(pool: PoolFacts, memory: Memory) -> PoolStatus:
@@ -255,7 +258,9 @@ class Reconciler:
         memory = cluster.memory
         memory.logs.update(outcome.logs)
         if outcome.told is not None:
-            memory.told = Told(outcome.told, self._clock())
+            memory.told = telling.told(memory.told, outcome.told, self._clock())
+        for pool, event in outcome.events:
+            memory.events.setdefault(pool, []).append(event)
         for pool in outcome.released:
             self.released(pool).set()
         for pool in outcome.accepted:

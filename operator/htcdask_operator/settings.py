@@ -64,6 +64,7 @@ class Limits(Section):
     max_replicas_per_pool: Annotated[int, Field(ge=0, le=100_000)] = 1000
     max_replicas_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     max_replicas: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    drain_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 3600.0
 
 
 class Poll(Section):

@@ -62,6 +62,16 @@ class View:
         """The jobs of pools that are gone, as far as we know."""
         return tuple(job for pool, jobs in self.jobs.items() if pool not in self.pools for job in jobs)
 
+    def strays_of(self, jobs: Iterable[Job]) -> tuple[Job, ...]:
+        """The jobs of pools that are gone, of the cluster whose jobs these are."""
+        clusters = {job.cluster_uid for job in jobs}
+        return tuple(job for job in self.strays() if job.cluster_uid in clusters)
+
+    def cluster_jobs(self, key: ClusterKey) -> tuple[Job, ...]:
+        """The jobs of the cluster's pools, and what is left of its pools that are gone."""
+        jobs = [job for pool in self.pools_of(key) for job in self.jobs.get(pool, ())]
+        return (*jobs, *self.strays_of(jobs))
+
     def forget(self, pool: PoolUid) -> None:
         """The pool is gone."""
         self.pools.pop(pool, None)

@@ -127,7 +127,12 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
             "allowedImages": ["/cvmfs/images/*"],
             "imageTrees": ["/cvmfs", "/images"],
             "imagePathTemplate": "/cvmfs/unpacked.cern.ch/{registry}/{name}",
-            "limits": {"maxReplicasPerPool": 100000, "maxReplicasPerUser": 200, "maxReplicas": 5000},
+            "limits": {
+                "maxReplicasPerPool": 100000,
+                "maxReplicasPerUser": 200,
+                "maxReplicas": 5000,
+                "drainSeconds": 31536000,
+            },
             "fallbackPool": False,
         }
     }
@@ -140,6 +145,7 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
     assert parsed.profiles["gpu"].template.memory == "16Gi"
     assert parsed.limits.max_replicas_per_pool == 100_000
     assert (parsed.limits.max_replicas_per_user, parsed.limits.max_replicas) == (200, 5000)
+    assert parsed.limits.drain_seconds == 31_536_000
     assert not parsed.fallback_pool
     assert parsed.allowed_images == ("/cvmfs/images/*",)
     assert parsed.image_trees == ("/cvmfs", "/images")

@@ -3,7 +3,7 @@
 from htcdask_api import names
 from playground.site import Site
 from tests.e2e import clusters
-from tests.e2e.look import bare, clean, pool, settled, workers
+from tests.e2e.look import bare, clean, condition, eventually, pool, settled, workers
 from tests.e2e.notebook import Notebook
 
 WORK = """
@@ -56,6 +56,29 @@ def test_a_cap_that_is_lowered_waits_for_busy_workers(site: Site, notebook: Note
     report = notebook.run(COLLECT, cluster=cluster)
     assert sorted(report["ran_on"]) == sorted(report["started"]), "a busy worker was closed"
     assert report["values"] == list(range(30))
+    clusters.stop(site, cluster)
+    clean(site, cluster)
+
+
+def test_a_cap_has_a_deadline_even_against_tasks_without_end(site: Site, notebook: Notebook) -> None:
+    """The site says how long surplus workers may go on; then they hand over and go, tasks or not."""
+    [cluster] = clusters.new(site)
+    clusters.add_pool(site, cluster, clusters.SMALL)
+    clusters.scale(site, cluster, 3)
+    settled(site, cluster, 3)
+    notebook.run(WORK.replace("work, 20,", "work, 3000,"), cluster=cluster)
+    name = pool(site, cluster)["metadata"]["name"]
+    with site.changed_chart("settings.limits.drainSeconds=15"):
+        lower = ("--type=merge", '--patch={"spec": {"maxReplicas": 1}}')
+        site.kubectl("-n", "gateway", "patch", names.PLURAL, name, *lower)
+        said = eventually(
+            lambda: condition(site, cluster, "Ready"),
+            60,
+            "it says so",
+            lambda c: "until" in c.get("message", ""),
+        )
+        assert said["reason"] == "ScalingDown"
+        settled(site, cluster, 1, within=120)
     clusters.stop(site, cluster)
     clean(site, cluster)
 

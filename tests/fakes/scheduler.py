@@ -1,5 +1,7 @@
 """Dask schedulers as far as the operator asks them: which workers each knows, and how many each wants."""
 
+from collections.abc import Collection
+
 from htcdask_operator.core.model import Roll, WorkerName
 from htcdask_operator.scheduler.port import SchedulerError
 
@@ -12,11 +14,12 @@ class FakeScheduler:
         self.asked: list[tuple[str, str]] = []
         self.failing: str | None = None
 
-    async def workers(self, namespace: str, cluster: str) -> Roll:
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
         self.asked.append((namespace, cluster))
         self._answer()
-        connected = frozenset(self.connected.get((namespace, cluster), ()))
-        return Roll(connected, connected & self.busy)
+        there = frozenset(self.connected.get((namespace, cluster), ()))
+        connected = there.intersection(ours)
+        return Roll(connected, connected & self.busy, len(there) - len(connected))
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         self._answer()

@@ -1,6 +1,9 @@
 """How many workers the scheduler asks for: where the number goes, and what is not believed."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from dask_gateway_server.app import DaskGateway
 from dask_gateway_server.models import Cluster, ClusterStatus
 from kubernetes_asyncio import client, config
 
+from htcdask_heartbeats import BURST, SECONDS
 from tests.gateway.conftest import LIMIT
 from tests.gateway.servers import OURS, Site, configuration, extra_config, heard
 
@@ -81,3 +85,36 @@ async def test_for_a_cluster_that_has_just_gone_is_no_error(site: Site, tmp_path
             name, options = f"gateway.gone-{kind}", {"worker_backend": kind}
             backend.clusters[name] = Cluster(name, "ada", "", options, {}, ClusterStatus.RUNNING)
             await backend.on_cluster_heartbeat(name, heard(1))
+
+
+def test_a_number_that_is_there_is_not_written_and_the_last_one_stays_whichever_replica_hears_it(
+    site: Site,
+) -> None:
+    cluster = site.cluster()
+    assert site.heartbeat(cluster, heard(1)) == 200
+    site.wait(cluster, ".status.schedulerPod")
+    before = site.dask_cluster(cluster)["metadata"]["generation"]
+    for _ in range(3):
+        assert site.heartbeat(cluster, heard(1)) == 200
+    assert site.dask_cluster(cluster)["metadata"]["generation"] == before
+    replica = replace(site, api=site.replica)
+    for server, count in ((replica, 5), (site, 1), (replica, 1), (site, 5), (replica, 5), (site, 7)):
+        assert server.heartbeat(cluster, heard(count)) == 200
+        assert site.dask_cluster(cluster)["spec"]["htcondorReplicas"] == count
+
+
+def test_a_flood_is_slowed_down_and_its_last_number_stays(site: Site) -> None:
+    cluster = site.cluster()
+    assert site.heartbeat(cluster, heard(1)) == 200
+    before, began = site.dask_cluster(cluster)["metadata"]["generation"], time.monotonic()
+    token, path = site.token(cluster), f"/api/v1/clusters/{cluster}/heartbeat"
+
+    def beat(number: int) -> int:
+        return site.api(None, "POST", path, heard(number % 2), token=token)[0]
+
+    with ThreadPoolExecutor(20) as threads:
+        assert set(threads.map(beat, range(200))) == {200}
+    assert site.heartbeat(cluster, heard(3)) == 200
+    cluster_now, took = site.dask_cluster(cluster), time.monotonic() - began
+    assert cluster_now["spec"]["htcondorReplicas"] == 3
+    assert cluster_now["metadata"]["generation"] - before <= BURST + took / SECONDS + 1

@@ -17,13 +17,14 @@ PARTS = (
     "gateway/htcdask_gateway.py",
     "scripts/render_gateway_values.py",
     "charts/htcdask/gateway-values.yaml",
+    "gateway/htcdask_heartbeats.py",
 )
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     for part in PARTS:
-        (tmp_path / part).parent.mkdir(parents=True)
+        (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / part, tmp_path / part)
     return tmp_path
 
@@ -38,8 +39,9 @@ def test_the_values_in_the_chart_are_up_to_date(copy: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_the_check_names_what_to_run_and_writes_nothing(copy: Path) -> None:
-    (copy / PARTS[0]).write_text((copy / PARTS[0]).read_text() + "# changed\n")
+@pytest.mark.parametrize("part", [PARTS[0], PARTS[3]])
+def test_the_check_names_what_to_run_and_writes_nothing(copy: Path, part: str) -> None:
+    (copy / part).write_text((copy / part).read_text() + "# changed\n")
     before = (copy / PARTS[2]).read_text()
     checked = run(copy, "--check")
     assert checked.returncode == 1

@@ -282,8 +282,8 @@ class SchedulerLine:
     def __init__(self, line: Line, scheduler: Scheduler) -> None:
         self._line, self._scheduler = line, scheduler
 
-    async def workers(self, namespace: str, cluster: str) -> Roll:
-        return await self._line.call("workers", lambda: self._scheduler.workers(namespace, cluster))
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+        return await self._line.call("workers", lambda: self._scheduler.workers(namespace, cluster, ours))
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         await self._line.call("scale", lambda: self._scheduler.scale(namespace, cluster, count, api_token))

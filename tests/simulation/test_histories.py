@@ -32,7 +32,7 @@ def ends_beside(trouble: str) -> None:
             NewPool("one", "manual", 2),
             Wait(60),
             Bad(trouble, 400),
-            NewSettings("b.example"),
+            NewSettings(20_000),
             Wait(20),
             TouchPool("one", "manual", DELETED),
             Wait(200),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from htcdask_api import PoolStatus
-from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, WorkerName
+from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, Remembered, WorkerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +157,4 @@ class Plan:
     statuses: Mapping[PoolUid, PoolStatus] = field(default_factory=dict)
     wake_at: float | None = None
     mistakes: tuple[str, ...] = ()  # of the operator, for its log; each left the other pools alone
+    remembered: Remembered = field(default_factory=Remembered)

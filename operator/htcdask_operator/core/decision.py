@@ -17,7 +17,8 @@ from htcdask_operator.core.desired import Share
 from htcdask_operator.core.failures import Record
 from htcdask_operator.core.look import Pool
 from htcdask_operator.core.mistake import Mistake
-from htcdask_operator.core.model import Job, JobStatus
+from htcdask_operator.core.model import Job, JobStatus, Standing
+from htcdask_operator.core.scaledown import Surplus
 
 LEAVE_SECONDS: Final = 60.0
 """So much longer than its process may take does a removed job stay, if its execute node is there."""
@@ -31,6 +32,7 @@ class Decision:
     status: PoolStatus
     submitted: int = 0
     wake: tuple[float, ...] = ()
+    standing: Standing = ()
     mistake: Mistake | None = None  # why nothing else could be decided
 
 
@@ -73,7 +75,7 @@ def publish(
     finding: Finding | None = None,
     record: Record | None = None,
     unaffordable: int = 0,
-    busy: int = 0,
+    surplus: Surplus | None = None,
 ) -> PoolStatus:
     """The pool's new status."""
     before = pool.case.pool.status
@@ -89,6 +91,6 @@ def publish(
             finding=finding,
             record=record,
             unaffordable=unaffordable,
-            busy=busy,
+            surplus=surplus or Surplus(),
         )
     )

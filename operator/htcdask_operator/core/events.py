@@ -1,16 +1,20 @@
 """Kubernetes Events of a pool: what changed between two statuses that a person would want to hear of.
 
-Called by `publish` after the new status was written. Pure, and quiet: the same status twice says nothing.
+Called by `publish` after the new status was written. Pure, and quiet: the same status twice says nothing, and
+a pool that changes without end says no more than its budget allows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from htcdask_api import PoolStatus, status
-from htcdask_operator.core import reasons
+from htcdask_operator.core import budget, clock, reasons
+from htcdask_operator.core.budget import Spent
 
+_LONGEST: Final = 800  # of the last message before a silence: the API server takes 1024 bytes
 _BAD_WHEN_FALSE = (status.CLUSTER_ACTIVE, status.CONDOR_REACHABLE)
 
 
@@ -26,6 +30,19 @@ class Event:
 def events(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
     """What to tell about the step from `old` to `new`, in the order in which one would tell it."""
     return (*_scaled(old, new), *_failed(old, new), *_conditions(old, new))
+
+
+def within(told: Sequence[Event], spent: Spent, now: float) -> tuple[tuple[Event, ...], Spent]:
+    """Those that may be posted now; the last one says until when the others are withheld."""
+    posted = []
+    for event in told[: max(0, spent.left(budget.EVENTS, now))]:
+        spent = spent.one_more(budget.EVENTS, now)
+        if not spent.left(budget.EVENTS, now):
+            next_at = clock.written(spent.next_at(budget.EVENTS, now))
+            rest = f" More Events of this pool are withheld until {next_at}: read its status."
+            event = replace(event, message=event.message[:_LONGEST] + rest)
+        posted.append(event)
+    return tuple(posted), spent
 
 
 def _scaled(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:

@@ -14,6 +14,7 @@ from htcdask_operator.core import (
     backoff,
     checks,
     contact,
+    drain,
     failures,
     naming,
     reasons,
@@ -45,9 +46,12 @@ def life(
     case, cluster = pool.case, pool.case.cluster
     if cluster is None or share is None or isinstance(case.observed.jobs, Unseen):
         # Not known what is wanted, or not what is there: nothing is touched.
-        return Decision(adopt(pool), publish(pool, share, checks.first(checks.ALL, case)))
+        standing = case.observed.remembered.standing.get(pool.uid, ())
+        status = publish(pool, share, checks.first(checks.ALL, case))
+        return Decision(adopt(pool), status, standing=standing)
     if pool.waits is not None:
-        return Decision((), publish(pool, share, pool.spec or _setback(pool.waits)))
+        standing = case.observed.remembered.standing.get(pool.uid, ())
+        return Decision((), publish(pool, share, pool.spec or _setback(pool.waits)), standing=standing)
 
     workers = tuple(worker for worker in pool.workers if worker.state not in triage.OVER)
     missing = max(0, share.desired - triage.live(workers))
@@ -64,8 +68,10 @@ def life(
         anchors=anchor.sort(pool.ours, mark, case.now),
         outlook=backoff.outlook(record.recent, workers, case.policy, case.now),
     )
-    busy = case.observed.busy
-    surplus = scaledown.surplus(workers, share.desired, busy, scheduler_knows=scheduler_knows)
+    surplus = scaledown.surplus(workers, share.desired, case.observed.busy, scheduler_knows=scheduler_knows)
+    before = case.observed.remembered.standing.get(pool.uid, ())
+    standing = drain.standing(before, drain.too_many(workers, share.desired), case.now)
+    surplus = drain.limited(surplus, workers, standing, case.now, case.policy.drain_seconds)
     forced, leaving = stuck(pool)
     actions: list[Action] = [
         *adopt(pool),
@@ -74,6 +80,7 @@ def life(
         *_keep_anchor(case, cluster, mark),
         *_remove(over, "it is over and recorded"),
         *_remove(surplus.go, "fewer workers are wanted"),
+        *_remove(surplus.late, "fewer workers are wanted, and these had time to finish"),
     ]
     submit = _submit(case, cluster, mark, min(missing, room), taken)
     if submit is not None:
@@ -82,11 +89,11 @@ def life(
     submitted = len(submit.names) if submit is not None else 0
     finding = pool.spec or checks.first((*checks.MOMENT, *checks.WORKERS), case)
     picture = replace(pool, case=case, workers=workers)
-    status = publish(picture, share, finding, record, max(0, missing - room), surplus.busy)
+    status = publish(picture, share, finding, record, max(0, missing - room), surplus)
     wake = (*_wake(case, workers, finding, surplus), *leaving)
     if share.waits:
         wake = (*wake, case.now + NEIGHBOUR_SECONDS)
-    return Decision(tuple(actions), status, submitted, wake)
+    return Decision(tuple(actions), status, submitted, wake, standing)
 
 
 def _setback(setback: Setback) -> Finding:
@@ -154,6 +161,8 @@ def _wake(
     times = [] if finding is None or finding.until is None else [finding.until]
     if surplus.busy:
         times.append(case.now + BUSY_SECONDS)
+    if surplus.until is not None:
+        times.append(surplus.until)
     if case.outlook.until is not None and case.missing:
         times.append(case.outlook.until)
     pending = case.anchors.pending

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from htcdask_operator.core import checks, desired, identity, limits, mistake, template, triage
+from htcdask_operator.core import checks, desired, identity, limits, mistake, steady, template, triage
 from htcdask_operator.core.actions import Action, Remove
 from htcdask_operator.core.case import Case, Finding
 from htcdask_operator.core.desired import Share
@@ -28,6 +28,7 @@ from htcdask_operator.core.model import (
     WorkerName,
 )
 from htcdask_operator.core.setback import Setback
+from htcdask_operator.core.steady import Wanted
 from htcdask_operator.core.triage import Worker
 
 
@@ -157,6 +158,21 @@ def _blamed(pool: Pool, observed: Observed, policy: Policy) -> Pool:
     return pool
 
 
+def wanted(observed: Observed, now: float) -> Wanted | None:
+    """N, as it is acted on."""
+    before = observed.remembered.wanted
+    if not isinstance(observed.cluster, ClusterFacts):
+        return before
+    return steady.follow(before, observed.cluster.wanted, now)
+
+
+def asked_for(observed: Observed, wanted: Wanted | None) -> Observed:
+    """What is seen, as if the scheduler asked for what is acted on."""
+    if wanted is None or not isinstance(observed.cluster, ClusterFacts):
+        return observed
+    return replace(observed, cluster=replace(observed.cluster, wanted=wanted.acted_on))
+
+
 def shares(looked: Sequence[Pool], observed: Observed, policy: Policy) -> dict[PoolUid, Share]:
     """How many workers each pool should have; nothing for a pool of which that cannot be said."""
     if isinstance(observed.cluster, Gone):
@@ -206,7 +222,7 @@ def scheduler_retires(observed: Observed) -> bool:
     """Whether the scheduler has more workers than it wants, and so retires some by itself."""
     if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.connected, Unseen):
         return True  # who can tell
-    return len(observed.connected) > observed.cluster.wanted
+    return len(observed.connected) + observed.strangers > observed.cluster.wanted
 
 
 def leaving(looked: Sequence[Pool], observed: Observed, actions: Sequence[Action]) -> frozenset[WorkerName]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from htcdask_api import PoolSpec, PoolStatus, Template
 from htcdask_operator.core.setback import Setback
+from htcdask_operator.core.steady import Wanted
 
 JobId = str
 """`cluster.proc`, as condor_q prints it: `"17.0"`."""
@@ -20,6 +21,8 @@ JobId = str
 WorkerName = str
 PoolUid = str
 ClusterUid = str
+Standing = tuple[tuple[int, float], ...]
+"""How many workers are too many, and since when: so many since then, so many more since later."""
 
 UNKNOWN_TIME: Final = 1e11
 """When something happened that has no time: in the year 5138, so it is never long ago."""
@@ -163,10 +166,11 @@ class ClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """The workers that a scheduler knows, and those of them that are in the middle of a task."""
+    """Which of our workers a scheduler knows, those of them in the middle of a task, and how many others."""
 
     connected: frozenset[WorkerName] = frozenset()
     busy: frozenset[WorkerName] = frozenset()
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,7 @@ class Told:
 
     count: int
     at: float
+    times: int = 1  # how often in a row the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What `plan` remembers of a cluster from cycle to cycle: kept by the shell, and not looked into."""
+
+    wanted: Wanted | None = None
+    standing: Mapping[PoolUid, Standing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """All that one decision is made from, for the pools of one cluster."""
 
@@ -194,6 +207,7 @@ class Observed:
     jobs: tuple[Job, ...] | Unseen  # every job of ours of these pools, ended ones still in the queue too
     connected: frozenset[WorkerName] | Unseen  # workers that the scheduler knows, by name
     busy: frozenset[WorkerName] = frozenset()  # those of them that are in the middle of a task
+    strangers: int = 0  # workers that the scheduler knows and that are no jobs of this cluster
     neighbours: tuple[Job, ...] = ()  # jobs of pools that are gone, and where a limit counts them, of others
     condor_identity: str | None = None  # who the access point says we are, once asked
     # What only the shell can remember between two cycles; each may be empty and nothing goes wrong.
@@ -207,6 +221,7 @@ class Observed:
     setbacks: Mapping[PoolUid, Setback] = field(default_factory=dict)  # pools of which an action failed
     told: Told | None = None
     wanted_since: float | None = None  # since when the scheduler has asked for as many as now
+    remembered: Remembered = field(default_factory=Remembered)
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it
 
 
@@ -249,6 +264,7 @@ class Policy:
     max_replicas_per_pool: int = 1000
     max_replicas_per_user: int | None = None
     max_replicas: int | None = None  # of all users together
+    drain_seconds: float = 3600.0  # so long may surplus workers finish their tasks
     fallback_pool: bool = True  # for clusters that ask for workers and have no pool
     delivery: str = "stream"
     lease_seconds: float = 3600.0

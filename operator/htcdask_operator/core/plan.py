@@ -9,8 +9,9 @@ leads to a submit or a remove. An exception about one pool is that pool's status
 
     triage      what each job is                          checks       what keeps workers away
     failures    what ended, counted once                  backoff      when the next may come
-    desired     how many each pool should have            scaledown    who goes
-    limits      the most it may have                      telling      what the scheduler has to be told
+    steady      which N is acted on                       limits       the most a pool may have
+    desired     how many each pool should have            telling      what the scheduler has to be told
+    scaledown   who goes                                  drain        and who had time enough
     anchor      the job that keeps the files              submission   what is submitted
     setback     a pool of which an action failed          mistake      a pool at which we failed
     explain, summary                                      what is published
@@ -45,6 +46,7 @@ from htcdask_operator.core.model import (
     Policy,
     PoolFacts,
     PoolUid,
+    Remembered,
     Unseen,
     WorkerName,
 )
@@ -70,49 +72,57 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         missing = fallback.pool(observed, policy)
         return Plan((missing,) if missing is not None else ())
     looked = look.look(sorted(pools, key=desired.by_age), observed, policy, now)
-    looked, common = _common(looked, observed, policy)
+    wanted = look.wanted(observed, now)
+    looked, common = _common(looked, observed, look.asked_for(observed, wanted), policy)
     decisions: dict[PoolUid, Decision] = {}
     for pool in looked:  # the oldest first: it is served first
-        decisions[pool.uid] = decision = _decide(pool, common)
+        decisions[pool.uid] = decision = _decide(pool, common, observed)
         common.room -= decision.submitted
     actions = [action for decision in decisions.values() for action in decision.actions]
     told, failed = _tell(looked, decisions, common.shares, observed, now)
     if told.action is not None:
         actions.append(told.action)
-    wake = [at for decision in decisions.values() for at in decision.wake]
+    wake: list[float | None] = [at for decision in decisions.values() for at in decision.wake]
     wake += [setback.wake_at(pool.waits, now) for pool in looked if pool.waits is not None]
     if look.strays(observed):
         wake.append(now + STRAY_SECONDS)  # nobody wakes us when they have left
+    if wanted is not None:
+        wake.append(wanted.recheck_at)
     return Plan(
         actions=tuple(sorted(actions, key=_turns(looked, observed))),
         statuses={uid: decision.status for uid, decision in decisions.items()},
         wake_at=min((at for at in (*wake, told.wake) if at is not None and at > now), default=None),
         mistakes=_mistakes(looked, decisions, failed),
+        remembered=Remembered(
+            wanted, {uid: decision.standing for uid, decision in decisions.items() if decision.standing}
+        ),
     )
 
 
-def _common(looked: list[Pool], observed: Observed, policy: Policy) -> tuple[list[Pool], Common]:
-    """What the pools share; one that breaks this is left out of it."""
+def _common(
+    looked: list[Pool], observed: Observed, asked: Observed, policy: Policy
+) -> tuple[list[Pool], Common]:
+    """What the pools share; one that breaks this is left out of it. `asked`: with the N that is acted on."""
     try:
-        return looked, _shared(looked, observed, policy)
+        return looked, _shared(looked, observed, asked, policy)
     except Exception as error:
         looked = look.blame(looked, observed, policy, error)
     try:
-        return looked, _shared(looked, observed, policy)
+        return looked, _shared(looked, observed, asked, policy)
     except Exception:
         return looked, Common()
 
 
-def _shared(looked: Sequence[Pool], observed: Observed, policy: Policy) -> Common:
+def _shared(looked: Sequence[Pool], observed: Observed, asked: Observed, policy: Policy) -> Common:
     return Common(
-        look.shares(looked, observed, policy),
-        look.room(looked, observed, policy),
+        look.shares(looked, asked, policy),
+        min(look.room(looked, seen, policy) for seen in (observed, asked)),
         look.names_seen(looked, observed),
         look.scheduler_retires(observed),
     )
 
 
-def _decide(pool: Pool, common: Common) -> Decision:
+def _decide(pool: Pool, common: Common, observed: Observed) -> Decision:
     """What to do about one pool; a mistake of ours about it is no other pool's."""
     try:
         if pool.case.pool.deleting:
@@ -126,7 +136,9 @@ def _decide(pool: Pool, common: Common) -> Decision:
     except Exception as error:
         found = mistake.of(error)
     actions, wake = _end(pool)
-    return Decision(actions, summary.mistaken(pool.case, found), wake=wake, mistake=found)
+    standing = observed.remembered.standing.get(pool.uid, ())
+    status = summary.mistaken(pool.case, found)
+    return Decision(actions, status, wake=wake, standing=standing, mistake=found)
 
 
 def _end(pool: Pool) -> tuple[tuple[Action, ...], tuple[float, ...]]:

@@ -23,6 +23,8 @@ class Surplus:
 
     go: tuple[Worker, ...] = ()
     busy: int = 0
+    late: tuple[Worker, ...] = ()  # who had time enough, and goes whatever the scheduler says
+    until: float | None = None  # when the next have had theirs
 
 
 def surplus(

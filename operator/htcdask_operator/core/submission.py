@@ -125,6 +125,8 @@ def _worker(
 def _delivery(delivery: str, iwd: str) -> dict[str, str]:
     """How the bundle reaches the worker: as streamed standard input, or by HTCondor's file transfer.
 
+    `-p`: bash takes neither options nor functions nor a file to read from the image's environment.
+
     What the worker prints comes back once, when it has ended, and HTCondor refuses more than a megabyte: a
     stream would be written to the access point's disk for as long as somebody prints.
     """
@@ -140,11 +142,11 @@ def _delivery(delivery: str, iwd: str) -> dict[str, str]:
         "My.Iwd": quoting.string(iwd),
     }
     if delivery == "transfer":
-        return {**description, "arguments": f'"{BUNDLE} $(wname)"', "transfer_input_files": bundle}
+        return {**description, "arguments": f'"-p {BUNDLE} $(wname)"', "transfer_input_files": bundle}
     directory, file = quoting.string(iwd), quoting.string(f"{iwd}/{BUNDLE}")
     return {
         **description,
-        "arguments": '"-s $(wname)"',
+        "arguments": '"-p -s $(wname)"',
         "input": bundle,
         "stream_input": "true",
         # HTCondor would also copy what it streams to the execute node's disk. The access point, which picks

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from htcdask_api import Condition, PoolStatus, names, status
@@ -20,6 +20,7 @@ from htcdask_operator.core.explain import explain
 from htcdask_operator.core.failures import Record
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import Disputed, Gone, Unseen
+from htcdask_operator.core.scaledown import Surplus
 from htcdask_operator.core.triage import LIVE, RUNS, State, Worker
 
 Truth = Literal["True", "False", "Unknown"]
@@ -37,7 +38,7 @@ class Picture:
     finding: Finding | None  # what keeps workers away
     record: Record
     unaffordable: int = 0
-    busy: int = 0  # surplus workers that finish a task first
+    surplus: Surplus = field(default_factory=Surplus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +159,10 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
         return False, picture.over.reason, picture.over.message, False
     finding = picture.finding
     if finding is not None:
-        return False, finding.reason, finding.message, finding.stalled
+        too_many = f" {_too_many(picture, counts)}" if picture.surplus.until is not None else ""
+        return False, finding.reason, f"{finding.message}{too_many}", finding.stalled
     if counts.live > counts.desired:
-        waits = f"; {picture.busy} may finish their tasks first" if picture.busy else ""
-        message = f"{counts.live} workers are there, {counts.desired} wanted{waits}."
-        return False, reasons.SCALING_DOWN, message, False
+        return False, reasons.SCALING_DOWN, _too_many(picture, counts), False
     if counts.connected < counts.desired:
         message = (
             f"{counts.connected} of {counts.desired} workers are connected; "
@@ -173,6 +173,17 @@ def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
     if counts.desired == 0:
         return True, reasons.NO_WORKERS_WANTED, "The scheduler asks for no worker of this pool.", False
     return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False
+
+
+def _too_many(picture: Picture, counts: Counts) -> str:
+    """Who may stay for now, and for how long at the most."""
+    surplus, waits = picture.surplus, ""
+    latest = "" if surplus.until is None else f"{clock.written(surplus.until)} at the latest"
+    if surplus.busy:
+        waits = f"; {surplus.busy} may finish their tasks first" + (f", until {latest}" if latest else "")
+    elif latest:
+        waits = f"; the others leave by {latest}"
+    return f"{counts.live} workers are there, {counts.desired} wanted{waits}."
 
 
 def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:

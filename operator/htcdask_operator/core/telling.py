@@ -20,6 +20,9 @@ from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, Told
 
 PAUSE_SECONDS: Final = 10.0
 """A scheduler is told at most once in this time: its answer is the next heartbeat."""
+LONGEST_PAUSE_SECONDS: Final = 120.0
+"""One that does not listen, or whose user calls adapt() again and again, is told less often each time."""
+FORGET_SECONDS: Final = 600.0
 STILL_SECONDS: Final = 2.0
 """For so long its own number must have stood: somebody's scale() may be on its way, and would be lost."""
 
@@ -58,7 +61,7 @@ def telling(
     if cluster.wanted > total and (desired.leader(pools) is not None or leaving or kept is not None):
         return Telling()
     not_before = max(
-        told.at + PAUSE_SECONDS if told is not None else 0.0,
+        told.at + _pause(told) if told is not None else 0.0,
         (wanted_since if wanted_since is not None else now) + STILL_SECONDS,
     )
     if now < not_before:
@@ -68,3 +71,13 @@ def telling(
         f"(it wanted {cluster.wanted}). This ends adapt(), if it was on."
     )
     return Telling(TellScheduler(manual[0].uid, total, reasons.SCHEDULER_TOLD, message), now + PAUSE_SECONDS)
+
+
+def told(before: Told | None, count: int, now: float) -> Told:
+    """It was told `count` now: to be remembered."""
+    again = before is not None and before.count == count and now - before.at < FORGET_SECONDS
+    return Told(count, now, before.times + 1 if before is not None and again else 1)
+
+
+def _pause(before: Told) -> float:
+    return float(min(PAUSE_SECONDS * 2 ** min(before.times - 1, 10), LONGEST_PAUSE_SECONDS))

@@ -1,22 +1,33 @@
 """The scheduler's own HTTP interface, through the Service that dask-gateway's controller makes for it.
 
-Made by `__main__` for the operator's life. Answers are user code's word: only names of a bounded length are
-taken from them, and never more than a bounded number of bytes is read.
+Made by `__main__` for the operator's life. Every answer is user code's word. It is bounded in bytes and in
+time, read in a thread, and whatever goes wrong with it is a `SchedulerError` about this one scheduler.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Final
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
-import aiohttp
-
-from htcdask_operator.core.model import Roll
-from htcdask_operator.scheduler import page
+from htcdask_operator.core.model import Roll, WorkerName
+from htcdask_operator.scheduler import answer, page
+from htcdask_operator.scheduler.exchange import TooLongError, exchange
 from htcdask_operator.scheduler.port import SchedulerError
 
-_DEADLINE: Final = aiohttp.ClientTimeout(total=3.0)
-_LARGEST_ANSWER: Final = 32 * 2**20  # 30,000 workers
+T = TypeVar("T")
+
+DEADLINE: Final = 3.0
+"""Seconds for all of it: name, connection, answer and reading."""
+_PAGE_BYTES: Final = 64 * 2**10
+"""For the page without its rows (1.7 KB in distributed 2026.8), and for some workers that are not ours."""
+_ROW_BYTES: Final = 2 * 2**10
+"""For each of our workers: 0.7 KB in distributed 2026.8, 1.9 KB where host names have 253 letters."""
+_COMM_BYTES: Final = 64 * 2**10
+_LONGEST_REASON: Final = 200
 
 
 class SchedulerHttp:
@@ -24,46 +35,66 @@ class SchedulerHttp:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
         dashboard: str = "http://dask-{cluster}.{namespace}:8787",
         api: str = "http://dask-{cluster}.{namespace}:8788",
     ) -> None:
-        self._session = session
         self._dashboard = dashboard
         self._api = api
+        self._resolver = ThreadPoolExecutor(8, "scheduler names")
+        self._readers = ThreadPoolExecutor(2, "scheduler pages")
 
-    async def workers(self, namespace: str, cluster: str) -> Roll:
+    def close(self) -> None:
+        """Nobody is asked any more."""
+        self._resolver.shutdown(wait=False, cancel_futures=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
         url = self._dashboard.format(namespace=namespace, cluster=cluster) + "/info/main/workers.html"
-        answer = await self._ask("GET", url)
-        try:
-            return page.read(answer.decode("utf-8", "replace"))
-        except page.NotAPageError as error:
-            raise SchedulerError(f"{url}: this is not the answer of a Dask scheduler") from error
+
+        def read(wire: bytearray) -> Roll:
+            return page.read(wire, ours, answer.body(wire))
+
+        return await self._ask(url, "GET", b"", "", _PAGE_BYTES + _ROW_BYTES * len(ours), read)
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         url = self._api.format(namespace=namespace, cluster=cluster) + "/api/comm"
+        if not (api_token.isascii() and api_token.isprintable()):
+            raise SchedulerError(f"{url}: the cluster's api-token is not one printable line")
+        body = json.dumps({"op": "scale", "count": count}).encode()
         # Without its type, the scheduler's service does not read the body.
-        headers = {"Authorization": f"token {api_token}", "Content-Type": "application/json"}
-        await self._ask("POST", url, json.dumps({"op": "scale", "count": count}).encode(), headers)
+        headers = f"Authorization: token {api_token}\r\nContent-Type: application/json\r\n"
+        await self._ask(url, "POST", body, headers, _COMM_BYTES, answer.body)
 
     async def _ask(
-        self, method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> bytes:
+        self, url: str, method: str, body: bytes, headers: str, most: int, read: Callable[[bytearray], T]
+    ) -> T:
+        """One request, and what `read` makes of all that came back."""
+        where = urlsplit(url)
+        host, port = where.hostname or "", where.port or 80
+        # HTTP/1.0: the answer ends with the connection, and knows no chunks.
+        head = (
+            f"{method} {where.path} HTTP/1.0\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n{headers}\r\n"
+        )
         try:
-            async with self._session.request(
-                method, url, data=body, headers=headers, timeout=_DEADLINE, allow_redirects=False
-            ) as response:
-                if response.status != 200:
-                    raise SchedulerError(f"{url}: HTTP status {response.status}")
-                answer = await response.content.read(_LARGEST_ANSWER + 1)
-                while not response.content.at_eof() and len(answer) <= _LARGEST_ANSWER:
-                    answer += await response.content.read(_LARGEST_ANSWER + 1 - len(answer))
-        except TimeoutError as error:
-            raise SchedulerError(
-                f"{url}: no answer in {_DEADLINE.total} s; the scheduler may be busy"
-            ) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise SchedulerError(f"{url}: {error}") from error
-        if len(answer) > _LARGEST_ANSWER:
-            raise SchedulerError(f"{url}: the answer is larger than {_LARGEST_ANSWER} bytes")
-        return answer
+            async with asyncio.timeout(DEADLINE):
+                wire = await exchange(host, port, head.encode("ascii") + body, most, self._resolver)
+                return await asyncio.get_running_loop().run_in_executor(self._readers, read, wire)
+        except Exception as error:  # whatever it is, it concerns this scheduler alone
+            raise SchedulerError(f"{url}: {_reason(error, most)}") from error
+
+
+def _reason(error: Exception, most: int) -> str:
+    """What went wrong, in one short printable line; never the server's own words."""
+    match error:
+        case TimeoutError():
+            return f"no answer in {DEADLINE:g} s; the scheduler may be busy"
+        case TooLongError():
+            return f"the answer is larger than {most} bytes"
+        case page.NotAPageError():
+            return f"this is not the answer of a Dask scheduler: {error}"
+        case answer.NotAnAnswerError() | OSError():
+            reason = "".join(letter if letter.isprintable() else " " for letter in str(error))
+            return reason[:_LONGEST_REASON] or type(error).__name__
+        case _:
+            return f"its answer could not be read ({type(error).__name__})"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
-from htcdask_operator.core.model import Roll
+from htcdask_operator.core.model import Roll, WorkerName
 
 
 class SchedulerError(Exception):
@@ -14,8 +15,12 @@ class SchedulerError(Exception):
 class Scheduler(Protocol):
     """The port."""
 
-    async def workers(self, namespace: str, cluster: str) -> Roll:
-        """The workers that the scheduler knows, by name, and which of them are in the middle of a task."""
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+        """Which of our workers the scheduler knows, and which of them are in the middle of a task.
+
+        `ours` are the cluster's workers that may be connected. How much is read of the answer follows their
+        number, so that a scheduler costs no more than its own jobs, whatever it says.
+        """
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         """Tell the scheduler how many workers there shall be. This ends adaptive scaling."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_operator.core import submission
+from htcdask_operator.core import submission, telling
 from htcdask_operator.core.actions import Action, CreatePool, Remove, SubmitWorkers, TellScheduler
 from htcdask_operator.core.model import ClusterFacts, Gone, Job, JobStatus, Observed, Policy, PoolFacts, Told
 from htcdask_operator.core.plan import plan
@@ -187,7 +187,8 @@ def test_a_connected_worker_in_the_middle_of_a_task_is_let_finish() -> None:
     ready = busy.statuses["gateway"].condition("Ready")
     assert ready is not None and (ready.reason, ready.message) == (
         "ScalingDown",
-        "3 workers are there, 1 wanted; 2 may finish their tasks first.",
+        "3 workers are there, 1 wanted; 2 may finish their tasks first, "
+        "until 2027-01-15T09:00:00Z at the latest.",
     )
     one_idle = decided(pools, seen(pools, make_cluster(3), jobs, ["gateway1", "gateway2"]))
     assert removed(one_idle) == ["gateway0.0"]
@@ -307,3 +308,18 @@ def test_no_other_cluster_gets_one(observed: Observed, policy: Policy) -> None:
 def test_a_cluster_with_a_pool_gets_no_second_one() -> None:
     actions = decided([make_pool(POOL, deleting=True)], make_observed(make_cluster(1)))
     assert FALLBACK not in actions
+
+
+def test_a_scheduler_that_does_not_listen_is_told_less_and_less_often() -> None:
+    pools, now, said = [manual(3)], NOW, []
+    observed = seen(pools, make_cluster(0), [])
+    before = None
+    while now < NOW + 600:
+        planned = plan(pools, replace(observed, told=before), POLICY, now)
+        if told(planned.actions):
+            said.append(now - NOW)
+            before = telling.told(before, 3, now)
+        assert planned.wake_at is not None
+        now = planned.wake_at
+    assert said == [0, 10, 30, 70, 150, 270, 390, 510]
+    assert telling.told(before, 4, now).times == 1, "another number is another wish"

@@ -123,7 +123,7 @@ def test_the_workers_description() -> None:
         "transfer_container": "false",
         "executable": "/bin/bash",
         "transfer_executable": "false",
-        "arguments": '"-s $(wname)"',
+        "arguments": '"-p -s $(wname)"',
         "input": "/spool/1/bundle.sh",
         "stream_input": "true",
         "My.In": 'ifThenElse(Iwd == "/spool/1", "/dev/null", "/spool/1/bundle.sh")',

@@ -33,6 +33,7 @@ from htcdask_operator.core.model import (
     Policy,
     PoolFacts,
     PoolUid,
+    Remembered,
     Role,
     Told,
     Unseen,
@@ -71,6 +72,7 @@ class World:
     scheduler_answers: bool = True
     submitted: list[WorkerName] = field(default_factory=list)
     clusters: int = 0
+    remembered: Remembered = field(default_factory=Remembered)
 
     def observe(self) -> Observed:
         """What can be seen of it."""
@@ -86,6 +88,7 @@ class World:
             condor_identity="dask@htcdask.test",
             logs=dict(self.logs),
             dropped=dict(self.dropped),
+            remembered=self.remembered,
         )
 
     def plan(self) -> Plan:
@@ -94,6 +97,7 @@ class World:
 
     def apply(self, planned: Plan) -> None:
         """Let a plan take effect."""
+        self.remembered = planned.remembered
         for uid, status in planned.statuses.items():
             self.pools[uid] = replace(self.pools[uid], status=status)
         for action in planned.actions:

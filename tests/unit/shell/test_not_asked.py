@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
 
-from htcdask_operator.core.model import JobStatus, Roll, Unseen
+from htcdask_operator.core.model import JobStatus, Roll, Unseen, WorkerName
 from htcdask_operator.observe import observe
 
 from .site import KEY, Site
@@ -121,8 +121,8 @@ async def test_a_scheduler_is_asked_for_workers_that_only_the_second_answer_show
     asked: list[Roll] = []
     workers = site.scheduler.workers
 
-    async def noted(namespace: str, cluster: str) -> Roll:
-        asked.append(await workers(namespace, cluster))
+    async def noted(namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+        asked.append(await workers(namespace, cluster, ours))
         return asked[-1]
 
     site.scheduler.workers = noted  # type: ignore[method-assign]

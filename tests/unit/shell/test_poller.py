@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from htcdask_api import names
-from htcdask_operator.core.model import Disputed, Job, JobStatus, Roll, Unseen
+from htcdask_operator.core.model import Disputed, Job, JobStatus, Roll, Unseen, WorkerName
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.poller import Poller
 from htcdask_operator.ports import ClusterKey, Ports
@@ -139,9 +140,9 @@ async def test_jobs_are_kept_while_kubernetes_cannot_be_asked(site: Site) -> Non
 async def test_a_busy_scheduler_does_not_hold_up_the_poll(site: Site) -> None:
     busy, asking = asyncio.Event(), site.scheduler.workers
 
-    async def workers(namespace: str, cluster: str) -> Roll:
+    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
         await busy.wait()
-        return await asking(namespace, cluster)
+        return await asking(namespace, cluster, ours)
 
     site.scheduler.workers = workers  # type: ignore[method-assign]
     site.scheduler.connected["gateway", "c1"].pop()
@@ -218,10 +219,10 @@ async def test_a_mistake_about_one_scheduler_is_no_other_clusters(
     site.scale(1, "c2")
     asking = site.scheduler.workers
 
-    async def workers(namespace: str, cluster: str) -> Roll:
+    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
         if cluster == "c1":
             raise ZeroDivisionError(SECRET)
-        return await asking(namespace, cluster)
+        return await asking(namespace, cluster, ours)
 
     monkeypatch.setattr(site.scheduler, "workers", workers)
     site.schedd.now += 60

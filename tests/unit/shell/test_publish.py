@@ -7,9 +7,11 @@ import pytest
 
 from htcdask_api import PoolStatus, names
 from htcdask_api.status import Condition
+from htcdask_operator.core.budget import Publicity
 from htcdask_operator.core.model import PoolFacts
 from htcdask_operator.kube.errors import KubeError
-from htcdask_operator.publish import publish
+from htcdask_operator.publish import Published, publish
+from tests.builders import NOW
 from tests.fakes.kube import FakeKube
 
 POOL: Mapping[str, Any] = {
@@ -40,11 +42,11 @@ async def pool_in(kube: FakeKube) -> PoolFacts:
 async def test_a_change_is_written_once_and_told_once() -> None:
     kube = FakeKube()
     kube.make_pool(POOL)
-    assert await publish(kube, await pool_in(kube), STATUS)
+    published = await publish(kube, await pool_in(kube), STATUS, Publicity(), NOW)
     assert kube.status_writes == 1
     told = list(kube.events)
     assert [reason for _, _, reason, _ in told] == ["Scaled", "CondorUnreachable"]
-    assert not await publish(kube, await pool_in(kube), STATUS)
+    assert await publish(kube, await pool_in(kube), STATUS, published.publicity, NOW) == published
     assert kube.status_writes == 1
     assert kube.events == told
 
@@ -54,7 +56,7 @@ async def test_a_pool_that_went_away_is_no_error() -> None:
     kube.make_pool(POOL)
     pool = await pool_in(kube)
     kube.delete_pool("gateway", "default-c1")
-    assert not await publish(kube, pool, STATUS)
+    assert await publish(kube, pool, STATUS, Publicity(), NOW) == Published(Publicity())
     assert kube.events == []
 
 
@@ -64,7 +66,7 @@ async def test_an_api_server_that_does_not_answer_is_an_error_for_the_cycle() ->
     pool = await pool_in(kube)
     kube.failing = "no route"
     with pytest.raises(KubeError, match="no route"):
-        await publish(kube, pool, STATUS)
+        await publish(kube, pool, STATUS, Publicity(), NOW)
 
 
 async def test_a_conflict_is_not_taken_for_a_pool_that_went_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,4 +78,4 @@ async def test_a_conflict_is_not_taken_for_a_pool_that_went_away(monkeypatch: py
 
     monkeypatch.setattr(kube, "publish", conflict)
     with pytest.raises(KubeError, match="latest version"):
-        await publish(kube, await pool_in(kube), STATUS)
+        await publish(kube, await pool_in(kube), STATUS, Publicity(), NOW)

@@ -40,7 +40,7 @@ def test_everything_that_decisions_depend_on_reaches_the_policy() -> None:
             delivery="transfer",
             template={"cores": 2, "containerImage": "/cvmfs/image"},
             profiles={"gpu": {"template": {"gpus": 1}, "requirements": "A > 1", "attributes": {"B": True}}},
-            limits={"maxReplicasPerPool": 50},
+            limits={"maxReplicasPerPool": 50, "drainSeconds": 60},
             imagePathTemplate="/cvmfs/{registry}/{name}",
             allowedImages=["/cvmfs/*"],
             allowUserExpressions=False,
@@ -56,6 +56,7 @@ def test_everything_that_decisions_depend_on_reaches_the_policy() -> None:
     assert policy.profiles["gpu"].template.gpus == 1
     assert policy.profiles["gpu"].attributes == {"B": True}
     assert policy.max_replicas_per_pool == 50
+    assert policy.drain_seconds == 60
     assert policy.image_path_template == "/cvmfs/{registry}/{name}"
     assert policy.allowed_images == ("/cvmfs/*",)
     assert not policy.allow_user_expressions

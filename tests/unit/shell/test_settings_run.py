@@ -34,6 +34,7 @@ RUN = {
     "limits.maxReplicasPerPool": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
     "limits.maxReplicasPerUser": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
     "limits.maxReplicas": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
+    "limits.drainSeconds": "e2e/test_manual.py::test_a_cap_has_a_deadline_even_against_tasks_without_end",
     "fallbackPool": f"{SITE}::test_a_cluster_without_a_pool_gets_none_where_the_site_says_so",
     "imagePathTemplate": f"{SITE}::test_what_a_site_writes_into_every_job",
     "allowedImages": f"{SITE}::test_what_a_site_does_not_allow",

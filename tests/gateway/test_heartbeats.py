@@ -1,0 +1,183 @@
+"""How often a scheduler's number is written, and that the last one stays, however many servers there are."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from htcdask_heartbeats import BURST, SECONDS, DaskClusters, Heartbeats
+from tests.unit.shell.virtual_time import in_virtual_time, now
+
+CLUSTER = "gateway.c1"
+
+
+class Store(DaskClusters):
+    """The API server: it applies a write a moment later, and a watch shows it later still."""
+
+    def __init__(self, lag: float = 0.2) -> None:
+        self.number, self.lag = 0, lag
+        self.writes: list[tuple[float, int]] = []
+        self.reads = 0
+        self.refusing = 0
+        self._history: list[tuple[float, int]] = [(-1e9, 0)]
+
+    def server(self) -> Heartbeats:
+        return Heartbeats(self, now)
+
+    def shown(self, _: str) -> Any:
+        return next(number for at, number in reversed(self._history) if at + self.lag <= now())
+
+    async def read(self, _: str) -> Any:
+        self.reads += 1
+        await asyncio.sleep(0.01)
+        return self.number
+
+    async def write(self, _: str, number: int) -> None:
+        await asyncio.sleep(0.01)
+        if self.refusing:
+            self.refusing -= 1
+            raise ConnectionError("the API server went away")
+        self.writes.append((now(), number))
+        self.number = number
+        self._history.append((now(), number))
+
+
+def test_the_first_numbers_are_written_at_once() -> None:
+    async def run() -> None:
+        store = Store()
+        server, began = store.server(), now()
+        for number in (4, 0, 4):
+            await server.heard(CLUSTER, number, {CLUSTER})
+        assert [number for _, number in store.writes] == [4, 0, 4]
+        assert now() - began < 0.1
+
+    in_virtual_time(run)
+
+
+def test_a_flood_is_written_at_a_steady_rate_and_its_last_number_stays() -> None:
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        beats = []
+        for number in range(1201):
+            beats.append(asyncio.create_task(server.heard(CLUSTER, 1000 if number % 2 else 0, {CLUSTER})))
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(SECONDS)
+        assert len(store.writes) <= BURST + 60 / SECONDS + 1
+        assert store.number == 0
+        assert all(beat.done() for beat in beats)
+
+    in_virtual_time(run)
+
+
+def test_an_adapt_that_moves_every_three_seconds_is_never_late() -> None:
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        for number in range(200):
+            began = now()
+            await server.heard(CLUSTER, number, {CLUSTER})
+            assert now() - began < 0.1
+            await asyncio.sleep(3)
+
+    in_virtual_time(run)
+
+
+def test_what_is_there_is_not_written_again() -> None:
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        for number in (4, 4, 4, 5, 4):
+            await server.heard(CLUSTER, number, {CLUSTER})
+            await asyncio.sleep(15)
+        assert [number for _, number in store.writes] == [4, 5, 4]
+
+    in_virtual_time(run)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from([0.0, 0.05, 1.0, 61.0, 300.0])),
+        min_size=1,
+        max_size=40,
+    ),
+    st.sampled_from([0.0, 0.3, 30.0]),
+)
+def test_the_last_number_stays_whichever_server_heard_it(
+    beats: list[tuple[int, int, float]], lag: float
+) -> None:
+    """A scheduler sends one after the other, each to some replica, whose watch may be behind."""
+
+    async def run() -> None:
+        store = Store(lag)
+        servers = [store.server() for _ in range(3)]
+        for server, number, pause in beats:
+            await servers[server].heard(CLUSTER, number, {CLUSTER})
+            assert store.number == number
+            await asyncio.sleep(pause)
+
+    in_virtual_time(run)
+
+
+def test_a_write_that_fails_fails_every_heartbeat_that_waited_for_it() -> None:
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        for number in range(BURST):
+            await server.heard(CLUSTER, number, {CLUSTER})
+        store.refusing = 1
+        beats = [asyncio.create_task(server.heard(CLUSTER, number, {CLUSTER})) for number in (1, 2, 3)]
+        said = await asyncio.gather(*beats, return_exceptions=True)
+        assert [type(one) for one in said] == [ConnectionError] * 3, "the scheduler tries again"
+        await server.heard(CLUSTER, 3, {CLUSTER})
+        assert store.number == 3
+
+    in_virtual_time(run)
+
+
+def test_a_heartbeat_that_is_given_up_takes_nothing_with_it() -> None:
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        for number in range(BURST):
+            await server.heard(CLUSTER, number, {CLUSTER})
+        first = asyncio.create_task(server.heard(CLUSTER, 50, {CLUSTER}))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        await server.heard(CLUSTER, 51, {CLUSTER})
+        assert store.number == 51
+
+    in_virtual_time(run)
+
+
+def test_one_clusters_flood_does_not_delay_another_and_clusters_that_went_are_forgotten() -> None:
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        flood = [asyncio.create_task(server.heard("a.flood", number, {"a.flood"})) for number in range(50)]
+        for number in range(BURST + 2):
+            await server.heard("a.flood", number, {"a.flood"})
+        began = now()
+        await server.heard("a.quiet", 3, {"a.quiet"})
+        assert now() - began < 0.1
+        assert set(server._numbers) == {"a.quiet"}
+        await asyncio.gather(*flood)
+
+    in_virtual_time(run)
+
+
+@pytest.mark.parametrize("there", [None, "1", True, 1.0])
+def test_what_is_no_number_is_written_over(there: object) -> None:
+    async def run() -> None:
+        store = Store()
+        store.number = there  # type: ignore[assignment]
+        store._history = [(-1e9, 1)]
+        await store.server().heard(CLUSTER, 1, {CLUSTER})
+        assert store.number is not there
+
+    in_virtual_time(run)
