@@ -280,7 +280,7 @@ def test_the_hook_ends_the_pools_and_lets_go_of_those_that_do_not_end(
     uids = make_pools(
         plane,
         "gateway",
-        free=[],
+        **{f"free-{number}": [] for number in range(8)},
         stuck=[names.FINALIZER],
         shared=[names.FINALIZER, "a.b/c"],
         others=["a.b/c"],
@@ -290,6 +290,7 @@ def test_the_hook_ends_the_pools_and_lets_go_of_those_that_do_not_end(
     assert sorted(left) == ["others", "shared"]  # somebody else's finalizer is theirs to take away
     said = capsys.readouterr().out
     assert re.search(r"(\d+) of \1 pools left \(", said)
+    assert "not in the API server's words" not in said
     assert (
         f"""condor_rm -constraint 'member(HTCDaskPoolUID, {{"{uids["shared"]}", "{uids["stuck"]}"}})'"""
         in said
