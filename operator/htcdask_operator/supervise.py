@@ -10,6 +10,10 @@ import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from htcdask_operator.core import mistake
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.lease import LeaseLost
+
 _log = logging.getLogger(__name__)
 
 
@@ -26,5 +30,12 @@ async def supervise(services: Mapping[str, Coroutine[Any, Any, None]], stop: asy
         return True
     for task in done - {stopping}:
         error = None if task.cancelled() else task.exception()
-        _log.critical("The task %r ended, so the operator ends: %s", task.get_name(), error, exc_info=error)
+        _log.critical("The task %r ended, so the operator ends: %s", task.get_name(), _words(error))
     return False
+
+
+def _words(error: BaseException | None) -> str:
+    """Why it ended. Only errors that are written for people are quoted: others may tell what a user wrote."""
+    if error is None or isinstance(error, LeaseLost | KubeError | OSError):
+        return str(error or "without an error")
+    return str(mistake.of(error))
