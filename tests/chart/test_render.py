@@ -311,11 +311,14 @@ RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
         (CLUSTERS, ["daskclusters"], ["use"], None),
         ([""], ["secrets"], ["get"], None),
         ([""], ["events"], ["create"], None),
+        (LEASES, ["leases"], ["create"], None),
+        (LEASES, ["leases"], ["get", "patch"], ["htcdask-worker-pools"]),
     ],
     ("ClusterRole", "htcdask-htcdask-operator", None): [
         (POOLS, ["htcworkerpools"], ["get", "list", "watch", "patch"], None),
         (POOLS, ["htcworkerpools/status"], ["get", "patch"], None),
         (CLUSTERS, ["daskclusters"], ["get", "list", "watch"], None),
+        ([""], ["namespaces"], ["get"], ["kube-system", "gateway"]),
     ],
     ("Role", "htcdask-lease", "htcdask"): [
         (LEASES, ["leases"], ["create"], None),
