@@ -20,7 +20,7 @@ from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.requests import Requests
 
 _USUAL: Final = 15  # seconds
-_LONGEST: Final = 45
+_LONGEST: Final = 300  # an operator that waits has taken it over by then
 
 
 class SparedPools:
