@@ -275,12 +275,13 @@ class PoolView(View):
         return web.json_response(shown(*await self.pool()))
 
     async def patch(self) -> web.Response:
-        (name, pool), body = await self.pool(for_change=True), await self.body("spec")
-        change = {"metadata": {"uid": pool["metadata"]["uid"]}, **body}  # the uid: this one, no namesake
+        name, pool = await self.pool(for_change=True)
+        change = {"metadata": {"uid": pool["metadata"]["uid"]}}  # this one, no namesake
         options = {"field_validation": "Strict", "_content_type": "application/merge-patch+json"}
-        pool = await self.backend.custom_client.patch_namespaced_custom_object(
-            *self.pools_path, pool["metadata"]["name"], change, **options
-        )
+        async with self.backend.pool_locks.setdefault(self.full_name, asyncio.Lock()):
+            pool = await self.backend.custom_client.patch_namespaced_custom_object(
+                *self.pools_path, pool["metadata"]["name"], change | await self.body("spec"), **options
+            )
         return web.json_response(shown(name, pool))
 
     async def delete(self) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 from weakref import WeakValueDictionary
 
 import pytest
@@ -12,32 +12,33 @@ from aiohttp import StreamReader, web
 from aiohttp.test_utils import make_mocked_request
 from dask_gateway_server.models import Cluster, ClusterStatus
 
-from htcdask_gateway import HTCDaskBackend, PoolsView, View
+from htcdask_gateway import HTCDaskBackend, PoolsView, PoolView, View
+
+
+class _Bodies:
+    """They come slowly."""
+
+    def __init__(self) -> None:
+        self.here = self.most = 0
+
+    async def one(self, *_: object) -> dict[str, Any]:
+        self.here += 1
+        self.most = max(self.most, self.here)
+        await asyncio.sleep(0.01)
+        return {}
+
+    async def done_with(self, *_: object, **__: object) -> Any:
+        await asyncio.sleep(0.01)
+        self.here -= 1
+        return {"spec": {}, "metadata": {"name": "p", "uid": "u", "creationTimestamp": ""}}
 
 
 class _Backend:
     crd_version = "v1alpha1"
-    pool_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-
-class _Slow(PoolsView):
-    """Whose bodies come slowly."""
-
-    here = most = 0
-
-    async def cluster(self, for_change: bool = False) -> dict[str, Any]:
-        return {}
-
-    async def body(self, *fields: str) -> dict[str, Any]:
-        _Slow.here += 1
-        _Slow.most = max(_Slow.most, _Slow.here)
-        await asyncio.sleep(0.01)
-        return {}
-
-    async def make(self, cluster: dict[str, Any], body: dict[str, Any]) -> web.Response:
-        await asyncio.sleep(0.01)
-        _Slow.here -= 1
-        return web.Response()
+    def __init__(self) -> None:
+        self.pool_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.custom_client = Mock()
 
 
 def _request(**more: Any) -> Any:
@@ -45,9 +46,18 @@ def _request(**more: Any) -> Any:
     return make_mocked_request("POST", "/", match_info={"cluster_name": "gateway.c1"}, app=app, **more)
 
 
-async def test_one_cluster_has_one_body_at_a_time() -> None:
-    await asyncio.gather(*(_Slow(_request()).post() for _ in range(10)))
-    assert _Slow.most == 1
+@pytest.mark.parametrize("method", ["post", "patch"])
+async def test_one_cluster_has_one_body_at_a_time(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies, request = _Bodies(), _request()
+    pool = {"metadata": {"name": "p", "uid": "u"}}
+    monkeypatch.setattr(View, "cluster", AsyncMock(return_value={}))
+    monkeypatch.setattr(View, "body", bodies.one)
+    monkeypatch.setattr(PoolsView, "make", bodies.done_with)
+    monkeypatch.setattr(PoolView, "pool", AsyncMock(return_value=("p", pool)))
+    request.app["backend"].custom_client.patch_namespaced_custom_object = bodies.done_with
+    view = PoolsView if method == "post" else PoolView
+    await asyncio.gather(*(getattr(view(request), method)() for _ in range(10)))
+    assert (bodies.most, bodies.here) == (1, 0)
 
 
 @pytest.mark.parametrize("charset", ["nothing-that-exists", "rot13", "hex"])
