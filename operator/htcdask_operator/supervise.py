@@ -11,8 +11,6 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from htcdask_operator.core import mistake
-from htcdask_operator.kube.errors import KubeError
-from htcdask_operator.lease import LeaseLost
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +33,8 @@ async def supervise(services: Mapping[str, Coroutine[Any, Any, None]], stop: asy
 
 
 def _words(error: BaseException | None) -> str:
-    """Why it ended. Only errors that are written for people are quoted: others may tell what a user wrote."""
-    if error is None or isinstance(error, LeaseLost | KubeError | OSError):
-        return str(error or "without an error")
-    return str(mistake.of(error))
+    """Why it ended. Only our own errors are quoted: others may tell what a user wrote."""
+    if error is None:
+        return "without an error"
+    ours = type(error).__module__.partition(".")[0] == __package__
+    return str(error) if ours or isinstance(error, OSError) else str(mistake.of(error))

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from htcdask_operator.lease import LeaseLost
+from htcdask_operator.resync import WatchSilent
 from htcdask_operator.supervise import supervise
 
 
@@ -27,11 +28,14 @@ async def test_all_end_when_asked() -> None:
     assert ended == ["for ever"]
 
 
-async def test_one_that_fails_ends_all_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [LeaseLost, WatchSilent, OSError])
+async def test_one_that_fails_ends_all_and_is_named(
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
     ended = list[str]()
 
     async def fails() -> None:
-        raise LeaseLost("the reason")
+        raise kind("the reason")
 
     with caplog.at_level(logging.CRITICAL):
         assert not await supervise({"one": for_ever(ended), "the poller": fails()}, asyncio.Event())
