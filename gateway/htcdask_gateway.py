@@ -116,6 +116,7 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
         if limit is not None and count > limit:
             self.log.info("Cluster %s asked for %d workers; its limit is %s", cluster_name, count, limit)
             count = limit
+        msg.clear()  # the server keeps it for as long as we hold the answer, and it may be large
         await self.heartbeats.heard(cluster_name, count, self.clusters)
 
     @default("heartbeats")  # type: ignore[untyped-decorator]
@@ -207,8 +208,8 @@ class View(web.View):
     async def body(self, *fields: str) -> Json:
         """The request's JSON object, with exactly these fields and a `spec` that names no other cluster."""
         try:
-            body = await self.request.json()
-        except (ValueError, RecursionError):
+            body = await asyncio.wait_for(self.request.json(), 30)  # it may hold the others up
+        except (TimeoutError, ValueError, LookupError, RecursionError):
             body = None
         if not isinstance(body, dict):
             raise error(422, f"the body of the request must be a JSON object with {' and '.join(fields)}")
@@ -231,7 +232,11 @@ class PoolsView(View):
 
     async def post(self) -> web.Response:
         cluster = await self.cluster(for_change=True)
-        body = await self.body("name", "spec")
+        # One after the other from the body on: those that wait would fill the memory of everybody's server.
+        async with self.backend.pool_locks.setdefault(self.full_name, asyncio.Lock()):
+            return await self.make(cluster, await self.body("name", "spec"))
+
+    async def make(self, cluster: Json, body: Json) -> web.Response:
         if (cluster["spec"].get("options") or {}).get(WORKER_BACKEND_OPTION) != HTCONDOR:
             raise error(
                 409, f"Cluster {self.full_name} was not made with {WORKER_BACKEND_OPTION}={HTCONDOR!r}"
@@ -240,23 +245,18 @@ class PoolsView(View):
         if not isinstance(short, str) or not DNS_LABEL.fullmatch(short) or not DNS_LABEL.fullmatch(name):
             rule = f"1 to {62 - len(self.cluster_name)} of a-z, 0-9 and '-', a letter or digit at both ends"
             raise error(422, f"name: must be {rule}")
-        owner = {
-            "apiVersion": f"{GATEWAY_GROUP}/{self.backend.crd_version}",
-            "kind": DASKCLUSTER_KIND,
-            "name": self.cluster_name,
-            "uid": cluster["metadata"]["uid"],
-            "blockOwnerDeletion": False,  # true would need a right on the DaskCluster's finalizers
-        }
+        owner: Json = {"apiVersion": f"{GATEWAY_GROUP}/{self.backend.crd_version}", "kind": DASKCLUSTER_KIND}
+        owner |= {"name": self.cluster_name, "uid": cluster["metadata"]["uid"]}
+        owner["blockOwnerDeletion"] = False  # true would need a right on the DaskCluster's finalizers
         metadata = {"name": name, "labels": {CLUSTER_LABEL: self.cluster_name}, "ownerReferences": [owner]}
         pool = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": metadata, "spec": body["spec"]}
-        async with self.backend.pool_locks.setdefault(self.full_name, asyncio.Lock()):
-            others = await self.pools()
-            if short in others or len(others) >= self.backend.max_pools_per_cluster:
-                has = f"a pool {short!r}" if short in others else f"{len(others)} pools, which is the most"
-                raise error(409, f"Cluster {self.full_name} already has {has}")
-            pool = await self.backend.custom_client.create_namespaced_custom_object(
-                *self.pools_path, pool, field_validation="Strict"
-            )
+        others = await self.pools()
+        if short in others or len(others) >= self.backend.max_pools_per_cluster:
+            has = f"a pool {short!r}" if short in others else f"{len(others)} pools, which is the most"
+            raise error(409, f"Cluster {self.full_name} already has {has}")
+        pool = await self.backend.custom_client.create_namespaced_custom_object(
+            *self.pools_path, pool, field_validation="Strict"
+        )
         return web.json_response(shown(short, pool), status=201)
 
 
@@ -275,12 +275,13 @@ class PoolView(View):
         return web.json_response(shown(*await self.pool()))
 
     async def patch(self) -> web.Response:
-        (name, pool), body = await self.pool(for_change=True), await self.body("spec")
-        change = {"metadata": {"uid": pool["metadata"]["uid"]}, **body}  # the uid: this one, no namesake
+        name, pool = await self.pool(for_change=True)
+        change = {"metadata": {"uid": pool["metadata"]["uid"]}}  # this one, no namesake
         options = {"field_validation": "Strict", "_content_type": "application/merge-patch+json"}
-        pool = await self.backend.custom_client.patch_namespaced_custom_object(
-            *self.pools_path, pool["metadata"]["name"], change, **options
-        )
+        async with self.backend.pool_locks.setdefault(self.full_name, asyncio.Lock()):
+            pool = await self.backend.custom_client.patch_namespaced_custom_object(
+                *self.pools_path, pool["metadata"]["name"], change | await self.body("spec"), **options
+            )
         return web.json_response(shown(name, pool))
 
     async def delete(self) -> web.Response:

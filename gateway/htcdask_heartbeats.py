@@ -7,7 +7,7 @@ the operator. So some are written at once, the next ones at a steady rate, and n
 What has to wait is held together with the answer to its heartbeat. A scheduler sends the next heartbeat only
 when the last one was answered: so no other replica of this server can be ahead of us, and the last number is
 the one that stays. It has to: a scheduler says its number when it changes, and then perhaps not again for an
-hour.
+hour. So more than a few that wait are no scheduler's, and what is held costs memory: they are turned away.
 """
 
 import asyncio
@@ -15,10 +15,12 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
+from aiohttp import web
 from kubernetes_asyncio.client.rest import ApiException
 
 BURST, SECONDS = 8, 3.0  # so many requests at once, and one more in so many seconds: adapt() moves every 3 s
 DEADLINE = 15.0  # of one of them; the scheduler itself waits 20 s
+HELD = 4  # heartbeats of one cluster at a time: its scheduler's, and some that it gave up
 
 
 class DaskClusters:
@@ -61,6 +63,7 @@ class _Number:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.heard = 0
+        self.held = 0
         self.waiting: asyncio.Future[None] | None = None
         self.spent, self.spent_at = 0.0, 0.0
 
@@ -79,14 +82,23 @@ class Heartbeats:
         self._numbers: dict[str, _Number] = {}
 
     async def heard(self, cluster: str, number: int, known: Collection[str]) -> None:
-        """The scheduler asks for so many; return when that is written. `known` are all clusters there are."""
+        """The scheduler asks for so many; return when that is written. `known` are all clusters there are.
+
+        HTTPTooManyRequests when too many wait for that already; the number is written all the same.
+        """
         if cluster not in self._numbers:
             self._numbers = {name: kept for name, kept in self._numbers.items() if name in known}
         line = self._numbers.setdefault(cluster, _Number())
         line.heard = number
         if line.waiting is None:
             line.waiting = asyncio.ensure_future(self._write_last(cluster, line))
-        await asyncio.shield(line.waiting)  # whoever goes away, the others' number is written
+        if line.held >= HELD:
+            raise web.HTTPTooManyRequests(reason=f"{HELD} heartbeats of this cluster are not answered yet")
+        line.held += 1
+        try:
+            await asyncio.shield(line.waiting)  # whoever goes away, the others' number is written
+        finally:
+            line.held -= 1
 
     async def _write_last(self, cluster: str, line: _Number) -> None:
         async with line.lock:

@@ -6,6 +6,7 @@ and a JupyterHub token never to an address that somebody typed into a notebook, 
 """
 
 import os
+import re
 from typing import Any
 from urllib.parse import unquote
 
@@ -32,7 +33,7 @@ def choose_auth(address: str | None, auth: Any = None) -> Any:
     made = _made(chosen)
     if elsewhere and not isinstance(auth, GatewayAuth) and _belongs_elsewhere(made, asked=auth is not None):
         raise ValueError(
-            f"{_shown(str(address))} is not the gateway of the configuration ({_configured_text()}), so "
+            f"{shown(str(address))} is not the gateway of the configuration ({_configured_text()}), so "
             f"the credential that comes with it ({type(made).__name__}) is not sent there. HTCGateway() "
             "without an address goes to the configured one. To log in elsewhere, say how: "
             'auth=BasicAuth(username, password), or auth="jupyterhub" if this address may have your '
@@ -42,6 +43,8 @@ def choose_auth(address: str | None, auth: Any = None) -> Any:
 
 
 def _made(auth: Any) -> Any:
+    if not isinstance(auth, GatewayAuth):
+        _check_templates()
     try:
         return get_auth(auth)
     except (KeyError, OSError) as error:
@@ -51,6 +54,15 @@ def _made(auth: Any) -> Any:
             f"(user id {os.getuid()} is not in the password database). "
             "Give one: HTCGateway(auth=BasicAuth(username=..., password=...)), or set the variable USER."
         ) from error
+
+
+def _check_templates() -> None:
+    for name, template in (dask.config.get("gateway.auth.kwargs", None) or {}).items():
+        try:
+            format_template(template)
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            why = f"there is no environment variable {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"configuration gateway.auth.kwargs.{name} cannot be filled in: {why}") from None
 
 
 def _belongs_elsewhere(made: GatewayAuth, asked: bool) -> bool:
@@ -91,11 +103,11 @@ def _configured() -> list[str]:
 
 
 def _configured_text() -> str:
-    return ", ".join(map(_shown, _configured())) or "which names none"
+    return ", ".join(map(shown, _configured())) or "which names none"
 
 
-def _shown(address: str) -> str:
-    """Without a password that may stand in it."""
+def shown(address: str) -> str:
+    """Without a password that may stand in it: for messages."""
     try:
         return str(yarl.URL(address).with_user(None))
     except ValueError:
@@ -116,7 +128,8 @@ def _is_within(address: str, configured: str) -> bool:
     if not same or not typed.host:
         return False
     path, root = unquote(unquote(typed.raw_path)), meant.path.rstrip("/")
-    return ".." not in path.split("/") and f"{path.rstrip('/')}/".startswith(f"{root}/")
+    # Some servers take a backslash for a slash, or leave out what follows a semicolon.
+    return ".." not in re.split(r"[/\\;]", path) and f"{path.rstrip('/')}/".startswith(f"{root}/")
 
 
 def _on_unconfigured_hub() -> bool:

@@ -16,7 +16,7 @@ from dask_gateway import Gateway
 from htcdask_api import Template
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 
-from ._auth import choose_auth
+from ._auth import choose_auth, shown
 from ._config import ClientConfig
 from ._errors import PoolRefusedError, extension_missing, option_missing
 from ._keywords import KEYWORDS, read_keywords
@@ -55,7 +55,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         )
 
     def __repr__(self) -> str:
-        return f"HTCGateway<{self.address}>"
+        return f"HTCGateway<{shown(self.address)}>"
 
     def close(self) -> Any:
         """Close the gateway client; harmless if it is closed already."""
@@ -187,11 +187,11 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         offered = await super()._cluster_options(use_local_defaults=False)
         backend = {**chosen, **options}.get(WORKER_BACKEND_OPTION, WORKER_BACKEND_HTCONDOR)
         if WORKER_BACKEND_OPTION not in offered:
-            raise extension_missing(self.address, WORKER_BACKEND_OPTION)
+            raise extension_missing(shown(self.address), WORKER_BACKEND_OPTION)
         options.update(request.told(offered), **{WORKER_BACKEND_OPTION: backend})
         for name in options:
             if name not in offered:
-                raise option_missing(self.address, name, list(offered))
+                raise option_missing(shown(self.address), name, list(offered))
         if backend != WORKER_BACKEND_HTCONDOR:
             _no_condor_keywords(keywords, offered, backend)
 
@@ -226,7 +226,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             what = (
                 "did not accept the password or token of" if error.status == 401 else "does not allow this to"
             )
-            message = f"the gateway at {self.address} {what} {who} ({type(self.auth).__name__})"
+            message = f"the gateway at {shown(self.address)} {what} {who} ({type(self.auth).__name__})"
             raise aiohttp.ClientResponseError(
                 error.request_info, error.history, status=error.status, message=message, headers=error.headers
             ) from None

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"the site's settings, YAML (default: the environment variable {site.VARIABLE})",
     )
     parser.add_argument("--log-format", choices=("plain", "json"), default="plain")
-    parser.add_argument("--verbose", action="store_true", help="log what kopf and the clients do, too")
+    parser.add_argument("--verbose", action="store_true", help="log what kopf does, with whole objects")
     options = parser.parse_args(arguments)
     if options.settings is None:
         parser.error(f"name the settings file with --settings or {site.VARIABLE}")

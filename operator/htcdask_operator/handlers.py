@@ -21,6 +21,7 @@ from htcdask_operator.ports import ClusterKey
 from htcdask_operator.reconcile import Reconciler
 from htcdask_operator.view import View
 
+_UNSAID: Final = ("failed temporarily", "finished with inconsistencies")
 _WAIT: Final = 5.0  # a deleted pool's other events wait as long, such as the annotation that releases it
 
 
@@ -100,8 +101,11 @@ def settings(instance: str) -> kopf.OperatorSettings:
 
 
 def quieten() -> None:
-    """kopf says at INFO that a handler succeeded, at ERROR that one waits: both are our everyday life."""
+    """kopf says at INFO that a handler succeeded, at ERROR that one waits: both are our everyday life.
+
+    It also quotes what became of its own annotation, which has a pool's whole spec, environment and all.
+    """
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("kopf.objects").addFilter(
-        lambda record: "failed temporarily" not in record.getMessage()
+        lambda record: not any(text in record.getMessage() for text in _UNSAID)
     )

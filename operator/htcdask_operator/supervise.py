@@ -10,6 +10,8 @@ import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from htcdask_operator.core import mistake
+
 _log = logging.getLogger(__name__)
 
 
@@ -26,5 +28,13 @@ async def supervise(services: Mapping[str, Coroutine[Any, Any, None]], stop: asy
         return True
     for task in done - {stopping}:
         error = None if task.cancelled() else task.exception()
-        _log.critical("The task %r ended, so the operator ends: %s", task.get_name(), error, exc_info=error)
+        _log.critical("The task %r ended, so the operator ends: %s", task.get_name(), _words(error))
     return False
+
+
+def _words(error: BaseException | None) -> str:
+    """Why it ended. Only our own errors are quoted: others may tell what a user wrote."""
+    if error is None:
+        return "without an error"
+    ours = type(error).__module__.partition(".")[0] == __package__
+    return str(error) if ours or isinstance(error, OSError) else str(mistake.of(error))

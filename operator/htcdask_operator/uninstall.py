@@ -1,7 +1,8 @@
 """The chart's pre-delete hook: `python -m htcdask_operator.uninstall --namespace gateway --seconds 120`.
 
 Deletes the pools while the operator, which still runs, can end their jobs. Pools that are left after that
-are released, so that none stays Terminating for ever, and the command that ends their jobs is printed. Then
+are released, so that none stays Terminating for ever, and the command that ends their jobs is printed. Pools
+of a namespace that another release works for stay as they are. Then
 the operator has to stop, and what it took on meanwhile is released too. No settings are read: a release
 whose settings are wrong must go as well. What the API server refuses is asked again until the time is up.
 The exit status is 0 when every pool is gone or released, and only then.
@@ -26,9 +27,10 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from htcdask_api import names
-from htcdask_operator.kube.draining import NamespacePools, Pools, Progress
+from htcdask_operator.kube.draining import Pools, Progress
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.requests import Requests
+from htcdask_operator.kube.spared import SparedPools
 from htcdask_operator.kube.stand_down import LeaseHolder, Operator
 
 RELEASE_SECONDS: Final = 45.0
@@ -157,12 +159,18 @@ async def _run(options: argparse.Namespace) -> int:
         config.load_incluster_config(client_configuration=configuration)
     async with ApiClient(configuration) as client:
         requests = Requests(client, _DEADLINE)
-        namespaces = {each: NamespacePools(requests, each) for each in dict.fromkeys(options.namespace)}
+        namespaces = {
+            each: SparedPools(requests, each, options.lease, time.monotonic)
+            for each in dict.fromkeys(options.namespace)
+        }
         every = await drain(namespaces, options.seconds, _say)
         if all(progress.done for progress in every):
             late = await finish(namespaces, LeaseHolder(requests, options.lease), _say)
             every += [progress for progress in late if progress.seen or not progress.done]
     _say(report(every, options.access_point))
+    for namespace, pools in namespaces.items():
+        if pools.left_to:
+            _say(f"The HTCDask release {pools.left_to} works for the namespace {namespace}: its pools stay.")
     return 0 if all(progress.done for progress in every) else EXPLAINED
 
 

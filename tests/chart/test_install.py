@@ -280,7 +280,7 @@ def test_the_hook_ends_the_pools_and_lets_go_of_those_that_do_not_end(
     uids = make_pools(
         plane,
         "gateway",
-        free=[],
+        **{f"free-{number}": [] for number in range(8)},
         stuck=[names.FINALIZER],
         shared=[names.FINALIZER, "a.b/c"],
         others=["a.b/c"],
@@ -290,6 +290,7 @@ def test_the_hook_ends_the_pools_and_lets_go_of_those_that_do_not_end(
     assert sorted(left) == ["others", "shared"]  # somebody else's finalizer is theirs to take away
     said = capsys.readouterr().out
     assert re.search(r"(\d+) of \1 pools left \(", said)
+    assert "not in the API server's words" not in said
     assert (
         f"""condor_rm -constraint 'member(HTCDaskPoolUID, {{"{uids["shared"]}", "{uids["stuck"]}"}})'"""
         in said
@@ -319,6 +320,44 @@ def test_the_hook_waits_for_jobs_and_then_says_that_all_ended(
     said = capsys.readouterr().out
     assert "1 pools ended, 0 released" in said
     assert "condor_rm" not in said
+
+
+def test_the_hook_of_a_second_release_leaves_the_first_ones_pools_alone(
+    plane: ControlPlane, operators_kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the rights that the chart gives; until the first one has been silent for its lease's time."""
+    make_pools(plane, "gateway", busy=[names.FINALIZER])
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": names.CLAIM, "namespace": "gateway"},
+        "spec": {"holderIdentity": "first/htcdask/htcdask-0", "leaseDurationSeconds": 4},
+    }
+    plane.kubectl("apply", "-f", "-", input=json.dumps(lease))
+    ended = threading.Event()
+
+    def renew() -> None:
+        for second in range(10, 60):
+            spec = {"spec": {"renewTime": f"2026-01-01T00:00:{second}.000000Z"}}
+            target = ("-n", "gateway", "patch", "lease", names.CLAIM, "--type=merge", "-p", json.dumps(spec))
+            plane.kubectl(*target)
+            if ended.wait(1):
+                return
+
+    first = threading.Thread(target=renew)
+    first.start()
+    try:
+        assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=30") == 0
+        said = capsys.readouterr().out
+        assert "The HTCDask release first/htcdask works for the namespace gateway: its pools stay." in said
+        busy = json.loads(plane.kubectl("-n", "gateway", "get", "htcwp", "busy", "-o", "json"))
+        assert "deletionTimestamp" not in busy["metadata"]
+    finally:
+        ended.set()
+        first.join()
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=6") == 0
+    assert "gateway/busy" in capsys.readouterr().out
+    plane.kubectl("-n", "gateway", "delete", "lease", names.CLAIM)
 
 
 def test_the_hook_ends_with_a_lease_that_keeps_the_operator_from_working(

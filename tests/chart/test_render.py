@@ -163,6 +163,13 @@ def test_the_schema_knows_every_setting_and_no_other() -> None:
     assert SCHEMA["definitions"]["profile"]["properties"].keys() == {field.alias for field in profile}
 
 
+def test_the_schema_lets_an_expression_of_a_profile_be_as_long_as_the_operator_does() -> None:
+    schema = settings.ProfileSettings.model_json_schema()["properties"]
+    for field in ("requirements", "rank"):
+        (longest,) = [kind["maxLength"] for kind in schema[field]["anyOf"] if "maxLength" in kind]
+        assert SCHEMA["definitions"]["profile"]["properties"][field]["maxLength"] == longest
+
+
 def test_the_schema_knows_every_value_and_no_other() -> None:
     def same(values: Any, schema: dict[str, Any], path: str) -> None:
         if not isinstance(values, dict) or schema.get("additionalProperties") is not False:

@@ -8,9 +8,10 @@ from typing import Any
 import dask
 import pytest
 from aiohttp import ClientResponseError, web
+from dask_gateway import Gateway
 from dask_gateway.auth import BasicAuth, GatewayAuth, JupyterHubAuth
 
-from htcdaskgateway import HTCGateway, HTCGatewayCluster
+from htcdaskgateway import HTCDaskError, HTCGateway, HTCGatewayCluster
 from htcdaskgateway._auth import choose_auth
 from htcdaskgateway._config import ClientConfig
 
@@ -66,6 +67,9 @@ ELSEWHERE = [
     "https://hub.example/services/dask-gateway/../../user/mallory",
     "https://hub.example/services/dask-gateway/%2e%2e/%2e%2e/user/mallory",
     "https://hub.example/services/dask-gateway/%252e%252e/user/mallory",
+    "https://hub.example/services/dask-gateway/..\\..\\user\\mallory",
+    "https://hub.example/services/dask-gateway/..;/..;x=y/user/mallory",
+    "https://hub.example./services/dask-gateway",
     "https://hub.example",
     "hub.example/services/dask-gateway",
 ]
@@ -74,6 +78,7 @@ THE_SAME = [
     f"{CONFIGURED}/",
     "https://HUB.example:443/services/dask-gateway",
     "https://public.example/services/dask-gateway",  # public-address
+    "https://ada:sesame@hub.example/services/dask-gateway",
 ]
 
 
@@ -211,6 +216,53 @@ async def serving(handler: Any) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{NO_SUCH_VARIABLE}", "no environment variable 'NO_SUCH_VARIABLE'"),
+        ("{", "Single '{'"),
+        ("{}", "cannot be filled in"),
+        ("{HOME.x}", "no attribute"),
+    ],
+)
+def test_a_credential_that_cannot_be_filled_in_is_named(template: str, why: str) -> None:
+    kwargs = {"username": "ada", "password": template}
+    with (
+        dask.config.set({"gateway.auth.kwargs": kwargs}),
+        pytest.raises(ValueError, match=r"gateway\.auth\.kwargs\.password") as refused,
+    ):
+        choose_auth(None)
+    assert why in str(refused.value)
+
+
+async def test_a_password_in_the_configured_address_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gateway(request: web.Request) -> web.Response:
+        return web.json_response({}, status=int(request.query["status"]))
+
+    monkeypatch.setenv("GATEWAY_PASSWORD", "sesame")
+    async with serving(gateway) as address:
+        template = address.replace("http://", "http://ada:{GATEWAY_PASSWORD}@")
+        with dask.config.set({"gateway.address": template}):
+            async with HTCGateway(auth=BasicAuth("ada", "x"), asynchronous=True) as client:
+                assert "sesame" in client.address
+                assert "sesame" not in repr(client)
+                for status in (401, 403, 404, 409, 500):
+                    with pytest.raises(Exception) as refused:
+                        await client._request("GET", f"{client.address}/api?status={status}")
+                    assert "sesame" not in f"{refused.value} {refused.value!r}"
+                monkeypatch.setattr(Gateway, "_cluster_options", no_options)
+                for option in ("worker_backend", "x"):
+                    monkeypatch.setattr("htcdaskgateway._gateway.WORKER_BACKEND_OPTION", option)
+                    with pytest.raises((ValueError, HTCDaskError)) as missing:
+                        await client._submit(y=1)
+                    assert "The gateway at http://127.0.0.1" in str(missing.value)
+                    assert "sesame" not in str(missing.value)
+
+
+async def no_options(*_: object, **__: object) -> dict[str, Any]:
+    return {"x": 1}
 
 
 def test_outside_a_hub_basic_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What an API server and what stands before it do wrong, and what becomes of it: an error, no answer."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import time
@@ -15,7 +16,9 @@ from kubernetes.aio.client.configuration import Configuration
 from htcdask_api import names
 from htcdask_operator.core.model import Gone
 from htcdask_operator.kube.api import KubeApi
+from htcdask_operator.kube.draining import Held, NamespacePools
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.requests import Requests
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -228,6 +231,23 @@ async def test_an_answer_to_another_question_is_no_answer(body: object) -> None:
             await kube.credentials("gateway", "c1")
         with pytest.raises(KubeError):
             await kube.lease("gateway", "c1")
+
+
+async def test_an_object_that_goes_at_once_is_answered_with_a_status_and_that_is_no_failure() -> None:
+    """What had no finalizer is gone with the request: there is no object to answer with."""
+    gone = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": C1}
+    for body, well in (
+        (gone, True),
+        ({**gone, "status": "Failure"}, False),
+        ({**gone, "status": None}, False),
+    ):
+        async with server(as_json(body)) as kube:
+            pools = NamespacePools(Requests(kube._client, 5), "gateway")
+            with contextlib.nullcontext() if well else pytest.raises(KubeError):
+                await pools.delete(Held("p", "uid", "1", deleting=False, finalizers=()))
+            for method in ("GET", "POST", "PATCH"):
+                with pytest.raises(KubeError):
+                    await kube._request(method, "/api/v1/namespaces/gateway/secrets/p")
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_a_flood_is_slowed_down_and_its_last_number_stays(site: Site) -> None:
         return site.api(None, "POST", path, heard(number % 2), token=token)[0]
 
     with ThreadPoolExecutor(20) as threads:
-        assert set(threads.map(beat, range(200))) == {200}
+        assert set(threads.map(beat, range(200))) == {200, 429}  # some are turned away at once
     assert site.heartbeat(cluster, heard(3)) == 200
     cluster_now, took = site.dask_cluster(cluster), time.monotonic() - began
     assert cluster_now["spec"]["htcondorReplicas"] == 3

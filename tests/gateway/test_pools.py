@@ -296,6 +296,33 @@ def test_a_body_that_asks_for_what_cannot_be(site: Site, empty: str, body: objec
 
 
 @pytest.mark.parametrize(
+    "environment",
+    [
+        "sesame",
+        ["sesame"],
+        {"TOKEN": "sesame" * 5_000},
+        {"TOKEN": "sesame\n"},
+        {"TOKEN": ["sesame"]},
+        {"TOKEN": {"a": "sesame"}},
+        {"TOKEN": 7_236_373},
+        {"a-b": "sesame"},
+        {f"A{number}": "sesame" for number in range(300)},
+        {f"A{number}": "sesame" * 2_000 for number in range(4)},
+    ],
+    ids=lambda environment: str(environment)[:20],
+)
+def test_a_refusal_shows_no_value_of_an_environment_variable(
+    site: Site, empty: str, environment: object
+) -> None:
+    body = {**POOL, "spec": {**SPEC, "template": {**TEMPLATE, "environment": environment}}}
+    status, answer = site.api("ada", "POST", pools(empty), body)
+    assert status == 422
+    assert "environment" in answer["error"]
+    assert "sesame" not in answer["error"]
+    assert "7236373" not in answer["error"]
+
+
+@pytest.mark.parametrize(
     ("spec", "error"),
     [
         ({"template": {"cores": 4}}, "template cannot be changed: a new environment is a new pool"),

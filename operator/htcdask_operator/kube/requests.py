@@ -53,7 +53,9 @@ class Requests:
                 break
             await asyncio.sleep(_retry_after(headers))
         answer = bodies.parsed(content)
-        if 200 <= status <= 299 and bodies.text(answer.get("kind")) not in ("", "Status"):
+        # A Status that says Success: the object that was to be deleted is gone, so there is none to show.
+        gone = method == "DELETE" and answer.get("kind") == "Status" and answer.get("status") == "Success"
+        if 200 <= status <= 299 and (gone or bodies.text(answer.get("kind")) not in ("", "Status")):
             return answer
         # What a proxy says instead of the API server has no status: nobody shall take its 404 for "gone".
         if answer.get("kind") == "Status" and answer.get("apiVersion") == "v1" and status >= 300:

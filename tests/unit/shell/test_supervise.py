@@ -5,6 +5,8 @@ import logging
 
 import pytest
 
+from htcdask_operator.lease import LeaseLost
+from htcdask_operator.resync import WatchSilent
 from htcdask_operator.supervise import supervise
 
 
@@ -26,17 +28,35 @@ async def test_all_end_when_asked() -> None:
     assert ended == ["for ever"]
 
 
-async def test_one_that_fails_ends_all_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [LeaseLost, WatchSilent, OSError])
+async def test_one_that_fails_ends_all_and_is_named(
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
     ended = list[str]()
 
     async def fails() -> None:
-        raise RuntimeError("the reason")
+        raise kind("the reason")
 
     with caplog.at_level(logging.CRITICAL):
         assert not await supervise({"one": for_ever(ended), "the poller": fails()}, asyncio.Event())
     assert ended == ["for ever"]
     assert "'the poller' ended" in caplog.text
     assert "the reason" in caplog.text
+
+
+async def test_what_a_user_wrote_is_not_quoted_from_an_exception_that_nobody_expected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fails() -> None:
+        try:
+            raise KeyError("sesame")
+        except KeyError as error:
+            raise ValueError("{'TOKEN': 'sesame'}") from error
+
+    assert not await supervise({"the poller": fails()}, asyncio.Event())
+    assert "sesame" not in caplog.text
+    assert "ValueError in " in caplog.text
+    assert "test_supervise.py" in caplog.text
 
 
 async def test_one_that_returns_ends_all_too() -> None:
