@@ -205,5 +205,7 @@ async def test_a_mistake_of_ours_is_that_clusters_alone(caplog: pytest.LogCaptur
     schedulers.ask()
     await schedulers.answers()
     assert view.rolls == {
-        ClusterKey("gateway", "c1"): Unseen("the scheduler's answer could not be read (RecursionError)")
+        ClusterKey("gateway", "c1"): Unseen(
+            "the scheduler's answer could not be understood: a mistake of the operator (RecursionError)"
+        )
     }
