@@ -55,6 +55,7 @@ class Outcome:
     released: list[PoolUid] = field(default_factory=list)
     refused: dict[PoolUid, str] = field(default_factory=dict)
     accepted: list[PoolUid] = field(default_factory=list)
+    recorded: dict[PoolUid, str] = field(default_factory=dict)
     told: int | None = None
     events: list[tuple[PoolUid, Event]] = field(default_factory=list)
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
@@ -147,6 +148,7 @@ async def _one(
         case RecordIdentity(pool, identity):
             status = pools[pool].status.model_copy(update={"submitted_as": identity})
             await ports.kube.publish(pools[pool], status)
+            outcome.recorded[pool] = identity
         case TellScheduler():
             await _tell_scheduler(ports, action, pools[action.pool], observed, outcome)
         case SubmitAnchor(pool, description, bundle):

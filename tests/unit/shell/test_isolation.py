@@ -387,6 +387,39 @@ async def test_a_pool_that_is_released_by_hand_goes_whatever_fails(
     assert site.reconciler.released(pools.manual).is_set()
 
 
+# --- As whom.
+
+
+async def test_the_identity_that_was_written_down_is_not_taken_back_in_the_same_cycle(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither when the access point falls silent, nor when the pool cannot be planned any more."""
+    site, record = pools.site, pools.site.kube.publish
+
+    async def silent(jobs: Sequence[str], reason: str) -> None:
+        raise CondorTimeout("silence")
+
+    monkeypatch.setattr(site.condor, "remove", silent)
+    pools.delete()
+    await site.poll()
+    await site.cycle()
+    (third,) = (pool for pool in await site.kube.pools("gateway", "c1") if pool.uid == pools.third)
+    assert third.submitted_as == site.condor.identity
+    monkeypatch.undo()
+
+    fourth = site.add_pool("fourth", scaling="Manual", replicas=0)
+
+    async def then_fail(pool: PoolFacts, status: PoolStatus) -> None:
+        await record(pool, status)
+        if pool.uid == fourth and status.submitted_as:
+            monkeypatch.setattr(submission, "fingerprint", ZeroDivisionError)
+
+    monkeypatch.setattr(site.kube, "publish", then_fail)
+    await site.cycle()
+    (found,) = (pool for pool in await site.kube.pools("gateway", "c1") if pool.uid == fourth)
+    assert found.submitted_as == site.condor.identity
+
+
 # --- What is published.
 
 
