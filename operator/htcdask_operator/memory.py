@@ -100,6 +100,11 @@ class Memory:
         """What was written of this pool lately."""
         return self.publicity.get(pool, Publicity())
 
+    def recorded(self, pool: PoolUid, identity: str) -> None:
+        """It was written as whom the pool's jobs are submitted: what was decided before must not undo it."""
+        if pool in self.statuses:
+            self.statuses[pool] = self.statuses[pool].model_copy(update={"submitted_as": identity})
+
     def uncount(self, finished: Mapping[PoolUid, int]) -> None:
         """Put back how many workers had finished (a failed one is known by name and never counted twice)."""
         for pool, count in finished.items():

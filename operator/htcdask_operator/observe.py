@@ -75,7 +75,7 @@ async def with_jobs(
     roll = await _roll(ports, view, key, seen.cluster, jobs)
     if isinstance(roll, Unseen):
         return replace(seen, jobs=jobs, connected=roll, busy=frozenset())
-    return replace(seen, jobs=jobs, connected=roll.connected, busy=roll.busy)
+    return replace(seen, jobs=jobs, connected=roll.connected, busy=roll.busy, strangers=roll.others)
 
 
 async def _cluster(ports: Ports, key: ClusterKey) -> ClusterFacts | Gone | Unseen:
@@ -95,8 +95,10 @@ async def ask_queue(
         # The poller retries for everybody; asking beside it would only wait for the same deadline.
         return view.unseen
     if fresh:
+        found = []
         try:
-            found = await asyncio.gather(*(ports.condor.jobs_of(pool.uid, _also(pool)) for pool in pools))
+            for pool in pools:  # one after the other, as they are answered: else all others wait behind them
+                found.append(await ports.condor.jobs_of(pool.uid, _also(pool)))
         except CondorError as error:
             return Unseen(str(error))
         except Exception as error:

@@ -55,11 +55,13 @@ class Orphans:
             return
         jobs = [job for pool in due for job in self._view.jobs[pool]]
         removal = orphans.removal(jobs, await self._there(jobs), self._view.identity)
+        self._asked |= dict.fromkeys(due, now)
         if removal is None:
-            self._asked |= dict.fromkeys(due, now)
             return
         _log.warning("%d jobs of pools that are gone are removed", len(removal.jobs))
         await self._ports.condor.remove(removal.jobs, removal.reason)
+        for pool in due:  # the anchor is next, once they have left
+            del self._asked[pool]
 
     async def _there(self, jobs: Sequence[Job]) -> dict[str, set[PoolUid]]:
         """The pools of each of our namespaces that these jobs name, where the API server tells."""

@@ -1,9 +1,9 @@
 """Turn each action of a plan into one port call.
 
-Called by `reconcile`, in the plan's order. An action that fails ends the round for its pool alone, with a
-sentence that the pool's status tells. Only an access point that is silent ends what the others need of
-HTCondor, so that not each of them waits for the same deadline; what they need of Kubernetes is done all the
-same. Courtesies, such as a log's last lines, never fail anything.
+Called by `reconcile`, in the plan's order. An action that fails ends the round for its pool alone, but for
+what is to leave the queue, with a sentence that the pool's status tells. Only an access point that is silent
+ends what the others need of HTCondor, so that not each of them waits for the same deadline; what they need of
+Kubernetes is done all the same. Courtesies, such as a log's last lines, never fail anything.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Outcome:
     released: list[PoolUid] = field(default_factory=list)
     refused: dict[PoolUid, str] = field(default_factory=dict)
     accepted: list[PoolUid] = field(default_factory=list)
+    recorded: dict[PoolUid, str] = field(default_factory=dict)
     told: int | None = None
     events: list[tuple[PoolUid, Event]] = field(default_factory=list)
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
@@ -68,7 +69,10 @@ class Outcome:
             return False
         if isinstance(action, ReadLogs) and self.logs_wait:
             return True
-        return pool_of(action) in self.setbacks or (self.silent is not None and isinstance(action, _CONDOR))
+        if self.silent is not None and isinstance(action, _CONDOR):
+            return True
+        # What is to leave the queue depends on nothing else, and would wait for ever for what fails for ever.
+        return pool_of(action) in self.setbacks and not isinstance(action, _REMOVALS)
 
     def leave_out(self, action: Action, now: float) -> None:
         """It is not done. Where the silence of HTCondor is all the reason, its pool has not failed itself."""
@@ -79,7 +83,7 @@ class Outcome:
             self.setbacks[pool] = Setback(self.silent or "", now, times=0, condor=True, removal=removal)
 
     def fail(self, action: Action, why: str, now: float) -> None:
-        """It could not be done, and its pool has no further turn in this round."""
+        """It could not be done, and what its pool waits for is not done in this round."""
         metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
         self.undone.append(action)
         pool = pool_of(action)
@@ -144,6 +148,7 @@ async def _one(
         case RecordIdentity(pool, identity):
             status = pools[pool].status.model_copy(update={"submitted_as": identity})
             await ports.kube.publish(pools[pool], status)
+            outcome.recorded[pool] = identity
         case TellScheduler():
             await _tell_scheduler(ports, action, pools[action.pool], observed, outcome)
         case SubmitAnchor(pool, description, bundle):

@@ -27,6 +27,7 @@ from htcdask_operator.view import View
 _log = logging.getLogger(__name__)
 
 _STIRRED: Final = 10.0  # how long after a change the next one is likely
+_RENEW_AGAIN: Final = 30.0  # after a renewal that failed: an edit of all jobs is dear
 _NOT_UNDERSTOOD: Final = Unseen("its answer could not be understood: a mistake of the operator, see its log")
 
 
@@ -52,7 +53,7 @@ class Poller:
         self._clock = clock
         self._stirred = asyncio.Event()
         self._stirred_at = 0.0
-        self._renewed_at = 0.0
+        self._renew_at = 0.0
         self._renewals = Renewals()
         self._said: str | None = None
         self._survived = Survived(clock)
@@ -141,10 +142,11 @@ class Poller:
         now = self._clock()
         with self._survived.attempt("Renewing the leases"):
             try:
-                if self._view.jobs and now - self._renewed_at >= self._lease / 3:
+                if self._view.jobs and now >= self._renew_at:
+                    self._renew_at = now + min(_RENEW_AGAIN, self._lease / 30)
                     self._renewals = self._renewals.renewed(now + self._lease)
                     await self._ports.condor.renew(now + self._lease)
-                    self._renewed_at = now
+                    self._renew_at = now + self._lease / 3
             except CondorError as error:
                 _log.warning("Leases could not be renewed: %s", error)
         if self._view.unseen is None:

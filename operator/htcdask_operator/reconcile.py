@@ -265,6 +265,8 @@ class Reconciler:
             self.released(pool).set()
         for pool in outcome.accepted:
             memory.refusals.pop(pool, None)
+        for pool, identity in outcome.recorded.items():
+            memory.recorded(pool, identity)
         for pool, why in outcome.refused.items():
             memory.refused(pool, why, self._clock())
             _log.warning("Pool %s: %s", pool, sanitize.line(why))

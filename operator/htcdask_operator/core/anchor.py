@@ -17,7 +17,6 @@ from htcdask_operator.core.model import Job, JobStatus, PoolFacts, Role
 from htcdask_operator.core.triage import never_spooled
 
 HOLD_REASON: Final = "HTCDask: keeps the workers' files of pool {pool}; goes with the pool"
-ENDED: Final = (JobStatus.REMOVED, JobStatus.COMPLETED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ def of_pool(pool: Pool) -> Decision:
 def of_cluster(pool: Pool) -> Decision:
     """The cluster has ended: the same, but the pool stays until the cluster's owner reference takes it."""
     actions, wake = deeds(pool)
-    return Decision((*adopt(pool), *actions), publish(pool, Share(0)), wake=wake)
+    failed = pool.case.observed.setbacks.get(pool.uid)
+    owner = adopt(pool) if failed is None or not failed.waits else ()
+    return Decision((*owner, *actions), publish(pool, Share(0)), wake=wake)
 
 
 def deeds(pool: Pool) -> tuple[tuple[Action, ...], tuple[float, ...]]:

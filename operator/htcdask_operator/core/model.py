@@ -196,6 +196,9 @@ class Remembered:
     """What `plan` remembers of a cluster from cycle to cycle: kept by the shell, and not looked into."""
 
     wanted: Wanted | None = None
+    shares: Mapping[PoolUid, Wanted] = field(
+        default_factory=dict
+    )  # of it, and of what people ask of each pool
     standing: Mapping[PoolUid, Standing] = field(default_factory=dict)
 
 

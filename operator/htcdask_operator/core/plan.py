@@ -20,10 +20,10 @@ leads to a submit or a remove. An exception about one pool is that pool's status
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from htcdask_operator.core import desired, ending, fallback, look, mistake, setback, summary
+from htcdask_operator.core import desired, ending, fallback, look, mistake, setback, steady, summary
 from htcdask_operator.core.actions import (
     Action,
     CreatePool,
@@ -50,6 +50,7 @@ from htcdask_operator.core.model import (
     Unseen,
     WorkerName,
 )
+from htcdask_operator.core.steady import Wanted
 from htcdask_operator.core.telling import Telling, telling
 
 STRAY_SECONDS: Final = 2.0
@@ -74,9 +75,13 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
     looked = look.look(sorted(pools, key=desired.by_age), observed, policy, now)
     wanted = look.wanted(observed, now)
     looked, common = _common(looked, observed, look.asked_for(observed, wanted), policy)
+    followed = {
+        uid: steady.follow(observed.remembered.shares.get(uid), share.desired, now)
+        for uid, share in common.shares.items()
+    }
     decisions: dict[PoolUid, Decision] = {}
     for pool in looked:  # the oldest first: it is served first
-        decisions[pool.uid] = decision = _decide(pool, common, observed)
+        decisions[pool.uid] = decision = _decide(pool, common, followed, observed)
         common.room -= decision.submitted
     actions = [action for decision in decisions.values() for action in decision.actions]
     told, failed = _tell(looked, decisions, common.shares, observed, now)
@@ -86,15 +91,20 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
     wake += [setback.wake_at(pool.waits, now) for pool in looked if pool.waits is not None]
     if look.strays(observed):
         wake.append(now + STRAY_SECONDS)  # nobody wakes us when they have left
-    if wanted is not None:
-        wake.append(wanted.recheck_at)
+    wake += [heard.recheck_at for heard in (wanted, *followed.values()) if heard is not None]
     return Plan(
         actions=tuple(sorted(actions, key=_turns(looked, observed))),
         statuses={uid: decision.status for uid, decision in decisions.items()},
         wake_at=min((at for at in (*wake, told.wake) if at is not None and at > now), default=None),
         mistakes=_mistakes(looked, decisions, failed),
         remembered=Remembered(
-            wanted, {uid: decision.standing for uid, decision in decisions.items() if decision.standing}
+            wanted,
+            {
+                uid: heard
+                for uid, heard in {**observed.remembered.shares, **followed}.items()
+                if uid in decisions
+            },
+            {uid: decision.standing for uid, decision in decisions.items() if decision.standing},
         ),
     )
 
@@ -122,7 +132,7 @@ def _shared(looked: Sequence[Pool], observed: Observed, asked: Observed, policy:
     )
 
 
-def _decide(pool: Pool, common: Common, observed: Observed) -> Decision:
+def _decide(pool: Pool, common: Common, followed: Mapping[PoolUid, Wanted], observed: Observed) -> Decision:
     """What to do about one pool; a mistake of ours about it is no other pool's."""
     try:
         if pool.case.pool.deleting:
@@ -131,6 +141,8 @@ def _decide(pool: Pool, common: Common, observed: Observed) -> Decision:
             return ending.of_cluster(pool)
         if pool.mistake is None:
             share = common.shares.get(pool.uid)
+            if share is not None:
+                share = replace(share, desired=steady.between(followed[pool.uid], len(pool.live)))
             return life(pool, share, common.room, common.taken, scheduler_knows=common.scheduler_retires)
         found = pool.mistake
     except Exception as error:

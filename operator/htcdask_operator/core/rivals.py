@@ -22,6 +22,7 @@ class Renewals:
     """What is remembered between two answers."""
 
     leases: Mapping[JobId, float] = field(default_factory=dict)  # counted from when the job was queued
+    queued: Mapping[JobId, float] = field(default_factory=dict)  # when that was, as it was shown last
     ours: tuple[float, ...] = ()  # until when we renewed
     sign_at: float | None = None  # when the last renewal by another was seen
 
@@ -32,15 +33,23 @@ class Renewals:
     def look(self, jobs: Iterable[Job], now: float) -> Renewals:
         """After an answer that showed these jobs."""
         leases, sign_at = {}, self.sign_at
-        for job in jobs:
-            if job.lease is None or job.queued_at == UNKNOWN_TIME:
-                continue
+        shown = [(job, job.lease) for job in jobs if job.lease is not None and job.queued_at != UNKNOWN_TIME]
+        queued = {job.id: job.queued_at for job, _ in shown}
+        ours = self._moved(queued)
+        for job, lease in shown:
             # When the access point's clock is set, all times move, and this does not.
-            leases[job.id] = job.lease - job.queued_at
+            leases[job.id] = lease - job.queued_at
             longer = leases[job.id] - self.leases.get(job.id, leases[job.id])
-            if longer > _CLOSE and not any(abs(job.lease - until) <= _CLOSE for until in self.ours):
+            if longer > _CLOSE and not any(abs(lease - until) <= _CLOSE for until in ours):
                 sign_at = now
-        return replace(self, leases=leases, sign_at=sign_at)
+        return replace(self, leases=leases, queued=queued, ours=ours, sign_at=sign_at)
+
+    def _moved(self, queued: Mapping[JobId, float]) -> tuple[float, ...]:
+        """Our renewals as they show now: when the clocks are compared anew, they move like all times."""
+        moves = (at - self.queued[job] for job, at in queued.items() if job in self.queued)
+        if not (moved := next(moves, 0.0)):
+            return self.ours
+        return tuple(end for until in self.ours for end in (until + moved, until))[:_REMEMBERED]
 
     def dispute(self, now: float, lease_seconds: float) -> Disputed | None:
         """Why nothing may be done now, if it may not."""

@@ -1,7 +1,8 @@
 """N, as it is acted on: at once, unless the scheduler keeps changing its mind.
 
-Called by `plan` once for each cluster. User code can make a scheduler ask for 1000, 0, 1000 without end, and
-each turn would be a thousand jobs submitted or removed. So turns count, not steps in one direction: an
+Called by `plan` once for each cluster, and once for each pool's part of it: what people ask of a pool, such
+as its `replicas`, can be changed as often. User code can make a scheduler ask for 1000, 0, 1000 without end,
+and each turn would be a thousand jobs submitted or removed. So turns count, not steps in one direction: an
 adapt() that grows or shrinks is followed at each step.
 
     up to FREE_TURNS in WINDOW_SECONDS          -> what is asked for now
@@ -38,6 +39,12 @@ class Wanted:
         if self.held_since is None:
             return None
         return min(self.since + STILL_SECONDS, self.held_since + PATIENCE_SECONDS)
+
+
+def between(followed: Wanted, live: int) -> int:
+    """How many of `live` workers there should be: none comes or goes but for both numbers."""
+    least, most = sorted((followed.heard, followed.acted_on))
+    return min(max(live, least), most)
 
 
 def follow(before: Wanted | None, heard: int, now: float) -> Wanted:

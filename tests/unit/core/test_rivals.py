@@ -58,3 +58,20 @@ def test_of_our_own_renewals_only_the_last_are_remembered() -> None:
         renewals = renewals.renewed(NOW + number)
     assert renewals.ours[0] == NOW + 999
     assert len(renewals.ours) == 8
+
+
+def seen_by(clock: float, renewed: float) -> Job:
+    """The job as a clock shows it that is so far off; its lease was renewed until then, by our clock."""
+    return replace(job(renewed + clock), queued_at=NOW + clock)
+
+
+@pytest.mark.parametrize("moved", [-600.0, -8.0, 8.0, 600.0])
+def test_our_own_renewal_is_ours_although_the_clocks_are_compared_anew_before_it_shows(moved: float) -> None:
+    """The access point's clock was set meanwhile, or was measured badly while it was slow to answer."""
+    renewals = Renewals().look([seen_by(0, NOW + 100)], NOW).renewed(NOW + 3700)
+    shown = renewals.look([seen_by(moved, NOW + 3700)], NOW + 1)
+    assert shown.dispute(NOW + 1, LEASE) is None
+    late = renewals.look([seen_by(moved, NOW + 100)], NOW + 1).look([seen_by(moved, NOW + 3700)], NOW + 9)
+    assert late.dispute(NOW + 9, LEASE) is None
+    other = renewals.look([seen_by(moved, NOW + 4000)], NOW + 1)
+    assert other.dispute(NOW + 1, LEASE) is not None

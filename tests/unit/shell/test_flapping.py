@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,33 @@ async def test_a_flood_of_heartbeats(site: Site) -> None:
     site.schedd.now += 5
     await site.cycle()
     assert len(site.jobs()) == 7
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [({"scaling": "Manual", "replicas": 0}, "replicas"), ({"maxReplicas": 0}, "maxReplicas")],
+    ids=["replicas", "maxReplicas"],
+)
+async def test_a_flood_of_changes_of_a_pool(site: Site, spec: dict[str, Any], word: str) -> None:
+    """What people ask of a pool costs no more than what a scheduler asks for."""
+    site.scale(100)
+    site.kube.edit_pool("gateway", "default-c1", **spec)
+    await site.settle()
+    calls = {name: site.condor.calls.count(name) for name in ("submit_workers", "remove")}
+    for second in range(600):
+        site.kube.edit_pool("gateway", "default-c1", **{word: 100 if second % 2 else 0})
+        site.scale(100)  # whatever it is told
+        site.schedd.now += 1
+        await site.cycle()
+    made = {name: site.condor.calls.count(name) - before for name, before in calls.items()}
+    assert made["submit_workers"] <= 4 and made["remove"] <= 4
+    site.kube.edit_pool("gateway", "default-c1", **{word: 7})
+    site.schedd.now += 1
+    wake_at = await site.cycle()
+    assert wake_at is not None and wake_at <= site.schedd.now + 5
+    site.schedd.now += 5
+    await site.cycle()
+    assert len([job for job in site.jobs() if job.status is not JobStatus.REMOVED]) == 7
 
 
 async def test_three_numbers_are_followed_at_once(site: Site) -> None:

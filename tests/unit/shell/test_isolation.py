@@ -12,7 +12,7 @@ from htcdask_api import PoolStatus, names
 from htcdask_operator import last_words
 from htcdask_operator.condor.errors import CondorError, CondorRefused, CondorTimeout, CondorUnreachable
 from htcdask_operator.core import backoff, life, limits, reasons, submission, summary, template, triage
-from htcdask_operator.core.model import JobStatus, PoolFacts
+from htcdask_operator.core.model import JobStatus, PoolFacts, Role
 from htcdask_operator.kube.errors import KubeError
 from tests.fakes.condor import Life
 
@@ -241,6 +241,74 @@ async def test_logs_that_are_slow_are_not_waited_for_and_wake_the_cluster_when_t
     assert tails == {"last words"}
 
 
+# --- What frees something waits for nothing else.
+
+
+def no_owner(site: Site) -> None:
+    for body in site.kube.pool_bodies.values():
+        body["metadata"].pop("ownerReferences", None)
+
+
+def forbid(site: Site, patch: pytest.MonkeyPatch, what: str) -> list[str]:
+    """Kubernetes refuses this for good; the pools for which it was asked."""
+    asked = []
+
+    async def forbidden(pool: PoolFacts, *_: object) -> None:
+        asked.append(pool.uid)
+        raise KubeError("PATCH", "forbidden", 403)
+
+    patch.setattr(site.kube, what, forbidden)
+    return asked
+
+
+async def test_an_ended_cluster_loses_its_workers_although_its_pools_can_have_no_owner(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's tool takes the owner away, and a policy refuses to put it back."""
+    site = pools.site
+    no_owner(site)
+    asked = forbid(site, monkeypatch, "adopt")
+    site.kube.cluster_bodies["gateway", "c1"]["status"]["phase"] = "Stopped"
+    for _ in range(10):
+        await site.poll()
+        await site.cycle()
+        site.schedd.tick()
+    assert not site.schedd.queue
+    assert len(asked) <= 30, "ever more slowly"
+
+
+@pytest.mark.parametrize("what", ["adopt", "force_remove", "hold"])
+async def test_what_fails_for_ever_keeps_no_ended_worker_in_the_queue_and_no_surplus(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    site = pools.site
+
+    async def fails(jobs: Sequence[str], reason: str) -> None:
+        raise CondorError("no")
+
+    if what == "adopt":
+        no_owner(site)
+        forbid(site, monkeypatch, what)
+    else:
+        monkeypatch.setattr(site.condor, what, fails)
+    if what == "force_remove":
+        site.schedd.silent = True
+        site.schedd.remove(site.jobs_of(pools.manual)[0].id)
+        site.schedd.now += 600
+    if what == "hold":
+        (anchor,) = (
+            entry.job
+            for entry in site.schedd.queue.values()
+            if entry.job.pool_uid == pools.manual and entry.job.role is Role.ANCHOR
+        )
+        site.schedd.release(anchor.id)
+    ended = site.jobs_of(pools.manual, JobStatus.RUNNING)[-1]
+    site.schedd.end(ended.id, 3)
+    await site.poll()
+    await site.cycle()
+    assert site.schedd.queue[ended.id].job.status is JobStatus.REMOVED
+
+
 # --- Release first.
 
 
@@ -317,6 +385,39 @@ async def test_a_pool_that_is_released_by_hand_goes_whatever_fails(
     site.schedd.now += 1
     await site.cycle()
     assert site.reconciler.released(pools.manual).is_set()
+
+
+# --- As whom.
+
+
+async def test_the_identity_that_was_written_down_is_not_taken_back_in_the_same_cycle(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither when the access point falls silent, nor when the pool cannot be planned any more."""
+    site, record = pools.site, pools.site.kube.publish
+
+    async def silent(jobs: Sequence[str], reason: str) -> None:
+        raise CondorTimeout("silence")
+
+    monkeypatch.setattr(site.condor, "remove", silent)
+    pools.delete()
+    await site.poll()
+    await site.cycle()
+    (third,) = (pool for pool in await site.kube.pools("gateway", "c1") if pool.uid == pools.third)
+    assert third.submitted_as == site.condor.identity
+    monkeypatch.undo()
+
+    fourth = site.add_pool("fourth", scaling="Manual", replicas=0)
+
+    async def then_fail(pool: PoolFacts, status: PoolStatus) -> None:
+        await record(pool, status)
+        if pool.uid == fourth and status.submitted_as:
+            monkeypatch.setattr(submission, "fingerprint", ZeroDivisionError)
+
+    monkeypatch.setattr(site.kube, "publish", then_fail)
+    await site.cycle()
+    (found,) = (pool for pool in await site.kube.pools("gateway", "c1") if pool.uid == fourth)
+    assert found.submitted_as == site.condor.identity
 
 
 # --- What is published.

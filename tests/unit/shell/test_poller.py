@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from htcdask_api import names
+from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import Disputed, Job, JobStatus, Roll, Unseen, WorkerName
 from htcdask_operator.orphans import Orphans
 from htcdask_operator.poller import Poller
@@ -211,6 +212,35 @@ async def test_what_fails_in_looking_after_jobs_leaves_the_rest_of_it_alone(
     await site.poll()
     assert bool(site.jobs(JobStatus.REMOVED)) == (what == "renew")
     assert site.condor.calls.count("renew") == before + (what == "remove")
+
+
+@pytest.mark.parametrize("what", ["renew", "remove"])
+async def test_what_htcondor_refuses_is_not_asked_and_told_at_each_poll(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    asked = []
+
+    async def refuse(*_: object) -> None:
+        asked.append(site.clock())
+        raise CondorError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.condor, what, refuse)
+        del site.kube.pool_bodies["gateway", "default-c1"]
+        site.reconciler.forget(site.jobs()[0].pool_uid)
+        site.schedd.now += LEASE / 3
+        for _ in range(120):
+            await site.poll()
+            site.schedd.now += 1
+    assert 3 <= len(asked) <= 13
+    assert len([record for record in caplog.records if "could not be" in record.getMessage()]) == len(asked)
+    site.schedd.now += 30
+    await site.poll()
+    assert (
+        all(entry.job.lease == site.clock() + LEASE for entry in site.schedd.queue.values())
+        or what != "renew"
+    )
+    assert site.jobs(JobStatus.RUNNING) == []
 
 
 async def test_a_mistake_about_one_scheduler_is_no_other_clusters(

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import pytest
 
 from htcdask_operator.condor.errors import CondorTimeout, SubmitRefused
-from htcdask_operator.core.model import Job, JobStatus, PoolFacts, PoolUid, Role
+from htcdask_operator.core.model import Job, JobStatus, PoolFacts, PoolUid, Role, Unseen
+from htcdask_operator.observe import observe, with_jobs
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.reconcile import Reconciler
 from tests.fakes.condor import Life
@@ -75,6 +77,41 @@ async def test_before_a_submit_the_queue_is_asked_again(site: Site) -> None:
     site.view.asked_at = site.clock()
     await site.cycle()
     assert len(site.jobs()) == 4
+
+
+async def test_the_scheduler_s_whole_answer_counts_that_comes_with_the_later_look_at_the_queue(
+    site: Site,
+) -> None:
+    """It has more than it wants, strangers included, so it retires some itself: none goes by our hand."""
+    await ready(site, wanted=4)
+    (pool,) = await site.kube.pools("gateway", "c1")
+    seen = await observe(site.ports, site.view, KEY, [pool], site.clock(), fresh=True)
+    before = await with_jobs(site.ports, site.view, KEY, replace(seen, jobs=(), strangers=0), ())
+    site.scheduler.connected["gateway", "c1"] |= {"stranger-1", "stranger-2"}
+    assert not isinstance(seen.jobs, Unseen)
+    after = await with_jobs(site.ports, site.view, KEY, before, seen.jobs)
+    assert (after.connected, after.strangers) == (seen.connected, 2)
+
+
+async def test_a_cluster_of_many_pools_does_not_fill_the_line_before_the_access_point(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ready(site)
+    for number in range(20):
+        site.add_pool(f"p{number}", scaling="Manual", replicas=0)
+    waiting, longest, jobs_of = 0, 0, site.condor.jobs_of
+
+    async def slow(pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
+        nonlocal waiting, longest
+        waiting += 1
+        longest = max(longest, waiting)
+        await asyncio.sleep(0)
+        waiting -= 1
+        return await jobs_of(pool, also)
+
+    monkeypatch.setattr(site.condor, "jobs_of", slow)
+    await site.cycle()
+    assert longest == 1
 
 
 async def test_what_the_poller_saw_before_a_submit_is_not_believed_after_it(
