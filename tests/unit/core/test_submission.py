@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from htcdask_api import Template, names
 from htcdask_operator.condor.classads import Plain
-from htcdask_operator.condor.jobs import job
+from htcdask_operator.condor.jobs import ATTRIBUTES, job
 from htcdask_operator.core import images, naming, quoting, reserved, submission, template
 from htcdask_operator.core.model import ClusterFacts, PortRange, Profile
 from tests.builders import IMAGE, NOW, make_cluster, make_policy, make_pool, make_template
@@ -111,6 +111,30 @@ def test_a_folder_outside_the_site_s_trees_is_a_window_into_the_execute_node(
     image: str, window: bool
 ) -> None:
     assert images.is_window(image, ("/cvmfs",)) == window
+
+
+# --- What a profile may add.
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        *ATTRIBUTES,
+        *("OtherJobRemoveRequirements", "TimerRemove", "CronMonth", "CronDayOfWeek", "DeferralWindow"),
+        *("CheckpointExitCode", "SuccessCheckpointExitCode", "WantFTOnCheckpoint", "SkipIfDataflow"),
+        *("WantRemoteUpdates", "JobStarterLog", "StarterUserLog", "OutputDestination", "SpooledOutputFiles"),
+        *("DockerOverrideEntrypoint", "HookKeyword", "periodicholdsubcode", "FileRemaps", "SUBMIT_Iwd"),
+    ],
+)
+def test_a_profile_sets_nothing_that_the_operator_reads_or_relies_on(attribute: str) -> None:
+    assert reserved.is_reserved(attribute)
+
+
+@pytest.mark.parametrize(
+    "attribute", ["WantGlidein", "ConcurrencyLimits", "JobPrio", "NiceUser", "project_Name"]
+)
+def test_a_profile_may_set_what_is_the_site_s_affair(attribute: str) -> None:
+    assert not reserved.is_reserved(attribute)
 
 
 # --- Descriptions.
