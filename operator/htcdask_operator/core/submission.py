@@ -199,7 +199,7 @@ def _accounting(cluster: ClusterFacts, worker: Template, policy: Policy) -> dict
     if group is None:
         return {}
     return {
-        "accounting_group": ".".join(quoting.account(part) for part in group.split(".")),
+        "accounting_group": quoting.group(group),
         "accounting_group_user": quoting.account(cluster.username),
     }
 
