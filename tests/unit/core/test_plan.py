@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from htcdask_api import Failure, PoolStatus
-from htcdask_operator.core import clock, submission
+from htcdask_operator.core import clock, naming, submission
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
@@ -239,6 +239,12 @@ def test_only_what_the_worker_itself_printed_is_shown(came: str, shown: str) -> 
     tail = planned.statuses[POOL].recent_failures[0].log_tail
     assert tail is not None and tail.startswith(shown) and "secret" not in tail and "another" not in tail
     assert bool(tail) == bool(shown)
+
+
+def test_where_each_slot_has_a_name_in_sight_nobody_is_submitted() -> None:
+    connected = {f"other{naming.base36(number, 3)}" for number in range(36**3)}
+    planned = plan([make_pool()], make_observed(FOUR, [ANCHOR], connected=connected), POLICY, NOW)
+    assert not [action for action in planned.actions if isinstance(action, SubmitWorkers)]
 
 
 def test_a_retired_worker_is_finished_and_not_replaced() -> None:
