@@ -2,7 +2,8 @@
 
 Called by the models (client, operator) and by the settings. HTCondor has two parsers: job ads are read in the
 old syntax, its libraries read the new one, and the two differ about backslashes, comments and what may follow
-an expression. A text that both read alike, to its end, cannot leave the place where it was put.
+an expression. A text that both read alike, to its end, cannot leave the place where it was put. Schedd and
+negotiator evaluate it for each job: nothing in it may multiply what that takes.
 """
 
 import math
@@ -35,6 +36,9 @@ _BINARY: Final = _COMPARES | frozenset(
 )
 _UNARY: Final = frozenset("!~-+")
 _LITERALS: Final = frozenset({"true", "false", "undefined", "error"})
+_SCOPES: Final = frozenset({"my", "self", "parent", "toplevel", "root"})
+# What these bring may be many times as long as what they are given, or takes that much longer.
+_MULTIPLY: Final = frozenset({"replaceall", "evalineachcontext", "countmatches"})
 _RESERVED: Final = frozenset({"is", "isnt", *_LITERALS})
 
 
@@ -68,12 +72,20 @@ class _Reader:
         self._text = text
         self._tokens = _tokens(text)
         self._depth = 0
+        self._records = 0  # around this place
+        self._multiplying = False
+        self._defined: set[str] = set()
+        self._used: set[str] = set()  # in a record
         self._next()
 
     def read(self) -> None:
         self._expression()
         if self._kind != "end":
             raise _NoneError(self._at("nothing can stand there"))
+        again = sorted(self._used & (self._defined | _SCOPES if self._defined else set()))
+        if again:
+            # Each would be evaluated anew: ten of ten of ten take longer than anybody waits.
+            raise _NoneError(f"a record uses {again[0]!r}, of which a record's definitions may not make use")
 
     def _next(self) -> None:
         self._kind, self._said, self._place = next(self._tokens, ("end", "", len(self._text)))
@@ -108,11 +120,14 @@ class _Reader:
     def _primary(self) -> None:
         kind, token = self._kind, self._said
         if kind in ("string", "number", "name"):
+            self._note(kind, token)
             self._next()
         elif kind == "word" and token.lower() not in ("is", "isnt"):
             self._next()
             if token.lower() not in _LITERALS and self._take("("):
-                self._list(")", self._expression, ",")
+                self._arguments(token.lower())
+            else:
+                self._note(kind, token)
         elif self._take("."):
             self._attribute(scoped=True)
         elif self._take("("):
@@ -121,9 +136,27 @@ class _Reader:
         elif self._take("{"):
             self._list("}", self._expression, ",")
         elif self._take("["):
+            self._records += 1
             self._list("]", self._definition, ";")
+            self._records -= 1
         else:
             raise _NoneError(self._at("a value is missing"))
+
+    def _arguments(self, function: str) -> None:
+        if function == "eval":
+            raise _NoneError("it has eval(), which would evaluate a text that nobody has looked at")
+        before = self._multiplying
+        if function in _MULTIPLY:
+            if before:
+                raise _NoneError(f"it has {function}() inside of one that multiplies, too")
+            self._multiplying = True
+        self._list(")", self._expression, ",")
+        self._multiplying = before
+
+    def _note(self, kind: str, token: str) -> None:
+        """That this name is used, where it matters."""
+        if self._records and kind in ("word", "name"):
+            self._used.add(token.strip("'").lower())
 
     def _list(self, end: str, item: Callable[[], None], separator: str) -> None:
         if self._take(end):
@@ -138,6 +171,7 @@ class _Reader:
         self._demand(end)
 
     def _definition(self) -> None:
+        self._defined.add(self._said.strip("'").lower())
         self._attribute()
         self._demand("=")
         self._expression()
@@ -148,6 +182,8 @@ class _Reader:
             raise _NoneError(self._at("behind a dot, HTCondor loses the quotes of a name that needs them,"))
         if self._kind != "name" and (self._kind != "word" or self._said.lower() in _RESERVED):
             raise _NoneError(self._at("the name of an attribute is missing"))
+        if scoped:
+            self._note(self._kind, self._said)
         self._next()
 
     def _take(self, mark: str) -> bool:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-PROGRAMS = ("bash", "cat", "env", "head", "id", "ls", "mktemp", "rm", "sleep", "stat", "tail")
+PROGRAMS = ("bash", "cat", "env", "head", "id", "ln", "ls", "mkdir", "mktemp", "rm", "sleep", "stat", "tail")
 _FOLDERS = ("tmp", "var/tmp", "proc", "dev", "sys", "etc", "root", "home", ".singularity.d/actions")
 
 

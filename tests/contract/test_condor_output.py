@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
+from htcdask_api import Failure, PoolStatus
 from htcdask_operator.condor import token
 from htcdask_operator.condor.access import Access
 from htcdask_operator.condor.agent import CondorAgent
-from htcdask_operator.core import submission
+from htcdask_operator.core import clock, failures, submission
 from htcdask_operator.core.model import Job, JobId, JobStatus
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
@@ -38,6 +39,10 @@ case $1 in
           head -c 3000000 /dev/zero > "$_CONDOR_SCRATCH_DIR/_condor_stdout" ;;
   missing) rm -f "$_CONDOR_SCRATCH_DIR/_condor_stdout" ;;
   beside) for n in 1 2 3; do printf '%1000000s' x > "$_CONDOR_SCRATCH_DIR/out.$n"; done ;;
+  core) head -c 90000 /dev/zero > "$_CONDOR_SCRATCH_DIR/core" ;;
+  folder_of_cores) mkdir "$_CONDOR_SCRATCH_DIR/core" && echo x > "$_CONDOR_SCRATCH_DIR/core/x" ;;
+  link) rm "$_CONDOR_SCRATCH_DIR/_condor_stdout"; ln -s /etc/others "$_CONDOR_SCRATCH_DIR/_condor_stdout" ;;
+  tree) rm "$_CONDOR_SCRATCH_DIR/_condor_stdout"; mkdir "$_CONDOR_SCRATCH_DIR/_condor_stdout" ;;
   look) ls -a "$_CONDOR_SCRATCH_DIR"; cat "$_CONDOR_SCRATCH_DIR"/* 2>/dev/null ;;
 esac
 exit 3
@@ -206,6 +211,37 @@ async def test_hostile_workers_cannot_fill_the_access_point(output: Output) -> N
     await output.condor.remove(running, "scaled down")
     await output.lab.until(output.condor, lambda jobs: not {job.id for job in jobs} & set(running))
     assert output.lab.printed(anchor) == printed
+
+
+async def test_nothing_comes_back_as_a_core_file(output: Output) -> None:
+    anchor = await output.anchor()
+    jobs = await output.ended(anchor, "core", "folder_of_cores", "w1")
+    assert {name: job.hold_code for name, job in jobs.items() if name} == {
+        "core": 12,
+        "folder_of_cores": 12,
+        "w1": None,
+    }
+    there = output.lab.pool.run("ls", anchor.iwd or "").split()
+    assert not [name for name in there if name.startswith("core")]
+    assert output.lab.pool.run("bash", "-c", "ls -d /core* 2> /dev/null || true") == ""
+
+
+async def test_a_folder_for_an_output_hides_nobody_else_s(output: Output) -> None:
+    anchor = await output.anchor()
+    await output.ended(anchor, "tree", "w1")
+    assert await output.condor.logs(anchor.id, ["tree", "w1"]) == {"w1": "words of w1\n"}
+
+
+async def test_a_link_in_the_place_of_the_output_shows_nothing(output: Output) -> None:
+    """HTCondor follows it on the execute node; so the operator shows only what bears the worker's name."""
+    output.lab.pool.run("bash", "-c", "echo of somebody else > /etc/others")
+    anchor = await output.anchor()
+    await output.ended(anchor, "link")
+    found = await output.condor.logs(anchor.id, ["link"])
+    assert found == {"link": "of somebody else\n"}
+    failure = Failure(time=clock.written(time.time()), worker="link", reason="WorkerFailed")
+    told = failures.record(PoolStatus(recent_failures=(failure,)), (), found, time.time())
+    assert [failure.log_tail for failure in told.recent] == [""]
 
 
 async def test_the_bundle_is_on_no_disk_of_the_execute_node(output: Output) -> None:

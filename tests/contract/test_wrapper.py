@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -284,7 +285,8 @@ def test_without_a_dask_it_says_so_and_leaves_nothing(node: Node, path: str | No
     node.install(program="user/dask")  # in the folder where the job starts, but not by an absolute path
     ran = node.run({} if path is None else {"PATH": path}, {"PATH": "/usr/bin:/bin"})
     assert ran.code == 1
-    assert ran.output == "htcdask: there is no dask in this image (PATH=/usr/bin:/bin)\n"
+    said = f"htcdask: worker w1 on {socket.gethostname()} ended: there is no dask in this image"
+    assert ran.output == f"{said} (PATH=/usr/bin:/bin)\n"
     assert node.left() == []
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
+
+_LONGEST: Final = 4096
+"""Characters of one text: an image can say a lot on its way to a reason, and all jobs fit one answer."""
 
 Plain = bool | int | float | str | None
 
@@ -38,7 +41,7 @@ def _value(ad: Ad, name: str) -> Plain:
         return _simple(ad.eval(name))
     except UnicodeDecodeError as error:
         # HTCondor's strings are bytes, and somebody's file name may be in one.
-        return error.object.decode("utf-8", "replace")
+        return error.object.decode("utf-8", "replace")[:_LONGEST]
     except Exception:  # an expression that cannot be evaluated is as good as absent
         return None
 
@@ -46,5 +49,7 @@ def _value(ad: Ad, name: str) -> Plain:
 def _simple(value: object) -> Plain:
     if isinstance(value, enum.Enum) or not isinstance(value, bool | int | float | str):
         return None
+    if isinstance(value, str):
+        return value[:_LONGEST]
     # A number without end is there, and none: as a text it can be sent, and nobody takes it for a number.
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

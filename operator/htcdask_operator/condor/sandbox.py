@@ -60,8 +60,9 @@ def tail(file: Path) -> str:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return ""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a worker may have sent a folder
+        os.close(descriptor)
+        return ""
     with os.fdopen(descriptor, "rb") as content:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
         content.seek(-min(_TAIL, os.fstat(descriptor).st_size), os.SEEK_END)
         return content.read(_TAIL).decode("utf-8", "replace")

@@ -92,7 +92,7 @@ def _harmless(found: Any) -> Any:
 
 def _is_ad(found: object) -> bool:
     return isinstance(found, dict) and all(
-        isinstance(member, str | float) or (isinstance(member, int) and abs(member) < _INTEGERS)
+        isinstance(member, str | float) or (isinstance(member, int) and -_INTEGERS <= member < _INTEGERS)
         for member in found.values()
     )
 

@@ -6,6 +6,7 @@ it is counted once; were that removal to fail, it would be counted again, and no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,8 @@ EVENT_SECONDS: Final = 120.0
 
 LOG_SECONDS: Final = 120.0
 """For so long the log of a failed worker is asked for."""
+
+_CONTAINER: Final = re.compile(r"^(?:FATAL:   |/bin/bash: error while loading shared libraries: ).*", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +97,15 @@ def _with_log(failure: Failure, logs: Mapping[WorkerName, str]) -> Failure:
     text = logs.get(failure.worker)
     if failure.log_tail is not None or text is None:
         return failure
-    return failure.model_copy(update={"log_tail": sanitize.lines(text)})
+    return failure.model_copy(update={"log_tail": sanitize.lines(_its_own(text, failure.worker))})
+
+
+def _its_own(text: str, worker: WorkerName) -> str:
+    """What this worker printed; of any other text, what only a container that does not start says.
+
+    A job can put a link in the place of what it printed, and HTCondor follows it, outside of the container
+    and as the account of everybody's workers. No file of others has the line with which the wrapper ends.
+    """
+    if re.search(rf"^htcdask: worker {re.escape(worker)} on ", text, re.MULTILINE):
+        return text
+    return "\n".join(_CONTAINER.findall(text))

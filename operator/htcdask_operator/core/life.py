@@ -137,6 +137,8 @@ def _submit(
     if count <= 0:
         return None
     names = naming.new_names(case.pool.uid, count, taken, case.now)
+    if not names:  # as many are in sight as there are files for them
+        return None
     taken.update(names)
     description = submission.workers(case.pool, cluster, case.template, mark, kept.iwd, case.policy, case.now)
     return SubmitWorkers(case.pool.uid, description, names)

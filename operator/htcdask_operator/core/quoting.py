@@ -14,6 +14,8 @@ from urllib.parse import quote
 from htcdask_api import expressions
 
 _LONGEST_ACCOUNT: Final = 100
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_MARKED: Final = re.compile(r"-[0-9a-f]{6}$")
 _ATTRIBUTE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -68,13 +70,20 @@ def user(name: str) -> str:
     return quote(name, safe="@+", errors="surrogatepass")
 
 
+def group(value: str) -> str:
+    """The site's accounting group, part by part: what is plain stays as it is."""
+    parts = value.split(".")
+    return ".".join(part if _PLAIN.fullmatch(part) else account(part) for part in parts)
+
+
 def account(value: str) -> str:
     """A name as a part of an accounting group: a dot would make a subgroup, a blank fails the submit.
 
-    Who is renamed gets a mark of their own: `a.b` and `a_b` are two people.
+    Who is renamed gets a mark of their own: `a.b` and `a_b` are two people, and so is who is called like one
+    that was renamed.
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", value)[:_LONGEST_ACCOUNT]
-    if plain == value and value:
+    if plain == value and value and not _MARKED.search(value):
         return plain
     mark = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return f"{plain or 'nobody'}-{mark}"

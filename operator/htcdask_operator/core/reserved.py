@@ -13,29 +13,46 @@ _PREFIXES: Final = (
     "hold",
     "numshadow",
     "numjob",
-    "stagein",
+    "stage",
     "stream",
     "submit_",
     "transfer",
     "jobmaterialize",
+    "jobset",
+    "jobstarter",  # its log would be one more file on the access point
+    "starteruserlog",
+    "userlog",
+    "spool",
+    "output",
+    "periodic",
+    "onexit",
+    "cron",  # any one of these lets a job run again and again
+    "deferral",
+    "checkpoint",
+    "successcheckpoint",
+    "noop",
+    "docker",
+    "remote",
 )
 _NAMES: Final = frozenset(
     name.casefold()
     for name in (
         # When a job starts, stays and ends.
-        *("Requirements", "Rank", "LeaveJobInQueue", "PeriodicRemove", "PeriodicHold", "PeriodicRelease"),
-        *("PeriodicVacate", "OnExitRemove", "OnExitHold", "JobMaxVacateTime", "JobMaxRetries"),
+        *("Requirements", "Rank", "LeaveJobInQueue", "JobMaxVacateTime", "JobMaxRetries", "TimerRemove"),
+        *("OtherJobRemoveRequirements", "WantFTOnCheckpoint", "WantCheckpointSignal", "SkipIfDataflow"),
+        *("SuspendJobAtExec", "JobSuccessExitCode", "JobSuccessExitBySignal", "JobSuccessExitSignal"),
         *("AllowedExecuteDuration", "AllowedJobDuration", "JobLeaseDuration", "JobStatus", "IsNoopJob"),
         *("EnteredCurrentStatus", "QDate", "CompletionDate", "ExitCode", "ExitBySignal", "ExitSignal"),
-        *("VacateReason", "VacateReasonCode", "RemoveReason", "DeferralTime", "CronMinute", "CronHour"),
+        *("VacateReason", "VacateReasonCode", "RemoveReason", "ServerTime", "LastRejMatchReason"),
+        *("JobCurrentStartExecutingDate", "ResidentSetSize", "MemoryUsage"),
         *("KillSig", "RemoveKillSig", "HoldKillSig", "WantGracefulRemoval", "CurrentHosts", "MaxHosts"),
-        *("MinHosts", "MachineCount", "RemoteHost", "LastRemoteHost", "RoutedFromJobId", "Managed"),
+        *("MinHosts", "MachineCount", "LastRemoteHost", "RoutedFromJobId", "Managed"),
         # What it runs, where, as whom, and with which files.
         *("ClusterId", "ProcId", "GlobalJobId", "MyType", "TargetType", "JobUniverse", "Owner", "User"),
         *("OsUser", "NTDomain", "AccountingGroup", "AcctGroup", "AcctGroupUser", "JobBatchName", "Iwd"),
-        *("Cmd", "Args", "Arguments", "Env", "Environment", "In", "Out", "Err", "UserLog", "PreCmd"),
+        *("Cmd", "Args", "Arguments", "Env", "Environment", "In", "Out", "Err", "PreCmd", "CoreSize"),
         *("PreArguments", "PreArgs", "PreEnvironment", "PreEnv", "PostCmd", "PostArguments", "PostArgs"),
-        *("PostEnvironment", "PostEnv", "ContainerImage", "ContainerTargetDir", "DockerImage", "RootDir"),
+        *("PostEnvironment", "PostEnv", "ContainerImage", "ContainerTargetDir", "RootDir", "HookKeyword"),
         *(
             "SingularityImage",
             "WantContainer",
@@ -45,7 +62,17 @@ _NAMES: Final = frozenset(
             "WantSandboxImage",
         ),
         *("ShouldTransferFiles", "WhenToTransferOutput", "MaxTransferInputMB", "MaxTransferOutputMB"),
-        *("DockerNetworkType", "WantIOProxy", "GridResource", "ManifestDesired", "ManifestDir"),
+        *("WantIOProxy", "GridResource", "ManifestDesired", "ManifestDir", "ContainerServiceNames"),
+        # By these, the job could change its own ad, or files of the access point.
+        *(
+            "WantRemoteUpdates",
+            "WantDelayedUpdates",
+            "AppendFiles",
+            "BufferFiles",
+            "FileRemaps",
+            "LocalFiles",
+        ),
+        *("FetchFiles", "PreserveRelativePaths", "EraseOutputAndErrorOnRestart", "RunAsOwner"),
     )
 )
 

@@ -21,6 +21,7 @@ BUNDLE: Final = "bundle.sh"
 
 ONE_LIFE: Final = "(NumShadowStarts =?= undefined || NumShadowStarts < 1)"
 LEASE: Final = f"JobStatus =!= 2 && time() > {names.AD_LEASE}"
+_NOWHERE: Final = '"/"'
 _MEMORY_SHARE: Final = 0.9  # of the request: Python and the nanny need the rest
 _THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -139,11 +140,13 @@ def _delivery(delivery: str, iwd: str) -> dict[str, str]:
         # Said to be none, it also saves the second that HTCondor sleeps to tell new files from old ones.
         "transfer_output_files": '""',
         "max_transfer_output_mb": "1",
-        "My.Iwd": quoting.string(iwd),
+        # HTCondor also brings what a job has left under the name of a core file, one for each job, to its
+        # directory: there is none that it may write to, and what it prints has a path of its own.
+        "My.Iwd": _NOWHERE,
     }
     if delivery == "transfer":
         return {**description, "arguments": f'"-p {BUNDLE} $(wname)"', "transfer_input_files": bundle}
-    directory, file = quoting.string(iwd), quoting.string(f"{iwd}/{BUNDLE}")
+    file = quoting.string(f"{iwd}/{BUNDLE}")
     return {
         **description,
         "arguments": '"-p -s $(wname)"',
@@ -151,7 +154,7 @@ def _delivery(delivery: str, iwd: str) -> dict[str, str]:
         "stream_input": "true",
         # HTCondor would also copy what it streams to the execute node's disk. The access point, which picks
         # the files to copy, sees none here; the execute node, where Iwd is the job's scratch, the bundle.
-        "My.In": f'ifThenElse(Iwd == {directory}, "/dev/null", {file})',
+        "My.In": f'ifThenElse(Iwd == {_NOWHERE}, "/dev/null", {file})',
     }
 
 
@@ -196,7 +199,7 @@ def _accounting(cluster: ClusterFacts, worker: Template, policy: Policy) -> dict
     if group is None:
         return {}
     return {
-        "accounting_group": ".".join(quoting.account(part) for part in group.split(".")),
+        "accounting_group": quoting.group(group),
         "accounting_group_user": quoting.account(cluster.username),
     }
 

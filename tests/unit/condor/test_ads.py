@@ -187,3 +187,8 @@ def test_the_time_of_an_answer_is_a_time_or_nothing(value: str) -> None:
     assert server_time(ads) in (None, 2.5)
     assert server_time([*ads, {"ServerTime": 1_800_000_000}]) in (1_800_000_000, 2.5)
     assert server_time([]) is None
+
+
+def test_a_text_without_end_does_not_fill_the_answer_for_all() -> None:
+    ad = classad2.ClassAd({"VacateReason": "x" * 2**20})
+    assert plain(ad, ["VacateReason"]) == {"VacateReason": "x" * 4096}

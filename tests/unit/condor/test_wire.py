@@ -89,6 +89,11 @@ GARBAGE = {
 }
 
 
+def test_the_least_and_the_greatest_of_a_classad_s_numbers_are_answers() -> None:
+    ads = [{"a": -(2**63), "b": 2**63 - 1}]
+    assert wire.value(line(value=ads), 7, "query") == ads
+
+
 @pytest.mark.parametrize("said", GARBAGE.values(), ids=GARBAGE)
 def test_nothing_else_is_an_answer(said: bytes) -> None:
     with pytest.raises(wire.Garbage):

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from htcdask_api import Failure, PoolStatus
-from htcdask_operator.core import clock, submission
+from htcdask_operator.core import clock, naming, submission
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
@@ -207,10 +207,44 @@ def test_a_failed_worker_is_recorded_forgotten_and_its_log_asked_for() -> None:
 def test_a_log_that_came_is_shown_and_not_asked_for_again() -> None:
     failure = Failure(time=clock.written(NOW - 1), worker="bad", reason="WorkerFailed")
     pool = make_pool(status=PoolStatus(recent_failures=(failure,)))
-    planned = plan([pool], make_observed(jobs=[ANCHOR], logs={"bad": "x" * 2000 + "end"}), POLICY, NOW)
+    said = "htcdask: worker bad on node ended with 1; its last lines:\n" + "x" * 2000 + "end"
+    planned = plan([pool], make_observed(jobs=[ANCHOR], logs={"bad": said}), POLICY, NOW)
     assert planned.actions == ()
     tail = planned.statuses[POOL].recent_failures[0].log_tail
     assert tail is not None and len(tail) == 1024 and tail.endswith("end")
+
+
+@pytest.mark.parametrize(
+    ("came", "shown"),
+    [
+        ("root:x:0:0\nalice:secret\n", ""),
+        ("htcdask: worker other on node ended with 1; its last lines:\nof another pool\n", ""),
+        ("2026 INFO htcdask: worker bad on node ended with 1\nsecret", ""),
+        ("htcdask: worker badly on node ended with 1\nsecret", ""),
+        (
+            "a=1\nFATAL:   exec /bin/bash failed: no such file or directory\nsecret\n",
+            "FATAL:   exec /bin/bash failed",
+        ),
+        (
+            "mktemp: not found\nhtcdask: worker bad on node ended: cannot make a folder in /tmp\n",
+            "mktemp: not",
+        ),
+    ],
+)
+def test_only_what_the_worker_itself_printed_is_shown(came: str, shown: str) -> None:
+    """A job can leave a link to any file of the execute node in the place of its standard output."""
+    failure = Failure(time=clock.written(NOW - 1), worker="bad", reason="WorkerFailed")
+    pool = make_pool(status=PoolStatus(recent_failures=(failure,)))
+    planned = plan([pool], make_observed(jobs=[ANCHOR], logs={"bad": came}), POLICY, NOW)
+    tail = planned.statuses[POOL].recent_failures[0].log_tail
+    assert tail is not None and tail.startswith(shown) and "secret" not in tail and "another" not in tail
+    assert bool(tail) == bool(shown)
+
+
+def test_where_each_slot_has_a_name_in_sight_nobody_is_submitted() -> None:
+    connected = {f"other{naming.base36(number, 3)}" for number in range(36**3)}
+    planned = plan([make_pool()], make_observed(FOUR, [ANCHOR], connected=connected), POLICY, NOW)
+    assert not [action for action in planned.actions if isinstance(action, SubmitWorkers)]
 
 
 def test_a_retired_worker_is_finished_and_not_replaced() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from htcdask_api import Template, names
 from htcdask_operator.condor.classads import Plain
-from htcdask_operator.condor.jobs import job
+from htcdask_operator.condor.jobs import ATTRIBUTES, job
 from htcdask_operator.core import images, naming, quoting, reserved, submission, template
 from htcdask_operator.core.model import ClusterFacts, PortRange, Profile
 from tests.builders import IMAGE, NOW, make_cluster, make_policy, make_pool, make_template
@@ -55,6 +55,7 @@ def test_no_text_brings_a_line_or_a_macro_of_its_own(value: str) -> None:
         ("alice", "alice"),
         ("a.b", "a_b-2e7336"),
         ("a_b", "a_b"),
+        ("a_b-2e7336", None),  # who is called like the one above is somebody else
         ("x y\n", None),
         ("DOMAIN\\alice", None),
         ("ada\u00a0lovelace", None),
@@ -69,6 +70,8 @@ def test_a_user_is_one_part_of_an_accounting_group_and_nobody_else(name: str, ac
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,110}", found)
     assert account is None or found == account
     assert found == name or found != re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    assert found != "a_b-2e7336" or name == "a.b"
+    assert quoting.group("group_a.sub-123abc.x y") == f"group_a.sub-123abc.{quoting.account('x y')}"
 
 
 @given(st.text(st.characters()))
@@ -113,6 +116,30 @@ def test_a_folder_outside_the_site_s_trees_is_a_window_into_the_execute_node(
     assert images.is_window(image, ("/cvmfs",)) == window
 
 
+# --- What a profile may add.
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        *ATTRIBUTES,
+        *("OtherJobRemoveRequirements", "TimerRemove", "CronMonth", "CronDayOfWeek", "DeferralWindow"),
+        *("CheckpointExitCode", "SuccessCheckpointExitCode", "WantFTOnCheckpoint", "SkipIfDataflow"),
+        *("WantRemoteUpdates", "JobStarterLog", "StarterUserLog", "OutputDestination", "SpooledOutputFiles"),
+        *("DockerOverrideEntrypoint", "HookKeyword", "periodicholdsubcode", "FileRemaps", "SUBMIT_Iwd"),
+    ],
+)
+def test_a_profile_sets_nothing_that_the_operator_reads_or_relies_on(attribute: str) -> None:
+    assert reserved.is_reserved(attribute)
+
+
+@pytest.mark.parametrize(
+    "attribute", ["WantGlidein", "ConcurrencyLimits", "JobPrio", "NiceUser", "project_Name"]
+)
+def test_a_profile_may_set_what_is_the_site_s_affair(attribute: str) -> None:
+    assert not reserved.is_reserved(attribute)
+
+
 # --- Descriptions.
 
 
@@ -126,14 +153,14 @@ def test_the_workers_description() -> None:
         "arguments": '"-p -s $(wname)"',
         "input": "/spool/1/bundle.sh",
         "stream_input": "true",
-        "My.In": 'ifThenElse(Iwd == "/spool/1", "/dev/null", "/spool/1/bundle.sh")',
+        "My.In": 'ifThenElse(Iwd == "/", "/dev/null", "/spool/1/bundle.sh")',
         "output": "/spool/1/$(wout)",
         "error": "/spool/1/$(wout)",
         "should_transfer_files": "yes",
         "when_to_transfer_output": "ON_EXIT",
         "transfer_output_files": '""',
         "max_transfer_output_mb": "1",
-        "My.Iwd": '"/spool/1"',
+        "My.Iwd": '"/"',
         "request_cpus": "1",
         "request_memory": "2048",
         "request_disk": "4194304",

@@ -184,7 +184,9 @@ class World:
                 for id_ in jobs:
                     del self.jobs[id_]
             case ReadLogs(_, _, workers):
-                self.logs.update(dict.fromkeys(workers, "the last line\n"))
+                self.logs.update(
+                    {name: f"htcdask: worker {name} on n ended\nthe last line\n" for name in workers}
+                )
             case Release(pool):
                 del self.pools[pool]
             case TellScheduler(_, count, _, _):

@@ -2,14 +2,19 @@
 # writes. All in functions: a stream that ends too early runs nothing.
 # The user's variables are words of `env` for the worker alone: this shell never has one of them.
 
+# The operator shows only what bears the worker's name: another text is not what this job printed.
+say() {
+  echo "htcdask: worker $htcdask_name on $HOSTNAME $*"
+}
+
 fail() {
-  echo "htcdask: $*" >&2
+  say "ended: $*" >&2
   exit 1
 }
 
 # A folder that only this job's account can enter; inside a container, only this job.
 private_folder() {
-  mktemp -d "$1/htcdask.XXXXXX" || fail "cannot make a folder in $1 on $HOSTNAME"
+  mktemp -d "$1/htcdask.XXXXXX" || fail "cannot make a folder in $1"
 }
 
 # The path of program $2 in the folders of the search path $1; those that are no absolute paths may be anybody's.
@@ -40,7 +45,7 @@ choose_program() {
 
 # File $1 with the text $2, readable by this account alone.
 keep() {
-  printf '%s\n' "$2" > "$1" || fail "cannot write $1 on $HOSTNAME"
+  printf '%s\n' "$2" > "$1" || fail "cannot write $1"
 }
 
 clean() {
@@ -100,7 +105,7 @@ main() {
     kill -0 "$htcdask_child" 2> /dev/null || break # else it was a signal that ended the waiting
   done
   if [ "$htcdask_status" -ne 0 ]; then
-    echo "htcdask: worker $htcdask_name on $HOSTNAME ended with $htcdask_status; its last lines:"
+    say "ended with $htcdask_status; its last lines:"
     tail -c 32768 "$htcdask_work/log"
   fi
   return "$htcdask_status"
