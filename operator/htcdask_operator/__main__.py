@@ -141,7 +141,8 @@ async def _run(
 ) -> bool:
     view = View()
     reconciler = Reconciler(ports, view, policy, clock)
-    orphans = Orphans(ports, view, settings.gateway_namespaces, settings.lease_seconds / 2)
+    patience = settings.lease_seconds / 2
+    orphans = Orphans(ports, view, settings.gateway_namespaces, patience, lambda: leases.last_seen)
     poller = Poller(ports, view, settings.poll, settings.lease_seconds, orphans, reconciler.wake, clock)
     reconciler.on_action = poller.stir
     resync = Resync(ports, view, settings.gateway_namespaces, reconciler)

@@ -15,6 +15,7 @@ from typing import Final
 from htcdask_api import names
 from htcdask_operator import metrics
 from htcdask_operator.kube.claimed import Claimed
+from htcdask_operator.kube.leases import read_time
 from htcdask_operator.kube.port import Leases
 from htcdask_operator.lease import Leadership, LeaseLost, Me
 from htcdask_operator.settings import Leader
@@ -43,6 +44,12 @@ class Claims:
         if self.held.is_set():
             return None
         return next((lease.rival for lease in self._leases if lease.rival is not None), None)
+
+    @property
+    def last_seen(self) -> float | None:
+        """When an operator of this release was last known to work, before this one; None: nobody wrote it."""
+        own = next(lease for lease in self._leases if not lease.shared)
+        return read_time(own.before.renewed)
 
     def not_after(self) -> float:
         """From then on another operator may be at work."""

@@ -115,6 +115,7 @@ class Leadership:
         self._stale = True  # the Lease may be another by now
         self._said: str | None = None
         self._release = release
+        self.before = Lease()  # as it was when we took it
         self._turn = asyncio.Event()  # set once it may be taken
         self._turn.set()
         self.held = asyncio.Event()
@@ -144,6 +145,11 @@ class Leadership:
             f"the HTCDask release {whose or self._holder} works for the namespace {self._where[0]}, and only "
             "one may; this one does nothing until the other is uninstalled, or told another gateway namespace"
         )
+
+    @property
+    def shared(self) -> bool:
+        """Whether other releases may want it, too."""
+        return self._release is not None
 
     @property
     def _holder(self) -> str:
@@ -217,6 +223,7 @@ class Leadership:
         before = self._lease or Lease()
         mine = replace(before, holder=self._me.name, seconds=self._me.seconds, renewed=now)
         if isinstance(verdict, Acquire):
+            self.before = before
             moved = before.version is not None and before.holder != self._me.name
             mine = replace(mine, acquired=now, transitions=before.transitions + moved)
         self._lease = await self._kube.write_lease(*self._where, mine)

@@ -1,14 +1,15 @@
 """Sweeps the jobs whose pool no longer exists: asks what `core.orphans` needs to know, and does what it says.
 
-Called by the poller after a successful poll. Of a pool that this process has seen it is known at once that it
-is gone; of others only half a lease tells that no other operator looks after their jobs (`core.rivals`).
+Called by the poller after a successful poll. Of a pool that this process has seen, and of one whose jobs are
+of an earlier process's time, it is known at once that it is gone; of others only half a lease tells that no
+other operator looks after their jobs (`core.rivals`).
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from htcdask_operator.core import orphans
@@ -27,9 +28,18 @@ class Orphans:
     """Remembers which unknown pools were asked about, and when."""
 
     def __init__(
-        self, ports: Ports, view: View, namespaces: Sequence[str], patience: float = _STRANGERS
+        self,
+        ports: Ports,
+        view: View,
+        namespaces: Sequence[str],
+        patience: float = _STRANGERS,
+        last_seen: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`patience`: so long is looked whether jobs of pools that we never saw are another operator's."""
+        """`patience`: so long is looked whether jobs of pools that we never saw are another operator's.
+
+        `last_seen`: when an operator of this installation was last at work before us, if that is known.
+        """
+        self._last_seen = last_seen
         self._ports = ports
         self._view = view
         self._namespaces = namespaces
@@ -42,7 +52,10 @@ class Orphans:
         unknown = self._view.jobs.keys() - self._view.pools.keys()
         self._asked = {pool: at for pool, at in self._asked.items() if pool in unknown}
         self._strangers = {
-            pool: self._strangers.get(pool, now) for pool in unknown if pool not in self._view.knew
+            pool: self._strangers.get(pool, now)
+            for pool in unknown
+            if pool not in self._view.knew
+            and orphans.may_be_anothers(self._view.jobs[pool], self._last_seen())
         }
         self._view.knew &= self._view.pools.keys() | unknown
         due = {

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from htcdask_operator.core.identity import is_foreign
 from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid
 
 REASON = "HTCDask: the HTCWorkerPool of this job no longer exists"
+
+
+SLACK_SECONDS: Final = 360.0
+"""So long after its last renewal an operator may have submitted, whatever lease it had; and clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,14 @@ class Removal:
 
     jobs: tuple[JobId, ...]
     reason: str
+
+
+def may_be_anothers(jobs: Iterable[Job], last_seen: float | None) -> bool:
+    """Whether jobs of a pool that we never saw came when no operator of this installation was at work.
+
+    A copy of the Kubernetes cluster, with an operator of its own, submits such jobs.
+    """
+    return last_seen is None or any(job.queued_at > last_seen + SLACK_SECONDS for job in jobs)
 
 
 def removal(

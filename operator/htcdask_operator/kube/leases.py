@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from htcdask_operator.kube import bodies
@@ -26,6 +27,14 @@ class Lease:
     renewed: str = ""
     transitions: int = 0
     version: str | None = field(default=None, compare=False)  # None: not there yet
+
+
+def read_time(text: str) -> float | None:
+    """One of its times as seconds since the epoch, for what may be a little off."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 def read(body: Mapping[str, Any]) -> Lease:

@@ -302,6 +302,21 @@ async def test_jobs_of_a_pool_that_this_process_never_saw_are_kept_for_half_a_le
     assert site.jobs(JobStatus.RUNNING) == []
 
 
+@pytest.mark.parametrize(("after", "left"), [(-100.0, 0), (300.0, 0), (400.0, 2), (None, 2)])
+async def test_jobs_of_an_earlier_operators_time_are_swept_at_once(
+    site: Site, after: float | None, left: int
+) -> None:
+    """Nobody was there when their pool went. `after`: they came so long after that operator's last sign."""
+    site.view.knew.clear()
+    site.view.pools.clear()
+    del site.kube.pool_bodies["gateway", "default-c1"]
+    queued = max(job.queued_at for job in site.jobs())
+    seen = None if after is None else queued - after
+    orphans = Orphans(site.ports, site.view, ("gateway",), last_seen=lambda: seen)
+    await orphans.sweep(site.schedd.now)
+    assert len(site.jobs(JobStatus.RUNNING)) == left
+
+
 def renewed_by_another(site: Site) -> None:
     for entry in site.schedd.queue.values():
         entry.job = replace(entry.job, lease=site.schedd.now + 2 * LEASE)
