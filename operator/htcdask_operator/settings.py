@@ -128,7 +128,9 @@ class Settings(Section):
             named[f"profiles.{name}.template"] = profile.template.container_image
         for key, image in named.items():
             if image is not None and images.is_window(image, self.image_trees):
-                raise ValueError(f"{key}: the image {image} is a folder outside imageTrees")
+                raise ValueError(
+                    f"{key}: the image {image} is a folder outside imageTrees, or in a job's scratch"
+                )
         return self
 
     @cached_property

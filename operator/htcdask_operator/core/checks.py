@@ -29,12 +29,18 @@ def cluster_is_over(case: Case) -> Finding | None:
     )
     if isinstance(cluster, Gone):
         # A pool that no cluster ever owned waits for its cluster: `cluster_is_not_found`.
-        return gone if pool.owner_uid is not None else None
+        return gone if pool.owner_uid is not None or _has_jobs(case) else None
     if pool.owner_uid is not None and pool.owner_uid != cluster.uid:
         return gone
     if not cluster.active:
         return Finding(reasons.CLUSTER_INACTIVE, f"The cluster {name} has ended (phase {cluster.phase}).")
     return None
+
+
+def _has_jobs(case: Case) -> bool:
+    """Whether it was owned once: nothing is submitted before, and somebody may have taken the owner away."""
+    jobs = case.observed.jobs
+    return not isinstance(jobs, Unseen) and any(job.pool_uid == case.pool.uid for job in jobs)
 
 
 SPEC: Final[tuple[Check, ...]] = (

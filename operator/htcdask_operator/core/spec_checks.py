@@ -102,7 +102,7 @@ def image_is_a_window(case: Case) -> Finding | None:
     return Finding(
         reasons.IMAGE_NOT_ALLOWED,
         f"The image {image} would be a folder of the execute node. Unpacked images may be {where}; "
-        "a .sif file may be anywhere, and docker:// and oras:// URLs are fine.",
+        "a .sif file may be anywhere but in a job's scratch, and docker:// and oras:// URLs are fine.",
         stalled=True,
     )
 

@@ -98,6 +98,11 @@ def test_a_user_s_name_is_written_without_loss_in_plain_characters(name: str) ->
     [
         ("/cvmfs/unpacked.cern.ch/org/image:tag", False),
         ("/u/bengal1/condor/PublicHealth.sif", False),
+        ("/home/x/tmp/image.sif", False),
+        ("/var/lib/condor/execute/dir_4711/scratch/image.sif", True),
+        ("/scratch/dir_1/x.sif", True),
+        ("/tmp/image.sif", False),
+        ("docker://org/dir_1/image:tag", False),
         ("docker://org/image:tag", False),
         ("oras://registry.example/image:tag", False),
         ("/", True),

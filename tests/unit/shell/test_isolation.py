@@ -277,6 +277,21 @@ async def test_an_ended_cluster_loses_its_workers_although_its_pools_can_have_no
     assert len(asked) <= 30, "ever more slowly"
 
 
+async def test_what_is_left_of_a_cluster_that_is_gone_goes_although_its_pools_have_no_owner(
+    pools: Pools,
+) -> None:
+    """Who had jobs had a cluster, and no cluster will come back for them."""
+    site = pools.site
+    no_owner(site)
+    site.kube.delete_cluster("gateway", "c1")
+    for _ in range(6):
+        await site.poll()
+        await site.cycle()
+        site.schedd.tick()
+    assert not site.schedd.queue
+    assert (await site.condition("Ready", pools.third))[1] == reasons.CLUSTER_NOT_FOUND
+
+
 @pytest.mark.parametrize("what", ["adopt", "force_remove", "hold"])
 async def test_what_fails_for_ever_keeps_no_ended_worker_in_the_queue_and_no_surplus(
     pools: Pools, monkeypatch: pytest.MonkeyPatch, what: str
