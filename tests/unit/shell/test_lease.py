@@ -113,6 +113,7 @@ class FaultyKube(FakeKube):
         super().__init__()
         self.leases = leases
         self.faults = list(faults)
+        self.asking: set[asyncio.Task[object]] = set()
         self._uids = (f"v{number}" for number in VERSIONS)
 
     async def lease(self, namespace: str, name: str) -> Lease | None:
@@ -123,6 +124,9 @@ class FaultyKube(FakeKube):
 
     async def _by_wire(self, call: Callable[[], Awaitable[T]]) -> T:
         fault = self.faults.pop(0) if self.faults else Fault()
+        task = asyncio.current_task()
+        assert task is not None
+        self.asking.add(task)
         await asyncio.sleep(fault.before)
         if not fault.arrives:
             raise KubeError("lease", "the API server cannot be reached")
@@ -530,7 +534,9 @@ def test_whatever_happens_two_never_work_for_one_namespace_at_once(
                     working[name] = (one, set(namespaces))
                 await asyncio.wait({keeping}, timeout=30)
                 while not keeping.done():
-                    keeping.cancel()
+                    # A task group cancels its tasks once, and who stands still does not hear it.
+                    for task in (keeping, *kube.asking):
+                        task.cancel()
                     await asyncio.wait({keeping}, timeout=1)
                 await asyncio.gather(keeping, return_exceptions=True)
                 if releases:
