@@ -135,7 +135,7 @@ class AgentProcess:
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
-            self._wipe()
+            await asyncio.to_thread(self._wipe)
             self._process = await asyncio.create_subprocess_exec(
                 *self.command,
                 stdin=asyncio.subprocess.PIPE,
@@ -157,7 +157,8 @@ class AgentProcess:
             await process.wait()
         finally:
             with suppress(OSError):  # else the next start says what is wrong with the folder
-                self._wipe()
+                # Beside the loop: a worker may have sent any number of files. And to its end, whoever cancels.
+                await asyncio.shield(asyncio.to_thread(self._wipe))
 
     def _wipe(self) -> None:
         """A process that was killed could not clear up after itself."""
