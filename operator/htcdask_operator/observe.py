@@ -60,7 +60,9 @@ async def observe(
         connected=roll.connected if isinstance(roll, Roll) else roll,
         busy=roll.busy if isinstance(roll, Roll) else frozenset(),
         strangers=roll.others if isinstance(roll, Roll) else 0,
-        neighbours=view.others({pool.uid for pool in pools}) if neighbours else view.strays(),
+        neighbours=_believed(
+            view, view.others({pool.uid for pool in pools}) if neighbours else view.strays()
+        ),
         condor_identity=view.identity,
         had_pools=key in view.had_pools,
     )
@@ -107,6 +109,15 @@ async def ask_queue(
             view.saw_pool(pool.uid, tuple(jobs), now)
     return tuple(
         job for pool in pools for job in identity.believed(view.jobs.get(pool.uid, ()), pool, view.identity)
+    )
+
+
+def _believed(view: View, jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """Jobs of other pools: nobody's limit is used up by what somebody else wrote our id into."""
+    return tuple(
+        job
+        for job in jobs
+        if not identity.is_foreign(job, view.identity) or job.owner == view.submitted_as.get(job.pool_uid)
     )
 
 

@@ -157,7 +157,7 @@ class AgentProcess:
             await process.wait()
         finally:
             with suppress(OSError):  # else the next start says what is wrong with the folder
-                # Beside the loop: a worker may have sent any number of files. And to its end, whoever cancels.
+                # Beside the loop, as a worker may have sent any number of files; to its end, whoever cancels.
                 await asyncio.shield(asyncio.to_thread(self._wipe))
 
     def _wipe(self) -> None:

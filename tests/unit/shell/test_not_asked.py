@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -129,3 +130,16 @@ async def test_a_scheduler_is_asked_for_workers_that_only_the_second_answer_show
     await site.cycle()
     assert asked and asked[0].connected == connected
     assert len(site.jobs()) == 7
+
+
+async def test_what_an_older_identity_of_another_pool_wrote_counts_against_nobodys_limit(site: Site) -> None:
+    site.view.identity = "dask@htcdask.test"
+    site.view.submitted_as = {"theirs": "mallory@htcdask.test"}
+    (job, *_) = site.jobs()
+    forged = replace(job, pool_uid="elsewhere", owner="mallory@htcdask.test")
+    older = replace(job, pool_uid="theirs", owner="mallory@htcdask.test")
+    site.view.jobs |= {"elsewhere": (forged,), "theirs": (older,)}
+    seen = await observe(
+        site.ports, site.view, KEY, [await site.pool()], site.clock(), fresh=False, neighbours=True
+    )
+    assert seen.neighbours == (older,)
