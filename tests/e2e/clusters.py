@@ -43,14 +43,22 @@ def new(site: Site, count: int = 1, **options: Any) -> list[str]:
     made = [ask(site, "POST", "clusters/", {"cluster_options": chosen})["name"] for _ in range(count)]
     # The gateway's own word: it may be a moment behind, and scales nothing before.
     eventually(
-        lambda: {
-            cluster for cluster in made if ask(site, "GET", f"clusters/{cluster}")["status"] != "RUNNING"
-        },
+        lambda: {cluster for cluster in made if _status(site, cluster) != "RUNNING"},
         90,
         "the clusters run",
         lambda left: not left,
     )
     return made
+
+
+def _status(site: Site, cluster: str) -> str:
+    """The gateway's word; it knows a cluster only when its watch has shown it."""
+    try:
+        return str(ask(site, "GET", f"clusters/{cluster}")["status"])
+    except urllib.error.HTTPError as refusal:
+        if refusal.code != 404:
+            raise
+        return ""
 
 
 def scale(site: Site, cluster: str, count: int) -> None:

@@ -230,19 +230,21 @@ def test_how_patient_the_operator_is_with_workers_that_fail(release: Release) ->
 
 def test_a_worker_that_is_not_connected_is_reported_as_soon_as_the_site_says(site: Site) -> None:
     """By the site's own release: only a scheduler that answers can tell who is not connected."""
-    # Pythons that take their time: the job's own folder on the execute node is seen in its container.
-    slow = "mkdir -p /var/tmp/slow && echo 'import time; time.sleep(6)' > /var/tmp/slow/sitecustomize.py"
-    site.condor("sh", "-c", slow)
+    held = "until pkill -STOP -f -- '[-]-tls-ca-file'; do sleep 0.02; done"
     with site.changed_chart("settings.healing.connectSeconds=2"):
         site_wait.deployments(site.node, "--namespace=htcdask")
         [cluster] = clusters.new(site)
-        clusters.add_pool(site, cluster, {**SMALL, "environment": {"PYTHONPATH": "/var/tmp/slow"}})
+        clusters.add_pool(site, cluster, SMALL)
         clusters.scale(site, cluster, 1)
+        site.condor("timeout", "60", "sh", "-c", held)
 
         def reasons() -> set[str]:
             return {each["reason"] for each in status(site, cluster).get("explanation", [])}
 
-        eventually(reasons, 90, "it is reported", lambda found: "NotConnecting" in found)
+        try:
+            eventually(reasons, 90, "it is reported", lambda found: "NotConnecting" in found)
+        finally:
+            site.condor("pkill", "-CONT", "-f", "--", "[-]-tls-ca-file")
         settled(site, cluster, 1)
         clusters.stop(site, cluster)
         clean(site, cluster)
