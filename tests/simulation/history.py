@@ -33,7 +33,11 @@ def happen(steps: Sequence[Step], planner: Planner = plan) -> None:
 
 async def _happen(clock: Clock, steps: Sequence[Step], planner: Planner) -> None:
     world = World(clock, planner)
-    quiet(world.complaints)
+    with quiet(world.complaints):
+        await _told(world, steps)
+
+
+async def _told(world: World, steps: Sequence[Step]) -> None:
     told: list[str] = []
     try:
         world.start_operator()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from htcdask_api import Template
@@ -308,8 +309,15 @@ def _odd(pool: PoolFacts) -> PoolFacts:
     return replace(pool, spec=pool.spec.model_copy(update={"max_replicas": None}))
 
 
-def quiet(complaints: Complaints) -> None:
-    """The operator's log is not what a history is about."""
+@contextmanager
+def quiet(complaints: Complaints) -> Iterator[None]:
+    """The operator's log is not what a history is about; afterwards it is as it was."""
     logger = logging.getLogger("htcdask_operator")
+    before = logger.handlers, logger.propagate, logger.level
     logger.handlers, logger.propagate = [complaints], False
     logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before[:2]
+        logger.setLevel(before[2])
