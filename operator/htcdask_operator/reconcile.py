@@ -27,6 +27,7 @@ from htcdask_operator.core.actions import (
     SubmitAnchor,
     SubmitWorkers,
 )
+from htcdask_operator.core.clock import doubled
 from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Unseen
 from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.errors import KubeError
@@ -42,6 +43,7 @@ _log = logging.getLogger(__name__)
 
 _ROUNDS: Final = 6  # anchor, hold, workers, and a few to spare
 _RESYNC: Final = 120.0
+_BACKOFF_FIRST: Final = 1.0
 _BACKOFF_LAST: Final = 60.0
 _VIEW_AGE: Final = 2.0  # seconds: twice the interval of a poller that is busy
 _PAUSE: Final = 1.0  # after many rounds, let others have their turn
@@ -290,7 +292,7 @@ class Reconciler:
             _log.warning("Cluster %s: %s", key, sanitize.line(why))
         cluster.said = why
         cluster.failures += 1
-        return self._clock() + min(2.0 ** min(cluster.failures, 16) / 2, _BACKOFF_LAST)
+        return self._clock() + doubled(_BACKOFF_FIRST, cluster.failures, _BACKOFF_LAST)
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from htcdask_operator.core import mistake
+from htcdask_operator.core import clock, mistake
 from htcdask_operator.core.model import Job, Roll, Unseen, WorkerName
 from htcdask_operator.observe import ask_scheduler, may_be_connected, names
 from htcdask_operator.ports import ClusterKey, Ports
@@ -27,6 +27,7 @@ _TROUBLED_AT_ONCE: Final = 20  # and those of them that gave trouble lately
 _SLOW: Final = 1.0  # seconds: a page of 1,000 workers takes a tenth of it
 _TROUBLE: Final = 2  # good answers that it takes to make up for a bad one
 _MOST_TROUBLE: Final = 10
+_FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 15.0
 
 
@@ -42,7 +43,7 @@ class _Asked:
     @property
     def pause(self) -> float:
         """So long it is left alone, because it did not answer."""
-        return min(2.0 ** min(self.silent - 1, 10), _LONGEST_PAUSE) if self.silent else 0.0
+        return clock.doubled(_FIRST_PAUSE, self.silent, _LONGEST_PAUSE) if self.silent else 0.0
 
 
 class Schedulers:

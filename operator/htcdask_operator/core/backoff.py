@@ -108,7 +108,7 @@ def _until(failure: Failure, events: int, stalled: str | None, policy: Policy) -
 
 
 def _doubled(times: int, policy: Policy) -> float:
-    return float(min(policy.backoff_first_seconds * 2 ** min(times - 1, 30), policy.backoff_last_seconds))
+    return clock.doubled(policy.backoff_first_seconds, times, policy.backoff_last_seconds)
 
 
 def _stalled(events: Sequence[Failure], policy: Policy) -> str | None:

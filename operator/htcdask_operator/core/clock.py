@@ -1,8 +1,11 @@
-"""Times as Kubernetes writes them, from and to seconds. Nothing here knows what time it is."""
+"""Times as Kubernetes writes them, from and to seconds, and pauses. Nothing here knows what time it is."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
+
+_DOUBLINGS: Final = 30  # at the most: a float has an end
 
 
 def written(seconds: float) -> str:
@@ -16,3 +19,8 @@ def read(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return 0.0
+
+
+def doubled(first: float, times: int, longest: float) -> float:
+    """Seconds to wait after so many failures in a row: `first` after one, twice that after two, and so on."""
+    return min(first * 2.0 ** min(times - 1, _DOUBLINGS), longest)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from htcdask_operator.core import clock
+
 FIRST: Final = 1.0
 """Seconds until the first retry, and between two cycles at the least."""
 LONGEST: Final = 60.0
@@ -31,7 +33,7 @@ class Setback:
 
     @property
     def next_try(self) -> float:
-        return self.at + min(FIRST * 2.0 ** (min(self.times, 16) - 1), LONGEST)
+        return self.at + clock.doubled(FIRST, self.times, LONGEST)
 
 
 def one_more(before: Setback | None, setback: Setback) -> Setback:

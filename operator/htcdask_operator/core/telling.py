@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from htcdask_operator.core import desired, limits, reasons
+from htcdask_operator.core import clock, desired, limits, reasons
 from htcdask_operator.core.actions import TellScheduler
 from htcdask_operator.core.desired import Share
 from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, Told
@@ -61,7 +61,9 @@ def telling(
     if cluster.wanted > total and (desired.leader(pools) is not None or leaving or kept is not None):
         return Telling()
     not_before = max(
-        told.at + _pause(told) if told is not None else 0.0,
+        told.at + clock.doubled(PAUSE_SECONDS, told.times, LONGEST_PAUSE_SECONDS)
+        if told is not None
+        else 0.0,
         (wanted_since if wanted_since is not None else now) + STILL_SECONDS,
     )
     if now < not_before:
@@ -77,7 +79,3 @@ def told(before: Told | None, count: int, now: float) -> Told:
     """It was told `count` now: to be remembered."""
     again = before is not None and before.count == count and now - before.at < FORGET_SECONDS
     return Told(count, now, before.times + 1 if before is not None and again else 1)
-
-
-def _pause(before: Told) -> float:
-    return float(min(PAUSE_SECONDS * 2 ** min(before.times - 1, 10), LONGEST_PAUSE_SECONDS))
