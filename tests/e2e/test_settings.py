@@ -230,13 +230,14 @@ def test_how_patient_the_operator_is_with_workers_that_fail(release: Release) ->
 
 def test_a_worker_that_is_not_connected_is_reported_as_soon_as_the_site_says(site: Site) -> None:
     """By the site's own release: only a scheduler that answers can tell who is not connected."""
-    held = "until pkill -STOP -f -- '[-]-tls-ca-file'; do sleep 0.02; done"
     with site.changed_chart("settings.healing.connectSeconds=2"):
         site_wait.deployments(site.node, "--namespace=htcdask")
         [cluster] = clusters.new(site)
         clusters.add_pool(site, cluster, SMALL)
+        # By the cluster's name: the second release's worker that fails is there too, again and again.
+        worker = f"[-]-scheduler-sni.*{cluster.rpartition('.')[2]}.*--tls-ca-file"
         clusters.scale(site, cluster, 1)
-        site.condor("timeout", "60", "sh", "-c", held)
+        site.condor("timeout", "60", "sh", "-c", f"until pkill -STOP -f -- '{worker}'; do sleep 0.02; done")
 
         def reasons() -> set[str]:
             return {each["reason"] for each in status(site, cluster).get("explanation", [])}
@@ -244,7 +245,7 @@ def test_a_worker_that_is_not_connected_is_reported_as_soon_as_the_site_says(sit
         try:
             eventually(reasons, 90, "it is reported", lambda found: "NotConnecting" in found)
         finally:
-            site.condor("pkill", "-CONT", "-f", "--", "[-]-tls-ca-file")
+            site.condor("pkill", "-CONT", "-f", "--", worker)
         settled(site, cluster, 1)
         clusters.stop(site, cluster)
         clean(site, cluster)
