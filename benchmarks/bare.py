@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from htcdask_api import names
-from htcdask_operator.core import submission
 from htcdask_operator.core.model import ClusterFacts, PoolFacts
-from htcdask_operator.core.template import resolve
+from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.submit.template import resolve
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.settings import Settings, parse
 from playground import builds
@@ -93,7 +93,7 @@ def description(site: Site, cluster: str) -> dict[str, str]:
         "condor_q", "-allusers", "-af", "Iwd", "-constraint",
         f'{names.AD_POOL_UID} == "{facts.uid}" && {names.AD_ROLE} == "{names.ROLE_ANCHOR}"',
     ).strip()  # fmt: skip
-    made = submission.workers(facts, dask, template, "bare", iwd, policy, facts.created_at)
+    made = descriptions.workers(facts, dask, template, "bare", iwd, policy, facts.created_at)
     ours = {f"My.{attribute}" for attribute in vars(names).values() if str(attribute).startswith("HTCDask")}
     kept = {key: value for key, value in made.items() if key not in ours and key != "periodic_remove"}
     return {"initialdir": "/", **kept}

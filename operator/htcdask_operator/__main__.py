@@ -21,24 +21,25 @@ from pathlib import Path
 import kopf
 
 from htcdask_api import names
-from htcdask_operator import handlers, health
 from htcdask_operator import settings as site
-from htcdask_operator.claims import Claims, claims
-from htcdask_operator.condor.access import Access
-from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.condor.access_point import Access
+from htcdask_operator.condor.client import CondorAgent
 from htcdask_operator.core.model import Policy
-from htcdask_operator.health import Health
 from htcdask_operator.kube.api import KubeApi, connect
-from htcdask_operator.orphans import Orphans
-from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
-from htcdask_operator.reconcile import Reconciler
-from htcdask_operator.resync import Resync
+from htcdask_operator.process import health
+from htcdask_operator.process.claims import Claims, claims
+from htcdask_operator.process.health import Health
+from htcdask_operator.process.supervise import supervise
+from htcdask_operator.reconcile.loop import Reconciler
 from htcdask_operator.scheduler.http import SchedulerHttp
 from htcdask_operator.settings import Settings, SettingsError
-from htcdask_operator.supervise import supervise
+from htcdask_operator.state.view import View
 from htcdask_operator.uptime import steady, uptime
-from htcdask_operator.view import View
+from htcdask_operator.watch import handlers
+from htcdask_operator.watch.orphans import Orphans
+from htcdask_operator.watch.poller import Poller
+from htcdask_operator.watch.resync import Resync
 
 _log = logging.getLogger(__name__)
 

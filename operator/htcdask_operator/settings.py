@@ -15,9 +15,9 @@ from typing import Annotated, Any, Final, Literal, Self
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from htcdask_operator import complaints
-from htcdask_operator.core import images
+from htcdask_operator import settings_errors
 from htcdask_operator.core.model import Policy, Profile
+from htcdask_operator.core.submit import images
 from htcdask_operator.settings_types import (
     AttributeName,
     AttributeValue,
@@ -184,13 +184,13 @@ def parse(text: str, where: str = "settings") -> Settings:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{where}: not YAML: {complaints.of_yaml(error)}") from None
+        raise SettingsError(f"{where}: not YAML: {settings_errors.of_yaml(error)}") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{where}: must be a map of keys such as operatorId and accessPoint")
     try:
         return Settings.model_validate(_without_nulls(content))
     except ValidationError as error:
-        raise SettingsError(f"{where}: {complaints.of_values(error, Settings)}") from None
+        raise SettingsError(f"{where}: {settings_errors.of_values(error, Settings)}") from None
 
 
 def default_path() -> Path | None:

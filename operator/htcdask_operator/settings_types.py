@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from htcdask_api import Template, expressions
-from htcdask_operator.core import quoting, reserved
 from htcdask_operator.core.model import PortRange
+from htcdask_operator.core.submit import quoting, reserved_attributes
 
 
 def _ports(value: object) -> object:
@@ -64,7 +64,7 @@ def _expression(value: str) -> str:
 
 
 def _attribute(name: str) -> str:
-    if reserved.is_reserved(name):
+    if reserved_attributes.is_reserved(name):
         raise ValueError("the operator sets this attribute itself, or relies on it; no profile may")
     quoting.attribute(name)
     return name

@@ -18,8 +18,8 @@ from typing import Protocol
 
 from htcdask_api import names
 from htcdask_operator.condor import token
-from htcdask_operator.condor.access import Access
-from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.condor.access_point import Access
+from htcdask_operator.condor.client import CondorAgent
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core.model import Job, JobId
 from playground.condor.bare import BarePool

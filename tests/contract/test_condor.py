@@ -12,8 +12,8 @@ import pytest
 from htcdask_api import names as attributes
 from htcdask_operator.condor.errors import CondorRefused, SubmitRefused
 from htcdask_operator.condor.port import Condor
-from htcdask_operator.core import submission
 from htcdask_operator.core.model import Job, JobId, JobStatus, Role
+from htcdask_operator.core.submit import descriptions
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.labs import IMAGE, PAYLOAD, FakeLab, Lab, RealLab
 
@@ -56,12 +56,12 @@ class Pool:
 
     async def anchor(self) -> JobId:
         """Submit an anchor."""
-        description = submission.anchor(self.facts, self.cluster, "mark", self.policy, self.lab.now())
+        description = descriptions.anchor(self.facts, self.cluster, "mark", self.policy, self.lab.now())
         return await self.condor.submit_anchor(description, PAYLOAD)
 
     def unspooled(self) -> None:
         """Leave an anchor behind whose file will never come."""
-        description = submission.anchor(self.facts, self.cluster, "mark", self.policy, self.lab.now())
+        description = descriptions.anchor(self.facts, self.cluster, "mark", self.policy, self.lab.now())
         self.lab.unspooled(description, self.policy.operator_id)
 
     async def staged(self) -> Job:
@@ -75,7 +75,7 @@ class Pool:
     ) -> tuple[JobId, ...]:
         """Submit workers; `extra` takes the place of what the core describes."""
         template = make_template(container_image=IMAGE, requirements=requirements, memory="100Mi")
-        description = submission.workers(
+        description = descriptions.workers(
             self.facts, self.cluster, template, "mark", iwd or "/nowhere", self.policy, self.lab.now()
         )
         return await self.condor.submit_workers({**description, **extra}, names)
@@ -325,7 +325,7 @@ async def test_jobs_of_another_identity_are_seen_if_asked_for_and_never_touched(
 async def test_a_job_is_submitted_as_whom_it_was_planned_for_or_not_at_all(
     pool: Pool, condor: Condor, lab: Lab
 ) -> None:
-    description = submission.anchor(pool.facts, pool.cluster, "mark", pool.policy, lab.now())
+    description = descriptions.anchor(pool.facts, pool.cluster, "mark", pool.policy, lab.now())
     with pytest.raises(CondorRefused, match="were planned for alice"):
         await condor.submit_anchor(description, PAYLOAD, "alice@htcdask.test")
     assert await condor.jobs() == ()
@@ -341,7 +341,7 @@ async def test_times_are_by_the_operators_clock_and_leases_by_the_access_points(
     await condor.whoami()
     ours = lab.now() - ahead
     pool = Pool(lab, condor, operator_id, lease_seconds=500)
-    description = submission.anchor(pool.facts, pool.cluster, "mark", pool.policy, ours)
+    description = descriptions.anchor(pool.facts, pool.cluster, "mark", pool.policy, ours)
     job = await condor.submit_anchor(description, PAYLOAD)
     (seen,) = await condor.jobs()
     for time in (seen.queued_at, seen.status_since, (seen.lease or 0) - 500):

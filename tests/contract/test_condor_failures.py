@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from htcdask_operator.condor import token
-from htcdask_operator.condor.access import Access
-from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.condor.access_point import Access
+from htcdask_operator.condor.client import CondorAgent
 from htcdask_operator.condor.errors import (
     CondorRefused,
     CondorTimeout,
@@ -27,8 +27,8 @@ from htcdask_operator.condor.errors import (
     SubmitRefused,
     SubmitTooLate,
 )
-from htcdask_operator.condor.private import PrivateFolder
-from htcdask_operator.core import submission
+from htcdask_operator.condor.private_folder import PrivateFolder
+from htcdask_operator.core.submit import descriptions
 from htcdask_operator.uptime import uptime
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool
@@ -40,8 +40,8 @@ _numbers = count(1)
 
 _ASKING = """
 import asyncio, pathlib, sys
-from htcdask_operator.condor.access import Access
-from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.condor.access_point import Access
+from htcdask_operator.condor.client import CondorAgent
 
 async def main():
     agent = CondorAgent(Access("killed", sys.argv[1], "ap@condor", pathlib.Path(sys.argv[2])))
@@ -108,7 +108,7 @@ def stopped_schedd(pool: BarePool) -> Iterator[None]:
 async def submit(agent: CondorAgent) -> str:
     policy = make_policy(operator_id=agent._access.operator_id)
     return await agent.submit_anchor(
-        submission.anchor(make_pool(), make_cluster(), "mark", policy, time.time()), b"a secret key"
+        descriptions.anchor(make_pool(), make_cluster(), "mark", policy, time.time()), b"a secret key"
     )
 
 
@@ -371,7 +371,7 @@ async def test_after_the_lease_nothing_is_submitted_and_everything_else_goes_on(
     ends = uptime() + 60
     agent = connect(not_after=lambda: ends)
     policy = make_policy(operator_id=agent._access.operator_id)
-    described = submission.anchor(make_pool(), make_cluster(), "mark", policy, time.time())
+    described = descriptions.anchor(make_pool(), make_cluster(), "mark", policy, time.time())
     anchor = await agent.submit_anchor(described, b"a secret key")
     ends = uptime() - 2
     with pytest.raises(SubmitTooLate, match=r"nothing was submitted to ap@condor.*over for 2\.\d s"):

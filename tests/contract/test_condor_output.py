@@ -20,10 +20,12 @@ import pytest
 
 from htcdask_api import Failure, PoolStatus
 from htcdask_operator.condor import token
-from htcdask_operator.condor.access import Access
-from htcdask_operator.condor.agent import CondorAgent
-from htcdask_operator.core import clock, failures, submission
+from htcdask_operator.condor.access_point import Access
+from htcdask_operator.condor.client import CondorAgent
+from htcdask_operator.core import timestamps
 from htcdask_operator.core.model import Job, JobId, JobStatus
+from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.workers import failures
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.labs import IMAGE, RealLab
@@ -52,7 +54,7 @@ import json, pathlib, shutil, sys
 import htcondor2
 from htcdask_operator.condor import sandbox
 from htcdask_operator.condor.errors import CondorError
-from htcdask_operator.condor.schedd import AccessPoint
+from htcdask_operator.condor.agent.schedd import AccessPoint
 
 collector, name, scratch, constraint, files, sabotage = sys.argv[1:]
 arrived, rmtree = {}, shutil.rmtree
@@ -92,7 +94,7 @@ class Output:
         self._policy = make_policy(operator_id=self.operator_id)
 
     async def anchor(self) -> Job:
-        description = submission.anchor(make_pool(), make_cluster(), "mark", self._policy, time.time())
+        description = descriptions.anchor(make_pool(), make_cluster(), "mark", self._policy, time.time())
         job = await self.condor.submit_anchor(description, PAYLOAD.encode())
         (staged,) = await self.lab.until(self.condor, lambda jobs: jobs[0].stage_in_finish)
         await self.condor.hold([job], "kept")
@@ -100,7 +102,7 @@ class Output:
 
     async def workers(self, anchor: Job, *names: str) -> tuple[JobId, ...]:
         template = make_template(container_image=IMAGE, memory="100Mi")
-        description = submission.workers(
+        description = descriptions.workers(
             make_pool(), make_cluster(), template, "mark", anchor.iwd or "", self._policy, time.time()
         )
         return await self.condor.submit_workers(description, names)
@@ -239,7 +241,7 @@ async def test_a_link_in_the_place_of_the_output_shows_nothing(output: Output) -
     await output.ended(anchor, "link")
     found = await output.condor.logs(anchor.id, ["link"])
     assert found == {"link": "of somebody else\n"}
-    failure = Failure(time=clock.written(time.time()), worker="link", reason="WorkerFailed")
+    failure = Failure(time=timestamps.written(time.time()), worker="link", reason="WorkerFailed")
     told = failures.record(PoolStatus(recent_failures=(failure,)), (), found, time.time())
     assert [failure.log_tail for failure in told.recent] == [""]
 

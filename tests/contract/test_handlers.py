@@ -15,17 +15,17 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from htcdask_api import names
-from htcdask_operator import handlers
 from htcdask_operator.condor.errors import CondorUnreachable
 from htcdask_operator.core.model import JobStatus, PoolFacts
 from htcdask_operator.kube.api import KubeApi
-from htcdask_operator.orphans import Orphans
-from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
-from htcdask_operator.reconcile import Reconciler
-from htcdask_operator.resync import Resync, WatchSilent
+from htcdask_operator.reconcile.loop import Reconciler
 from htcdask_operator.settings import Poll
-from htcdask_operator.view import View
+from htcdask_operator.state.view import View
+from htcdask_operator.watch import handlers
+from htcdask_operator.watch.orphans import Orphans
+from htcdask_operator.watch.poller import Poller
+from htcdask_operator.watch.resync import Resync, WatchSilent
 from playground.controlplane import ControlPlane
 from tests.builders import make_policy
 from tests.fakes.condor import FakeCondor, FakeSchedd

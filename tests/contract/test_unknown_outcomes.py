@@ -13,23 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from htcdask_operator.condor.access import Access
-from htcdask_operator.condor.agent import CondorAgent
+from htcdask_operator.condor.access_point import Access
+from htcdask_operator.condor.client import CondorAgent
 from htcdask_operator.core.model import Job, JobStatus, Role
-from htcdask_operator.core.triage import SPOOL_SECONDS
+from htcdask_operator.core.workers.states import SPOOL_SECONDS
 from htcdask_operator.kube.port import Credentials
-from htcdask_operator.orphans import Orphans
-from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
-from htcdask_operator.reconcile import Reconciler, Tended
+from htcdask_operator.reconcile.loop import Reconciler, Tended
 from htcdask_operator.settings import Poll
-from htcdask_operator.view import View
+from htcdask_operator.state.view import View
+from htcdask_operator.watch.orphans import Orphans
+from htcdask_operator.watch.poller import Poller
 from playground.condor.bare import BarePool
 from tests.builders import make_policy
 from tests.contract.labs import remove_jobs
 from tests.fakes.kube import FakeKube
 from tests.fakes.scheduler import FakeScheduler
-from tests.unit.shell.site import KEY, LEASE, cluster_manifest, pool_manifest
+from tests.unit.site import KEY, LEASE, cluster_manifest, pool_manifest
 
 OPERATOR = "unknown-outcomes"
 WORKERS = 300

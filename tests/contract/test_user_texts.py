@@ -11,8 +11,8 @@ import pytest
 
 from htcdask_api import Template, names
 from htcdask_operator.condor.port import Condor
-from htcdask_operator.core import submission
 from htcdask_operator.core.model import JobStatus, Profile
+from htcdask_operator.core.submit import descriptions
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.labs import IMAGE, PAYLOAD, RealLab
@@ -63,14 +63,14 @@ async def submitted(lab: RealLab, condor: Condor, name: str, **fields: str | Non
     pool, cluster = make_pool(f"pool-{name}"), make_cluster(username=username)
     iwd = next(job.iwd for job in await condor.jobs() if job.iwd)
     template = make_template(container_image=IMAGE, memory="100Mi", disk="64Mi", profile="strict", **fields)
-    made = submission.workers(pool, cluster, template, "mark", iwd, policy, time.time())
+    made = descriptions.workers(pool, cluster, template, "mark", iwd, policy, time.time())
     await condor.submit_workers(made, [name])
 
 
 async def anchored(lab: RealLab) -> Condor:
     condor = lab.operator(OPERATOR)
     policy = make_policy(operator_id=OPERATOR)
-    made = submission.anchor(make_pool(), make_cluster(), "mark", policy, time.time())
+    made = descriptions.anchor(make_pool(), make_cluster(), "mark", policy, time.time())
     anchor = await condor.submit_anchor(made, PAYLOAD)
     await lab.until(condor, lambda jobs: jobs[0].stage_in_finish)
     await condor.hold([anchor], "keeps the workers' files")

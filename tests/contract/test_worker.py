@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from htcdask_operator.condor.worker.bundle import render
-from htcdask_operator.core import submission
 from htcdask_operator.core.model import JobStatus, PortRange
+from htcdask_operator.core.submit import descriptions
 from playground import images_worker
 from playground.condor.bare import BarePool
 from tests.builders import IMAGE, make_cluster, make_policy, make_pool, make_template
@@ -74,13 +74,13 @@ async def submit(lab: RealLab, cluster: Cluster, names: list[str], nanny: bool) 
         nanny_ports=NANNY_PORTS,
         vacate_seconds=30,
     )
-    bundle = render(submission.bundle(dask, template, policy), cluster.certificate, cluster.key)
-    anchor = await condor.submit_anchor(submission.anchor(facts, dask, "mark", policy, time.time()), bundle)
+    bundle = render(descriptions.bundle(dask, template, policy), cluster.certificate, cluster.key)
+    anchor = await condor.submit_anchor(descriptions.anchor(facts, dask, "mark", policy, time.time()), bundle)
     jobs = await lab.until(condor, lambda jobs: any(job.stage_in_finish for job in jobs))
     iwd = next(job.iwd for job in jobs if job.id == anchor)
     await condor.hold([anchor], "keeps the workers' files")
     began = time.monotonic()
-    description = submission.workers(facts, dask, template, "mark", iwd or "", policy, time.time())
+    description = descriptions.workers(facts, dask, template, "mark", iwd or "", policy, time.time())
     await condor.submit_workers(description, names)
     return began
 

@@ -14,8 +14,8 @@ import pytest
 from htcdask_operator import settings
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.condor.worker.bundle import render
-from htcdask_operator.core import submission
 from htcdask_operator.core.model import Job, JobStatus, Policy
+from htcdask_operator.core.submit import descriptions
 from playground import images_worker
 from playground.condor.bare import BarePool
 from tests.builders import IMAGE, make_cluster, make_pool, make_template
@@ -61,14 +61,14 @@ class Site:
         facts, dask, policy = make_pool(), make_cluster(), self.policy
         template = make_template(container_image=IMAGE, memory="600Mi", nanny=True)
         if cluster is not None:
-            payload = render(submission.bundle(dask, template, policy), cluster.certificate, cluster.key)
+            payload = render(descriptions.bundle(dask, template, policy), cluster.certificate, cluster.key)
         self.anchor = await self.condor.submit_anchor(
-            submission.anchor(facts, dask, "mark", policy, time.time()), payload
+            descriptions.anchor(facts, dask, "mark", policy, time.time()), payload
         )
         jobs = await self.lab.until(self.condor, lambda jobs: any(job.stage_in_finish for job in jobs))
         await self.condor.hold([self.anchor], "keeps the workers' files")
         iwd = next(job.iwd for job in jobs if job.id == self.anchor) or ""
-        described = submission.workers(facts, dask, template, "mark", iwd, policy, time.time())
+        described = descriptions.workers(facts, dask, template, "mark", iwd, policy, time.time())
         await self.condor.submit_workers(described, names)
 
     async def until(self, seen: JobStatus) -> Job:

@@ -1,7 +1,7 @@
 """Settings that end-to-end tests of something else do not run, each seen to act on real parts.
 
 By a second release, whose operator has these settings and nothing else to do. Which test runs which setting
-stands in tests/unit/shell/test_settings_run.py.
+stands in tests/unit/test_settings_run.py.
 """
 
 import json

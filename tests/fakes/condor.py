@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from htcdask_api import names as attributes
 from htcdask_operator.condor import clocks
 from htcdask_operator.condor import description as descriptions
+from htcdask_operator.condor.agent.schedd import parsed
 from htcdask_operator.condor.errors import CondorError, CondorRefused
-from htcdask_operator.condor.schedd import parsed
-from htcdask_operator.core import naming
 from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role, WorkerName
+from htcdask_operator.core.submit import worker_names
 
 ENDED_SECONDS = 300.0
 LARGEST_OUTPUT = 2**20
@@ -205,7 +205,7 @@ class FakeSchedd:
     def _print(self, entry: Entry, text: str) -> None:
         """What it printed comes to the anchor's directory at the end, and no more than HTCondor may bring."""
         if entry.anchor in self.files:
-            self.files[entry.anchor][naming.output(entry.job.worker)] = text[:LARGEST_OUTPUT]
+            self.files[entry.anchor][worker_names.output(entry.job.worker)] = text[:LARGEST_OUTPUT]
 
     def _free(self) -> bool:
         return sum(entry.job.status is JobStatus.RUNNING for entry in self.queue.values()) < self.slots
@@ -294,7 +294,7 @@ class FakeCondor:
         if anchor not in self._ours():
             return {}
         files = self.schedd.files.get(anchor, {})
-        found = {name: files.get(naming.output(name), "") for name in names}
+        found = {name: files.get(worker_names.output(name), "") for name in names}
         return {name: text[-LARGEST_TAIL:] for name, text in found.items() if text}
 
     def _ours(self) -> dict[JobId, Entry]:

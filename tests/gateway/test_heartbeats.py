@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htcdask_heartbeats import BURST, HELD, SECONDS, DaskClusters, Heartbeats
-from tests.unit.shell.virtual_time import in_virtual_time, now
+from tests.unit.virtual_time import in_virtual_time, now
 
 CLUSTER = "gateway.c1"
 

@@ -8,20 +8,15 @@ from typing import Any
 
 import pytest
 
-from htcdask_operator import observe, reconcile
-from htcdask_operator.core import (
-    checks,
-    decision,
-    ending,
-    look,
-    moment_checks,
-    naming,
-    orphans,
-    scaledown,
-    triage,
-)
+from htcdask_operator.core import orphans
 from htcdask_operator.core.actions import Release
+from htcdask_operator.core.checks import chains, preconditions
 from htcdask_operator.core.model import Job, Unseen
+from htcdask_operator.core.pools import cluster, decision, finalize
+from htcdask_operator.core.scaling import scale_down
+from htcdask_operator.core.submit import worker_names
+from htcdask_operator.core.workers import states
+from htcdask_operator.reconcile import loop, observe
 from tests.simulation.search import search
 
 HISTORIES = 1000
@@ -36,34 +31,34 @@ def forget_to_ask_before_a_submit(patch: pytest.MonkeyPatch) -> None:
     async def ask(*arguments: Any, fresh: bool) -> tuple[Job, ...] | Unseen:
         return await asked(*arguments, fresh=False)
 
-    patch.setattr(reconcile, "ask_queue", ask)
+    patch.setattr(loop, "ask_queue", ask)
     patch.setattr(observe, "ask_queue", ask)
 
 
 def ignore_the_budget(patch: pytest.MonkeyPatch) -> None:
     """Every pool submits what it wants."""
-    patch.setattr(look, "room", lambda looked, observed, policy: 1000)
+    patch.setattr(cluster, "room", lambda looked, observed, policy: 1000)
 
 
 def remove_busy_workers(patch: pytest.MonkeyPatch) -> None:
     """Surplus is surplus."""
-    surplus = scaledown.surplus
+    surplus = scale_down.surplus
 
-    def anybody(workers: Any, desired: int, busy: Any, *, scheduler_knows: bool) -> scaledown.Surplus:
+    def anybody(workers: Any, desired: int, busy: Any, *, scheduler_knows: bool) -> scale_down.Surplus:
         return surplus(workers, desired, (), scheduler_knows=scheduler_knows)
 
-    patch.setattr(scaledown, "surplus", anybody)
+    patch.setattr(scale_down, "surplus", anybody)
 
 
 def release_with_jobs_left(patch: pytest.MonkeyPatch) -> None:
     """A deleted pool goes as soon as its jobs were told to."""
-    end = ending.of_pool
+    end = finalize.of_pool
 
-    def at_once(pool: look.Pool) -> Any:
+    def at_once(pool: cluster.Pool) -> Any:
         decided = end(pool)
         return replace(decided, actions=(*decided.actions, Release(pool.uid)))
 
-    patch.setattr(ending, "of_pool", at_once)
+    patch.setattr(finalize, "of_pool", at_once)
 
 
 def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
@@ -74,7 +69,7 @@ def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
         jobs = await asked(*arguments, **options)
         return () if isinstance(jobs, Unseen) else jobs
 
-    patch.setattr(reconcile, "ask_queue", ask)
+    patch.setattr(loop, "ask_queue", ask)
     patch.setattr(observe, "ask_queue", ask)
 
 
@@ -85,7 +80,7 @@ def use_names_again(patch: pytest.MonkeyPatch) -> None:
         free = (f"w{number}" for number in range(1000) if f"w{number}" not in taken)
         return tuple(name for name, _ in zip(free, range(count), strict=False))
 
-    patch.setattr(naming, "new_names", names)
+    patch.setattr(worker_names, "new_names", names)
 
 
 def leave_orphans(patch: pytest.MonkeyPatch) -> None:
@@ -96,31 +91,31 @@ def leave_orphans(patch: pytest.MonkeyPatch) -> None:
 def remove_the_anchor_with_the_workers(patch: pytest.MonkeyPatch) -> None:
     """All jobs of a pool at once."""
 
-    def everything(pool: look.Pool, why: str) -> list[Any]:
+    def everything(pool: cluster.Pool, why: str) -> list[Any]:
         return [decision.remove(pool.jobs, why)] if pool.jobs else []
 
-    patch.setattr(ending, "_remove_all", everything)
+    patch.setattr(finalize, "_remove_all", everything)
 
 
 def submit_without_a_finalizer(patch: pytest.MonkeyPatch) -> None:
     """kopf will put it there some time."""
-    chain = tuple(check for check in checks.MOMENT if check is not moment_checks.pool_is_not_finalized)
-    patch.setattr(checks, "MOMENT", chain)
+    chain = tuple(check for check in chains.MOMENT if check is not preconditions.pool_is_not_finalized)
+    patch.setattr(chains, "MOMENT", chain)
 
 
 def remove_one_too_many(patch: pytest.MonkeyPatch) -> None:
     """And submit another one in its place, for ever."""
-    surplus = scaledown.surplus
+    surplus = scale_down.surplus
 
-    def generous(workers: Any, desired: int, busy: Any, *, scheduler_knows: bool) -> scaledown.Surplus:
+    def generous(workers: Any, desired: int, busy: Any, *, scheduler_knows: bool) -> scale_down.Surplus:
         return surplus(workers, desired - 1, busy, scheduler_knows=scheduler_knows)
 
-    patch.setattr(scaledown, "surplus", generous)
+    patch.setattr(scale_down, "surplus", generous)
 
 
 def forget_who_was_held(patch: pytest.MonkeyPatch) -> None:
     """A job that a person holds is no worker."""
-    patch.setattr(triage, "LIVE", triage.LIVE - {triage.State.PAUSED})
+    patch.setattr(states, "LIVE", states.LIVE - {states.State.PAUSED})
 
 
 DEFECTS: Mapping[str, tuple[Plant, str]] = {

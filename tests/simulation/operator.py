@@ -13,15 +13,15 @@ from typing import Any
 import kopf
 
 from htcdask_api import names
-from htcdask_operator import handlers
 from htcdask_operator.core.model import Policy
-from htcdask_operator.orphans import Orphans
-from htcdask_operator.poller import Poller
 from htcdask_operator.ports import Ports
-from htcdask_operator.reconcile import Planner, Reconciler
-from htcdask_operator.resync import Resync, WatchSilent
+from htcdask_operator.reconcile.loop import Planner, Reconciler
 from htcdask_operator.settings import Poll
-from htcdask_operator.view import View
+from htcdask_operator.state.view import View
+from htcdask_operator.watch import handlers
+from htcdask_operator.watch.orphans import Orphans
+from htcdask_operator.watch.poller import Poller
+from htcdask_operator.watch.resync import Resync, WatchSilent
 from tests.fakes.condor import FakeCondor
 from tests.simulation.dask import Schedulers
 from tests.simulation.gateway import NAMESPACE

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_operator import perform
 from htcdask_operator.core import plan, setback
+from htcdask_operator.reconcile import perform
 from tests.simulation.history import happen
 from tests.simulation.promises import Broken
 from tests.simulation.search import search_all

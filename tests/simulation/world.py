@@ -10,20 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from htcdask_api import Template
-from htcdask_operator.core import desired, look
 from htcdask_operator.core.actions import Plan
-from htcdask_operator.core.model import (
-    Job,
-    JobStatus,
-    Observed,
-    Policy,
-    PoolFacts,
-    PoolUid,
-    Role,
-)
+from htcdask_operator.core.model import Job, JobStatus, Observed, Policy, PoolFacts, PoolUid, Role
 from htcdask_operator.core.plan import plan
+from htcdask_operator.core.pools import cluster
+from htcdask_operator.core.scaling import desired
 from htcdask_operator.kube import clusters, pools
-from htcdask_operator.reconcile import Planner
+from htcdask_operator.reconcile.loop import Planner
 from tests.builders import IMAGE, make_policy
 from tests.fakes.condor import FakeSchedd, Life, moved
 from tests.simulation.clock import Clock
@@ -291,8 +284,8 @@ class World:
                 frozenset(),
                 neighbours=tuple(job for job in jobs if job.pool_uid not in uids),
             )
-            looked = look.look(its, observed, self.policy, self.clock.now)
-            shares = look.shares(looked, observed, self.policy)
+            looked = cluster.look(its, observed, self.policy, self.clock.now)
+            shares = cluster.shares(looked, observed, self.policy)
             for pool in looked:
                 if pool.over is None and not pool.case.pool.deleting:
                     wanted[pool.uid] = shares[pool.uid].desired

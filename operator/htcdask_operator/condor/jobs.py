@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from htcdask_api import names
-from htcdask_operator.condor.classads import Plain
+from htcdask_operator.condor.agent.classads import Plain
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import UNKNOWN_TIME, Job, JobStatus, Role
 

@@ -22,7 +22,7 @@ from htcdask_operator.condor.errors import CondorError, CondorTimeout, CondorUnr
 
 _GRACE: Final = 2.0  # the process ends itself this long after the parent has given up
 _QUICK: Final = 256 * 1024  # bytes that are read in less time than a thread takes to matter
-_PROGRAM: Final = (sys.executable, "-m", "htcdask_operator.condor.serve")
+_PROGRAM: Final = (sys.executable, "-m", "htcdask_operator.condor.agent")
 
 
 class AgentProcess:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from htcdask_api import PoolSpec, PoolStatus, Template
+from htcdask_operator.core.scaling.stabilization import Wanted
 from htcdask_operator.core.setback import Setback
-from htcdask_operator.core.steady import Wanted
 
 JobId = str
 """`cluster.proc`, as condor_q prints it: `"17.0"`."""

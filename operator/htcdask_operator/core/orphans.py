@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from htcdask_operator.core.identity import is_foreign
 from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid
+from htcdask_operator.core.workers.identity import is_foreign
 
 REASON = "HTCDask: the HTCWorkerPool of this job no longer exists"
 

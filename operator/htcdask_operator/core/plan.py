@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from htcdask_operator.core import desired, ending, fallback, look, mistake, setback, steady, summary
+from htcdask_operator.core import mistake, setback
 from htcdask_operator.core.actions import (
     Action,
     CreatePool,
@@ -35,10 +35,6 @@ from htcdask_operator.core.actions import (
     TellScheduler,
     pool_of,
 )
-from htcdask_operator.core.decision import Decision
-from htcdask_operator.core.desired import Share
-from htcdask_operator.core.life import life
-from htcdask_operator.core.look import Pool
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import (
     ClusterFacts,
@@ -50,8 +46,15 @@ from htcdask_operator.core.model import (
     Unseen,
     WorkerName,
 )
-from htcdask_operator.core.steady import Wanted
-from htcdask_operator.core.telling import Telling, telling
+from htcdask_operator.core.pools import cluster, finalize
+from htcdask_operator.core.pools.active import life
+from htcdask_operator.core.pools.cluster import Pool
+from htcdask_operator.core.pools.decision import Decision
+from htcdask_operator.core.scaling import default_pool, desired, stabilization
+from htcdask_operator.core.scaling.desired import Share
+from htcdask_operator.core.scaling.scale_scheduler import Telling, telling
+from htcdask_operator.core.scaling.stabilization import Wanted
+from htcdask_operator.core.status import summary
 
 STRAY_SECONDS: Final = 2.0
 """How often it is looked whether workers of pools that are gone have left, and made room."""
@@ -70,13 +73,13 @@ class Common:
 def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
     """What to do for these pools, all of one cluster, now."""
     if not pools:
-        missing = fallback.pool(observed, policy)
+        missing = default_pool.pool(observed, policy)
         return Plan((missing,) if missing is not None else ())
-    looked = look.look(sorted(pools, key=desired.by_age), observed, policy, now)
-    wanted = look.wanted(observed, now)
-    looked, common = _common(looked, observed, look.asked_for(observed, wanted), policy)
+    looked = cluster.look(sorted(pools, key=desired.by_age), observed, policy, now)
+    wanted = cluster.wanted(observed, now)
+    looked, common = _common(looked, observed, cluster.asked_for(observed, wanted), policy)
     followed = {
-        uid: steady.follow(observed.remembered.shares.get(uid), share.desired, now)
+        uid: stabilization.follow(observed.remembered.shares.get(uid), share.desired, now)
         for uid, share in common.shares.items()
     }
     decisions: dict[PoolUid, Decision] = {}
@@ -89,7 +92,7 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         actions.append(told.action)
     wake: list[float | None] = [at for decision in decisions.values() for at in decision.wake]
     wake += [setback.wake_at(pool.waits, now) for pool in looked if pool.waits is not None]
-    if look.strays(observed):
+    if cluster.strays(observed):
         wake.append(now + STRAY_SECONDS)  # nobody wakes us when they have left
     wake += [heard.recheck_at for heard in (wanted, *followed.values()) if heard is not None]
     return Plan(
@@ -116,7 +119,7 @@ def _common(
     try:
         return looked, _shared(looked, observed, asked, policy)
     except Exception as error:
-        looked = look.blame(looked, observed, policy, error)
+        looked = cluster.blame(looked, observed, policy, error)
     try:
         return looked, _shared(looked, observed, asked, policy)
     except Exception:
@@ -125,10 +128,10 @@ def _common(
 
 def _shared(looked: Sequence[Pool], observed: Observed, asked: Observed, policy: Policy) -> Common:
     return Common(
-        look.shares(looked, asked, policy),
-        min(look.room(looked, seen, policy) for seen in (observed, asked)),
-        look.names_seen(looked, observed),
-        look.scheduler_retires(observed),
+        cluster.shares(looked, asked, policy),
+        min(cluster.room(looked, seen, policy) for seen in (observed, asked)),
+        cluster.names_seen(looked, observed),
+        cluster.scheduler_retires(observed),
     )
 
 
@@ -136,13 +139,13 @@ def _decide(pool: Pool, common: Common, followed: Mapping[PoolUid, Wanted], obse
     """What to do about one pool; a mistake of ours about it is no other pool's."""
     try:
         if pool.case.pool.deleting:
-            return ending.of_pool(pool)
+            return finalize.of_pool(pool)
         if pool.over is not None:
-            return ending.of_cluster(pool)
+            return finalize.of_cluster(pool)
         if pool.mistake is None:
             share = common.shares.get(pool.uid)
             if share is not None:
-                share = replace(share, desired=steady.between(followed[pool.uid], len(pool.live)))
+                share = replace(share, desired=stabilization.between(followed[pool.uid], len(pool.live)))
             return life(pool, share, common.room, common.taken, scheduler_knows=common.scheduler_retires)
         found = pool.mistake
     except Exception as error:
@@ -158,9 +161,9 @@ def _end(pool: Pool) -> tuple[tuple[Action, ...], tuple[float, ...]]:
     if not pool.ends:
         return (), ()
     try:
-        return ending.deeds(pool)
+        return finalize.deeds(pool)
     except Exception:
-        return ending.release(pool), ()
+        return finalize.release(pool), ()
 
 
 def _turns(looked: Sequence[Pool], observed: Observed) -> Callable[[Action], tuple[int, ...]]:
@@ -201,7 +204,7 @@ def _tell(
     planned = [pool for pool in looked if pool.understood and pool.spec is None and pool.uid in shares]
     actions = [action for decision in decisions.values() for action in decision.actions]
     try:
-        leaving = look.leaving(looked, observed, actions)
+        leaving = cluster.leaving(looked, observed, actions)
         return telling(
             [pool.case.pool for pool in planned],
             shares,
@@ -210,7 +213,7 @@ def _tell(
             observed.wanted_since,
             leaving,
             now,
-            look.kept(looked),
+            cluster.kept(looked),
         ), None
     except Exception as error:
         return Telling(), mistake.of(error)

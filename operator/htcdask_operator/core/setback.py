@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from htcdask_operator.core import clock
+from htcdask_operator.core import timestamps
 
 FIRST: Final = 1.0
 """Seconds until the first retry, and between two cycles at the least."""
@@ -33,7 +33,7 @@ class Setback:
 
     @property
     def next_try(self) -> float:
-        return self.at + clock.doubled(FIRST, self.times, LONGEST)
+        return self.at + timestamps.doubled(FIRST, self.times, LONGEST)
 
 
 def one_more(before: Setback | None, setback: Setback) -> Setback:

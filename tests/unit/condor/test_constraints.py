@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from htcdask_operator.condor.agent import runs
+from htcdask_operator.condor.client import runs
 
 
 def test_successive_jobs_of_one_submit_are_one_run() -> None:

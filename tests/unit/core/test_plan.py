@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from htcdask_api import Failure, PoolStatus
-from htcdask_operator.core import clock, naming, submission
+from htcdask_operator.core import timestamps
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
@@ -23,6 +23,7 @@ from htcdask_operator.core.actions import (
 )
 from htcdask_operator.core.model import Gone, JobStatus, Observed, PoolFacts, Refusal
 from htcdask_operator.core.plan import plan
+from htcdask_operator.core.submit import descriptions, worker_names
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,
@@ -41,7 +42,7 @@ from tests.builders import (
 from tests.unit.core.world import World
 
 POLICY = make_policy()
-MARK = submission.fingerprint(make_pool(), make_cluster(), make_template(), POLICY)
+MARK = descriptions.fingerprint(make_pool(), make_cluster(), make_template(), POLICY)
 ANCHOR = make_anchor(MARK)
 FOUR = make_cluster(4)
 
@@ -175,7 +176,7 @@ def test_the_oldest_pool_is_served_first_and_all_together_do_not_exceed_what_the
     ]
     jobs = []
     for number, pool in enumerate(pools):
-        mark = submission.fingerprint(pool, FOUR, make_template(), POLICY)
+        mark = descriptions.fingerprint(pool, FOUR, make_template(), POLICY)
         jobs.append(make_anchor(mark, pool_uid=pool.uid, id=f"{number}.0"))
     found = plan(pools, make_observed(FOUR, jobs), POLICY, NOW).actions
     counts = {action.pool: len(action.names) for action in found if isinstance(action, SubmitWorkers)}
@@ -205,7 +206,7 @@ def test_a_failed_worker_is_recorded_forgotten_and_its_log_asked_for() -> None:
 
 
 def test_a_log_that_came_is_shown_and_not_asked_for_again() -> None:
-    failure = Failure(time=clock.written(NOW - 1), worker="bad", reason="WorkerFailed")
+    failure = Failure(time=timestamps.written(NOW - 1), worker="bad", reason="WorkerFailed")
     pool = make_pool(status=PoolStatus(recent_failures=(failure,)))
     said = "htcdask: worker bad on node ended with 1; its last lines:\n" + "x" * 2000 + "end"
     planned = plan([pool], make_observed(jobs=[ANCHOR], logs={"bad": said}), POLICY, NOW)
@@ -233,7 +234,7 @@ def test_a_log_that_came_is_shown_and_not_asked_for_again() -> None:
 )
 def test_only_what_the_worker_itself_printed_is_shown(came: str, shown: str) -> None:
     """A job can leave a link to any file of the execute node in the place of its standard output."""
-    failure = Failure(time=clock.written(NOW - 1), worker="bad", reason="WorkerFailed")
+    failure = Failure(time=timestamps.written(NOW - 1), worker="bad", reason="WorkerFailed")
     pool = make_pool(status=PoolStatus(recent_failures=(failure,)))
     planned = plan([pool], make_observed(jobs=[ANCHOR], logs={"bad": came}), POLICY, NOW)
     tail = planned.statuses[POOL].recent_failures[0].log_tail
@@ -242,7 +243,7 @@ def test_only_what_the_worker_itself_printed_is_shown(came: str, shown: str) -> 
 
 
 def test_where_each_slot_has_a_name_in_sight_nobody_is_submitted() -> None:
-    connected = {f"other{naming.base36(number, 3)}" for number in range(36**3)}
+    connected = {f"other{worker_names.base36(number, 3)}" for number in range(36**3)}
     planned = plan([make_pool()], make_observed(FOUR, [ANCHOR], connected=connected), POLICY, NOW)
     assert not [action for action in planned.actions if isinstance(action, SubmitWorkers)]
 

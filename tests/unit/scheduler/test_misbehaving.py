@@ -23,9 +23,9 @@ from htcdask_operator.core.model import Job, JobStatus, Roll, Unseen, WorkerName
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.http import DEADLINE, SchedulerHttp
 from htcdask_operator.scheduler.port import SchedulerError
-from htcdask_operator.schedulers import Schedulers
 from htcdask_operator.settings import Poll
-from htcdask_operator.view import View
+from htcdask_operator.state.view import View
+from htcdask_operator.watch.schedulers import Schedulers
 from tests.builders import make_job
 from tests.fakes.condor import FakeCondor, FakeSchedd
 from tests.fakes.kube import FakeKube

@@ -1,0 +1,300 @@
+"""One access point by htcondor2: the only module that imports it. Runs in the agent's process (`serve`).
+
+Knows nothing of HTCDask: the parent says which jobs and which attributes. Plain values in and out; raises
+`errors.CondorError`. Calls block, hold the GIL, and some never return: the parent has the deadline.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import classad2
+import htcondor2
+
+from htcdask_operator.condor.agent import sandbox
+from htcdask_operator.condor.agent.classads import Plain, plain
+from htcdask_operator.condor.errors import (
+    CondorError,
+    CondorRefused,
+    CondorUnreachable,
+    SubmitRefused,
+    SubmitTooLate,
+)
+
+T = TypeVar("T")
+
+_EXPRESSIONS: Final = ("leave_in_queue", "periodic_remove", "rank")
+_KEY: Final = re.compile(r"(?!(?:include|if|elif|else|endif|queue)$)(?:My\.)?[A-Za-z_][A-Za-z0-9_]*")
+_NOT_ONE: Final = "{} is not a ClassAd expression: {!r}"
+_DOLLAR: Final = "$(DOLLAR)"
+_STALE: Final = ("SECMAN:2004", "SECMAN:2007")  # the schedd was restarted: a new session is needed
+_REASON_CODE: Final = 1
+_COLLECTOR_PORT: Final = 9618
+_FILES: Final = "SpooledOutputFiles"
+# ENOENT, of which the schedd tells, and EFBIG, which is our own limit.
+_NO_SUCH_OUTPUT: Final = ("(errno 2)", "(errno 27)")
+_LONGEST_USER: Final = 256  # as long as a pool's status may remember
+
+
+class AccessPoint:
+    """The schedd `name` that the collector at `address` knows."""
+
+    def __init__(self, address: str, name: str, scratch: Path, clock: Callable[[], float]) -> None:
+        self._address = address
+        self._name = name
+        self._scratch = scratch
+        self._clock = clock
+        self._ad: Any = None
+
+    def whoami(self) -> str:
+        """Who the schedd says we are when we may write."""
+
+        def ask(_: Any) -> str:
+            answer = htcondor2.ping(self._located(), "WRITE")
+            return str(answer.get("MyRemoteUserName") or "")
+
+        user = self._do(ask)
+        known = "@" in user and user.isprintable() and len(user) <= _LONGEST_USER
+        if not known or user.startswith("unauthenticated"):
+            raise CondorRefused(f"the schedd {self._name} does not know who the operator's token stands for")
+        return user
+
+    def time(self) -> int | None:
+        """The schedd's own time; an old one does not tell."""
+
+        def ask(schedd: Any) -> Any:
+            return schedd.query("false", ["ServerTime"], opts=htcondor2.QueryOpt.SummaryOnly)
+
+        for ad in self._do(ask):
+            found = plain(ad, ["ServerTime"]).get("ServerTime")
+            if type(found) is int:
+                return found
+        return None
+
+    def query(self, constraint: str, attributes: list[str]) -> list[dict[str, Plain]]:
+        """The ads of all jobs that match."""
+        found = self._do(lambda schedd: schedd.query(constraint, attributes))
+        return [plain(ad, attributes) for ad in found]
+
+    def submit(
+        self, description: Mapping[str, str], items: Sequence[Mapping[str, str]], not_after: float
+    ) -> list[str]:
+        """One job for each item, in one transaction."""
+        made = parsed({"initialdir": "/", **description})
+        result = self._submit(
+            not_after, lambda schedd: schedd.submit(made, itemdata=iter(items), spool=False)
+        )
+        first = result.first_proc()
+        return [f"{result.cluster()}.{proc}" for proc in range(first, first + result.num_procs())]
+
+    def spool(self, description: Mapping[str, str], name: str, content: str, not_after: float) -> str:
+        """One job, and its one input file."""
+        with sandbox.outgoing(self._scratch, name, content) as file:
+            where = {"initialdir": str(file.parent), "transfer_input_files": str(file)}
+            made = parsed({**description, **where})
+            result = self._submit(not_after, lambda schedd: schedd.submit(made, count=1, spool=True))
+            self._do(lambda schedd: schedd.spool(result))
+        return f"{result.cluster()}.{result.first_proc()}"
+
+    def act(self, action: str, constraint: str, reason: str) -> dict[str, int]:
+        """Hold, Remove or RemoveX; what the schedd says became of the jobs that match."""
+        # A plain string would be dropped without a word.
+        cause = (reason, _REASON_CODE)
+        return self._totals(
+            lambda schedd: schedd.act(getattr(htcondor2.JobAction, action), constraint, reason=cause), action
+        )
+
+    def edit(self, constraint: str, attribute: str, value: str) -> None:
+        """Set the attribute of all jobs that match; there may be none."""
+        if self.query(constraint, ["ClusterId"]):
+            self._do(lambda schedd: schedd.edit(constraint, attribute, value))
+
+    def retrieve(self, constraint: str, files: Mapping[str, str]) -> dict[str, str]:
+        """The ends of these files (key -> name) of the one job's directory, where there is anything in them.
+
+        The schedd sends the files that the job's ad names, and of everything else (the workers' bundle is
+        there, with the key) nothing: the list is empty but for the moment of the question.
+        """
+        if not self.query(constraint, ["ClusterId"]):
+            return {}
+        with sandbox.incoming(self._scratch) as folder:
+            try:
+                self._set(constraint, _FILES, ",".join(sorted(set(files.values()))))
+                # Files are written to where the job was submitted from, which may have been another machine.
+                self._set(constraint, "SUBMIT_Iwd", str(folder))
+                self._fetch(constraint)
+            finally:
+                self._set(constraint, _FILES, "")
+            tails = {key: sandbox.tail(folder / name) for key, name in files.items()}
+        return {key: text for key, text in tails.items() if text}
+
+    def _set(self, constraint: str, attribute: str, text: str) -> None:
+        self._do(lambda schedd: schedd.edit(constraint, attribute, classad2.quote(text)))
+
+    def _fetch(self, constraint: str) -> None:
+        """A file that is not there, or too large, is as good as empty; the others come all the same."""
+
+        def retrieve(schedd: Any) -> None:
+            try:
+                schedd.retrieve(constraint)
+            except htcondor2.HTCondorException as error:
+                if not any(mark in _text(error) for mark in _NO_SUCH_OUTPUT):
+                    raise
+
+        self._do(retrieve)
+
+    def _submit(self, not_after: float, submit: Callable[[Any], T]) -> T:
+        """The schedd has been found by then: between the look at the clock and the call is nothing."""
+
+        def in_time(schedd: Any) -> T:
+            late = self._clock() - not_after
+            if late >= 0:
+                raise SubmitTooLate(
+                    f"nothing was submitted to {self._name}: the operator's lease has been over for "
+                    f"{late:.1f} s, and another operator may be at work"
+                )
+            return submit(schedd)
+
+        return self._do(in_time, SubmitRefused)
+
+    def _totals(self, call: Callable[[Any], Any], action: str) -> dict[str, int]:
+        totals = {key: int(value) for key, value in dict(self._do(call)).items()}
+        denied = totals.get("TotalPermissionDenied", 0)
+        if denied:
+            raise CondorRefused(
+                f"the schedd {self._name} refused {action} for {denied} jobs: they belong to another user"
+            )
+        if totals.get("TotalError", 0):
+            raise CondorError(f"the schedd {self._name} failed to {action} {totals['TotalError']} jobs")
+        return totals
+
+    def _located(self) -> Any:
+        if self._ad is None:
+            self._ad = self._locate()
+        return self._ad
+
+    def _locate(self) -> Any:
+        """By one question: asked for one schedd and then for all, a collector may have learned meanwhile."""
+        try:
+            known = htcondor2.Collector(self._address).locateAll(htcondor2.DaemonType.Schedd)
+        except htcondor2.HTCondorException as error:
+            raise self._collector_failure(_text(error)) from error
+        by_name = {str(ad.get("Name")).lower(): ad for ad in known}
+        # A schedd has its host's full name unless somebody gave it another, with an @.
+        name = self._name.lower()
+        found = [name] if name in by_name else [full for full in by_name if full.partition(".")[0] == name]
+        if len(found) == 1:
+            return by_name[found[0]]
+        raise CondorUnreachable(
+            f"the collector {self._address} knows {'several schedds' if found else 'no schedd'} named "
+            f"{self._name!r}; "
+            + (f"it knows: {', '.join(sorted(by_name)[:10])}" if by_name else "it knows none at all now")
+        )
+
+    def _do(self, call: Callable[[Any], T], otherwise: type[CondorError] = CondorError) -> T:
+        """Call with the schedd; after a restart of the schedd, twice."""
+        for last in (False, True):
+            try:
+                return call(htcondor2.Schedd(self._located()))
+            except htcondor2.HTCondorException as error:
+                self._ad = None
+                if not last and any(mark in _text(error) for mark in _STALE):
+                    continue
+                raise self._why(_text(error), otherwise) from error
+        raise AssertionError
+
+    def _why(self, text: str, otherwise: type[CondorError]) -> CondorError:
+        """What an HTCondor error means: many say no more than that something failed."""
+        if not _says(text):
+            try:
+                if self._may("WRITE"):
+                    return otherwise(f"the schedd {self._name} says: {text}")
+                refused = self._may("READ")
+            except CondorError as error:
+                return error
+        else:
+            refused = any(mark in text for mark in ("AUTHENTICATE", "DENIED", "SECMAN:2010"))
+        if refused:
+            return CondorRefused(
+                f"the schedd {self._name} does not accept the operator's token ({text}): it must be signed "
+                "by this pool, not be expired, and be good for READ and WRITE"
+            )
+        if "Failed to connect" in text or "CEDAR" in text or "SECMAN:2007" in text or "start command" in text:
+            return CondorUnreachable(f"no connection to the schedd {self._name}: {text}")
+        return otherwise(f"the schedd {self._name} says: {text}")
+
+    def _may(self, permission: str) -> bool:
+        try:
+            htcondor2.ping(self._located(), permission)
+        except htcondor2.HTCondorException:
+            return False
+        return True
+
+    def _collector_failure(self, text: str) -> CondorError:
+        """HTCondor says the same whether nobody is there or our token was refused; a connection tells."""
+        host, _, port = self._address.partition(":")
+        try:
+            socket.create_connection((host, int(port or _COLLECTOR_PORT)), timeout=5).close()
+        except (OSError, ValueError) as error:
+            return CondorUnreachable(
+                f"no connection to the collector {self._address} ({error}): is that the collector's address, "
+                "and may this network reach it?"
+            )
+        return CondorRefused(
+            f"the collector {self._address} takes connections and tells nothing ({text}): it is down behind "
+            "its shared port, or does not accept the operator's token, which must be signed by this pool and "
+            "not be expired"
+        )
+
+
+def parsed(description: Mapping[str, str]) -> Any:
+    """The description as HTCondor's parser understands it, which must be what was meant, and nothing else.
+
+    A submit description is a program, and parsing it may run commands: it is looked at before it is parsed.
+    """
+    for key, value in description.items():
+        if not _KEY.fullmatch(key):
+            raise SubmitRefused(f"{key[:80]!a} is not the name of a submit command or an attribute")
+        if not value.isprintable() or value != value.strip():
+            raise SubmitRefused(f"the value of {key} is not one line: {value[:200]!a}")
+        _understood(key, value)
+    made = htcondor2.Submit("".join(f"{key} = {value}\n" for key, value in description.items()))
+    if dict(made.items()) != dict(description) or made.getQArgs():
+        surprises = sorted(set(made.items()) ^ set(description.items()))[:4]
+        raise SubmitRefused(f"HTCondor would understand something else than was meant: {surprises!r:.400}")
+    return made
+
+
+def _understood(key: str, value: str) -> None:
+    """Make sure that an expression is one to both of HTCondor's parsers, from its beginning to its end."""
+    if not (key.startswith("My.") or key in _EXPRESSIONS):
+        return
+    text = value.replace(_DOLLAR, "$")
+    try:
+        # Both take what they understand, and may say nothing about the rest: brackets show that it was all.
+        whole = all(parse(f"({text})") == f"({parse(text)})" for parse in (_as_new, _as_old))
+    except Exception as error:  # the binding raises several kinds
+        raise SubmitRefused(_NOT_ONE.format(key.removeprefix("My."), value[:300])) from error
+    if not whole:
+        raise SubmitRefused(_NOT_ONE.format(key.removeprefix("My."), value[:300]))
+
+
+def _as_new(text: str) -> str:
+    return str(classad2.ExprTree(text))
+
+
+def _as_old(text: str) -> str:
+    """As the schedd reads it."""
+    return str(classad2.parseOne(f"It = {text}", classad2.ParserType.Old).lookup("It"))
+
+
+def _says(text: str) -> bool:
+    return any(mark in text for mark in ("AUTHENTICATE", "SECMAN", "SCHEDD:", "CEDAR", "ad, errmsg="))
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

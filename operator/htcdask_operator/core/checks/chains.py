@@ -1,0 +1,82 @@
+"""What keeps a pool from having workers: ordered, named checks; the first that finds something wins.
+
+Called by `plan` for each pool. `SPEC` and `MOMENT` decide whether an anchor may be submitted, `WORKERS` in
+addition whether workers may; the conditions say what was found. The order has a test of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from htcdask_operator.core import reasons
+from htcdask_operator.core.checks import preconditions, spec
+from htcdask_operator.core.model import Gone, Unseen
+from htcdask_operator.core.pool_state import Case, Check, Finding
+
+
+def first(chain: tuple[Check, ...], case: Case) -> Finding | None:
+    """The first finding of a chain."""
+    return next((finding for check in chain if (finding := check(case)) is not None), None)
+
+
+def cluster_is_over(case: Case) -> Finding | None:
+    """Make sure no worker outlives its cluster."""
+    cluster, pool = case.observed.cluster, case.pool
+    name = pool.spec.cluster_ref.name
+    if isinstance(cluster, Unseen):
+        return None
+    gone = Finding(
+        reasons.CLUSTER_GONE, f"The DaskCluster {name} that this pool belonged to no longer exists."
+    )
+    if isinstance(cluster, Gone):
+        # A pool that no cluster ever owned waits for its cluster: `cluster_is_not_found`.
+        return gone if pool.owner_uid is not None or _has_jobs(case) else None
+    if pool.owner_uid is not None and pool.owner_uid != cluster.uid:
+        return gone
+    if not cluster.active:
+        return Finding(reasons.CLUSTER_INACTIVE, f"The cluster {name} has ended (phase {cluster.phase}).")
+    return None
+
+
+def _has_jobs(case: Case) -> bool:
+    """Whether it was owned once: nothing is submitted before, and somebody may have taken the owner away."""
+    jobs = case.observed.jobs
+    return not isinstance(jobs, Unseen) and any(job.pool_uid == case.pool.uid for job in jobs)
+
+
+SPEC: Final[tuple[Check, ...]] = (
+    spec.pool_is_invalid,
+    spec.cluster_is_unseen,
+    spec.cluster_is_not_found,
+    spec.cluster_uses_kubernetes_workers,
+    spec.another_pool_follows_gateway,
+    spec.profile_is_unknown,
+    spec.image_is_missing,
+    spec.image_is_not_allowed,
+    spec.image_is_a_window,
+    spec.expressions_are_not_allowed,
+    spec.template_is_unusable,
+)
+"""What is asked for makes sense: without this, no anchor, and no worker is wanted."""
+
+MOMENT: Final[tuple[Check, ...]] = (
+    preconditions.cluster_is_pending,
+    preconditions.pool_is_not_finalized,
+    preconditions.pool_is_not_adopted,
+    preconditions.condor_is_unreachable,
+    preconditions.condor_identity_is_unknown,
+    preconditions.another_identity_has_jobs,
+    preconditions.identity_is_not_recorded,
+    preconditions.submit_was_refused,
+)
+"""An anchor can be submitted now."""
+
+WORKERS: Final[tuple[Check, ...]] = (
+    preconditions.anchor_is_not_ready,
+    preconditions.scheduler_is_unreachable,
+    preconditions.workers_fail,
+)
+"""Workers can be submitted now (`workers_fail` may still let one through)."""
+
+ALL: Final = (*SPEC, *MOMENT, *WORKERS)
+"""The order in which a pool says what it waits for."""

@@ -1,0 +1,135 @@
+"""Checks of what is asked for, and of what the site allows: mostly a person's turn.
+
+Listed in order in `checks.SPEC`.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from htcdask_operator.core import reasons
+from htcdask_operator.core.model import Gone, Unseen
+from htcdask_operator.core.pool_state import Case, Finding
+from htcdask_operator.core.submit import descriptions, images, quoting
+
+
+def pool_is_invalid(case: Case) -> Finding | None:
+    """Make sure the spec is understood."""
+    if case.pool.invalid is None:
+        return None
+    return Finding(reasons.INVALID_POOL, f"The spec cannot be used: {case.pool.invalid}", stalled=True)
+
+
+def cluster_is_unseen(case: Case) -> Finding | None:
+    """Make sure we know what the cluster wants."""
+    if not isinstance(case.observed.cluster, Unseen):
+        return None
+    return Finding(reasons.CLUSTER_UNSEEN, f"The cluster could not be read: {case.observed.cluster.why}")
+
+
+def cluster_is_not_found(case: Case) -> Finding | None:
+    """Make sure there is a cluster."""
+    if not isinstance(case.observed.cluster, Gone):
+        return None
+    pool = case.pool
+    return Finding(
+        reasons.CLUSTER_NOT_FOUND,
+        f"There is no DaskCluster {pool.spec.cluster_ref.name} in namespace {pool.namespace}; "
+        "the pool waits for it. Check spec.clusterRef.name.",
+    )
+
+
+def cluster_uses_kubernetes_workers(case: Case) -> Finding | None:
+    """Make sure the cluster's workers are ours to make."""
+    if case.cluster is None or case.cluster.htcondor:
+        return None
+    return Finding(
+        reasons.CLUSTER_USES_KUBERNETES_WORKERS,
+        f"The cluster {case.cluster.name} was made with Kubernetes workers; "
+        "make a cluster with the option worker_backend=htcondor.",
+        stalled=True,
+    )
+
+
+def another_pool_follows_gateway(case: Case) -> Finding | None:
+    """Make sure one pool alone follows scale() and adapt()."""
+    if case.pool.spec.scaling != "Gateway" or case.leader in (None, case.pool.uid):
+        return None
+    return Finding(
+        reasons.ANOTHER_POOL_FOLLOWS_GATEWAY,
+        "An older pool of this cluster follows scale() and adapt(); set scaling: Manual on this one.",
+        stalled=True,
+    )
+
+
+def profile_is_unknown(case: Case) -> Finding | None:
+    """Make sure the profile exists."""
+    profile, known = case.template.profile, case.policy.profiles
+    if profile is None or profile in known:
+        return None
+    there = f"there are {', '.join(sorted(known))}" if known else "it has none"
+    return Finding(reasons.UNKNOWN_PROFILE, f"The site has no profile {profile}: {there}.", stalled=True)
+
+
+def image_is_missing(case: Case) -> Finding | None:
+    """Make sure somebody said which image: jobs of one account are apart only inside containers."""
+    if case.template.container_image:
+        return None
+    return Finding(
+        reasons.IMAGE_MISSING,
+        "No container image: set spec.template.containerImage to its path as execute nodes see it.",
+        stalled=True,
+    )
+
+
+def image_is_not_allowed(case: Case) -> Finding | None:
+    """Make sure the site allows the image."""
+    image, allowed = case.template.container_image or "", case.policy.allowed_images
+    if not allowed or any(fnmatchcase(image, pattern) for pattern in allowed):
+        return None
+    return Finding(
+        reasons.IMAGE_NOT_ALLOWED,
+        f"The site does not allow the image {image}; it allows {', '.join(allowed)}.",
+        stalled=True,
+    )
+
+
+def image_is_a_window(case: Case) -> Finding | None:
+    """Make sure a worker sees an image, and not the execute node's own files."""
+    image, trees = case.template.container_image or "", case.policy.image_trees
+    if not images.is_window(image, trees):
+        return None
+    where = f"below {' or '.join(trees)}" if trees else "nowhere at this site"
+    return Finding(
+        reasons.IMAGE_NOT_ALLOWED,
+        f"The image {image} would be a folder of the execute node. Unpacked images may be {where}; "
+        "a .sif file may be anywhere but in a job's scratch, and docker:// and oras:// URLs are fine.",
+        stalled=True,
+    )
+
+
+def expressions_are_not_allowed(case: Case) -> Finding | None:
+    """Make sure that who writes expressions may."""
+    own = case.pool.spec.template
+    if case.policy.allow_user_expressions or not (own.requirements or own.rank):
+        return None
+    return Finding(
+        reasons.EXPRESSIONS_NOT_ALLOWED,
+        "The site does not allow requirements and rank in pools; leave them out or name a profile.",
+        stalled=True,
+    )
+
+
+def template_is_unusable(case: Case) -> Finding | None:
+    """Make sure that what the site's profile adds can be written down."""
+    if case.cluster is None:
+        return None
+    try:
+        descriptions.fingerprint(case.pool, case.cluster, case.template, case.policy)
+    except quoting.UnquotableError as error:
+        return Finding(
+            reasons.BAD_EXPRESSION,
+            f"The site's profile or settings cannot be submitted: {error}. Tell the site's people.",
+            stalled=True,
+        )
+    return None

@@ -1,0 +1,51 @@
+"""For how long surplus workers may stay because they are busy, or because their scheduler should retire them.
+
+Called by `life` for each pool. The scheduler's word is user code's: one that calls everybody busy, or
+retires nobody, or does not answer at all, would keep a lowered cap from ever coming true. So what has been
+too many for `limits.drainSeconds` goes, gracefully, whatever the scheduler says. How many are too many, and
+which jobs there are, is not its word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Final
+
+from htcdask_operator.core.model import Standing
+from htcdask_operator.core.scaling.scale_down import Surplus
+from htcdask_operator.core.workers.states import State, Worker
+
+ORDER: Final = (State.LEAVING, State.CONNECTED, State.RUNNING)
+
+
+def standing(before: Standing, count: int, now: float) -> Standing:
+    """`count` workers are too many now; of fewer than before, the latest have gone."""
+    after = []
+    for many, since in before:
+        if count > 0:
+            after.append((min(many, count), since))
+        count -= many
+    return (*after, (count, now)) if count > 0 else tuple(after)
+
+
+def too_many(workers: Sequence[Worker], desired: int) -> int:
+    """How many are too many, beyond those that cost nothing and go at once."""
+    return max(0, len(_candidates(workers, ())) - desired)
+
+
+def limited(
+    surplus: Surplus, workers: Sequence[Worker], stands: Standing, now: float, seconds: float
+) -> Surplus:
+    """The surplus, with those whose time is over, beyond those that go anyway."""
+    due = sum(many for many, since in stands if now >= since + seconds)
+    due -= sum(worker.state in ORDER for worker in surplus.go)
+    late = tuple(_candidates(workers, surplus.go)[: max(0, due)])
+    until = min((since + seconds for _, since in stands if now < since + seconds), default=None)
+    return replace(surplus, busy=max(0, surplus.busy - len(late)), late=late, until=until)
+
+
+def _candidates(workers: Sequence[Worker], going: Collection[Worker]) -> list[Worker]:
+    found = [worker for worker in workers if worker.state in ORDER and worker not in going]
+    found.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
+    return sorted(found, key=lambda worker: ORDER.index(worker.state))

@@ -1,0 +1,53 @@
+"""Which workers go when fewer are wanted.
+
+Called by `plan` for each pool. What costs nothing goes first, the newest first. The scheduler retires its own
+surplus, because it knows which worker holds what; only where it cannot know, because the cluster's total fits
+what it asked for, a connected worker goes here: gracefully, and never one that is in the middle of a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from htcdask_operator.core.model import Job, JobStatus, WorkerName
+from htcdask_operator.core.workers.states import State, Worker, live
+
+ORDER: Final = (State.SUBMITTING, State.PAUSED, State.IDLE, State.LATE, State.STARTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """Who goes now, and how many more would but for their tasks."""
+
+    go: tuple[Worker, ...] = ()
+    busy: int = 0
+    late: tuple[Worker, ...] = ()  # who had time enough, and goes whatever the scheduler says
+    until: float | None = None  # when the next have had theirs
+
+
+def surplus(
+    workers: Sequence[Worker], desired: int, busy: Collection[WorkerName], *, scheduler_knows: bool
+) -> Surplus:
+    """The workers to remove so that no more than `desired` live, as far as that is ours to do."""
+    too_many = max(0, live(workers) - desired)
+    candidates = [worker for worker in workers if worker.state in ORDER]
+    # The last that were queued are the last that would have started.
+    candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
+    candidates.sort(key=lambda worker: ORDER.index(worker.state))
+    free = candidates[:too_many]
+    leaving = sum(worker.state in (State.LEAVING, State.RUNNING) for worker in workers)
+    rest = max(0, too_many - len(free) - leaving)
+    if scheduler_knows or not rest:
+        return Surplus(tuple(free))
+    connected = [worker for worker in workers if worker.state is State.CONNECTED]
+    connected.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
+    quiet = [worker for worker in connected if worker.job.worker not in busy][:rest]
+    return Surplus((*free, *quiet), rest - len(quiet))
+
+
+def everything(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """All workers' jobs that are not leaving already: each process is told to close gracefully."""
+    there = (job for job in jobs if job.may_be_worker and job.status is not JobStatus.REMOVED)
+    return tuple(sorted(there, key=lambda job: (job.queued_at, job.worker)))

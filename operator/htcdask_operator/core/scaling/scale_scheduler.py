@@ -1,0 +1,82 @@
+"""When the Dask scheduler has to be told how many workers to want, because people edit a Manual pool.
+
+Called by `plan` once for each cluster. The scheduler retires whatever exceeds its count, so the replicas of
+Manual pools are of no use unless it knows of them. To be told ends adapt(): an Event says so.
+
+    N below the Manual pools' total                       -> told the total
+    N above it, and no pool follows the gateway           -> told the total, once our own surplus has left
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from htcdask_operator.core import reasons, timestamps
+from htcdask_operator.core.actions import TellScheduler
+from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, Told
+from htcdask_operator.core.scaling import desired, limits
+from htcdask_operator.core.scaling.desired import Share
+
+PAUSE_SECONDS: Final = 10.0
+"""A scheduler is told at most once in this time: its answer is the next heartbeat."""
+LONGEST_PAUSE_SECONDS: Final = 120.0
+"""One that does not listen, or whose user calls adapt() again and again, is told less often each time."""
+FORGET_SECONDS: Final = 600.0
+STILL_SECONDS: Final = 2.0
+"""For so long its own number must have stood: somebody's scale() may be on its way, and would be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What to tell now, or when to look again."""
+
+    action: TellScheduler | None = None
+    wake: float | None = None
+
+
+def telling(
+    pools: Sequence[PoolFacts],
+    shares: Mapping[PoolUid, Share],
+    cluster: ClusterFacts,
+    told: Told | None,
+    wanted_since: float | None,
+    leaving: Collection[str],
+    now: float,
+    kept: int | None = None,
+) -> Telling:
+    """`pools` may have workers, oldest first; `leaving` are connected workers that are on their way out.
+
+    `kept` workers are of pools that cannot be planned: the scheduler must not retire them for our mistake.
+    """
+    manual = [pool for pool in pools if pool.spec.scaling == "Manual"]
+    if not manual or not cluster.running or cluster.credentials_secret is None:
+        return Telling()
+    total = sum(shares[pool.uid].desired for pool in manual) + (kept or 0)
+    most = limits.max_workers(cluster)
+    if most is not None:
+        total = min(total, most)  # the gateway would not let more through
+    if cluster.wanted == total:
+        return Telling()
+    if cluster.wanted > total and (desired.leader(pools) is not None or leaving or kept is not None):
+        return Telling()
+    not_before = max(
+        told.at + timestamps.doubled(PAUSE_SECONDS, told.times, LONGEST_PAUSE_SECONDS)
+        if told is not None
+        else 0.0,
+        (wanted_since if wanted_since is not None else now) + STILL_SECONDS,
+    )
+    if now < not_before:
+        return Telling(wake=not_before)
+    message = (
+        f"The Dask scheduler is told to want {total} workers, for spec.replicas of its Manual pools "
+        f"(it wanted {cluster.wanted}). This ends adapt(), if it was on."
+    )
+    return Telling(TellScheduler(manual[0].uid, total, reasons.SCHEDULER_TOLD, message), now + PAUSE_SECONDS)
+
+
+def told(before: Told | None, count: int, now: float) -> Told:
+    """It was told `count` now: to be remembered."""
+    again = before is not None and before.count == count and now - before.at < FORGET_SECONDS
+    return Told(count, now, before.times + 1 if before is not None and again else 1)

@@ -1,0 +1,61 @@
+"""Why workers that are wanted are not there: `status.explanation`, in words for the person who waits.
+
+Called by `summary`. At most five, the largest first; no ages and no clocks in the texts, so that a status
+changes only when something does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from htcdask_api import Explanation
+from htcdask_api.status import MAX_EXPLANATIONS
+from htcdask_operator.core import reasons, sanitize
+from htcdask_operator.core.scaling.desired import Share
+from htcdask_operator.core.workers.states import State, Worker
+
+
+def explain(
+    workers: Sequence[Worker],
+    share: Share,
+    unaffordable: int,
+    address: str,
+) -> tuple[Explanation, ...]:
+    """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for."""
+    found: Counter[tuple[str, str]] = Counter()
+    for worker in workers:
+        if (why := _why(worker, address)) is not None:
+            found[why] += 1
+    if unaffordable:
+        found[
+            reasons.WAITING_FOR_SCHEDULER,
+            "The scheduler asks for fewer workers than the cluster's pools want together: cluster.scale(n).",
+        ] = unaffordable
+    if share.capped_by is not None:
+        found[reasons.CAPPED, share.capped_by] = share.withheld
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(
+        Explanation(reason=reason, message=sanitize.line(message), count=count)
+        for (reason, message), count in ranked[:MAX_EXPLANATIONS]
+    )
+
+
+def _why(worker: Worker, address: str) -> tuple[str, str] | None:
+    job = worker.job
+    match worker.state:
+        case State.IDLE if job.reject_reason:
+            return reasons.NO_MATCHING_SLOTS, f"HTCondor found no slot for the job: {job.reject_reason}."
+        case State.IDLE:
+            return reasons.WAITING_FOR_MATCH, "The job is idle and waits for its turn in HTCondor's queue."
+        case State.LATE:
+            return (
+                reasons.NOT_CONNECTING,
+                f"The worker runs, but the scheduler does not know it: can execute nodes reach {address}?",
+            )
+        case State.PAUSED:
+            return reasons.HELD_BY_USER, f"The job is held by a person or the site: {worker.message}"
+        case State.KEPT:
+            return worker.reason or reasons.NOT_UNDERSTOOD, worker.message
+        case _:
+            return None

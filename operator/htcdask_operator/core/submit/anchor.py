@@ -1,0 +1,76 @@
+"""The pool's anchor: the held job whose spool directory keeps the workers' files.
+
+Called by `plan` for each pool. The road of an anchor:
+
+    SubmitAnchor -> code 16, spooling -> staged, idle -> Hold -> held: usable -> ... -> Remove, last of all
+                         -> no StageInFinish after 2 min: Remove, and a new one
+    the template's fingerprint changed: a new one; the old goes when no worker of its fingerprint is left
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from htcdask_operator.core.model import Job, JobStatus, PoolFacts, Role
+from htcdask_operator.core.workers.states import never_spooled
+
+HOLD_REASON: Final = "HTCDask: keeps the workers' files of pool {pool}; goes with the pool"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """The anchors of one pool, sorted by what to do with them."""
+
+    usable: Job | None = None  # workers may be submitted against it
+    pending: Job | None = None  # on its way to be usable
+    hold: tuple[Job, ...] = ()
+    remove: tuple[Job, ...] = ()
+    all: tuple[Job, ...] = ()  # but for those that are leaving the queue anyway
+
+
+def sort(jobs: Sequence[Job], fingerprint: str | None, now: float) -> Anchors:
+    """What the pool's anchors are, for workers of this fingerprint (None: it cannot be known)."""
+    anchors = sorted(
+        (job for job in jobs if job.role is Role.ANCHOR), key=lambda job: (job.queued_at, job.id)
+    )
+    there = [job for job in anchors if job.status is not JobStatus.REMOVED]
+    broken = [job for job in there if never_spooled(job, now) or job.status is JobStatus.COMPLETED]
+    sound = [job for job in there if job not in broken]
+    hold = tuple(job for job in sound if _to_hold(job))
+    if fingerprint is None:
+        return Anchors(None, None, hold, tuple(broken), tuple(there))
+    ours = [job for job in sound if job.template == fingerprint]
+    usable = next((job for job in ours if _usable(job)), None)
+    pending = None if usable else next(iter(ours), None)
+    # A second one, from a submit whose answer was lost, has no workers unless it is usable too.
+    twins = [job for job in ours if job not in (usable, pending) and not _usable(job) and job.understood]
+    used = {job.template for job in jobs if job.may_be_worker and job.status is not JobStatus.COMPLETED}
+    stale = [
+        job
+        for job in sound
+        # A worker that does not say which anchor it uses may use any.
+        if job.template != fingerprint and not used & {job.template, ""} and job.understood
+    ]
+    gone = (*broken, *twins, *stale)
+    return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there))
+
+
+def hold_reason(pool: PoolFacts) -> str:
+    """What condor_q -hold says of an anchor."""
+    return HOLD_REASON.format(pool=f"{pool.namespace}/{pool.name}")
+
+
+def _staged(job: Job) -> bool:
+    return job.stage_in_finish is not None and job.iwd is not None and job.iwd.isprintable()
+
+
+def _usable(job: Job) -> bool:
+    # Whoever holds it: it never runs, and its directory is there.
+    return job.status is JobStatus.HELD and not job.spooling and _staged(job)
+
+
+def _to_hold(job: Job) -> bool:
+    # Until it is held, only its impossible Requirements keep it from running.
+    return job.understood and job.status is not JobStatus.HELD and job.stage_in_finish is not None

@@ -1,0 +1,111 @@
+"""The memory of workers that ended: two counters and the five last events, newest first.
+
+Called by `plan` for each pool. A job that is over is recorded in the plan that removes it from the queue, so
+it is counted once; were that removal to fail, it would be counted again, and nothing else would go wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from htcdask_api import Failure, PoolStatus
+from htcdask_api.status import MAX_RECENT_FAILURES
+from htcdask_operator.core import reasons, sanitize, timestamps
+from htcdask_operator.core.model import JobStatus, WorkerName
+from htcdask_operator.core.workers.states import State, Worker
+
+EVENT_SECONDS: Final = 120.0
+"""Workers queued before the first of them ended, that end for one reason within this time: one event."""
+
+LOG_SECONDS: Final = 120.0
+"""For so long the log of a failed worker is asked for."""
+
+_CONTAINER: Final = re.compile(r"^(?:FATAL:   |/bin/bash: error while loading shared libraries: ).*", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the status remembers of workers that ended."""
+
+    finished: int
+    failed: int
+    recent: tuple[Failure, ...]
+
+
+def record(status: PoolStatus, over: Sequence[Worker], logs: Mapping[WorkerName, str], now: float) -> Record:
+    """The memory after `over`, with the log lines that have come since."""
+    recent = tuple(_with_log(_not_later(failure, now), logs) for failure in status.recent_failures)
+    known = {failure.worker for failure in recent}
+    failed = [worker for worker in over if worker.state is State.FAILED and _name(worker) not in known]
+    finished = sum(worker.state is State.FINISHED for worker in over)
+    for worker in failed:
+        if not any(_same_event(worker, failure, now) for failure in recent):
+            recent = (_with_log(_failure(worker, now), logs), *recent)
+    return Record(
+        finished=status.finished + finished,
+        failed=status.failed + len(failed),
+        recent=recent[:MAX_RECENT_FAILURES],
+    )
+
+
+def missing_logs(recent: Sequence[Failure], now: float) -> tuple[WorkerName, ...]:
+    """Workers whose last lines are worth asking for."""
+    return tuple(
+        failure.worker
+        for failure in recent
+        if failure.log_tail is None and now - timestamps.read(failure.time) < LOG_SECONDS
+    )
+
+
+def _same_event(worker: Worker, failure: Failure, now: float) -> bool:
+    began = timestamps.read(failure.time)
+    return failure.reason == worker.reason and now - began < EVENT_SECONDS and worker.job.queued_at <= began
+
+
+def _name(worker: Worker) -> str:
+    """As a status tells it."""
+    return sanitize.name(worker.job.worker)
+
+
+def _failure(worker: Worker, now: float) -> Failure:
+    job = worker.job
+    return Failure(
+        # Our clock, not the access point's: the pause that follows is measured with ours.
+        time=timestamps.written(now),
+        worker=_name(worker),
+        machine=sanitize.name(job.machine) if job.machine else None,
+        reason=worker.reason or reasons.WORKER_FAILED,
+        message=sanitize.line(worker.message),
+        exit_code=job.exit_code if job.exit_signal is None else None,
+        hold_reason_code=job.hold_code,
+        # HTCondor brings the output of a job that completed. Of any other there is none, and never will be.
+        log_tail=None if job.status is JobStatus.COMPLETED else "",
+    )
+
+
+def _not_later(failure: Failure, now: float) -> Failure:
+    """Written by a clock that was ahead of ours: what waits for it would wait for our clock to catch up."""
+    if timestamps.read(failure.time) <= now:
+        return failure
+    return failure.model_copy(update={"time": timestamps.written(now)})
+
+
+def _with_log(failure: Failure, logs: Mapping[WorkerName, str]) -> Failure:
+    text = logs.get(failure.worker)
+    if failure.log_tail is not None or text is None:
+        return failure
+    return failure.model_copy(update={"log_tail": sanitize.lines(_its_own(text, failure.worker))})
+
+
+def _its_own(text: str, worker: WorkerName) -> str:
+    """What this worker printed; of any other text, what only a container that does not start says.
+
+    A job can put a link in the place of what it printed, and HTCondor follows it, outside of the container
+    and as the account of everybody's workers. No file of others has the line with which the wrapper ends.
+    """
+    if re.search(rf"^htcdask: worker {re.escape(worker)} on ", text, re.MULTILINE):
+        return text
+    return "\n".join(_CONTAINER.findall(text))

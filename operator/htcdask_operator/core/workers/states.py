@@ -1,0 +1,215 @@
+"""What each worker job is: one state for each job, from the queue's word and the scheduler's.
+
+Called by `plan` for each pool. Total: every JobStatus has a state, and nothing is decided here but the state
+and, for a job that is over, the reason and the sentence under which it is recorded.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from htcdask_operator.core import reasons
+from htcdask_operator.core.model import Job, JobStatus, Observed, Policy, Unseen
+from htcdask_operator.core.workers import hold_codes, identity, vacate_codes
+
+SPOOL_SECONDS: Final = 120.0  # a submitter has 30 s in all; the rest is for clocks that differ
+AT_ONCE_SECONDS: Final = 5.0  # Python alone takes two of them: such a worker was of no use
+
+
+class State(enum.Enum):
+    """What a worker job is to us."""
+
+    SUBMITTING = "submitting"
+    IDLE = "idle"
+    STARTING = "starting"  # runs, not connected yet
+    LATE = "late"  # runs for longer than connecting takes, and is not connected
+    CONNECTED = "connected"
+    LEAVING = "leaving"  # the scheduler dropped it; its process is about to end
+    RUNNING = "running"  # runs; the scheduler could not be asked
+    PAUSED = "paused"  # held by a person
+    KEPT = "kept"  # not understood, or another identity's: it is there, and goes with its pool at most
+    RETIRING = "retiring"  # removed, its process has not ended yet
+    FINISHED = "finished"
+    FAILED = "failed"  # completed, held or vacated, and over
+
+
+LIVE: Final = frozenset(
+    {
+        State.SUBMITTING,
+        State.IDLE,
+        State.STARTING,
+        State.LATE,
+        State.CONNECTED,
+        State.LEAVING,
+        State.RUNNING,
+        State.PAUSED,
+        State.KEPT,
+    }
+)
+RUNS: Final = frozenset({State.STARTING, State.LATE, State.CONNECTED, State.LEAVING, State.RUNNING})
+OVER: Final = frozenset({State.FINISHED, State.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker job with its state; a job that is over has the reason and a sentence."""
+
+    job: Job
+    state: State
+    reason: str | None = None
+    message: str = ""
+
+
+def triage(observed: Observed, policy: Policy, now: float) -> tuple[Worker, ...]:
+    """All worker jobs, oldest first."""
+    jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
+    workers = (judge(job, observed, policy, now) for job in jobs if job.may_be_worker)
+    return tuple(sorted(workers, key=lambda worker: (worker.job.queued_at, worker.job.worker)))
+
+
+def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
+    """The state of one worker job."""
+    if identity.is_foreign(job, observed.condor_identity):
+        return _foreign(job)
+    if not job.understood:
+        return _not_understood(job)
+    match job.status:
+        case JobStatus.IDLE if job.spent:
+            return _vacated(job)
+        case JobStatus.IDLE:
+            return Worker(job, State.IDLE)
+        case JobStatus.RUNNING | JobStatus.TRANSFERRING_OUTPUT | JobStatus.SUSPENDED:
+            return (
+                _lost(job)
+                if _is_lost(job, observed, policy, now)
+                else Worker(job, _running(job, observed, policy, now))
+            )
+        case JobStatus.REMOVED:
+            return Worker(job, State.RETIRING)
+        case JobStatus.COMPLETED:
+            return _completed(job)
+        case JobStatus.HELD:
+            return _held(job, now)
+        case JobStatus.UNKNOWN:
+            return _not_understood(job)
+    assert_never(job.status)
+
+
+def excuse(worker: Worker) -> Worker:
+    """A worker that ended at once because the scheduler did not want it any more has done nothing wrong."""
+    return Worker(worker.job, State.FINISHED) if worker.reason == reasons.ENDED_AT_ONCE else worker
+
+
+def never_spooled(job: Job, now: float) -> bool:
+    """Whether the input of this job will never arrive: nobody else can spool it, only replace it."""
+    if not job.spooling or job.stage_in_finish is not None:
+        return False
+    # StageInStart tells nothing: the schedd sets it a second later even if nobody sends anything.
+    return now - job.queued_at > SPOOL_SECONDS
+
+
+def of_pool(workers: Iterable[Worker], pool_uid: str) -> tuple[Worker, ...]:
+    """The workers of one pool."""
+    return tuple(worker for worker in workers if worker.job.pool_uid == pool_uid)
+
+
+def live(workers: Iterable[Worker]) -> int:
+    """How many are there or on their way: what counts against the number wanted."""
+    return sum(worker.state in LIVE for worker in workers)
+
+
+def counts_as_live(job: Job) -> bool:
+    """Whether a worker job of a pool that we do not look at is there, by the queue's word alone."""
+    ended = (JobStatus.REMOVED, JobStatus.COMPLETED)
+    return job.may_be_worker and job.status not in ended and not job.spent
+
+
+def _foreign(job: Job) -> Worker:
+    """Submitted as somebody else: we cannot end it, only see it end."""
+    if job.status in (JobStatus.REMOVED, JobStatus.COMPLETED):
+        return Worker(job, State.RETIRING)
+    return Worker(job, State.KEPT, reasons.ANOTHER_IDENTITY, f"The worker was submitted as {job.owner}.")
+
+
+def _not_understood(job: Job) -> Worker:
+    if job.status is JobStatus.REMOVED:
+        return Worker(job, State.RETIRING)
+    message = "HTCondor's queue shows something of the job that this operator does not understand."
+    return Worker(job, State.KEPT, reasons.NOT_UNDERSTOOD, message)
+
+
+def _running(job: Job, observed: Observed, policy: Policy, now: float) -> State:
+    if isinstance(observed.connected, Unseen):
+        return State.RUNNING
+    if job.worker in observed.connected:
+        return State.CONNECTED
+    if job.worker in observed.dropped:
+        return State.LEAVING
+    since = job.started_at if job.started_at is not None else job.status_since
+    return State.STARTING if now - since < policy.connect_seconds else State.LATE
+
+
+def _is_lost(job: Job, observed: Observed, policy: Policy, now: float) -> bool:
+    """Whether the scheduler has missed it for as long as a worker may take to connect, and longer to end."""
+    if isinstance(observed.connected, Unseen) or job.worker in observed.connected:
+        return False  # only an answer tells that it is missing still
+    missing_since = observed.dropped.get(job.worker)
+    return missing_since is not None and now - missing_since >= policy.connect_seconds
+
+
+def _completed(job: Job) -> Worker:
+    ran = None if job.started_at is None else job.status_since - job.started_at
+    after = "" if ran is None else f" after {_duration(ran)}"
+    where = f" on {job.machine}" if job.machine else ""
+    if job.exit_signal is not None:
+        message = f"Worker {job.worker} was killed by signal {job.exit_signal}{after}{where}."
+        return Worker(job, State.FAILED, reasons.WORKER_KILLED, message)
+    if job.exit_code:
+        message = f"Worker {job.worker} ended with exit code {job.exit_code}{after}{where}."
+        return Worker(job, State.FAILED, reasons.WORKER_FAILED, message)
+    if ran is not None and ran < AT_ONCE_SECONDS:
+        message = f"Worker {job.worker} ended{after}{where}, although with exit code 0."
+        return Worker(job, State.FAILED, reasons.ENDED_AT_ONCE, message)
+    return Worker(job, State.FINISHED)
+
+
+def _lost(job: Job) -> Worker:
+    where = f" on {job.machine}" if job.machine else ""
+    message = (
+        f"The scheduler lost worker {job.worker}{where}, and its job did not end: is the execute node there?"
+    )
+    return Worker(job, State.FAILED, reasons.CONTACT_LOST, message)
+
+
+def _vacated(job: Job) -> Worker:
+    where = f" on {job.machine}" if job.machine else ""
+    message = f"Worker {job.worker} lost its slot{where}: {_quoted(job.vacate_reason)}."
+    return Worker(job, State.FAILED, vacate_codes.reason(job), message)
+
+
+def _held(job: Job, now: float) -> Worker:
+    if job.spooling and not never_spooled(job, now):
+        return Worker(job, State.SUBMITTING)
+    treatment = hold_codes.treatment(job)
+    match treatment.action:
+        case hold_codes.Action.WAIT:
+            return Worker(job, State.PAUSED, treatment.reason, job.hold_reason or "")
+        case hold_codes.Action.END:
+            said = _quoted(job.hold_reason)
+            message = f"The job of worker {job.worker} was held (code {job.hold_code or 0}): {said}."
+            return Worker(job, State.FAILED, treatment.reason, message)
+    assert_never(treatment.action)
+
+
+def _quoted(text: str | None) -> str:
+    return text.rstrip(" .") if text and text.rstrip(" .") else "HTCondor gave no reason"
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"

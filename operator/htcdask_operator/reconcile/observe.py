@@ -1,0 +1,178 @@
+"""Ask the three ports about one cluster and its pools: one frozen `Observed`.
+
+Called by `reconcile` at the start of a cycle and after every round of actions. A question that failed is
+`Unseen` with a sentence; nothing here raises for an outside system's failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from htcdask_operator.condor.errors import CondorError
+from htcdask_operator.core import mistake
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Gone,
+    Job,
+    JobStatus,
+    Observed,
+    PoolFacts,
+    Roll,
+    Unseen,
+    WorkerName,
+)
+from htcdask_operator.core.workers import identity
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.ports import ClusterKey, Ports
+from htcdask_operator.scheduler.port import SchedulerError
+from htcdask_operator.state.view import Answer, View
+
+_log = logging.getLogger(__name__)
+
+_ALIVE = (
+    JobStatus.UNKNOWN,
+    JobStatus.RUNNING,
+    JobStatus.TRANSFERRING_OUTPUT,
+    JobStatus.SUSPENDED,
+    JobStatus.REMOVED,
+)
+
+
+async def observe(
+    ports: Ports,
+    view: View,
+    key: ClusterKey,
+    pools: Sequence[PoolFacts],
+    now: float,
+    *,
+    fresh: bool,
+    neighbours: bool = False,
+) -> Observed:
+    """What is true now. Not `fresh`: the queue as the poller saw it last. `neighbours`: with others' jobs."""
+    asking = ask_queue(ports, view, pools, now, fresh=fresh)
+    cluster, jobs = await asyncio.gather(_cluster(ports, key), asking)
+    roll = await _roll(ports, view, key, cluster, jobs)
+    return Observed(
+        cluster=cluster,
+        jobs=jobs,
+        connected=roll.connected if isinstance(roll, Roll) else roll,
+        busy=roll.busy if isinstance(roll, Roll) else frozenset(),
+        strangers=roll.others if isinstance(roll, Roll) else 0,
+        neighbours=_believed(
+            view, view.others({pool.uid for pool in pools}) if neighbours else view.strays()
+        ),
+        condor_identity=view.identity,
+        had_pools=key in view.had_pools,
+    )
+
+
+async def with_jobs(
+    ports: Ports, view: View, key: ClusterKey, seen: Observed, jobs: tuple[Job, ...] | Unseen
+) -> Observed:
+    """`seen`, with a later answer of the queue: it may show the first workers to ask the scheduler for."""
+    if not _nobody_to_ask_for(seen.jobs) or _nobody_to_ask_for(jobs):
+        return replace(seen, jobs=jobs)
+    roll = await _roll(ports, view, key, seen.cluster, jobs)
+    if isinstance(roll, Unseen):
+        return replace(seen, jobs=jobs, connected=roll, busy=frozenset())
+    return replace(seen, jobs=jobs, connected=roll.connected, busy=roll.busy, strangers=roll.others)
+
+
+async def _cluster(ports: Ports, key: ClusterKey) -> ClusterFacts | Gone | Unseen:
+    try:
+        return await ports.kube.cluster(*key)
+    except KubeError as error:
+        return Unseen(str(error))
+    except Exception as error:
+        return _mistaken("the DaskCluster", key, error)
+
+
+async def ask_queue(
+    ports: Ports, view: View, pools: Sequence[PoolFacts], now: float, *, fresh: bool
+) -> tuple[Job, ...] | Unseen:
+    """The jobs of these pools, ended ones that linger too."""
+    if view.unseen is not None:
+        # The poller retries for everybody; asking beside it would only wait for the same deadline.
+        return view.unseen
+    if fresh:
+        found = []
+        try:
+            for pool in pools:  # one after the other, as they are answered: else all others wait behind them
+                found.append(await ports.condor.jobs_of(pool.uid, _also(pool)))
+        except CondorError as error:
+            return Unseen(str(error))
+        except Exception as error:
+            return _mistaken("the queue", None, error)
+        for pool, jobs in zip(pools, found, strict=True):
+            view.saw_pool(pool.uid, tuple(jobs), now)
+    return tuple(
+        job for pool in pools for job in identity.believed(view.jobs.get(pool.uid, ()), pool, view.identity)
+    )
+
+
+def _believed(view: View, jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """Jobs of other pools: nobody's limit is used up by what somebody else wrote our id into."""
+    return tuple(
+        job
+        for job in jobs
+        if not identity.is_foreign(job, view.identity) or job.owner == view.submitted_as.get(job.pool_uid)
+    )
+
+
+def _also(pool: PoolFacts) -> tuple[str, ...]:
+    return () if pool.submitted_as is None else (pool.submitted_as,)
+
+
+async def _roll(
+    ports: Ports,
+    view: View,
+    key: ClusterKey,
+    cluster: ClusterFacts | Gone | Unseen,
+    jobs: tuple[Job, ...] | Unseen,
+) -> Answer:
+    """The scheduler's answer. Where it is not asked nothing is known, unless there can be no worker."""
+    if _nobody_to_ask_for(jobs):  # the queue's own word, and it saves the first submit a round trip
+        view.rolls.pop(key, None)
+        return Roll()
+    if isinstance(cluster, Gone):
+        return Unseen("there is no cluster any more, so its scheduler is not asked")
+    if isinstance(cluster, ClusterFacts) and not cluster.running:
+        return Unseen(f"it is not asked while the cluster's phase is {cluster.phase}")
+    known = view.cluster_jobs(key) if isinstance(jobs, Unseen) else (*jobs, *view.strays_of(jobs))
+    view.rolls[key] = answer = await ask_scheduler(ports, key, names(known))
+    return answer
+
+
+def _nobody_to_ask_for(jobs: tuple[Job, ...] | Unseen) -> bool:
+    """Whether no job of these pools can have a process, so that no worker can be connected."""
+    return not isinstance(jobs, Unseen) and not any(may_be_connected(job) for job in jobs)
+
+
+def _mistaken(what: str, key: ClusterKey | None, error: Exception) -> Unseen:
+    """An answer that nobody expected is no answer."""
+    found = mistake.of(error)
+    _log.error("%s%s could not be understood: %s", what, "" if key is None else f" {key}", found)
+    return Unseen(f"{what} could not be understood: a mistake of the operator ({found.kind})")
+
+
+async def ask_scheduler(ports: Ports, key: ClusterKey, ours: Collection[WorkerName]) -> Answer:
+    """Which of our workers the cluster's scheduler knows. Whatever goes wrong is this cluster's alone."""
+    try:
+        return await ports.scheduler.workers(*key, ours)
+    except SchedulerError as error:
+        return Unseen(str(error))
+    except Exception as error:
+        return _mistaken("the scheduler's answer", key, error)
+
+
+def names(jobs: Iterable[Job]) -> frozenset[WorkerName]:
+    """The workers that may be connected."""
+    return frozenset(job.worker for job in jobs if may_be_connected(job))
+
+
+def may_be_connected(job: Job) -> bool:
+    """Whether the job's worker process may exist."""
+    return job.may_be_worker and job.status in _ALIVE

@@ -1,0 +1,211 @@
+"""Turn each action of a plan into one port call.
+
+Called by `reconcile`, in the plan's order. An action that fails ends the round for its pool alone, but for
+what is to leave the queue, with a sentence that the pool's status tells. Only an access point that is silent
+ends what the others need of HTCondor, so that not each of them waits for the same deadline; what they need of
+Kubernetes is done all the same. Courtesies, such as a log's last lines, never fail anything.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from htcdask_operator import metrics
+from htcdask_operator.condor.errors import CondorError, CondorUnreachable, SubmitRefused
+from htcdask_operator.condor.worker.bundle import render
+from htcdask_operator.core import mistake, sanitize
+from htcdask_operator.core.actions import (
+    Action,
+    Adopt,
+    CreatePool,
+    ForceRemove,
+    Hold,
+    ReadLogs,
+    RecordIdentity,
+    Release,
+    Remove,
+    SubmitAnchor,
+    SubmitWorkers,
+    TellScheduler,
+    pool_of,
+)
+from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, WorkerName
+from htcdask_operator.core.setback import Setback
+from htcdask_operator.core.status.events import Event
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.port import Credentials
+from htcdask_operator.ports import Ports
+from htcdask_operator.scheduler.port import SchedulerError
+
+_log = logging.getLogger(__name__)
+
+_CONDOR: Final = (Hold, Remove, ForceRemove, SubmitAnchor, SubmitWorkers, ReadLogs)
+_REMOVALS: Final = (Remove, ForceRemove)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a round of actions."""
+
+    undone: list[Action] = field(default_factory=list)  # failed, or left out because something failed
+    logs: dict[WorkerName, str] = field(default_factory=dict)
+    released: list[PoolUid] = field(default_factory=list)
+    refused: dict[PoolUid, str] = field(default_factory=dict)
+    accepted: list[PoolUid] = field(default_factory=list)
+    recorded: dict[PoolUid, str] = field(default_factory=dict)
+    told: int | None = None
+    events: list[tuple[PoolUid, Event]] = field(default_factory=list)
+    setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
+    failure: str | None = None  # of an action that belongs to no pool
+    silent: str | None = None  # what HTCondor said last, when it did not answer any more
+    logs_wait: bool = False  # the rest of them is better asked for in another cycle
+
+    def hinders(self, action: Action) -> bool:
+        """Whether this action is of no use after what failed before it."""
+        if isinstance(action, Release):
+            return False
+        if isinstance(action, ReadLogs) and self.logs_wait:
+            return True
+        if self.silent is not None and isinstance(action, _CONDOR):
+            return True
+        # What is to leave the queue depends on nothing else, and would wait for ever for what fails for ever.
+        return pool_of(action) in self.setbacks and not isinstance(action, _REMOVALS)
+
+    def leave_out(self, action: Action, now: float) -> None:
+        """It is not done. Where the silence of HTCondor is all the reason, its pool has not failed itself."""
+        self.undone.append(action)
+        pool = pool_of(action)
+        if pool is not None and pool not in self.setbacks and not isinstance(action, ReadLogs):
+            removal = isinstance(action, _REMOVALS)
+            self.setbacks[pool] = Setback(self.silent or "", now, times=0, condor=True, removal=removal)
+
+    def fail(self, action: Action, why: str, now: float) -> None:
+        """It could not be done, and what its pool waits for is not done in this round."""
+        metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
+        self.undone.append(action)
+        pool = pool_of(action)
+        if pool is None:
+            self.failure = why
+        else:
+            condor, removal = isinstance(action, _CONDOR), isinstance(action, _REMOVALS)
+            self.setbacks[pool] = Setback(why, now, condor=condor, removal=removal)
+
+
+async def perform(
+    ports: Ports,
+    actions: Sequence[Action],
+    pools: Mapping[PoolUid, PoolFacts],
+    observed: Observed,
+    clock: Callable[[], float],
+) -> Outcome:
+    """Do `actions`, in order, each unless something failed that it depends on."""
+    outcome = Outcome()
+    for action in actions:
+        if outcome.hinders(action):
+            outcome.leave_out(action, clock())
+            continue
+        try:
+            await _one(ports, action, pools, observed, outcome)
+        except CondorError as error:
+            if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
+                outcome.refused[action.pool] = str(error)
+                metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
+                continue
+            if isinstance(error, CondorUnreachable):
+                outcome.silent, outcome.logs_wait = str(error), True
+            outcome.fail(action, str(error), clock())
+        except KubeError as error:
+            if not (isinstance(action, Adopt | RecordIdentity) and error.gone):  # the pool may have ended
+                outcome.fail(action, str(error), clock())
+        except SchedulerError as error:
+            # Its number will show that it has not heard: the plan tells it again, after its pause.
+            _log.warning("The scheduler was not told: %s", sanitize.line(str(error)))
+        except Exception as error:
+            found = mistake.of(error)
+            _log.error("%s failed: %s", type(action).__name__, found)
+            outcome.fail(action, f"a mistake of the operator ({found.kind})", clock())
+        else:
+            metrics.ACTIONS.labels(type(action).__name__).inc()
+    return outcome
+
+
+async def _one(
+    ports: Ports,
+    action: Action,
+    pools: Mapping[PoolUid, PoolFacts],
+    observed: Observed,
+    outcome: Outcome,
+) -> None:
+    match action:
+        case Adopt(pool, cluster):
+            await ports.kube.adopt(pools[pool], cluster)
+        case CreatePool(name, namespace, cluster_name, cluster):
+            await ports.kube.create_pool(namespace, name, cluster_name, cluster)
+            _log.info("Pool %s made: its cluster asked for workers and had none", name)
+        case RecordIdentity(pool, identity):
+            status = pools[pool].status.model_copy(update={"submitted_as": identity})
+            await ports.kube.publish(pools[pool], status)
+            outcome.recorded[pool] = identity
+        case TellScheduler():
+            await _tell_scheduler(ports, action, pools[action.pool], observed, outcome)
+        case SubmitAnchor(pool, description, bundle):
+            credentials = await _credentials(ports, pools[pool], observed)
+            content = render(bundle, credentials.certificate, credentials.key)
+            await ports.condor.submit_anchor(description, content, observed.condor_identity)
+            outcome.accepted.append(pool)
+            _log.info("Pool %s: anchor submitted", pools[pool].name)
+        case SubmitWorkers(pool, description, names):
+            await ports.condor.submit_workers(description, names, observed.condor_identity)
+            outcome.accepted.append(pool)
+            metrics.SUBMITTED.inc(len(names))
+            _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))
+        case Hold(_, jobs, reason):
+            await ports.condor.hold(jobs, reason)
+        case Remove(_, jobs, reason):
+            await ports.condor.remove(jobs, reason)
+            _log.info("%d jobs removed: %s", len(jobs), reason)
+        case ForceRemove(_, jobs, reason):
+            await ports.condor.force_remove(jobs, reason)
+            _log.warning("%d jobs taken out of the queue: %s", len(jobs), reason)
+        case ReadLogs():
+            await _read_logs(ports, action, outcome)
+        case Release(pool):
+            outcome.released.append(pool)
+        case _:
+            assert_never(action)
+
+
+async def _tell_scheduler(
+    ports: Ports, action: TellScheduler, pool: PoolFacts, observed: Observed, outcome: Outcome
+) -> None:
+    outcome.told = action.count
+    credentials = await _credentials(ports, pool, observed)
+    await ports.scheduler.scale(
+        pool.namespace, pool.spec.cluster_ref.name, action.count, credentials.api_token
+    )
+    outcome.events.append((action.pool, Event("Normal", action.reason, action.message)))
+
+
+async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
+    """An empty text says that it was looked for in vain, also where it failed: nobody asks for ever."""
+    found: Mapping[WorkerName, str] = {}
+    try:
+        found = await ports.condor.logs(action.anchor, action.workers)
+    except CondorError as error:
+        outcome.logs_wait = isinstance(error, CondorUnreachable)
+        _log.warning("The last lines of %d workers could not be read: %s", len(action.workers), error)
+    except Exception as error:
+        _log.error(
+            "The last lines of %d workers could not be read: %s", len(action.workers), mistake.of(error)
+        )
+    outcome.logs.update({worker: found.get(worker, "") for worker in action.workers})
+
+
+async def _credentials(ports: Ports, pool: PoolFacts, observed: Observed) -> Credentials:
+    cluster = observed.cluster
+    if not isinstance(cluster, ClusterFacts) or cluster.credentials_secret is None:
+        raise KubeError(f"pool {pool.name}", "its cluster names no Secret with credentials yet")
+    return await ports.kube.credentials(cluster.namespace, cluster.credentials_secret)

@@ -1,0 +1,190 @@
+"""One poller for all pools: one question to the access point; `schedulers` asks those where it matters.
+
+Run by `__main__` as a supervised task. It wakes the clusters whose jobs or connected workers changed,
+renews the lease of all jobs in one edit, and sweeps jobs whose pool is gone. An access point that does not
+answer makes every cluster's queue `Unseen`; the loop itself goes on, also after a mistake of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from htcdask_operator import metrics
+from htcdask_operator.condor.errors import CondorError, CondorRefused
+from htcdask_operator.core.model import Disputed, Job, JobStatus, Unseen
+from htcdask_operator.core.rivals import Renewals
+from htcdask_operator.ports import ClusterKey, Ports
+from htcdask_operator.process.unexpected import Survived
+from htcdask_operator.settings import Poll
+from htcdask_operator.state.view import View
+from htcdask_operator.watch.orphans import Orphans
+from htcdask_operator.watch.schedulers import Schedulers
+
+_log = logging.getLogger(__name__)
+
+_STIRRED: Final = 10.0  # how long after a change the next one is likely
+_RENEW_AGAIN: Final = 30.0  # after a renewal that failed: an edit of all jobs is dear
+_NOT_UNDERSTOOD: Final = Unseen("its answer could not be understood: a mistake of the operator, see its log")
+
+
+class Poller:
+    """Asks at an interval that follows activity."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        view: View,
+        poll: Poll,
+        lease_seconds: float,
+        orphans: Orphans,
+        wake: Callable[[ClusterKey], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._ports = ports
+        self._view = view
+        self._poll = poll
+        self._lease = lease_seconds
+        self._orphans = orphans
+        self._wake = wake
+        self._clock = clock
+        self._stirred = asyncio.Event()
+        self._stirred_at = 0.0
+        self._renew_at = 0.0
+        self._renewals = Renewals()
+        self._said: str | None = None
+        self._survived = Survived(clock)
+        self._schedulers = Schedulers(ports, view, poll, clock, lambda key: self._tell({key}))
+        self.last_tick = clock()
+        self.asked_once = asyncio.Event()
+
+    def stir(self) -> None:
+        """Something was done or asked for: look more often for a while, beginning now."""
+        self._stirred_at = self._clock()
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        self.last_tick = self._clock()  # the wait for the lease was no silence
+        while True:
+            self._stirred.clear()
+            await self.tick()
+            try:
+                async with asyncio.timeout(self.interval()):
+                    await self._stirred.wait()
+                # Not at once: what was stirred needs a moment to show, and many stirs are one reason.
+                await asyncio.sleep(self._poll.active_seconds / 2)
+            except TimeoutError:
+                pass
+
+    async def tick(self) -> None:
+        """One poll. What fails by a mistake of ours leaves the rest alone, unless it goes on for long."""
+        with self._survived.attempt("The question about all jobs"):
+            self._tell(await self._ask_condor())
+        with self._survived.attempt("Asking the schedulers"):
+            self._schedulers.ask()
+        if self._view.unseen in (None, _NOT_UNDERSTOOD) or isinstance(self._view.unseen, Disputed):
+            await self._look_after_jobs()
+        self.last_tick = self._clock()
+        self.asked_once.set()
+
+    async def answers(self) -> None:
+        """Wait for the schedulers that are being asked."""
+        await self._schedulers.answers()
+
+    def _tell(self, changed: Collection[ClusterKey]) -> None:
+        if changed:
+            self._stirred_at = self._clock()
+        for key in changed:
+            self._wake(key)
+
+    async def _ask_condor(self) -> set[ClusterKey]:
+        """The clusters whose jobs changed; all of them when the access point went or came."""
+        view, was = self._view, self._view.unseen
+        asked_at, began = self._clock(), time.monotonic()
+        try:
+            identity, view.identity = view.identity, await self._ports.condor.whoami()
+            jobs = await self._ports.condor.jobs(set(view.submitted_as.values()))
+            pools = view.saw_all(jobs, asked_at)
+        except CondorError as error:
+            view.unseen = Unseen(str(error))
+            if isinstance(error, CondorRefused):
+                view.identity = None  # ask again who we are, once it answers
+            metrics.CONDOR_UP.set(0)
+            if self._said != str(error):
+                _log.error("The access point does not answer: %s", error)
+                self._said = str(error)
+            return set(view.pools.values()) if was != view.unseen else set()
+        except Exception:
+            view.unseen = _NOT_UNDERSTOOD
+            if was != view.unseen:
+                self._tell(set(view.pools.values()))
+            raise
+        self._renewals = self._renewals.look(jobs, asked_at)
+        view.unseen = self._renewals.dispute(asked_at, self._lease)
+        metrics.POLL_SECONDS.observe(time.monotonic() - began)
+        metrics.CONDOR_UP.set(1)
+        _count(self._all_jobs())
+        if view.unseen is not None and self._said != view.unseen.why:
+            self._said = view.unseen.why
+            _log.critical("Nothing is submitted or removed: %s", self._said)
+        elif view.unseen is None and self._said is not None:
+            _log.warning("The access point answers again, and only to this operator")
+            self._said = None
+        if was != view.unseen or view.identity != identity:
+            return set(view.pools.values())
+        return {view.pools[pool] for pool in pools if pool in view.pools}
+
+    async def _look_after_jobs(self) -> None:
+        now = self._clock()
+        with self._survived.attempt("Renewing the leases"):
+            try:
+                if self._view.jobs and now >= self._renew_at:
+                    self._renew_at = now + min(_RENEW_AGAIN, self._lease / 30)
+                    self._renewals = self._renewals.renewed(now + self._lease)
+                    await self._ports.condor.renew(now + self._lease)
+                    self._renew_at = now + self._lease / 3
+            except CondorError as error:
+                _log.warning("Leases could not be renewed: %s", error)
+        if self._view.unseen is None:
+            with self._survived.attempt("Sweeping jobs whose pool is gone"):
+                try:
+                    await self._orphans.sweep(now)
+                except CondorError as error:
+                    _log.warning("Jobs whose pool is gone could not be removed: %s", error)
+
+    def _all_jobs(self) -> Iterable[Job]:
+        return (job for jobs in self._view.jobs.values() for job in jobs)
+
+    def _recently(self) -> bool:
+        return self._clock() - self._stirred_at < _STIRRED
+
+    def interval(self) -> float:
+        """Seconds until the next poll, if nothing stirs before."""
+        if self._moving():
+            return self._poll.active_seconds
+        # A worker that ends by itself is noticed within a few seconds; an empty queue has no surprises.
+        return self._schedulers.patience if self._schedulers.any else self._poll.quiet_seconds
+
+    def _moving(self) -> bool:
+        if self._view.unseen is not None:
+            return self._recently()
+        soon = self._schedulers.moving or self._recently()
+        return soon or any(_will_change(job) for job in self._all_jobs())
+
+
+def _will_change(job: Job) -> bool:
+    """Anything but a held or a running job is on its way to somewhere."""
+    return job.status not in (JobStatus.HELD, JobStatus.RUNNING, JobStatus.SUSPENDED) or job.spooling
+
+
+def _count(jobs: Iterable[Job]) -> None:
+    counts = dict.fromkeys(JobStatus, 0)
+    for job in jobs:
+        if job.may_be_worker:
+            counts[job.status] += 1
+    for status, count in counts.items():
+        metrics.JOBS.labels(status.name.lower()).set(count)

@@ -1,0 +1,110 @@
+"""What kopf's watch may have missed: a slow listing that wakes clusters and notices a watch gone silent.
+
+Run by `__main__` as a supervised task. Without the watch no pool gets its finalizer and no deleted pool lets
+go of it, and nothing else would tell: so a watch that is behind with the same thing at two listings ends the
+operator, and the next one watches anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Final
+
+from htcdask_api import PoolStatus
+from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.ports import ClusterKey, Ports
+from htcdask_operator.process.unexpected import Survived
+from htcdask_operator.reconcile.loop import Reconciler
+from htcdask_operator.state.view import View
+from htcdask_operator.uptime import uptime
+
+_log = logging.getLogger(__name__)
+
+_INTERVAL: Final = 90.0  # kopf's own retries after an outage are much shorter
+
+
+class WatchSilent(Exception):  # noqa: N818
+    """The watch shows less than there is, and goes on doing so."""
+
+
+class Resync:
+    """Remembers what the watch was behind with at the last listing."""
+
+    def __init__(self, ports: Ports, view: View, namespaces: tuple[str, ...], reconciler: Reconciler) -> None:
+        self._ports = ports
+        self._view = view
+        self._namespaces = namespaces
+        self._reconciler = reconciler
+        self._survived = Survived(uptime)
+        self._behind: dict[PoolUid | ClusterKey, object] = {}  # and what the watch showed of it
+
+    async def run(self, interval: float = _INTERVAL) -> None:
+        """List again and again until cancelled; WatchSilent when it is so."""
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await self.tick()
+            except WatchSilent:
+                raise
+            except Exception as error:
+                # One odd object must not end the operator for all: what kopf shows is enough for a while.
+                if self._survived.failed("Comparing with what the watch showed", error):
+                    raise
+            else:
+                self._survived.succeeded("Comparing with what the watch showed")
+
+    async def tick(self) -> None:
+        """One listing."""
+        view = self._view
+        watched_pools, watched_clusters = dict(view.watched_pools), dict(view.watched_clusters)
+        try:
+            pools, clusters = await self._listed()
+        except KubeError as error:
+            _log.warning("Cannot compare with what the watch showed: %s", error)
+            self._behind = {}  # the watch has the same trouble, and may take a while to come back
+            return
+        # After a break kopf lists anew, and never tells who went meanwhile: no sign of silence.
+        for uid in watched_pools.keys() - pools.keys():
+            view.watched_pools.pop(uid, None)
+            self._reconciler.forget(uid)
+            self._reconciler.wake(_key(watched_pools[uid]))
+        for key in watched_clusters.keys() - clusters.keys():
+            view.watched_clusters.pop(key, None)
+            view.had_pools.discard(key)
+            self._wake(key, watched_clusters[key])
+        behind: dict[PoolUid | ClusterKey, object] = {}
+        for uid, pool in pools.items():
+            if view.watched_pools.get(uid) != pool:
+                behind[uid] = view.watched_pools.get(uid)
+                view.saw_pools(_key(pool), [uid])
+                self._reconciler.wake(_key(pool))
+        for key, cluster in clusters.items():
+            if view.watched_clusters.get(key) != cluster:
+                behind[key] = view.watched_clusters.get(key)
+                self._wake(key, cluster)
+        for which, shown in behind.items():
+            # The very same: had the watch shown anything of it since, this would be another object.
+            if which in self._behind and self._behind[which] is shown:
+                raise WatchSilent(f"the watch has not shown what became of {which} for a whole listing")
+        self._behind = behind
+
+    def _wake(self, key: ClusterKey, cluster: ClusterFacts) -> None:
+        if cluster.htcondor or self._view.pools_of(key):
+            self._reconciler.wake(key)
+
+    async def _listed(self) -> tuple[dict[PoolUid, PoolFacts], dict[ClusterKey, ClusterFacts]]:
+        pools, clusters = {}, {}
+        for namespace in self._namespaces:
+            for pool in await self._ports.kube.pools(namespace):
+                # Nobody waits for what we write ourselves.
+                pools[pool.uid] = replace(pool, status=PoolStatus())
+            for cluster in await self._ports.kube.clusters(namespace):
+                clusters[ClusterKey(cluster.namespace, cluster.name)] = cluster
+        return pools, clusters
+
+
+def _key(pool: PoolFacts) -> ClusterKey:
+    return ClusterKey(pool.namespace, pool.spec.cluster_ref.name)

@@ -1,0 +1,153 @@
+"""Ask the schedulers of clusters whose workers may come or go: in time, and none at the cost of the others.
+
+Owned by the poller, which calls `ask` at each of its ticks. User code in a scheduler may answer late, never
+or badly. So who did that lately is asked in a lane of its own, and less often the longer it goes on: the
+others never wait behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from htcdask_operator.core import mistake, timestamps
+from htcdask_operator.core.model import Job, Roll, Unseen, WorkerName
+from htcdask_operator.ports import ClusterKey, Ports
+from htcdask_operator.reconcile.observe import ask_scheduler, may_be_connected, names
+from htcdask_operator.settings import Poll
+from htcdask_operator.state.view import Answer, View
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 200  # schedulers asked at the same time
+_TROUBLED_AT_ONCE: Final = 20  # and those of them that gave trouble lately
+_SLOW: Final = 1.0  # seconds: a page of 1,000 workers takes a tenth of it
+_TROUBLE: Final = 2  # good answers that it takes to make up for a bad one
+_MOST_TROUBLE: Final = 10
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 15.0
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One scheduler, as far as it matters for when to ask it again."""
+
+    at: float = float("-inf")
+    silent: int = 0  # failures in a row
+    trouble: int = 0
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def pause(self) -> float:
+        """So long it is left alone, because it did not answer."""
+        return timestamps.doubled(_FIRST_PAUSE, self.silent, _LONGEST_PAUSE) if self.silent else 0.0
+
+
+class Schedulers:
+    """All that are asked now and then."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        view: View,
+        poll: Poll,
+        clock: Callable[[], float],
+        changed: Callable[[ClusterKey], None],
+    ) -> None:
+        self._ports = ports
+        self._view = view
+        self._poll = poll
+        self._clock = clock
+        self._changed = changed
+        self._asked: dict[ClusterKey, _Asked] = {}
+        self._lane = asyncio.Semaphore(_AT_ONCE)
+        self._troubled_lane = asyncio.Semaphore(_TROUBLED_AT_ONCE)
+
+    def ask(self) -> None:
+        """Ask where it is time to; nobody waits for the answers here."""
+        workers, now = self._workers(), self._clock()
+        for key in [key for key, asked in self._asked.items() if key not in workers and asked.task is None]:
+            del self._asked[key]
+        for key, jobs in workers.items():
+            asked = self._asked.setdefault(key, _Asked())
+            since = now - asked.at
+            due = since >= self.patience or _unsettled(jobs, self._view, key)
+            if asked.task is None and due and since >= asked.pause:
+                asked.at = now
+                asked.task = asyncio.create_task(self._ask(key, asked, names(jobs)), name=f"scheduler {key}")
+                asked.task.add_done_callback(_log_failure)
+
+    async def answers(self) -> None:
+        """Wait for the schedulers that are being asked."""
+        tasks = [asked.task for asked in self._asked.values() if asked.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def patience(self) -> float:
+        """Seconds until a cluster with workers is looked after again, although nothing moves."""
+        return min(self._poll.quiet_seconds, 5 * self._poll.active_seconds)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anybody to ask."""
+        return bool(self._workers())
+
+    @property
+    def moving(self) -> bool:
+        """Whether somewhere workers are about to come or go. One that is silent makes nobody hurry."""
+        return any(
+            _unsettled(jobs, self._view, key)
+            for key, jobs in self._workers().items()
+            if (asked := self._asked.get(key)) is None or not asked.silent
+        )
+
+    async def _ask(self, key: ClusterKey, asked: _Asked, ours: frozenset[WorkerName]) -> None:
+        try:
+            async with self._troubled_lane if asked.trouble else self._lane:
+                before, began = self._view.rolls.get(key), self._clock()
+                answer = await ask_scheduler(self._ports, key, ours)
+                slow = self._clock() - began > _SLOW
+            failed = isinstance(answer, Unseen)
+            asked.silent = asked.silent + 1 if failed else 0
+            asked.trouble = (
+                min(asked.trouble + _TROUBLE, _MOST_TROUBLE) if failed or slow else max(0, asked.trouble - 1)
+            )
+            self._view.rolls[key] = answer
+            if _connected(answer, ours) != _connected(before, ours):  # who is busy changes all the time
+                self._changed(key)
+        finally:
+            asked.task = None
+
+    def _workers(self) -> Mapping[ClusterKey, Sequence[Job]]:
+        """The jobs that may have a worker process, by cluster; those whose pool is gone beside the others."""
+        found: dict[ClusterKey, list[Job]] = {}
+        for pool, jobs in self._view.jobs.items():
+            key = self._view.pools.get(pool)
+            alive = [job for job in jobs if may_be_connected(job)]
+            if key is not None and alive:
+                found.setdefault(key, []).extend(alive)
+        clusters = {jobs[0].cluster_uid: key for key, jobs in found.items()}
+        for job in self._view.strays():
+            if may_be_connected(job) and job.cluster_uid in clusters:
+                found[clusters[job.cluster_uid]].append(job)
+        return found
+
+
+def _unsettled(jobs: Iterable[Job], view: View, key: ClusterKey) -> bool:
+    """Whether jobs run that are not connected, or the reverse, or nobody knows."""
+    roll = view.rolls.get(key)
+    return not isinstance(roll, Roll) or {job.worker for job in jobs} != roll.connected
+
+
+def _connected(answer: Answer | None, ours: frozenset[WorkerName]) -> frozenset[WorkerName] | Unseen | None:
+    """Of a worker whose job has gone, the queue tells."""
+    return answer.connected & ours if isinstance(answer, Roll) else answer
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    """A mistake of ours about one cluster must not stop the poller."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("%s: the answer could not be used: %s", task.get_name(), mistake.of(error))

@@ -1,0 +1,292 @@
+"""What people write is data: the core's descriptions by HTCondor's own parsers, with the worst of texts.
+
+The real library, without an access point: a text passes as it was written, in the attribute that was meant
+for it, or is refused. No command, key or value beyond the meant ones appears, and nothing is run.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import classad2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from htcdask_api import Template, expressions, names
+from htcdask_operator.condor.agent.schedd import parsed
+from htcdask_operator.condor.description import check
+from htcdask_operator.condor.errors import SubmitRefused
+from htcdask_operator.core.model import Profile
+from htcdask_operator.core.submit import descriptions, quoting
+from tests.builders import NOW, make_cluster, make_policy, make_pool, make_template
+
+GOOD = (
+    'member(TARGET.Machine, {"a.example","b.example"})',
+    '!member(TARGET.Machine, {"a.example"})',
+    "[a = 1].a == 1",
+    "[a = 1; b = [c = {1, 2}]].b.c[0] == 1",
+    r'regexp("^node\\d+$", Machine)',
+    r'regexp("^node\d+$", Machine)',
+    "(isDaskNode == True)",
+    "TARGET.'Cpus' > 0",
+    "a ?: b",
+    "x > 1 ? .y : -z",
+    'strcat("ü", "\N{GRINNING FACE}") =!= "a\\"b"',
+    "Target.Memory >= 1.5e3 && undefined isnt error",
+    "!!~1 >>> 2 << 3",
+    "{}",
+    "[]",
+    "f(g(), {h(1)})",
+    "[a = TARGET.Memory; b = Cpus].a > [c = 1].c",
+    'replaceAll("a", "b", Machine) == replaceAll("a", "c", Machine)',
+)
+BAD = {
+    r"TARGET.'Cpus\ninclude command : touch FILE\ny = ' > 0": "quoted name",
+    "TARGET.Cpus > 0\ninclude command : touch FILE": "a line break",
+    "1\r\nqueue 100": "a line break",
+    "1\x0bqueue": "the character '\\x0b'",
+    "1\x85queue": "the character '\\x85'",
+    "1\u2028queue": "the character '\\u2028'",
+    '"\\\\" == ") || true //"': "backslash",
+    '"a\\"': "backslash",
+    "true // false": "comment",
+    "true /* false */": "comment",
+    '"$$(Name)"': "'$$'",
+    "$(Name)": "'$'",
+    "$ENV(HOME)": "'$'",
+    "1) || (true": "nothing can stand there",
+    "1 ]; [ b = 2": "nothing can stand there",
+    '"a" "b"': "nothing can stand there",
+    "a = b": "nothing can stand there",
+    "a b": "nothing can stand there",
+    "Cpus >": "a value is missing",
+    "(a": "a ')' is missing",
+    "{1,": "a value is missing",
+    "1K": "no number",
+    "0x10": "no number",
+    "9223372036854775808": "as large as",
+    "1e999": "as large as",
+    "MY.'a b'": "behind a dot",
+    "": "empty",
+    "  ": "empty",
+    "(" * 60 + "1" + ")" * 60: "50 deep",
+    "a" * 2049: "longer than",
+    "@=end": "'@'",
+    "[a = 1; b = a + a].b > 1": "a record uses 'a'",
+    "[a = 1; b = .A + 'a'].b > 1": "a record uses 'a'",
+    "[a = [c = 1]; b = parent.c].b": "a record uses 'c'",
+    '[a = 1; b = MY["a"]].b': "a record uses 'my'",
+    "[a = 1; b = {[c = a]}].b": "a record uses 'a'",
+    'eval("true")': "eval()",
+    'EVAL ("true")': "eval()",
+    'replaceAll("a", replaceAll("a", "a", "aa"), "aa") == ""': "replaceall() inside",
+    "countMatches(strcat(evalInEachContext(1, {[], []})), {[]})": "inside of one",
+    "a \\": "'\\\\'",
+}
+
+
+def described(**template: Any) -> dict[str, str]:
+    """The workers' description of a pool whose profile lets no job start."""
+    site = Profile("strict", Template(), "false", "KFlops", "group", {"WantGpu": True})
+    policy = make_policy(profiles={"strict": site})
+    username = template.pop("username", "alice")
+    worker = make_template(profile="strict", **template)
+    made = descriptions.workers(
+        make_pool(), make_cluster(username=username), worker, "mark", "/spool/1", policy, NOW
+    )
+    check(made, policy.operator_id)
+    return dict(made)
+
+
+def understood(description: dict[str, str]) -> Any:
+    """The part of the job that the description sets by attributes, as the schedd would read it."""
+    lines = [
+        f"{key.removeprefix('My.')} = {value.replace('$(DOLLAR)', '$')}"
+        for key, value in description.items()
+        if key.startswith("My.")
+    ]
+    return classad2.parseOne("\n".join(lines), classad2.ParserType.Old)
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_what_works_in_a_submit_file_works_in_a_pool(text: str) -> None:
+    description = described(requirements=text, rank=text)
+    made = parsed(description)
+    assert made[f"My.{names.AD_USER_REQUIREMENTS}"].replace("$(DOLLAR)", "$") == text
+    assert dict(made.items()) == description
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_cannot_be_is_refused_by_name_with_the_user_s_own_words(text: str) -> None:
+    assert BAD[text] in (expressions.complaint(text) or "")
+    with pytest.raises(ValidationError):
+        make_template(requirements=text)
+    with pytest.raises(quoting.UnquotableError):
+        quoting.expression(text)
+
+
+@pytest.mark.parametrize("text", [*GOOD, *(text for text in BAD if text.strip())])
+def test_the_agent_itself_takes_nothing_that_its_parsers_read_in_two_ways(text: str, tmp_path: Path) -> None:
+    """The second barrier, alone: as if the first one had a hole."""
+    description = described() | {
+        f"My.{names.AD_USER_REQUIREMENTS}": text.replace("FILE", str(tmp_path / "x"))
+    }
+    try:
+        made = parsed(description)
+    except SubmitRefused:
+        assert text not in GOOD
+    else:
+        assert dict(made.items()) == description
+        assert set(understood(description)) == {
+            key.removeprefix("My.") for key in description if key.startswith("My.")
+        }
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_passes_is_evaluated_in_a_moment() -> None:
+    """Seven definitions of ten uses each kept schedd and negotiator busy for seconds, ten for hours."""
+    uses = [f"a{n} = {' + '.join([f'a{n - 1}'] * 10)}" for n in range(1, 8)]
+    assert "a record uses" in (expressions.complaint(f"[a0 = 1; {'; '.join(uses)}].a7 > 0") or "")
+    long = "[a = 1; b = [c = {1, 2}]].b.c[0] == 1 && " * 45 + "true"
+    began = time.perf_counter()
+    assert expressions.complaint(long) is None
+    assert classad2.parseOne(f"A = {long}", classad2.ParserType.Old).eval("A") is True
+    assert time.perf_counter() - began < 1
+
+
+_PIECES = st.sampled_from(
+    (
+        *(
+            "'",
+            '"',
+            "\\",
+            "\\\\",
+            '\\"',
+            "$",
+            "$$",
+            "$(",
+            "(",
+            ")",
+            "[",
+            "]",
+            "{",
+            "}",
+            ",",
+            ";",
+            "=",
+            "==",
+            "//",
+        ),
+        *(
+            "/*",
+            "*/",
+            "#",
+            "@=",
+            "\n",
+            "\r",
+            "\r\n",
+            "\t",
+            "\x0b",
+            "\x0c",
+            "\x1c",
+            "\x85",
+            "\u2028",
+            "\u2029",
+        ),
+        *(
+            "\x00",
+            " ",
+            "true",
+            "false",
+            "||",
+            "&&",
+            "!",
+            "?",
+            ":",
+            ".",
+            "a",
+            "MY",
+            "TARGET",
+            "Cpus",
+            "1",
+            "1.5",
+        ),
+        *(
+            "e3",
+            "is",
+            "é",
+            "\N{GRINNING FACE}",
+            "\ud800",
+            "include command : touch FILE",
+            "queue 5",
+            "~",
+            "-",
+        ),
+        *(
+            "arguments = x",
+            "+Owner = 1",
+            "My.HTCDaskPoolUID = 1",
+            "$ENV(HOME)",
+            "$(wname)",
+            "$F(x)",
+            "$$([1])",
+        ),
+        *("undefined", "regexp(", "\\d"),
+    )
+)
+_TEXTS = st.lists(_PIECES, min_size=1, max_size=12).map("".join) | st.text(max_size=30)
+
+
+@given(_TEXTS)
+@settings(max_examples=1500, deadline=None)
+def test_both_of_htcondor_s_parsers_take_whatever_passes(text: str) -> None:
+    if expressions.complaint(text) is not None:
+        return
+    classad2.ExprTree(f"({text})")
+    ad = classad2.parseOne(f"A = ({text})\nB = false && (MY.A)", classad2.ParserType.Old)
+    assert sorted(ad) == ["A", "B"]
+    assert ad.eval("B") is False
+
+
+@given(_TEXTS)
+@settings(max_examples=300, deadline=None)
+def test_what_the_library_prints_on_one_line_passes(text: str) -> None:
+    """No good text is refused for its shape: what HTCondor prints of an expression is one, too."""
+    try:
+        printed = str(classad2.parseOne(f"A = ({text})", classad2.ParserType.Old).lookup("A"))
+    except Exception:
+        return
+    inside = ("'", "\\", "$$", "real(", "error(")
+    if printed.isprintable() and len(printed) < 2000 and not any(mark in printed for mark in inside):
+        assert "a record uses" in (expressions.complaint(printed) or "a record uses")
+
+
+@given(_TEXTS, _TEXTS, _TEXTS)
+@settings(max_examples=400, deadline=None)
+def test_no_text_brings_a_command_a_key_or_a_value_of_its_own(wish: str, rank: str, username: str) -> None:
+    fields = {}
+    for name, text in (("requirements", wish), ("rank", rank)):
+        if expressions.complaint(text) is None:
+            fields[name] = text
+    description = described(username=username, **fields)
+    made = parsed(description)
+    assert dict(made.items()) == description
+    job = understood(description)
+    assert set(job) == {key.removeprefix("My.") for key in description if key.startswith("My.")}
+    assert job.eval("Requirements") is not True  # the profile's own requirement holds
+    assert job.eval(names.AD_POOL_UID) == "pool-uid"
+
+
+@given(st.dictionaries(_TEXTS, _TEXTS, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_a_description_that_says_something_else_is_not_submitted(extra: dict[str, str]) -> None:
+    description = described() | extra
+    try:
+        made = parsed(description)
+    except SubmitRefused:
+        return
+    assert dict(made.items()) == description

@@ -1,0 +1,152 @@
+"""Busy workers that are too many may finish their tasks, but not for ever, whatever the scheduler says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from htcdask_operator.core.actions import Plan, Remove
+from htcdask_operator.core.model import JobStatus, Observed, PoolFacts, Remembered, Standing
+from htcdask_operator.core.plan import plan
+from htcdask_operator.core.scaling import drain
+from htcdask_operator.core.submit import descriptions
+from tests.builders import (
+    ACCESS_POINT_SILENT,
+    API_SILENT,
+    NOW,
+    POOL,
+    SCHEDULER_SILENT,
+    make_anchor,
+    make_cluster,
+    make_job,
+    make_observed,
+    make_policy,
+    make_pool,
+)
+
+POLICY = make_policy(drain_seconds=3600.0)
+CAPPED = make_pool(max_replicas=1)
+NAMES = [f"w{number}" for number in range(4)]
+JOBS = [make_job(name, JobStatus.RUNNING, queued_at=NOW - 50 + n) for n, name in enumerate(NAMES)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([(0, 3)], ((3, 0),)),
+        ([(0, 3), (5, 3)], ((3, 0),)),
+        ([(0, 3), (5, 5)], ((3, 0), (2, 5))),
+        ([(0, 3), (5, 5), (6, 4)], ((3, 0), (1, 5))),
+        ([(0, 3), (5, 5), (6, 2)], ((2, 0),)),
+        ([(0, 3), (5, 2), (6, 3)], ((2, 0), (1, 6))),
+        ([(0, 3), (5, 0)], ()),
+        ([(0, 3), (5, 0), (6, 3)], ((3, 6),)),
+        ([(0, -2)], ()),
+    ],
+)
+def test_since_when_how_many_are_too_many(steps: Sequence[tuple[float, int]], expected: Standing) -> None:
+    stands: Standing = ()
+    for now, count in steps:
+        stands = drain.standing(stands, count, now)
+    assert stands == expected
+
+
+BUSY = make_observed(make_cluster(4), JOBS, NAMES, busy=frozenset(NAMES))
+TOO_MANY_STRANGERS = replace(BUSY, strangers=10_000)
+WANTS_FEWER = replace(BUSY, cluster=make_cluster(1))
+SILENT = make_observed(make_cluster(4), JOBS, SCHEDULER_SILENT)
+FORGETS = make_observed(make_cluster(4), JOBS, NAMES[:1], busy=frozenset(NAMES))
+
+
+def dropped(now: float) -> dict[str, float]:
+    """Missing, and seen again a moment before they would be given up."""
+    return dict.fromkeys(NAMES[1:], now - 1)
+
+
+def look(observed: Observed, now: float, before: Plan | None, pool: PoolFacts = CAPPED) -> Plan:
+    remembered = before.remembered if before is not None else Remembered()
+    return plan([pool], replace(observed, remembered=remembered), POLICY, now)
+
+
+def removed(planned: Plan) -> list[str]:
+    return [job for action in planned.actions if isinstance(action, Remove) for job in action.jobs]
+
+
+@pytest.mark.parametrize(
+    "observed",
+    [BUSY, TOO_MANY_STRANGERS, WANTS_FEWER, SILENT, FORGETS],
+    ids=[
+        "all are busy",
+        "it has others, too",
+        "it retires nobody",
+        "it is silent",
+        "it forgets and finds them",
+    ],
+)
+def test_whatever_the_scheduler_says_a_lowered_cap_comes_true(observed: Observed) -> None:
+    if observed is FORGETS:
+        observed = replace(observed, dropped=dropped(NOW))
+    first = look(observed, NOW, None)
+    assert removed(first) == []
+    later = look(
+        replace(observed, dropped=dropped(NOW + 3599) if observed.dropped else {}), NOW + 3599, first
+    )
+    assert removed(later) == []
+    assert later.wake_at is not None and later.wake_at <= NOW + 3600
+    last = look(replace(observed, dropped=dropped(NOW + 3600) if observed.dropped else {}), NOW + 3600, later)
+    assert sorted(removed(last)) == ["w1.0", "w2.0", "w3.0"], "gracefully, and the newest"
+    (action,) = (action for action in last.actions if isinstance(action, Remove))
+    assert action.reason == "HTCDask: fewer workers are wanted, and these had time to finish"
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [
+        (
+            TOO_MANY_STRANGERS,
+            "4 workers are there, 1 wanted; the others leave by 2027-01-15T09:00:00Z at the latest.",
+        ),
+        (SILENT, " 4 workers are there, 1 wanted; the others leave by 2027-01-15T09:00:00Z at the latest."),
+    ],
+)
+def test_the_status_says_until_when(observed: Observed, expected: str) -> None:
+    mark = descriptions.fingerprint(CAPPED, make_cluster(4), CAPPED.spec.template, POLICY)
+    observed = replace(observed, jobs=(make_anchor(mark), *JOBS))
+    ready = look(observed, NOW, None).statuses[POOL].condition("Ready")
+    assert ready is not None and ready.message.endswith(expected)
+
+
+def test_one_that_finishes_its_task_goes_at_once_and_the_others_keep_their_time() -> None:
+    first = look(BUSY, NOW, None)
+    second = look(replace(BUSY, busy=frozenset(NAMES[1:])), NOW + 60, first)
+    assert removed(second) == ["w0.0"]
+    jobs = [replace(job, status=JobStatus.REMOVED) if job.worker == "w0" else job for job in JOBS]
+    third = look(replace(BUSY, jobs=tuple(jobs)), NOW + 61, second)
+    assert third.remembered.standing == {POOL: ((2, NOW),)}
+
+
+@pytest.mark.parametrize(
+    "unseen",
+    [{"jobs": ACCESS_POINT_SILENT}, {"cluster": API_SILENT}],
+    ids=["the queue", "the cluster"],
+)
+def test_without_knowing_how_many_are_too_many_nothing_goes_and_nothing_is_forgotten(
+    unseen: dict[str, object],
+) -> None:
+    first = look(BUSY, NOW, None)
+    blind = look(replace(BUSY, **unseen), NOW + 7200, first)  # type: ignore[arg-type]
+    assert (removed(blind), blind.remembered) == ([], first.remembered)
+
+
+def test_a_surplus_that_was_no_more_starts_anew() -> None:
+    first = look(BUSY, NOW, None)
+    enough = look(BUSY, NOW + 1800, first, make_pool(max_replicas=4))
+    assert enough.remembered.standing == {}
+    assert removed(look(BUSY, NOW + 3600, look(BUSY, NOW + 1801, enough))) == []
+
+
+def test_a_site_may_leave_no_time_at_all() -> None:
+    planned = plan([CAPPED], BUSY, replace(POLICY, drain_seconds=0.0), NOW)
+    assert sorted(removed(planned)) == ["w1.0", "w2.0", "w3.0"]

@@ -1,0 +1,296 @@
+"""What is published: counts, conditions by the kstatus rules, explanations, Events."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from htcdask_api import Condition, Failure, PoolStatus
+from htcdask_operator.core import reasons, timestamps
+from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts
+from htcdask_operator.core.plan import plan
+from htcdask_operator.core.status.events import Event, events
+from htcdask_operator.core.submit import descriptions
+from tests.builders import (
+    ACCESS_POINT_SILENT,
+    API_SILENT,
+    NOW,
+    POOL,
+    SCHEDULER_SILENT,
+    make_anchor,
+    make_cluster,
+    make_job,
+    make_observed,
+    make_policy,
+    make_pool,
+    make_template,
+)
+
+POLICY = make_policy()
+ANCHOR = make_anchor(descriptions.fingerprint(make_pool(), make_cluster(), make_template(), POLICY))
+R = JobStatus.RUNNING
+
+
+def status_of(observed: Observed, pool: PoolFacts | None = None, now: float = NOW) -> PoolStatus:
+    return plan([pool or make_pool()], observed, POLICY, now).statuses[POOL]
+
+
+def truths(status: PoolStatus) -> dict[str, str]:
+    return {condition.type: f"{condition.status} {condition.reason}" for condition in status.conditions}
+
+
+def test_the_counts() -> None:
+    jobs = [
+        ANCHOR,
+        make_job("idle"),
+        make_job("starting", R),
+        make_job("connected", R),
+        make_job("paused", JobStatus.HELD, hold_code=1),
+        make_job("retiring", JobStatus.REMOVED),
+        make_job("done", JobStatus.COMPLETED, exit_code=0, started_at=NOW - 99),
+    ]
+    status = status_of(make_observed(make_cluster(4), jobs, ["connected", "of another pool"]))
+    counts = status.model_dump(include={"desired_replicas", "replicas", "submitting", "idle", "running"})
+    assert counts == {"desired_replicas": 4, "replicas": 4, "submitting": 0, "idle": 1, "running": 2}
+    assert (status.connected, status.held, status.retiring, status.finished) == (1, 1, 1, 1)
+
+
+READY = {
+    "as many connected as wanted": (
+        make_observed(make_cluster(1), [ANCHOR, make_job("a", R)], ["a"]),
+        ("True WorkersConnected", "False", "False"),
+    ),
+    "none wanted": (make_observed(make_cluster(0), [ANCHOR]), ("True NoWorkersWanted", "False", "False")),
+    "on their way": (
+        make_observed(make_cluster(1), [ANCHOR, make_job("a", R)]),
+        ("False WaitingForWorkers", "True", "False"),
+    ),
+    "one too many": (
+        make_observed(make_cluster(0), [ANCHOR, make_job("a", R)], ["a"]),
+        ("False ScalingDown", "True", "False"),
+    ),
+    "no anchor yet": (make_observed(), ("False AnchorSpooling", "True", "False")),
+    "a person's turn": (make_observed(make_cluster(htcondor=False)), ("False ClusterUsesKubernetesWorkers",)),
+    "the cluster has ended": (
+        make_observed(make_cluster(active=False, phase="Stopped")),
+        ("False ClusterInactive", "False", "False"),
+    ),
+    "the cluster has ended, and a job is left": (
+        make_observed(make_cluster(active=False, phase="Stopped"), [make_job("a")]),
+        ("False ClusterInactive", "True", "False"),
+    ),
+    "HTCondor does not answer": (
+        make_observed(jobs=ACCESS_POINT_SILENT),
+        ("False CondorUnreachable", "True", "False"),
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", READY)
+def test_ready_reconciling_and_stalled(sentence: str) -> None:
+    observed, expected = READY[sentence]
+    found = truths(status_of(observed))
+    assert found["Ready"] == expected[0]
+    if len(expected) == 3:
+        assert found["Reconciling"].split()[0] == expected[1]
+        assert found["Stalled"].split()[0] == expected[2]
+    else:
+        assert (found["Reconciling"].split()[0], found["Stalled"].split()[0]) == ("False", "True")
+
+
+def test_the_other_conditions() -> None:
+    well = truths(status_of(make_observed()))
+    assert well["ClusterActive"] == "True ClusterActive"
+    assert well["CondorReachable"] == "True CondorReachable"
+    dark = truths(status_of(make_observed(API_SILENT, ACCESS_POINT_SILENT)))
+    assert dark["ClusterActive"] == "Unknown ClusterUnseen"
+    assert dark["CondorReachable"] == "False CondorUnreachable"
+    gone = truths(status_of(make_observed(Gone(), condor_identity=None)))
+    assert gone["ClusterActive"] == "False ClusterGone"
+    assert gone["CondorReachable"] == "Unknown CondorIdentityUnknown"
+
+
+def test_what_cannot_be_seen_is_told_as_it_was_last_seen() -> None:
+    before = status_of(make_observed(make_cluster(1), [ANCHOR, make_job("a", R)], ["a"]))
+    pool = make_pool(status=before)
+    dark = status_of(make_observed(API_SILENT, ACCESS_POINT_SILENT, SCHEDULER_SILENT), pool)
+    assert (dark.desired_replicas, dark.replicas, dark.connected) == (1, 1, 1)
+    silent = status_of(make_observed(make_cluster(1), [ANCHOR, make_job("a", R)], SCHEDULER_SILENT), pool)
+    assert (silent.running, silent.connected) == (1, 1)
+
+
+def test_nothing_moves_when_nothing_happens_and_times_move_only_when_a_condition_flips() -> None:
+    seen = make_observed(make_cluster(2), [ANCHOR, make_job("a", R), make_job("b")], ["a"])
+    first = status_of(seen)
+    later = status_of(seen, make_pool(status=first), NOW + 50)
+    assert later == first
+    both = make_observed(make_cluster(2), [ANCHOR, make_job("a", R), make_job("b", R)], ["a", "b"])
+    ready = status_of(both, make_pool(status=later, generation=2), NOW + 60)
+    moved = {c.type: c.last_transition_time == timestamps.written(NOW + 60) for c in ready.conditions}
+    assert moved == {
+        "Ready": True,
+        "Reconciling": True,
+        "Stalled": False,
+        "ClusterActive": False,
+        "CondorReachable": False,
+    }
+    assert ready.observed_generation == 2
+    assert {condition.observed_generation for condition in ready.conditions} == {2}
+
+
+# --- Explanations.
+
+
+def explained(observed: Observed, pool: PoolFacts | None = None) -> list[tuple[str, int]]:
+    return [(why.reason, why.count) for why in status_of(observed, pool).explanation]
+
+
+def test_why_workers_are_not_there() -> None:
+    jobs = [
+        ANCHOR,
+        make_job("a", reject_reason="no match found"),
+        make_job("b", reject_reason="no match found"),
+        make_job("c"),
+        make_job("d", R, started_at=NOW - 200),
+        make_job("e", R),
+    ]
+    assert explained(make_observed(make_cluster(5), jobs, ["e"])) == [
+        ("NoMatchingSlots", 2),
+        ("NotConnecting", 1),
+        ("WaitingForMatch", 1),
+    ]
+
+
+CAPS: dict[str, tuple[ClusterFacts, PoolFacts, int]] = {
+    "the pool's maxReplicas": (make_cluster(9), make_pool(max_replicas=3), 3),
+    "the gateway's cluster_max_cores": (
+        make_cluster(9, config={"cluster_max_cores": 5.0, "scheduler_cores": 1.0}),
+        make_pool(template=make_template(cores=2)),
+        2,
+    ),
+    "the gateway's cluster_max_memory": (
+        make_cluster(9, config={"cluster_max_memory": 10 * 2**30, "scheduler_memory": 2 * 2**30}),
+        make_pool(),
+        4,
+    ),
+    "the gateway's cluster_max_workers": (
+        make_cluster(9, config={"cluster_max_workers": 7}),
+        make_pool(),
+        7,
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", CAPS)
+def test_a_cap_that_bites_is_named(limit: str) -> None:
+    cluster, pool, desired = CAPS[limit]
+    status = status_of(make_observed(cluster), pool)
+    assert status.desired_replicas == desired
+    assert [(why.reason, why.count) for why in status.explanation] == [("Capped", 9 - desired)]
+    assert limit in status.explanation[0].message
+
+
+def test_a_manual_pool_beyond_what_the_scheduler_asks_for_says_so() -> None:
+    pool = make_pool(scaling="Manual", replicas=3)
+    status = status_of(make_observed(make_cluster(1), [ANCHOR]), pool)
+    assert [(why.reason, why.count) for why in status.explanation] == [("WaitingForScheduler", 2)]
+    assert truths(status)["Ready"] == "False WaitingForScheduler"
+
+
+def test_at_most_five_explanations() -> None:
+    jobs = [ANCHOR, *(make_job(f"w{n}", reject_reason=f"reason {n}") for n in range(9))]
+    assert len(explained(make_observed(make_cluster(9), jobs))) == 5
+
+
+# --- Events.
+
+
+def condition(kind: str, status: str, reason: str = "SomeReason", message: str = "So.") -> Condition:
+    return Condition(
+        type=kind,
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        message=message,
+        last_transition_time=timestamps.written(NOW),
+    )
+
+
+def test_the_same_status_twice_says_nothing() -> None:
+    status = status_of(make_observed(make_cluster(2), [ANCHOR]))
+    assert events(status, status) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (None, condition("Ready", "True"), [("Normal", "SomeReason")]),
+        (condition("Ready", "True"), condition("Ready", "False"), []),
+        (condition("Ready", "True"), condition("Ready", "True", "Other"), []),
+        (condition("Stalled", "False"), condition("Stalled", "True"), [("Warning", "SomeReason")]),
+        (condition("Stalled", "True"), condition("Stalled", "True", "Other"), [("Warning", "Other")]),
+        (condition("Stalled", "True"), condition("Stalled", "True", message="New words."), []),
+        (None, condition("CondorReachable", "True"), []),
+        (
+            condition("CondorReachable", "True"),
+            condition("CondorReachable", "False"),
+            [("Warning", "SomeReason")],
+        ),
+        (
+            condition("CondorReachable", "False"),
+            condition("CondorReachable", "True"),
+            [("Normal", "SomeReason")],
+        ),
+        (
+            condition("ClusterActive", "True"),
+            condition("ClusterActive", "False"),
+            [("Warning", "SomeReason")],
+        ),
+        (condition("Reconciling", "False"), condition("Reconciling", "True"), []),
+    ],
+)
+def test_events_are_told_on_transitions(
+    old: Condition | None, new: Condition, told: list[tuple[str, str]]
+) -> None:
+    before = PoolStatus(conditions=(old,) if old else ())
+    found = events(before, PoolStatus(conditions=(new,)))
+    assert [(event.kind, event.reason) for event in found] == told
+
+
+def test_scaling_and_new_failures_are_told() -> None:
+    known = Failure(time=timestamps.written(NOW), worker="old", reason="Evicted", message="old")
+    fresh = Failure(time=timestamps.written(NOW), worker="new", reason="WorkerFailed", message="It died.")
+    old = PoolStatus(desired_replicas=2, recent_failures=(known,))
+    new = PoolStatus(desired_replicas=4, recent_failures=(fresh, known))
+    assert events(old, new) == (
+        Event("Normal", "Scaled", "Workers wanted: 4 instead of 2."),
+        Event("Warning", "WorkerFailed", "It died."),
+    )
+
+
+# --- Reasons and times.
+
+
+def test_reasons_are_names_each_once() -> None:
+    values = [value for name, value in vars(reasons).items() if name.isupper()]
+    assert len(values) == len(set(values)) > 50
+    for name, value in vars(reasons).items():
+        if name.isupper():
+            assert value == "".join(word.capitalize() for word in name.split("_"))
+            assert re.fullmatch(r"[A-Za-z]{1,128}", value)
+
+
+@pytest.mark.parametrize("seconds", [0, NOW, NOW + 0.9])
+def test_times_are_read_as_they_were_written(seconds: float) -> None:
+    assert timestamps.read(timestamps.written(seconds)) == int(seconds)
+    assert timestamps.read("yesterday") == 0.0
+
+
+def test_a_pool_that_is_being_deleted_says_how_far_it_is() -> None:
+    leaving = make_observed(jobs=[ANCHOR, make_job("a", JobStatus.REMOVED)])
+    status = status_of(leaving, make_pool(deleting=True))
+    assert truths(status)["Ready"] == "False RemovingJobs"
+    assert "2 jobs" in status.conditions[0].message
+    refused = replace(leaving, condor_identity=None)
+    assert truths(status_of(refused, make_pool(deleting=True)))["Stalled"] == "True CleanupBlocked"

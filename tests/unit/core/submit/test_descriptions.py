@@ -1,0 +1,412 @@
+"""What is submitted: quoting that nothing escapes, templates that merge, names that are never used twice."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from htcdask_api import Template, names
+from htcdask_operator.condor.agent.classads import Plain
+from htcdask_operator.condor.jobs import ATTRIBUTES, job
+from htcdask_operator.core.model import ClusterFacts, PortRange, Profile
+from htcdask_operator.core.submit import (
+    descriptions,
+    images,
+    quoting,
+    reserved_attributes,
+    template,
+    worker_names,
+)
+from tests.builders import IMAGE, NOW, make_cluster, make_policy, make_pool, make_template
+
+POOL_FACTS = make_pool()
+CLUSTER_FACTS = make_cluster()
+WORKER = make_template()
+
+
+def workers(worker: Template | None = None, username: str = "alice", **policy: Any) -> dict[str, str]:
+    cluster = make_cluster(username=username)
+    return dict(
+        descriptions.workers(
+            POOL_FACTS, cluster, worker or make_template(), "mark", "/spool/1", make_policy(**policy), NOW
+        )
+    )
+
+
+# --- Quoting.
+
+
+@given(st.text())
+@settings(max_examples=200, deadline=None)
+def test_no_text_brings_a_line_or_a_macro_of_its_own(value: str) -> None:
+    try:
+        quoted = quoting.string(value)
+    except quoting.UnquotableError:
+        assert not value.isprintable() or "$$" in value or "\\" in value
+        return
+    assert quoted.isprintable()
+    assert "$" not in quoted.replace("$(DOLLAR)", "")
+    assert quoted[1:-1].replace("$(DOLLAR)", "$").replace('\\"', '"') == value
+    assert re.fullmatch(r'(\\"|[^"])*', quoted[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "account"),
+    [
+        ("alice", "alice"),
+        ("a.b", "a_b-2e7336"),
+        ("a_b", "a_b"),
+        ("a_b-2e7336", None),  # who is called like the one above is somebody else
+        ("x y\n", None),
+        ("DOMAIN\\alice", None),
+        ("ada\u00a0lovelace", None),
+        ("a$$b", None),
+        ("", None),
+        ("\ud800", None),
+        ("x" * 300, None),
+    ],
+)
+def test_a_user_is_one_part_of_an_accounting_group_and_nobody_else(name: str, account: str | None) -> None:
+    found = quoting.account(name)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,110}", found)
+    assert account is None or found == account
+    assert found == name or found != re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    assert found != "a_b-2e7336" or name == "a.b"
+    assert quoting.group("group_a.sub-123abc.x y") == f"group_a.sub-123abc.{quoting.account('x y')}"
+
+
+@given(st.text(st.characters()))
+@settings(max_examples=200, deadline=None)
+def test_a_user_s_name_is_written_without_loss_in_plain_characters(name: str) -> None:
+    written = quoting.user(name)
+    assert re.fullmatch(r"[-A-Za-z0-9@+_.~%]*", written)
+    ad: dict[str, Plain] = {
+        "ClusterId": 1,
+        "ProcId": 0,
+        "JobStatus": 1,
+        names.AD_ROLE: "worker",
+        names.AD_USER: written,
+    }
+    made = job(ad)
+    assert made is not None and made.user == name
+
+
+# --- Images.
+
+
+@pytest.mark.parametrize(
+    ("image", "window"),
+    [
+        ("/cvmfs/unpacked.cern.ch/org/image:tag", False),
+        ("/u/bengal1/condor/PublicHealth.sif", False),
+        ("/home/x/tmp/image.sif", False),
+        ("/var/lib/condor/execute/dir_4711/scratch/image.sif", True),
+        ("/scratch/dir_1/x.sif", True),
+        ("/tmp/image.sif", False),
+        ("docker://org/dir_1/image:tag", False),
+        ("docker://org/image:tag", False),
+        ("oras://registry.example/image:tag", False),
+        ("/", True),
+        ("/etc", True),
+        ("/home/x", True),
+        ("/var/lib/condor/execute", True),
+        ("/cvmfs", True),
+        ("/cvmfs/", True),
+        ("/cvmfsx/image", True),
+        ("/home/x/image.simg", True),
+    ],
+)
+def test_a_folder_outside_the_site_s_trees_is_a_window_into_the_execute_node(
+    image: str, window: bool
+) -> None:
+    assert images.is_window(image, ("/cvmfs",)) == window
+
+
+# --- What a profile may add.
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        *ATTRIBUTES,
+        *("OtherJobRemoveRequirements", "TimerRemove", "CronMonth", "CronDayOfWeek", "DeferralWindow"),
+        *("CheckpointExitCode", "SuccessCheckpointExitCode", "WantFTOnCheckpoint", "SkipIfDataflow"),
+        *("WantRemoteUpdates", "JobStarterLog", "StarterUserLog", "OutputDestination", "SpooledOutputFiles"),
+        *("DockerOverrideEntrypoint", "HookKeyword", "periodicholdsubcode", "FileRemaps", "SUBMIT_Iwd"),
+    ],
+)
+def test_a_profile_sets_nothing_that_the_operator_reads_or_relies_on(attribute: str) -> None:
+    assert reserved_attributes.is_reserved(attribute)
+
+
+@pytest.mark.parametrize(
+    "attribute", ["WantGlidein", "ConcurrencyLimits", "JobPrio", "NiceUser", "project_Name"]
+)
+def test_a_profile_may_set_what_is_the_site_s_affair(attribute: str) -> None:
+    assert not reserved_attributes.is_reserved(attribute)
+
+
+# --- Descriptions.
+
+
+def test_the_workers_description() -> None:
+    assert workers() == {
+        "universe": "container",
+        "container_image": IMAGE,
+        "transfer_container": "false",
+        "executable": "/bin/bash",
+        "transfer_executable": "false",
+        "arguments": '"-p -s $(wname)"',
+        "input": "/spool/1/bundle.sh",
+        "stream_input": "true",
+        "My.In": 'ifThenElse(Iwd == "/", "/dev/null", "/spool/1/bundle.sh")',
+        "output": "/spool/1/$(wout)",
+        "error": "/spool/1/$(wout)",
+        "should_transfer_files": "yes",
+        "when_to_transfer_output": "ON_EXIT",
+        "transfer_output_files": '""',
+        "max_transfer_output_mb": "1",
+        "My.Iwd": '"/"',
+        "request_cpus": "1",
+        "request_memory": "2048",
+        "request_disk": "4194304",
+        "My.Requirements": (
+            "TARGET.HasContainer && TARGET.HasSandboxImage && TARGET.Cpus >= RequestCpus"
+            " && TARGET.Memory >= RequestMemory && TARGET.Disk >= RequestDisk"
+            " && (NumShadowStarts =?= undefined || NumShadowStarts < 1)"
+        ),
+        "job_max_vacate_time": "20",
+        "leave_in_queue": "JobStatus == 4 && time() - EnteredCurrentStatus < 300",
+        "periodic_remove": "JobStatus =!= 2 && time() > HTCDaskLease",
+        "batch_name": "htcdask gateway/default-pool-uid",
+        "My.HTCDaskOperator": '"htcdask"',
+        "My.HTCDaskPoolUID": '"pool-uid"',
+        "My.HTCDaskPool": '"gateway/default-pool-uid"',
+        "My.HTCDaskClusterUID": '"cluster-uid"',
+        "My.HTCDaskUser": '"alice"',
+        "My.HTCDaskWorker": '"$(wname)"',
+        "My.HTCDaskTemplate": '"mark"',
+        "My.HTCDaskRole": '"worker"',
+        "My.HTCDaskLease": "1800003600",
+    }
+
+
+def test_the_anchor_never_runs_and_says_whose_it_is() -> None:
+    anchor = descriptions.anchor(POOL_FACTS, CLUSTER_FACTS, "mark", make_policy(), NOW)
+    assert anchor["My.Requirements"] == "false"
+    mine = {key: value for key, value in workers().items() if key.startswith("My.HTCDask")}
+    assert {key: value for key, value in anchor.items() if key.startswith("My.HTCDask")} == mine | {
+        f"My.{names.AD_ROLE}": '"anchor"',
+        f"My.{names.AD_WORKER}": '""',
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "clause"),
+    [
+        ("/cvmfs/x/image.sif", "TARGET.HasSIF"),
+        ("/cvmfs/x/image:tag", "TARGET.HasSandboxImage"),
+        ("docker://org/image:tag", "TARGET.HasDockerURL"),
+    ],
+)
+def test_what_an_image_asks_of_the_execute_node(image: str, clause: str) -> None:
+    assert workers(make_template(container_image=image))["My.Requirements"].split(" && ")[1] == clause
+
+
+def test_what_profile_and_user_wrote_stands_in_attributes_of_its_own() -> None:
+    site = Profile(
+        "gpu", Template(), "HasGPU || Old", "Gpus", "group_gpu", {"isDaskJob": True, "Site": 'a"$'}
+    )
+    wish = make_template(
+        profile="gpu", gpus=1, requirements="a || b", rank="KFlops", max_runtime_seconds=3600
+    )
+    found = workers(wish, "a.b", profiles={"gpu": site}, accounting_group="group_dask")
+    assert found["My.Requirements"].endswith(
+        "< 1) && (MY.HTCDaskProfileRequirements) && (MY.HTCDaskUserRequirements)"
+    )
+    assert found["My.HTCDaskProfileRequirements"] == "HasGPU || Old"
+    assert found["My.HTCDaskUserRequirements"] == "a || b"
+    assert found["rank"] == "(MY.HTCDaskProfileRank) + (MY.HTCDaskUserRank)"
+    assert (found["My.HTCDaskProfileRank"], found["My.HTCDaskUserRank"]) == ("Gpus", "KFlops")
+    assert (found["accounting_group"], found["accounting_group_user"]) == ("group_gpu", "a_b-2e7336")
+    assert (found["My.isDaskJob"], found["My.Site"]) == ("true", '"a\\"$(DOLLAR)"')
+    assert (found["request_gpus"], found["allowed_execute_duration"]) == ("1", "3600")
+
+
+def test_what_the_operator_writes_is_reserved() -> None:
+    worker = make_template(gpus=1, requirements="a", rank="b", max_runtime_seconds=3600)
+    written = [key.removeprefix("My.") for key in workers(worker) if key.startswith("My.")]
+    assert [name for name in written if not reserved_attributes.is_reserved(name)] == []
+    assert not reserved_attributes.is_reserved("isDaskJob") and not reserved_attributes.is_reserved(
+        "ProjectName"
+    )
+
+
+def test_where_streaming_does_not_work_the_bundle_is_transferred() -> None:
+    found = workers(delivery="transfer")
+    assert found["transfer_input_files"] == "/spool/1/bundle.sh"
+    assert "input" not in found and "stream_input" not in found
+
+
+@pytest.mark.parametrize("delivery", ["stream", "transfer"])
+def test_what_a_worker_prints_is_never_streamed_to_the_access_point(delivery: str) -> None:
+    found = workers(delivery=delivery)
+    assert not {"stream_output", "stream_error"} & found.keys()
+    assert (found["should_transfer_files"], found["max_transfer_output_mb"]) == ("yes", "1")
+
+
+def test_an_anchor_shows_none_of_its_files() -> None:
+    found = descriptions.anchor(make_pool(), CLUSTER_FACTS, "mark", make_policy(), NOW)
+    assert found["My.SpooledOutputFiles"] == '""'
+
+
+def test_the_bundle() -> None:
+    worker = make_template(
+        memory="10Gi", threads=2, max_runtime_seconds=28800, environment={"OMP_NUM_THREADS": "4"}
+    )
+    policy = make_policy(worker_ports=PortRange(10000, 10100))
+    found = descriptions.bundle(CLUSTER_FACTS, worker, policy)
+    assert (found.scheduler, found.sni) == ("tls://gateway.example:443", "daskgateway-gateway.abc")
+    assert (found.threads, found.memory_limit, found.lifetime) == (2, 9 * 2**30, 28200)
+    assert (found.worker_ports, found.nanny_ports) == ("10000:10100", None)
+    assert dict(found.environment)["OMP_NUM_THREADS"] == "4"
+    assert dict(found.environment)["MKL_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("vacate", "retire", "close"),
+    [(20, 15, 2.5), (1, 0.75, 0.125), (600, 570, 15), (31_536_000, 31_535_970, 15)],
+)
+def test_a_worker_hands_over_and_closes_before_htcondor_kills_it(
+    vacate: float, retire: float, close: float
+) -> None:
+    found = descriptions.bundle(CLUSTER_FACTS, WORKER, make_policy(vacate_seconds=vacate))
+    assert (found.retire_seconds, found.close_seconds) == (retire, close)
+    # A nanny that waits for its worker in vain takes 1.8 times what it is given.
+    assert retire + 1.8 * close < math.ceil(vacate)
+
+
+def test_the_fingerprint_moves_with_what_a_worker_is_made_from_and_with_nothing_else() -> None:
+    def mark(worker: Template = WORKER, cluster: ClusterFacts = CLUSTER_FACTS, **policy: Any) -> str:
+        return descriptions.fingerprint(POOL_FACTS, cluster, worker, make_policy(**policy))
+
+    same = mark(cluster=replace(CLUSTER_FACTS, wanted=7, phase="Odd"), lease_seconds=1, breaker_failures=1)
+    assert same == mark()
+    others = [
+        mark(make_template(cores=2)),
+        mark(make_template(environment={"A": "b"})),
+        mark(scheduler_address="other:1"),
+        mark(vacate_seconds=7),
+    ]
+    assert len({mark(), *others}) == 5
+
+
+# --- Templates.
+
+
+def test_the_nearest_template_wins() -> None:
+    policy = make_policy(
+        default_template=Template(cores=8, memory="8Gi", disk="9Gi", container_image="/site", threads=2),
+        profiles={
+            "big": Profile("big", Template(memory="64Gi", environment={"A": "profile", "B": "profile"}))
+        },
+    )
+    pool = make_pool(template=Template(profile="big", threads=1, environment={"A": "pool"}))
+    cluster = make_cluster(config={"worker_cores": 2.0, "worker_memory": 3 * 2**30, "image": "org/image:1"})
+    found = template.resolve(pool, cluster, policy)
+    assert (found.threads, found.environment) == (1, {"A": "pool", "B": "profile"})
+    assert (found.memory, found.cores, found.disk, found.container_image) == ("64Gi", 2, "9Gi", "/site")
+
+
+@pytest.mark.parametrize(
+    ("config", "chosen"),
+    [
+        ({"worker_cores": 1.0, "worker_memory": 2 * 2**30}, {}),  # dask-gateway's own: nobody chose
+        ({"worker_cores": 2.5, "worker_memory": 4e9}, {"cores": 3, "memory": "4000000000"}),
+        ({"worker_cores": "many", "worker_memory": float("inf")}, {}),
+        ({"worker_cores": 0, "worker_memory": -1}, {}),
+        ({"worker_cores": True, "worker_memory": None}, {}),
+        ({"image": "org/image"}, {"container_image": "/cvmfs/registry.hub.docker.com/org/image:latest"}),
+        ({"image": "ghcr.io/org/image:1"}, {"container_image": "/cvmfs/ghcr.io/org/image:1"}),
+        ({"image": "../etc"}, {}),
+    ],
+)
+def test_what_the_cluster_s_options_say_about_workers(
+    config: dict[str, object], chosen: dict[str, Any]
+) -> None:
+    assert template.of_cluster(config, "/cvmfs/{registry}/{name}") == Template(**chosen)
+
+
+def test_a_whole_that_breaks_a_rule_that_its_parts_keep_is_an_invalid_pool() -> None:
+    long = {f"A{number}": "x" * 16000 for number in range(2)}
+    policy = make_policy(default_template=Template(environment={"B": "y" * 16000}))
+    with pytest.raises(
+        ValueError, match=r"^spec\.template\.environment: must not exceed 32768 characters"
+    ) as broken:
+        template.resolve(make_pool(template=make_template(environment=long)), None, policy)
+    assert "xxx" not in str(broken.value)
+
+
+# --- Names.
+
+
+def test_names_are_short_never_numbers_and_never_taken() -> None:
+    first = worker_names.new_names("uid", 3, (), NOW)
+    again = worker_names.new_names("uid", 3, first, NOW)
+    assert len({*first, *again}) == 6
+    for name in (*first, *again, *worker_names.new_names("uid", 2, (), 0.0)):
+        assert re.fullmatch(r"[a-z][0-9a-z]{11}", name)
+
+
+def test_a_worker_prints_into_a_file_that_no_other_worker_in_sight_has() -> None:
+    there = worker_names.new_names("uid", 5, (), NOW)
+    stayed = (there[1], there[3])
+    later = worker_names.new_names("uid", 3, (*stayed, "asked-for-00f", ""), NOW + 60)
+    assert [worker_names.output(name) for name in there] == [f"out.00{slot}" for slot in range(5)]
+    assert [worker_names.output(name) for name in later] == ["out.000", "out.002", "out.004"]
+
+
+def test_a_pool_has_no_more_files_than_it_had_workers_at_a_time() -> None:
+    names: tuple[str, ...] = ()
+    files: set[str] = set()
+    for hour in range(200):
+        names = worker_names.new_names("uid", 7, names[hour % 5 :], NOW + 3600 * hour)
+        files.update(map(worker_names.output, names))
+    assert len(files) <= 14
+
+
+def test_when_every_file_is_in_use_there_are_no_names() -> None:
+    everybody = [worker_names.base36(number, 12) for number in range(36**3 - 2)]
+    assert len(worker_names.new_names("uid", 9, everybody, NOW)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("", "out."),
+        ("w1", "out.w1"),
+        ("k0mq3xk1n00a", "out.00a"),
+        ("a/../../bundle.sh", "out._sh"),
+        ("x,bundle.sh,..", "out.___"),
+        ('"; x', "out.__x"),
+        ("w\n,\u00e9", "out.___"),
+    ],
+)
+def test_a_file_of_a_worker_is_a_file_of_a_worker(name: str, file: str) -> None:
+    assert worker_names.output(name) == file
+
+
+def test_names_differ_from_one_millisecond_to_the_next() -> None:
+    times = [NOW + step / 1000 for step in range(50)]
+    assert len({name for at in times for name in worker_names.new_names("uid", 2, (), at)}) == 100
+
+
+def test_a_very_large_batch_is_cut() -> None:
+    assert len(set(worker_names.new_names("uid", 100_000, (), NOW))) == worker_names.LARGEST_BATCH

@@ -1,0 +1,143 @@
+"""When the next worker may come; and that workers that end together are one event."""
+
+from __future__ import annotations
+
+import pytest
+
+from htcdask_api import Failure, PoolStatus
+from htcdask_operator.core import reasons, timestamps
+from htcdask_operator.core.model import JobStatus
+from htcdask_operator.core.workers import backoff, failures
+from htcdask_operator.core.workers.backoff import Outlook
+from htcdask_operator.core.workers.states import State, Worker
+from tests.builders import NOW, make_job, make_policy
+
+POLICY = make_policy()
+
+
+def failed(ago: float, reason: str = reasons.WORKER_FAILED, machine: str = "node1") -> Failure:
+    name = f"w{ago:.0f}"
+    return Failure(
+        time=timestamps.written(NOW - ago), worker=name, reason=reason, machine=machine, message="It died."
+    )
+
+
+def worker(state: State, started_ago: float = 5) -> Worker:
+    return Worker(make_job("x", JobStatus.RUNNING, started_at=NOW - started_ago), state)
+
+
+def look(*found: Failure, workers: tuple[Worker, ...] = ()) -> Outlook:
+    return backoff.outlook(found, workers, POLICY, NOW)
+
+
+def test_without_failures_everything_may_come() -> None:
+    assert look() == Outlook()
+
+
+@pytest.mark.parametrize(("events", "pause"), [(1, 10), (2, 20), (3, 40), (4, 80)])
+def test_the_pause_doubles_with_each_event(events: int, pause: int) -> None:
+    streak = [failed(ago) for ago in range(1, 1 + events)]
+    outlook = look(*streak)
+    assert (outlook.allowed, outlook.until, outlook.stalled) == (0, NOW - 1 + pause, None)
+
+
+def test_after_the_pause_one_worker_is_on_trial() -> None:
+    assert look(failed(11)).allowed == 1
+    assert look(failed(11), workers=(worker(State.IDLE),)).allowed == 0
+    assert look(failed(11), workers=(worker(State.PAUSED),)).allowed == 1, "a paused one tries nothing"
+
+
+def test_a_worker_that_connected_since_clears_all() -> None:
+    assert look(failed(11), failed(30), workers=(worker(State.CONNECTED),)) == Outlook()
+
+
+def test_workers_that_were_connected_before_do_not_clear_but_nobody_is_on_trial() -> None:
+    old = worker(State.CONNECTED, started_ago=500)
+    assert look(failed(1), workers=(old,)).until == NOW + 9
+    assert look(failed(11), workers=(old,)).allowed is None
+
+
+def test_five_events_with_nobody_connected_stall() -> None:
+    streak = [failed(ago) for ago in (1, 90, 140, 170, 190)]
+    assert look(*streak) == Outlook(0, NOW + 599, reasons.WORKERS_KEEP_FAILING, "It died.")
+    assert look(*streak, workers=(worker(State.CONNECTED, 500),)).stalled is None
+
+
+@pytest.mark.parametrize("reason", [reasons.EVICTED, reasons.RUN_TIME_OVER, reasons.CONTACT_LOST])
+def test_what_is_nobody_s_fault_costs_nothing(reason: str) -> None:
+    assert look(*[failed(ago, reason) for ago in range(5)]).allowed is None
+
+
+def test_a_worker_that_never_started_costs_a_flat_pause() -> None:
+    streak = [failed(ago, reasons.NEVER_STARTED) for ago in (1, 2, 3)]
+    assert (look(*streak).until, look(*streak).stalled) == (NOW + 9, None)
+
+
+def test_an_image_that_two_machines_cannot_run_is_bad_and_one_machine_proves_nothing() -> None:
+    assert look(failed(1, reasons.BAD_IMAGE), failed(9, reasons.BAD_IMAGE)).stalled is None
+    two = (failed(1, reasons.BAD_IMAGE), failed(9, reasons.BAD_IMAGE, "node2"))
+    assert look(*two).stalled == reasons.BAD_IMAGE
+
+
+def test_a_site_s_hold_stalls_at_once() -> None:
+    outlook = look(failed(1, reasons.HELD_BY_SITE))
+    assert (outlook.stalled, outlook.until) == (reasons.HELD_BY_SITE, NOW + 599)
+
+
+def test_the_last_line_of_the_log_is_told() -> None:
+    known = failed(1).model_copy(update={"log_tail": "Traceback\nModuleNotFoundError: dask\n\n"})
+    assert look(known).why == "It died. Its log ends with: ModuleNotFoundError: dask"
+
+
+# --- Recording.
+
+
+def over(name: str, queued_ago: float = 60, reason: str = reasons.WORKER_FAILED) -> Worker:
+    job = make_job(name, JobStatus.COMPLETED, exit_code=1, queued_at=NOW - queued_ago)
+    return Worker(job, State.FAILED, reason, f"{name} died.")
+
+
+def test_workers_that_end_together_are_one_event_and_all_counted() -> None:
+    record = failures.record(PoolStatus(), [over("a"), over("b"), over("c")], {}, NOW)
+    assert (record.failed, [failure.worker for failure in record.recent]) == (3, ["a"])
+
+
+def test_stragglers_of_an_event_belong_to_it_and_the_next_try_does_not() -> None:
+    first = failures.record(PoolStatus(), [over("a")], {}, NOW)
+    status = PoolStatus(failed=first.failed, recent_failures=first.recent)
+    later = failures.record(status, [over("b")], {}, NOW + 30)
+    assert (later.failed, len(later.recent)) == (2, 1)
+    trial = failures.record(status, [over("c", queued_ago=-10)], {}, NOW + 30)
+    assert [failure.worker for failure in trial.recent] == ["c", "a"]
+
+
+def test_another_reason_is_another_event() -> None:
+    record = failures.record(PoolStatus(), [over("a"), over("b", reason=reasons.EVICTED)], {}, NOW)
+    assert [failure.reason for failure in record.recent] == [reasons.EVICTED, reasons.WORKER_FAILED]
+
+
+def test_a_job_that_could_not_be_removed_is_not_counted_twice() -> None:
+    once = failures.record(PoolStatus(), [over("a")], {}, NOW)
+    again = failures.record(PoolStatus(failed=1, recent_failures=once.recent), [over("a")], {}, NOW + 200)
+    assert (again.failed, again.recent) == (1, once.recent)
+
+
+def test_five_events_are_remembered() -> None:
+    status = PoolStatus(failed=9, recent_failures=tuple(failed(ago) for ago in (100, 200, 300, 400, 500)))
+    record = failures.record(status, [over("new", queued_ago=1)], {}, NOW)
+    assert [failure.worker for failure in record.recent] == ["new", "w100", "w200", "w300", "w400"]
+
+
+def test_an_old_failure_s_log_is_not_asked_for_for_ever() -> None:
+    assert failures.missing_logs([failed(1), failed(121)], NOW) == ("w1",)
+
+
+@pytest.mark.parametrize("ahead", [1, 240, 600, 10**9])
+def test_a_failure_that_was_written_in_the_future_is_one_of_now(ahead: float) -> None:
+    """Our clock was set back, or another machine's was ahead: that delays nobody by more than the pause."""
+    status = PoolStatus(recent_failures=(failed(-ahead),))
+    first = failures.record(status, [], {}, NOW)
+    assert look(*first.recent).until == NOW + 10
+    later = failures.record(PoolStatus(recent_failures=first.recent), [], {}, NOW + 10)
+    assert later.recent == first.recent
+    assert backoff.outlook(later.recent, (), make_policy(), NOW + 10).allowed == 1

@@ -1,0 +1,152 @@
+"""What each job is, and what held and vacated jobs mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from htcdask_operator.core import reasons
+from htcdask_operator.core.model import JobStatus, Role
+from htcdask_operator.core.workers import backoff, hold_codes, vacate_codes
+from htcdask_operator.core.workers.states import LIVE, State, judge
+from tests.builders import NOW, SCHEDULER_SILENT, make_job, make_observed, make_policy
+
+R = JobStatus.RUNNING
+H = JobStatus.HELD
+C = JobStatus.COMPLETED
+
+CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
+    "a job that waits for a slot is idle": (JobStatus.IDLE, {}, State.IDLE),
+    "an idle job that has run is over": (JobStatus.IDLE, {"shadow_starts": 1}, State.FAILED),
+    "a reconnect is no second life": (R, {"shadow_starts": 2, "reconnects": 1}, State.STARTING),
+    "a job whose files are being sent is being submitted": (
+        H,
+        {"hold_code": 16, "queued_at": NOW - 119},
+        State.SUBMITTING,
+    ),
+    "a job whose files never come is over": (H, {"hold_code": 16, "queued_at": NOW - 121}, State.FAILED),
+    "a job whose files came is being submitted until the schedd says so": (
+        H,
+        {"hold_code": 16, "stage_in_finish": NOW - 110, "queued_at": NOW - 121},
+        State.SUBMITTING,
+    ),
+    "a worker that runs is starting": (R, {}, State.STARTING),
+    "a worker that runs and does not connect is late": (R, {"started_at": NOW - 121}, State.LATE),
+    "a worker that the scheduler knows is connected": (R, {"worker": "known"}, State.CONNECTED),
+    "a worker that the scheduler dropped is leaving": (R, {"worker": "dropped"}, State.LEAVING),
+    "a worker that the scheduler dropped and that did not end is over": (
+        R,
+        {"worker": "lost", "started_at": NOW - 999},
+        State.FAILED,
+    ),
+    "transferring output is running": (JobStatus.TRANSFERRING_OUTPUT, {"worker": "known"}, State.CONNECTED),
+    "a suspended worker still is one": (JobStatus.SUSPENDED, {"worker": "known"}, State.CONNECTED),
+    "a removed job is retiring until it is gone": (JobStatus.REMOVED, {"machine": "node7"}, State.RETIRING),
+    "a job in an unknown state is kept": (JobStatus.UNKNOWN, {"worker": "known"}, State.KEPT),
+    "a job of an unknown role is kept": (R, {"role": Role.UNKNOWN, "worker": "known"}, State.KEPT),
+    "a job of an unknown role that ended is kept": (C, {"role": Role.UNKNOWN}, State.KEPT),
+    "a job of an unknown role may be on its way out": (
+        JobStatus.REMOVED,
+        {"role": Role.UNKNOWN},
+        State.RETIRING,
+    ),
+    "another identity's worker is kept": (R, {"owner": "old@x", "worker": "known"}, State.KEPT),
+    "another identity's idle worker is kept": (JobStatus.IDLE, {"owner": "old@x"}, State.KEPT),
+    "another identity's vacated worker is kept": (
+        JobStatus.IDLE,
+        {"owner": "old@x", "shadow_starts": 1},
+        State.KEPT,
+    ),
+    "another identity's held worker is kept": (H, {"owner": "old@x", "hold_code": 34}, State.KEPT),
+    "another identity's finished worker is on its way out": (C, {"owner": "old@x"}, State.RETIRING),
+    "a job held by a person is theirs": (H, {"hold_code": 1}, State.PAUSED),
+    "a job held for its memory is over": (H, {"hold_code": 34}, State.FAILED),
+    "a job held for no reason is over": (H, {}, State.FAILED),
+    "exit code 0 is the end of a retired worker": (
+        C,
+        {"exit_code": 0, "started_at": NOW - 99},
+        State.FINISHED,
+    ),
+    "exit code 0 at once is a failure": (C, {"exit_code": 0, "started_at": NOW - 8}, State.FAILED),
+    "another exit code is a failure": (C, {"exit_code": 3}, State.FAILED),
+    "a signal is a failure": (C, {"exit_signal": 9}, State.FAILED),
+}
+
+
+@pytest.mark.parametrize("sentence", CASES)
+def test_what_a_job_is(sentence: str) -> None:
+    status, facts, state = CASES[sentence]
+    job = make_job(facts.pop("worker", "w1"), status, **facts)
+    observed = make_observed(connected=["known"], dropped={"dropped": NOW - 3, "lost": NOW - 300})
+    assert judge(job, observed, make_policy(), NOW).state is state
+
+
+def test_a_running_worker_is_not_judged_while_the_scheduler_is_silent() -> None:
+    assert judge(make_job("a", R), make_observed(connected=SCHEDULER_SILENT), make_policy(), NOW).state is (
+        State.RUNNING
+    )
+
+
+def test_every_status_of_htcondor_has_a_state() -> None:
+    for status in JobStatus:
+        assert judge(make_job("a", status), make_observed(), make_policy(), NOW).state in State
+
+
+def test_what_is_over_has_a_reason_and_a_sentence_and_is_not_live() -> None:
+    bad = judge(make_job("a", C, exit_code=139, started_at=NOW - 65), make_observed(), make_policy(), NOW)
+    assert bad.state not in LIVE
+    assert bad.reason == reasons.WORKER_FAILED
+    assert bad.message == "Worker a ended with exit code 139 after 60 s on slot1@node7."
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1, "HeldByUser"),
+        (6, "BadImage"),
+        (13, "AccessPointFiles"),
+        (26, "HeldBySite"),
+        (34, "OutOfResources"),
+        (47, "RunTimeOver"),
+        (None, "Held"),
+        (4711, "Held"),
+    ],
+)
+def test_hold_codes(code: int | None, reason: str) -> None:
+    assert hold_codes.treatment(make_job("a", H, hold_code=code)).reason == reason
+
+
+def test_every_hold_code_that_is_known_has_a_line_and_only_a_person_s_holds_are_waited_for() -> None:
+    known = {*range(3, 17), 18, 19, 21, 22, 23, 26, 27, *range(32, 36), 43, 44, 45, 46, 47, 48, 1} - {17}
+    assert known <= hold_codes.BY_CODE.keys()
+    waits = {code for code, line in hold_codes.BY_CODE.items() if line.action is hold_codes.Action.WAIT}
+    assert waits == {1, 15}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (None, "Evicted"),
+        (45, "BadImage"),
+        (1002, "MachineFailed"),
+        (1008, "ContactLost"),
+        (1022, "Evicted"),
+        (1026, "NeverStarted"),
+        (9999, "Evicted"),
+    ],
+)
+def test_vacate_codes(code: int | None, reason: str) -> None:
+    assert vacate_codes.reason(make_job("a", shadow_starts=1, vacate_code=code)) == reason
+
+
+def test_every_end_has_a_pace_on_purpose() -> None:
+    ends = {line.reason for line in hold_codes.BY_CODE.values() if line.action is hold_codes.Action.END}
+    ends |= {
+        *vacate_codes.BY_CODE.values(),
+        reasons.WORKER_FAILED,
+        reasons.WORKER_KILLED,
+        reasons.ENDED_AT_ONCE,
+    }
+    doubling = {"WorkerFailed", "WorkerKilled", "EndedAtOnce", "TransferFailed", "VacatedByPolicy"}
+    assert ends - backoff.BY_REASON.keys() == doubling
