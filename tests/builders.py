@@ -89,7 +89,7 @@ def make_job(worker: str = "w1", status: JobStatus = JobStatus.IDLE, **facts: An
         "pool_uid": POOL,
         "cluster_uid": CLUSTER,
         "owner": IDENTITY,
-        "template": "mark",
+        "template": "hash",
         "queued_at": NOW - 10,
         "status_since": NOW - 5,
     }

@@ -22,8 +22,8 @@ import kopf
 
 from htcdask_api import names
 from htcdask_operator import settings as site
-from htcdask_operator.condor.access_point import Access
-from htcdask_operator.condor.client import CondorAgent
+from htcdask_operator.condor.access_point import AccessPoint
+from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core.model import Policy
 from htcdask_operator.kube.api import KubeApi, connect
 from htcdask_operator.ports import Ports
@@ -111,14 +111,14 @@ async def _operate(settings: Settings, kube: KubeApi, instance: str, kubernetes:
     identity = names.operator_identity(settings.operator_id, kubernetes)
     clock = steady(time.time, uptime)
     leases = claims(kube, settings.leader, settings.gateway_namespaces, instance, uptime, time.time)
-    condor = CondorAgent(
-        Access(
+    condor = CondorClient(
+        AccessPoint(
             operator_id=identity,
             collector=settings.access_point.collector,
             schedd=settings.access_point.schedd,
             token_file=settings.token_file,
         ),
-        leases.not_after,
+        leases.valid_until,
         clock,
     )
     policy = replace(settings.policy, operator_id=identity)
@@ -142,10 +142,10 @@ async def _run(
 ) -> bool:
     view = View()
     reconciler = Reconciler(ports, view, policy, clock)
-    patience = settings.lease_seconds / 2
+    patience = settings.job_expiry_seconds / 2
     orphans = Orphans(ports, view, settings.gateway_namespaces, patience, lambda: leases.last_seen)
-    poller = Poller(ports, view, settings.poll, settings.lease_seconds, orphans, reconciler.wake, clock)
-    reconciler.on_action = poller.stir
+    poller = Poller(ports, view, settings.poll, settings.job_expiry_seconds, orphans, reconciler.wake, clock)
+    reconciler.on_action = poller.poll_soon
     resync = Resync(ports, view, settings.gateway_namespaces, reconciler)
     registry = kopf.OperatorRegistry()
     handlers.register(registry, reconciler, view)
@@ -193,7 +193,7 @@ async def _run(
     services = {
         "health server": health.serve(settings.health_port, health_now, lambda: leases.rival),
         "signals": signals(),
-        "lease": leases.keep(),
+        "lease": leases.run(),
         "poller": leading(poller.run),
         "reconciler": leading(reconcile),
         "resync": leading(compare),

@@ -108,14 +108,14 @@ class Settings(Section):
     template: StrictTemplate = StrictTemplate()
     profiles: dict[Label, ProfileSettings] = {}
     limits: Limits = Limits()
-    fallback_pool: bool = True
+    default_pool: bool = True
     image_path_template: Annotated[str, BeforeValidator(image_path)] | None = None
     allowed_images: tuple[Text, ...] = ()
     image_trees: tuple[Tree, ...] = ("/cvmfs",)
     allow_user_expressions: bool = True
     accounting_group: Text | None = None
     leader: Leader
-    lease_seconds: Annotated[float, Field(ge=60, le=604_800)] = 3600.0
+    job_expiry_seconds: Annotated[float, Field(ge=60, le=604_800)] = 3600.0
     poll: Poll = Poll()
     healing: Healing = Healing()
     health_port: Annotated[int, Field(ge=1, le=65535)] = 8080
@@ -148,10 +148,10 @@ class Settings(Section):
             allowed_images=self.allowed_images,
             image_trees=self.image_trees,
             allow_user_expressions=self.allow_user_expressions,
-            fallback_pool=self.fallback_pool,
+            default_pool=self.default_pool,
             **self.limits.model_dump(),
             delivery=self.delivery,
-            lease_seconds=self.lease_seconds,
+            job_expiry_seconds=self.job_expiry_seconds,
             **self.healing.model_dump(),
         )
 

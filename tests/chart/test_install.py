@@ -454,7 +454,7 @@ def test_a_second_release_needs_no_other_values_and_leaves_the_first_ones_crd_al
     notes = helm(plane, "get", "notes", "second")
     assert "kubectl -n gateway get htcworkerpools -o wide" in notes
     assert "belongs to htcdask/htcdask, and was left as it is" in notes
-    helm(plane, "upgrade", "second", str(CHART), *example, "--set", "settings.leaseSeconds=7200")
+    helm(plane, "upgrade", "second", str(CHART), *example, "--set", "settings.jobExpirySeconds=7200")
     assert crd(plane) == before
     # Both go on being upgraded, and whichever goes, nothing of the other does.
     assert "belongs to" not in helm(plane, "upgrade", "htcdask", str(CHART), *example, namespace="htcdask")

@@ -133,7 +133,7 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
                 "maxReplicas": 5000,
                 "drainSeconds": 31536000,
             },
-            "fallbackPool": False,
+            "defaultPool": False,
         }
     }
     values = tmp_path / "site.yaml"
@@ -146,7 +146,7 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
     assert parsed.limits.max_replicas_per_pool == 100_000
     assert (parsed.limits.max_replicas_per_user, parsed.limits.max_replicas) == (200, 5000)
     assert parsed.limits.drain_seconds == 31_536_000
-    assert not parsed.fallback_pool
+    assert not parsed.default_pool
     assert parsed.allowed_images == ("/cvmfs/images/*",)
     assert parsed.image_trees == ("/cvmfs", "/images")
 
@@ -193,7 +193,7 @@ def test_a_change_of_settings_restarts_the_operator() -> None:
         return str(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/settings"])
 
     assert checksum() == checksum()
-    assert checksum() != checksum("--set", "settings.leaseSeconds=7200")
+    assert checksum() != checksum("--set", "settings.jobExpirySeconds=7200")
 
 
 # Refusals
@@ -234,7 +234,7 @@ def test_what_has_no_default_is_asked_for(missing: str, sentence: str) -> None:
             "does not match pattern",
         ),
         ("settings.profiles.gpu.template.gpu=1", "/settings/profiles/gpu/template", "'gpu' not allowed"),
-        ("settings.leaseSeconds=5", "/settings/leaseSeconds", "minimum: got 5, want 60"),
+        ("settings.jobExpirySeconds=5", "/settings/jobExpirySeconds", "minimum: got 5, want 60"),
         ("settings.leader.leaseSeconds=2", "/settings/leader/leaseSeconds", "minimum: got 2, want 3"),
         ("settings.leader.leaseSeconds=301", "/settings/leader/leaseSeconds", "maximum: got 301, want 300"),
         ("settings.leader.name=other", "/settings/leader", "'name' not allowed"),

@@ -18,8 +18,8 @@ from typing import Protocol
 
 from htcdask_api import names
 from htcdask_operator.condor import token
-from htcdask_operator.condor.access_point import Access
-from htcdask_operator.condor.client import CondorAgent
+from htcdask_operator.condor.access_point import AccessPoint
+from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core.model import Job, JobId
 from playground.condor.bare import BarePool
@@ -172,12 +172,12 @@ class RealLab:
         self.pool = pool
         self._token = folder / "token"
         self._token.write_text(pool.token("dask"))
-        self._agents: list[CondorAgent] = []
+        self._agents: list[CondorClient] = []
         self._operators: set[str] = set()
 
     def operator(self, operator_id: str, ahead: float = 0.0) -> Condor:
-        access = Access(operator_id, self.pool.address, self.pool.schedd, self._token)
-        agent = CondorAgent(access, clock=lambda: time.time() - ahead)
+        access = AccessPoint(operator_id, self.pool.address, self.pool.schedd, self._token)
+        agent = CondorClient(access, clock=lambda: time.time() - ahead)
         self._agents.append(agent)
         self._operators.add(operator_id)
         return agent
@@ -218,7 +218,7 @@ class RealLab:
         self.pool.run("condor_release", job, check=False)
 
     def unspooled(self, description: Mapping[str, str], operator_id: str) -> None:
-        agent = CondorAgent(Access(operator_id, self.pool.address, self.pool.schedd, self._token))
+        agent = CondorClient(AccessPoint(operator_id, self.pool.address, self.pool.schedd, self._token))
         token.write(agent.folder / "tokens", token.read(self._token, time.time()))
         self._agents.append(agent)
         subprocess.run(

@@ -56,12 +56,12 @@ class Pool:
 
     async def anchor(self) -> JobId:
         """Submit an anchor."""
-        description = descriptions.anchor(self.facts, self.cluster, "mark", self.policy, self.lab.now())
+        description = descriptions.anchor(self.facts, self.cluster, "hash", self.policy, self.lab.now())
         return await self.condor.submit_anchor(description, PAYLOAD)
 
     def unspooled(self) -> None:
         """Leave an anchor behind whose file will never come."""
-        description = descriptions.anchor(self.facts, self.cluster, "mark", self.policy, self.lab.now())
+        description = descriptions.anchor(self.facts, self.cluster, "hash", self.policy, self.lab.now())
         self.lab.unspooled(description, self.policy.operator_id)
 
     async def staged(self) -> Job:
@@ -76,7 +76,7 @@ class Pool:
         """Submit workers; `extra` takes the place of what the core describes."""
         template = make_template(container_image=IMAGE, requirements=requirements, memory="100Mi")
         description = descriptions.workers(
-            self.facts, self.cluster, template, "mark", iwd or "/nowhere", self.policy, self.lab.now()
+            self.facts, self.cluster, template, "hash", iwd or "/nowhere", self.policy, self.lab.now()
         )
         return await self.condor.submit_workers({**description, **extra}, names)
 
@@ -97,7 +97,7 @@ async def test_says_who_the_operator_is(condor: Condor) -> None:
 async def test_an_anchor_is_there_at_once_and_becomes_usable(pool: Pool, condor: Condor, lab: Lab) -> None:
     job = await pool.anchor()
     (seen,) = await condor.jobs_of(POOL)
-    assert (seen.id, seen.role, seen.template, seen.spooling) == (job, Role.ANCHOR, "mark", True)
+    assert (seen.id, seen.role, seen.template, seen.spooling) == (job, Role.ANCHOR, "hash", True)
     (staged,) = await lab.until(condor, lambda jobs: jobs[0].stage_in_finish)
     assert (staged.status, staged.hold_code, staged.hold_reason) == (JobStatus.IDLE, None, None)
     await condor.hold([job], "keeps the workers' files")
@@ -115,7 +115,7 @@ async def test_a_hundred_workers_are_there_at_once_each_with_its_name(
     jobs = await condor.jobs_of(POOL)
     assert {job.id: job.worker for job in jobs} == dict(zip(made, names, strict=True))
     assert {(job.role, job.status, job.pool_uid, job.cluster_uid, job.template) for job in jobs} == {
-        (Role.WORKER, JobStatus.IDLE, POOL, "cluster-uid", "mark")
+        (Role.WORKER, JobStatus.IDLE, POOL, "cluster-uid", "hash")
     }
     assert {job.request_memory_mib for job in jobs} == {100}
     await condor.remove(made, "the end of the test")
@@ -127,7 +127,7 @@ async def test_a_worker_runs_and_is_removed(pool: Pool, condor: Condor, lab: Lab
     await condor.hold([anchor.id], "kept")
     (job,) = await pool.workers(anchor.iwd, "w1")
     running = by_id(await lab.until(condor, lambda jobs: by_id(jobs)[job].started_at))[job]
-    assert (running.status, running.lives, running.spent) == (JobStatus.RUNNING, 1, False)
+    assert (running.status, running.starts, running.vacated) == (JobStatus.RUNNING, 1, False)
     assert running.machine and abs(lab.now() - (running.started_at or 0)) < 60
     await condor.remove([job], "scaled down")
     await lab.until(condor, lambda jobs: [job.id for job in jobs] == [anchor.id])
@@ -159,7 +159,7 @@ async def test_a_failed_worker_stays_to_be_read(pool: Pool, condor: Condor, lab:
             lambda jobs: by_id(jobs)[failed].status is JobStatus.COMPLETED and by_id(jobs)[good].started_at,
         )
     )
-    assert (jobs[failed].exit_code, jobs[failed].exit_signal, jobs[failed].spent) == (3, None, False)
+    assert (jobs[failed].exit_code, jobs[failed].exit_signal, jobs[failed].vacated) == (3, None, False)
     assert jobs[good].exit_code is None
     logs = await condor.logs(anchor.id, ["fail1", "w1", "never"])
     assert logs == {"fail1": "no luck on this machine\n"}
@@ -231,10 +231,10 @@ async def test_a_worker_has_one_life(pool: Pool, condor: Condor, lab: Lab) -> No
     (first,) = await pool.workers(anchor.iwd, "w1")
     await lab.until(condor, lambda jobs: by_id(jobs)[first].started_at)
     lab.vacate(first)
-    await lab.until(condor, lambda jobs: by_id(jobs)[first].spent)
+    await lab.until(condor, lambda jobs: by_id(jobs)[first].vacated)
     (second,) = await pool.workers(anchor.iwd, "w2")  # a whole negotiation, and slots for both
     jobs = by_id(await lab.until(condor, lambda jobs: by_id(jobs)[second].started_at))
-    assert jobs[first].spent
+    assert jobs[first].vacated
     assert jobs[first].vacate_code == 1022
     assert jobs[first].vacate_reason
 
@@ -247,7 +247,7 @@ async def test_a_job_that_a_person_held_waits_for_that_person(pool: Pool, condor
     assert held.hold_reason
     lab.release(job)
     (idle,) = await lab.until(condor, lambda jobs: jobs[0].status is JobStatus.IDLE)
-    assert (idle.hold_code, idle.hold_reason, idle.spent) == (None, None, False)
+    assert (idle.hold_code, idle.hold_reason, idle.vacated) == (None, None, False)
     await condor.remove([job], "the end of the test")
 
 
@@ -261,14 +261,14 @@ async def test_a_worker_that_was_held_while_it_ran_is_spent_when_it_is_released(
     lab.hold(job)
     await lab.until(condor, lambda jobs: by_id(jobs)[job].status is JobStatus.HELD)
     lab.release(job)
-    await lab.until(condor, lambda jobs: by_id(jobs)[job].spent)
+    await lab.until(condor, lambda jobs: by_id(jobs)[job].vacated)
     await condor.remove([job], "the end of the test")
 
 
 async def test_an_anchor_whose_submitter_died_can_only_be_removed(
     lab: Lab, condor: Condor, operator_id: str
 ) -> None:
-    short = Pool(lab, condor, operator_id, "short", lease_seconds=1)
+    short = Pool(lab, condor, operator_id, "short", job_expiry_seconds=1)
     short.unspooled()
     (job,) = await condor.jobs()
     assert (job.role, job.spooling, job.stage_in_finish) == (Role.ANCHOR, True, None)
@@ -325,7 +325,7 @@ async def test_jobs_of_another_identity_are_seen_if_asked_for_and_never_touched(
 async def test_a_job_is_submitted_as_whom_it_was_planned_for_or_not_at_all(
     pool: Pool, condor: Condor, lab: Lab
 ) -> None:
-    description = descriptions.anchor(pool.facts, pool.cluster, "mark", pool.policy, lab.now())
+    description = descriptions.anchor(pool.facts, pool.cluster, "hash", pool.policy, lab.now())
     with pytest.raises(CondorRefused, match="were planned for alice"):
         await condor.submit_anchor(description, PAYLOAD, "alice@htcdask.test")
     assert await condor.jobs() == ()
@@ -340,8 +340,8 @@ async def test_times_are_by_the_operators_clock_and_leases_by_the_access_points(
     condor = lab.operator(operator_id, ahead)
     await condor.whoami()
     ours = lab.now() - ahead
-    pool = Pool(lab, condor, operator_id, lease_seconds=500)
-    description = descriptions.anchor(pool.facts, pool.cluster, "mark", pool.policy, ours)
+    pool = Pool(lab, condor, operator_id, job_expiry_seconds=500)
+    description = descriptions.anchor(pool.facts, pool.cluster, "hash", pool.policy, ours)
     job = await condor.submit_anchor(description, PAYLOAD)
     (seen,) = await condor.jobs()
     for time in (seen.queued_at, seen.status_since, (seen.lease or 0) - 500):
@@ -366,7 +366,7 @@ async def test_what_is_gone_can_be_held_and_removed_again(pool: Pool, condor: Co
 async def test_without_its_operator_a_job_ends_with_its_lease(
     lab: Lab, condor: Condor, operator_id: str
 ) -> None:
-    short = Pool(lab, condor, operator_id, "short", lease_seconds=4)
+    short = Pool(lab, condor, operator_id, "short", job_expiry_seconds=4)
     anchor = await short.staged()
     await condor.hold([anchor.id], "kept")
     await short.workers(anchor.iwd, "w1", requirements=NEVER)

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from htcdask_operator.condor import token
-from htcdask_operator.condor.access_point import Access
-from htcdask_operator.condor.client import CondorAgent
+from htcdask_operator.condor.access_point import AccessPoint
+from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.condor.errors import (
     CondorRefused,
     CondorTimeout,
@@ -34,7 +34,7 @@ from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool
 from tests.contract.labs import remove_jobs
 
-Connect = Callable[..., CondorAgent]
+Connect = Callable[..., CondorClient]
 
 _numbers = count(1)
 
@@ -65,7 +65,7 @@ def operator_id(bare_pool: BarePool) -> Iterator[str]:
 @pytest.fixture
 async def connect(bare_pool: BarePool, operator_id: str, tmp_path: Path) -> AsyncIterator[Connect]:
     """Make an agent; say only what is unusual about its access."""
-    agents: list[CondorAgent] = []
+    agents: list[CondorClient] = []
     good = tmp_path / "token"
     good.write_text(bare_pool.token("dask"))
 
@@ -74,10 +74,10 @@ async def connect(bare_pool: BarePool, operator_id: str, tmp_path: Path) -> Asyn
         schedd: str = bare_pool.schedd,
         token_file: Path = good,
         deadline: float = 20.0,
-        not_after: Callable[[], float] = lambda: math.inf,
-    ) -> CondorAgent:
-        access = Access(operator_id, collector, schedd, token_file, deadline, log_deadline=2.0)
-        agents.append(CondorAgent(access, not_after))
+        valid_until: Callable[[], float] = lambda: math.inf,
+    ) -> CondorClient:
+        access = AccessPoint(operator_id, collector, schedd, token_file, deadline, log_deadline=2.0)
+        agents.append(CondorClient(access, valid_until))
         return agents[-1]
 
     yield made
@@ -105,10 +105,10 @@ def stopped_schedd(pool: BarePool) -> Iterator[None]:
         pool.start_schedd()
 
 
-async def submit(agent: CondorAgent) -> str:
+async def submit(agent: CondorClient) -> str:
     policy = make_policy(operator_id=agent._access.operator_id)
     return await agent.submit_anchor(
-        descriptions.anchor(make_pool(), make_cluster(), "mark", policy, time.time()), b"a secret key"
+        descriptions.anchor(make_pool(), make_cluster(), "hash", policy, time.time()), b"a secret key"
     )
 
 
@@ -369,9 +369,9 @@ def _operator_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_after_the_lease_nothing_is_submitted_and_everything_else_goes_on(connect: Connect) -> None:
     ends = uptime() + 60
-    agent = connect(not_after=lambda: ends)
+    agent = connect(valid_until=lambda: ends)
     policy = make_policy(operator_id=agent._access.operator_id)
-    described = descriptions.anchor(make_pool(), make_cluster(), "mark", policy, time.time())
+    described = descriptions.anchor(make_pool(), make_cluster(), "hash", policy, time.time())
     anchor = await agent.submit_anchor(described, b"a secret key")
     ends = uptime() - 2
     with pytest.raises(SubmitTooLate, match=r"nothing was submitted to ap@condor.*over for 2\.\d s"):
@@ -387,7 +387,7 @@ async def test_a_submit_that_the_schedd_was_asked_for_too_late_is_refused_by_the
 ) -> None:
     """The agent itself looks at the clock: it was in time when it was asked."""
     ends = math.inf
-    agent = connect(not_after=lambda: ends)
+    agent = connect(valid_until=lambda: ends)
     await agent.whoami()
     assert agent.pid is not None
     os.kill(agent.pid, signal.SIGSTOP)

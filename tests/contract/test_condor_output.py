@@ -20,8 +20,8 @@ import pytest
 
 from htcdask_api import Failure, PoolStatus
 from htcdask_operator.condor import token
-from htcdask_operator.condor.access_point import Access
-from htcdask_operator.condor.client import CondorAgent
+from htcdask_operator.condor.access_point import AccessPoint
+from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core import timestamps
 from htcdask_operator.core.model import Job, JobId, JobStatus
 from htcdask_operator.core.submit import descriptions
@@ -94,7 +94,7 @@ class Output:
         self._policy = make_policy(operator_id=self.operator_id)
 
     async def anchor(self) -> Job:
-        description = descriptions.anchor(make_pool(), make_cluster(), "mark", self._policy, time.time())
+        description = descriptions.anchor(make_pool(), make_cluster(), "hash", self._policy, time.time())
         job = await self.condor.submit_anchor(description, PAYLOAD.encode())
         (staged,) = await self.lab.until(self.condor, lambda jobs: jobs[0].stage_in_finish)
         await self.condor.hold([job], "kept")
@@ -103,7 +103,7 @@ class Output:
     async def workers(self, anchor: Job, *names: str) -> tuple[JobId, ...]:
         template = make_template(container_image=IMAGE, memory="100Mi")
         description = descriptions.workers(
-            make_pool(), make_cluster(), template, "mark", anchor.iwd or "", self._policy, time.time()
+            make_pool(), make_cluster(), template, "hash", anchor.iwd or "", self._policy, time.time()
         )
         return await self.condor.submit_workers(description, names)
 
@@ -118,7 +118,7 @@ class Output:
     def retrieve(self, anchor: Job, files: dict[str, str], sabotage: str = "") -> tuple[Any, dict[str, str]]:
         """The agent's answer, and the files that arrived for it."""
         pool = self.lab.pool
-        agent = CondorAgent(Access(self.operator_id, pool.address, pool.schedd, self._folder / "token"))
+        agent = CondorClient(AccessPoint(self.operator_id, pool.address, pool.schedd, self._folder / "token"))
         try:
             token.write(agent.folder / "tokens", (self._folder / "token").read_text().strip())
             constraint = f"ClusterId == {anchor.id.partition('.')[0]}"

@@ -69,7 +69,7 @@ class Operator:
             self.reconciler.wake,
             time.time,
         )
-        self.reconciler.on_action = self.poller.stir
+        self.reconciler.on_action = self.poller.poll_soon
         self.registry = kopf.OperatorRegistry()
         handlers.register(self.registry, self.reconciler, self.view)
         self.tasks: list[asyncio.Task[None]] = []

@@ -10,7 +10,7 @@ from aiohttp import web
 from dask_gateway.scheduler_preload import CommHandler
 from distributed import Client, Scheduler, Worker
 
-from htcdask_operator.core.model import Roll
+from htcdask_operator.core.model import SchedulerWorkers
 from htcdask_operator.scheduler.http import SchedulerHttp
 from htcdask_operator.scheduler.port import SchedulerError
 from playground.controlplane import free_ports
@@ -32,14 +32,16 @@ async def test_a_real_scheduler_names_its_workers() -> None:
     (port,) = free_ports(1)
     async with Scheduler(host="127.0.0.1", port=0, dashboard_address=f"127.0.0.1:{port}") as scheduler:
         port_of = SchedulerHttp(dashboard=f"http://127.0.0.1:{port}")
-        assert await port_of.workers("gateway", "c1", OURS) == Roll()
+        assert await port_of.workers("gateway", "c1", OURS) == SchedulerWorkers()
         async with (
             Worker(scheduler.address, name="abc-1", nthreads=1, dashboard_address="127.0.0.1:0"),
             Worker(scheduler.address, name="abc-2", nthreads=1, dashboard_address="127.0.0.1:0"),
         ):
             assert (await port_of.workers("gateway", "c1", OURS)).connected == set(OURS)
-            assert await port_of.workers("gateway", "c1", OURS[1:]) == Roll(frozenset(OURS[1:]), others=1)
-        assert await port_of.workers("gateway", "c1", OURS) == Roll()
+            assert await port_of.workers("gateway", "c1", OURS[1:]) == SchedulerWorkers(
+                frozenset(OURS[1:]), others=1
+            )
+        assert await port_of.workers("gateway", "c1", OURS) == SchedulerWorkers()
 
 
 async def test_a_real_scheduler_tells_who_is_in_the_middle_of_a_task(tmp_path: Path) -> None:

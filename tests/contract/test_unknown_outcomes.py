@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from htcdask_operator.condor.access_point import Access
-from htcdask_operator.condor.client import CondorAgent
+from htcdask_operator.condor.access_point import AccessPoint
+from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core.model import Job, JobStatus, Role
 from htcdask_operator.core.workers.states import SPOOL_SECONDS
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import Ports
-from htcdask_operator.reconcile.loop import Reconciler, Tended
+from htcdask_operator.reconcile.loop import ClusterTask, Reconciler
 from htcdask_operator.settings import Poll
 from htcdask_operator.state.view import View
 from htcdask_operator.watch.orphans import Orphans
@@ -53,14 +53,14 @@ class Operator:
     """The shell with empty memory and an agent of its own, on the real schedd and on Kubernetes in memory."""
 
     def __init__(self, pool: BarePool, token: Path, kube: FakeKube, clock: Callable[[], float]) -> None:
-        self.agent = CondorAgent(Access(OPERATOR, pool.address, pool.schedd, token))
+        self.agent = CondorClient(AccessPoint(OPERATOR, pool.address, pool.schedd, token))
         self.view = View()
         ports = Ports(self.agent, kube, FakeScheduler())
-        policy = make_policy(operator_id=OPERATOR, lease_seconds=LEASE)
+        policy = make_policy(operator_id=OPERATOR, job_expiry_seconds=LEASE)
         self.reconciler = Reconciler(ports, self.view, policy, clock)
         orphans = Orphans(ports, self.view, ("gateway",))
         self.poller = Poller(ports, self.view, Poll(), LEASE, orphans, lambda _: None, clock)
-        self.tended = Tended()
+        self.tended = ClusterTask()
 
     async def until(self, holds: Callable[[tuple[Job, ...]], object], seconds: float = 40) -> None:
         """Poll and cycle until the queue is as it should be."""
@@ -199,6 +199,6 @@ def ids(jobs: tuple[Job, ...]) -> set[str]:
     return {job.id for job in jobs}
 
 
-def kill(agent: CondorAgent) -> None:
+def kill(agent: CondorClient) -> None:
     if agent.pid is not None:
         os.kill(agent.pid, signal.SIGKILL)

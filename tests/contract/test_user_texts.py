@@ -63,14 +63,14 @@ async def submitted(lab: RealLab, condor: Condor, name: str, **fields: str | Non
     pool, cluster = make_pool(f"pool-{name}"), make_cluster(username=username)
     iwd = next(job.iwd for job in await condor.jobs() if job.iwd)
     template = make_template(container_image=IMAGE, memory="100Mi", disk="64Mi", profile="strict", **fields)
-    made = descriptions.workers(pool, cluster, template, "mark", iwd, policy, time.time())
+    made = descriptions.workers(pool, cluster, template, "hash", iwd, policy, time.time())
     await condor.submit_workers(made, [name])
 
 
 async def anchored(lab: RealLab) -> Condor:
     condor = lab.operator(OPERATOR)
     policy = make_policy(operator_id=OPERATOR)
-    made = descriptions.anchor(make_pool(), make_cluster(), "mark", policy, time.time())
+    made = descriptions.anchor(make_pool(), make_cluster(), "hash", policy, time.time())
     anchor = await condor.submit_anchor(made, PAYLOAD)
     await lab.until(condor, lambda jobs: jobs[0].stage_in_finish)
     await condor.hold([anchor], "keeps the workers' files")

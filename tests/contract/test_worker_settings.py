@@ -63,12 +63,12 @@ class Site:
         if cluster is not None:
             payload = render(descriptions.bundle(dask, template, policy), cluster.certificate, cluster.key)
         self.anchor = await self.condor.submit_anchor(
-            descriptions.anchor(facts, dask, "mark", policy, time.time()), payload
+            descriptions.anchor(facts, dask, "hash", policy, time.time()), payload
         )
         jobs = await self.lab.until(self.condor, lambda jobs: any(job.stage_in_finish for job in jobs))
         await self.condor.hold([self.anchor], "keeps the workers' files")
         iwd = next(job.iwd for job in jobs if job.id == self.anchor) or ""
-        described = descriptions.workers(facts, dask, template, "mark", iwd, policy, time.time())
+        described = descriptions.workers(facts, dask, template, "hash", iwd, policy, time.time())
         await self.condor.submit_workers(described, names)
 
     async def until(self, seen: JobStatus) -> Job:

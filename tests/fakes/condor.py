@@ -180,7 +180,7 @@ class FakeSchedd:
                 self.remove(job.id)
         elif job.spooling and job.id in self.files and age >= 1:
             self._change(job.id, JobStatus.IDLE, stage_in_finish=self.now, hold_code=None, hold_reason=None)
-        elif job.status is JobStatus.IDLE and entry.matches and not job.spent and self._free():
+        elif job.status is JobStatus.IDLE and entry.matches and not job.vacated and self._free():
             self._start(entry)
         elif job.status is JobStatus.RUNNING:
             life = self.life(job.worker)

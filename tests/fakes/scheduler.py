@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from htcdask_operator.core.model import Roll, WorkerName
+from htcdask_operator.core.model import SchedulerWorkers, WorkerName
 from htcdask_operator.scheduler.port import SchedulerError
 
 
@@ -14,12 +14,12 @@ class FakeScheduler:
         self.asked: list[tuple[str, str]] = []
         self.failing: str | None = None
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         self.asked.append((namespace, cluster))
         self._answer()
         there = frozenset(self.connected.get((namespace, cluster), ()))
         connected = there.intersection(ours)
-        return Roll(connected, connected & self.busy, len(there) - len(connected))
+        return SchedulerWorkers(connected, connected & self.busy, len(there) - len(connected))
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         self._answer()

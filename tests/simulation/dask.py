@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from htcdask_operator.core.model import ClusterUid, Job, JobStatus, Role, Roll, WorkerName
+from htcdask_operator.core.model import ClusterUid, Job, JobStatus, Role, SchedulerWorkers, WorkerName
 from htcdask_operator.scheduler.port import SchedulerError
 from tests.fakes.condor import FakeSchedd
 
@@ -59,12 +59,14 @@ class Schedulers:
 
     # --- the port
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         dask = self.dasks.get((namespace, cluster))
         if dask is None:
             raise SchedulerError("no such host")
         connected = frozenset(dask.connected.intersection(ours))
-        return Roll(connected, connected.intersection(dask.busy), len(dask.connected) - len(connected))
+        return SchedulerWorkers(
+            connected, connected.intersection(dask.busy), len(dask.connected) - len(connected)
+        )
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         dask = self.dasks.get((namespace, cluster))

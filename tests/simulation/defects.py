@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from htcdask_operator.core import orphans
-from htcdask_operator.core.actions import Release
+from htcdask_operator.core.actions import RemoveFinalizer
 from htcdask_operator.core.checks import chains, preconditions
 from htcdask_operator.core.model import Job, Unseen
 from htcdask_operator.core.pools import cluster, decision, finalize
@@ -37,7 +37,7 @@ def forget_to_ask_before_a_submit(patch: pytest.MonkeyPatch) -> None:
 
 def ignore_the_budget(patch: pytest.MonkeyPatch) -> None:
     """Every pool submits what it wants."""
-    patch.setattr(cluster, "room", lambda looked, observed, policy: 1000)
+    patch.setattr(cluster, "submit_budget", lambda looked, observed, policy: 1000)
 
 
 def remove_busy_workers(patch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def release_with_jobs_left(patch: pytest.MonkeyPatch) -> None:
 
     def at_once(pool: cluster.Pool) -> Any:
         decided = end(pool)
-        return replace(decided, actions=(*decided.actions, Release(pool.uid)))
+        return replace(decided, actions=(*decided.actions, RemoveFinalizer(pool.uid)))
 
     patch.setattr(finalize, "of_pool", at_once)
 
@@ -115,7 +115,7 @@ def remove_one_too_many(patch: pytest.MonkeyPatch) -> None:
 
 def forget_who_was_held(patch: pytest.MonkeyPatch) -> None:
     """A job that a person holds is no worker."""
-    patch.setattr(states, "LIVE", states.LIVE - {states.State.PAUSED})
+    patch.setattr(states, "LIVE", states.LIVE - {states.State.HELD})
 
 
 DEFECTS: Mapping[str, tuple[Plant, str]] = {

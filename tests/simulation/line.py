@@ -23,7 +23,7 @@ from htcdask_operator.core.model import (
     JobId,
     PoolFacts,
     PoolUid,
-    Roll,
+    SchedulerWorkers,
     WorkerName,
 )
 from htcdask_operator.kube.errors import KubeError
@@ -282,7 +282,7 @@ class SchedulerLine:
     def __init__(self, line: Line, scheduler: Scheduler) -> None:
         self._line, self._scheduler = line, scheduler
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         return await self._line.call("workers", lambda: self._scheduler.workers(namespace, cluster, ours))
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:

@@ -60,9 +60,11 @@ class Operator:
         )
         self.view = View()
         reconciler = Reconciler(ports, self.view, policy, lines.clock, planner)
-        orphans = Orphans(ports, self.view, (NAMESPACE,), policy.lease_seconds / 2)
-        poller = Poller(ports, self.view, Poll(), policy.lease_seconds, orphans, reconciler.wake, lines.clock)
-        reconciler.on_action = poller.stir
+        orphans = Orphans(ports, self.view, (NAMESPACE,), policy.job_expiry_seconds / 2)
+        poller = Poller(
+            ports, self.view, Poll(), policy.job_expiry_seconds, orphans, reconciler.wake, lines.clock
+        )
+        reconciler.on_action = poller.poll_soon
         self.watch = Watch(self.line, lines, kube, reconciler, self.view)
 
         async def reconcile() -> None:

@@ -13,7 +13,15 @@ from typing import Any
 
 from htcdask_api import PoolStatus
 from htcdask_api.names import RELEASE_ANNOTATION
-from htcdask_operator.core.actions import CreatePool, Hold, Plan, Release, Remove, SubmitAnchor, SubmitWorkers
+from htcdask_operator.core.actions import (
+    CreatePool,
+    Hold,
+    Plan,
+    Remove,
+    RemoveFinalizer,
+    SubmitAnchor,
+    SubmitWorkers,
+)
 from htcdask_operator.core.model import (
     ClusterFacts,
     ClusterUid,
@@ -46,7 +54,7 @@ class Broken(Exception):  # noqa: N818
 
 def lives(job: Job) -> bool:
     """Whether this worker job has, or may still get, a worker process that nobody has told to end."""
-    if job.role is not Role.WORKER or job.status in (JobStatus.REMOVED, JobStatus.COMPLETED) or job.spent:
+    if job.role is not Role.WORKER or job.status in (JobStatus.REMOVED, JobStatus.COMPLETED) or job.vacated:
         return False
     return job.status is not JobStatus.HELD or job.hold_code in BY_PEOPLE
 
@@ -193,7 +201,7 @@ def _unseen(action: object, observed: Observed, pools: Mapping[PoolUid, PoolFact
             return "jobs removed or held"
         case Remove(_, _, reason) if cluster and "deleted" not in reason:
             return "jobs of a cluster that was not seen"
-        case Release(pool) if not pools[pool].release:
+        case RemoveFinalizer(pool) if not pools[pool].release:
             seen = () if isinstance(observed.jobs, Unseen) else observed.jobs
             if jobs or any(job.pool_uid == pool for job in seen):
                 return "a pool released with jobs"

@@ -29,7 +29,7 @@ from tests.simulation.promises import Broken, Promises, WatchedCondor, WatchedKu
 POLICY = make_policy(
     default_template=Template(container_image=IMAGE),
     max_replicas_per_pool=8,
-    lease_seconds=400.0,
+    job_expiry_seconds=400.0,
     connect_seconds=30.0,
     backoff_last_seconds=40.0,
 )
@@ -284,8 +284,8 @@ class World:
                 frozenset(),
                 neighbours=tuple(job for job in jobs if job.pool_uid not in uids),
             )
-            looked = cluster.look(its, observed, self.policy, self.clock.now)
-            shares = cluster.shares(looked, observed, self.policy)
+            looked = cluster.judged(its, observed, self.policy, self.clock.now)
+            shares = cluster.allocations(looked, observed, self.policy)
             for pool in looked:
                 if pool.over is None and not pool.case.pool.deleting:
                     wanted[pool.uid] = shares[pool.uid].desired

@@ -7,7 +7,7 @@ from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import Job, JobStatus, PoolFacts, Role
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import ClusterKey, Ports
-from htcdask_operator.reconcile.loop import Reconciler, Tended
+from htcdask_operator.reconcile.loop import ClusterTask, Reconciler
 from htcdask_operator.settings import Poll
 from htcdask_operator.state.view import View
 from htcdask_operator.watch.orphans import Orphans
@@ -73,11 +73,11 @@ class Site:
             self.woken.append,
             self.clock,
         )
-        self.tended = Tended()
+        self.tended = ClusterTask()
 
     def use_policy(self, **settings: Any) -> None:
         """Decide by these settings of the site from now on."""
-        self.policy = make_policy(lease_seconds=LEASE, **settings)
+        self.policy = make_policy(job_expiry_seconds=LEASE, **settings)
         self.reconciler = Reconciler(self.ports, self.view, self.policy, self.clock)
 
     def clock(self) -> float:

@@ -45,7 +45,7 @@ def test_everything_that_decisions_depend_on_reaches_the_policy() -> None:
             allowedImages=["/cvmfs/*"],
             allowUserExpressions=False,
             accountingGroup="group_dask",
-            leaseSeconds=600,
+            jobExpirySeconds=600,
             healing={"breakerFailures": 3, "connectSeconds": 60},
         )
     )
@@ -60,7 +60,7 @@ def test_everything_that_decisions_depend_on_reaches_the_policy() -> None:
     assert policy.image_path_template == "/cvmfs/{registry}/{name}"
     assert policy.allowed_images == ("/cvmfs/*",)
     assert not policy.allow_user_expressions
-    assert (policy.lease_seconds, policy.breaker_failures, policy.connect_seconds) == (600, 3, 60)
+    assert (policy.job_expiry_seconds, policy.breaker_failures, policy.connect_seconds) == (600, 3, 60)
 
 
 def test_a_key_without_a_value_is_not_set() -> None:
@@ -95,7 +95,7 @@ def profile(**content: object) -> dict[str, object]:
         ({"schedulerAddress": "gateway"}, 'schedulerAddress: must be "host:port"'),
         ({"schedulerAddress": "tls://gateway:8786"}, 'schedulerAddress: must be "host:port"'),
         ({"delivery": "pigeon"}, "delivery: Input should be 'stream' or 'transfer'"),
-        ({"leaseSeconds": 3}, "leaseSeconds: "),
+        ({"jobExpirySeconds": 3}, "jobExpirySeconds: "),
         ({"leader": None}, "leader: must be set"),
         ({"leader": {"namespace": "a", "name": "b", "leaseSeconds": 2}}, "leader.leaseSeconds: "),
         ({"leader": {"namespace": "a", "name": "b", "leaseSeconds": 301}}, "leader.leaseSeconds: "),
@@ -204,9 +204,9 @@ def test_what_is_no_map_of_keys_is_refused(text: str) -> None:
 
 def test_every_mistake_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as error:
-        parse(settings_text(delivery="pigeon", leaseSeconds=3))
+        parse(settings_text(delivery="pigeon", jobExpirySeconds=3))
     assert "delivery" in str(error.value)
-    assert "leaseSeconds" in str(error.value)
+    assert "jobExpirySeconds" in str(error.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from htcdask_operator.settings import Settings
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 SITE = "e2e/test_settings.py"
 PATIENCE = f"{SITE}::test_how_patient_the_operator_is_with_workers_that_fail"
 WORKERS = "contract/test_worker_settings.py"
@@ -35,7 +35,7 @@ RUN = {
     "limits.maxReplicasPerUser": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
     "limits.maxReplicas": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
     "limits.drainSeconds": "e2e/test_manual.py::test_a_cap_has_a_deadline_even_against_tasks_without_end",
-    "fallbackPool": f"{SITE}::test_a_cluster_without_a_pool_gets_none_where_the_site_says_so",
+    "defaultPool": f"{SITE}::test_a_cluster_without_a_pool_gets_none_where_the_site_says_so",
     "imagePathTemplate": f"{SITE}::test_what_a_site_writes_into_every_job",
     "allowedImages": f"{SITE}::test_what_a_site_does_not_allow",
     "imageTrees": "e2e/test_refusals.py::test_an_image_that_would_be_a_window",
@@ -44,7 +44,7 @@ RUN = {
     "leader.namespace": f"{SITE}::test_the_lease_is_as_long_as_it_shall_be",
     "leader.name": f"{SITE}::test_the_lease_is_as_long_as_it_shall_be",
     "leader.leaseSeconds": f"{SITE}::test_the_lease_is_as_long_as_it_shall_be",
-    "leaseSeconds": "e2e/test_away.py::test_an_operator_that_never_comes_back_leaves_no_idle",
+    "jobExpirySeconds": "e2e/test_away.py::test_an_operator_that_never_comes_back_leaves_no_idle",
     "poll.activeSeconds": f"{SITE}::test_how_often_the_access_point_is_asked",
     "poll.quietSeconds": f"{SITE}::test_how_often_the_access_point_is_asked",
     "healing.connectSeconds": f"{SITE}::test_a_worker_that_is_not_connected_is_reported_as_soon",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessPoint:
     """One schedd, the collector that knows it, and the file with the IDTOKEN to show them."""
 
     operator_id: str

@@ -17,7 +17,7 @@ from htcdask_api import names
 from htcdask_operator import metrics
 from htcdask_operator.condor import clocks, token
 from htcdask_operator.condor import description as descriptions
-from htcdask_operator.condor.access_point import Access
+from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.errors import CondorRefused
 from htcdask_operator.condor.jobs import ATTRIBUTES, job, server_time
 from htcdask_operator.condor.private_folder import PrivateFolder
@@ -30,26 +30,28 @@ _RUNS: Final = 50  # in one constraint, which the schedd evaluates for every job
 _LOGS: Final = 20  # in one question: a status remembers five
 
 
-class CondorAgent:
+class CondorClient:
     """One access point as one identity; calls are answered one after the other, logs beside them."""
 
     def __init__(
         self,
-        access: Access,
-        not_after: Callable[[], float] = lambda: math.inf,
+        access: AccessPoint,
+        valid_until: Callable[[], float] = lambda: math.inf,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`not_after`: the uptime from which on nothing may be submitted, asked before each request."""
+        """`valid_until`: the uptime from which on nothing may be submitted, asked before each request."""
         self._access = access
         self._clock = clock
         self._ahead = 0.0  # so many seconds is the access point's clock ahead of ours
         self._private = PrivateFolder()
         self.folder = self._private.path
         where, environment = (access.collector, access.schedd), self._environment()
-        self._process = AgentProcess(where, self.folder / "scratch", environment, access.deadline, not_after)
+        self._process = AgentProcess(
+            where, self.folder / "scratch", environment, access.deadline, valid_until
+        )
         # What workers printed comes from a disk and over a network, and nothing may wait for it.
         patience = min(access.deadline, access.log_deadline)
-        self._logs = AgentProcess(where, self.folder / "logs", environment, patience, not_after, patience)
+        self._logs = AgentProcess(where, self.folder / "logs", environment, patience, valid_until, patience)
         self._token = ""
         self._identity = ""  # of that token
         self._turn = asyncio.Lock()
@@ -117,12 +119,12 @@ class CondorAgent:
         return {worker: found[worker] for worker in files if worker in found}
 
     async def _anchor(self, job: JobId) -> str:
-        (this,) = runs([job])
+        (this,) = rows([job])
         return f'{await self._ours()} && {names.AD_ROLE} == "{Role.ANCHOR}" && {this}'
 
     async def _act(self, action: str, jobs: Sequence[JobId], reason: str) -> None:
         """By a constraint: ids alone, which may be somebody else's, never reach the schedd."""
-        ours, these = await self._ours(), runs(jobs)
+        ours, these = await self._ours(), rows(jobs)
         for first in range(0, len(these), _RUNS):
             some = " || ".join(these[first : first + _RUNS])
             await self._ask("act", action, f"{ours} && ({some})", reason)
@@ -199,7 +201,7 @@ class CondorAgent:
         }
 
 
-def runs(jobs: Sequence[JobId]) -> list[str]:
+def rows(jobs: Sequence[JobId]) -> list[str]:
     """A constraint for each row of successive jobs of one submit: a thousand workers are one or a few."""
     rows: list[tuple[int, int, int]] = []
     for cluster, proc in sorted(tuple(map(int, id_.split("."))) for id_ in jobs):

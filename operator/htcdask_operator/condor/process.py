@@ -34,7 +34,7 @@ class AgentProcess:
         scratch: Path,
         environment: dict[str, str],
         deadline: float,
-        not_after: Callable[[], float],
+        valid_until: Callable[[], float],
         patience: float | None = None,
     ) -> None:
         """`patience`: seconds that one waits for their turn; None: as long as it takes."""
@@ -42,7 +42,7 @@ class AgentProcess:
         self._scratch = scratch
         self._environment = environment
         self._deadline = deadline
-        self._not_after = not_after
+        self._not_after = valid_until
         self._patience = patience
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()

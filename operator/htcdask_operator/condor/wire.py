@@ -1,6 +1,6 @@
 """What parent and child of the agent say to each other: one line of JSON for a question, one for its answer.
 
-    parent: [number, method, arguments, seconds, not_after]
+    parent: [number, method, arguments, seconds, valid_until]
     child:  {"to": number, "value": ...}  or  {"to": number, "error": kind, "text": sentence}
 
 Written by `serve`, read by `process`. The reader believes nothing: what is not an answer to the question that

@@ -95,7 +95,7 @@ class ReadLogs:
 
 
 @dataclass(frozen=True, slots=True)
-class TellScheduler:
+class ScaleScheduler:
     """Make the scheduler want `count` workers (which ends adapt()), and say so in an Event on the pool."""
 
     pool: PoolUid  # whose people asked for it
@@ -123,7 +123,7 @@ class CreatePool:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class RemoveFinalizer:
     """Nothing of this deleted pool is left (or it is released by hand): let its finalizer go."""
 
     pool: PoolUid
@@ -136,11 +136,11 @@ Action = (
     | Hold
     | ReadLogs
     | RecordIdentity
-    | Release
+    | RemoveFinalizer
     | Remove
     | SubmitAnchor
     | SubmitWorkers
-    | TellScheduler
+    | ScaleScheduler
 )
 
 

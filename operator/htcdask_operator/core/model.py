@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from htcdask_api import PoolSpec, PoolStatus, Template
-from htcdask_operator.core.scaling.stabilization import Wanted
+from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.setback import Setback
 
 JobId = str
@@ -111,14 +111,14 @@ class Job:
         return self.role is not Role.ANCHOR
 
     @property
-    def lives(self) -> int:
+    def starts(self) -> int:
         """How often a worker process was started for this job (reconnects are not starts)."""
         return max(0, self.shadow_starts - self.reconnects)
 
     @property
-    def spent(self) -> bool:
+    def vacated(self) -> bool:
         """Idle again after a run: its one life is over (its Requirements see to that)."""
-        return self.status is JobStatus.IDLE and self.lives > 0
+        return self.status is JobStatus.IDLE and self.starts > 0
 
     @property
     def spooling(self) -> bool:
@@ -165,7 +165,7 @@ class ClusterFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
+class SchedulerWorkers:
     """Which of our workers a scheduler knows, those of them in the middle of a task, and how many others."""
 
     connected: frozenset[WorkerName] = frozenset()
@@ -174,7 +174,7 @@ class Roll:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LastScale:
     """What we last told a scheduler that it should want: remembered by the shell."""
 
     count: int
@@ -195,8 +195,8 @@ class Refusal:
 class Remembered:
     """What `plan` remembers of a cluster from cycle to cycle: kept by the shell, and not looked into."""
 
-    wanted: Wanted | None = None
-    shares: Mapping[PoolUid, Wanted] = field(
+    wanted: Demand | None = None
+    shares: Mapping[PoolUid, Demand] = field(
         default_factory=dict
     )  # of it, and of what people ask of each pool
     standing: Mapping[PoolUid, Standing] = field(default_factory=dict)
@@ -222,7 +222,7 @@ class Observed:
     )  # once connected, missing in every answer since: time without answers does not count
     refusals: Mapping[PoolUid, Refusal] = field(default_factory=dict)
     setbacks: Mapping[PoolUid, Setback] = field(default_factory=dict)  # pools of which an action failed
-    told: Told | None = None
+    told: LastScale | None = None
     wanted_since: float | None = None  # since when the scheduler has asked for as many as now
     remembered: Remembered = field(default_factory=Remembered)
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it
@@ -268,9 +268,9 @@ class Policy:
     max_replicas_per_user: int | None = None
     max_replicas: int | None = None  # of all users together
     drain_seconds: float = 3600.0  # so long may surplus workers finish their tasks
-    fallback_pool: bool = True  # for clusters that ask for workers and have no pool
+    default_pool: bool = True  # for clusters that ask for workers and have no pool
     delivery: str = "stream"
-    lease_seconds: float = 3600.0
+    job_expiry_seconds: float = 3600.0
     ended_seconds: float = 300.0  # leave_in_queue
     vacate_seconds: float = 20.0
     death_timeout_seconds: int = 60

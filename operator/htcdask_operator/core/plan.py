@@ -29,10 +29,10 @@ from htcdask_operator.core.actions import (
     CreatePool,
     Plan,
     ReadLogs,
-    Release,
+    RemoveFinalizer,
+    ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
-    TellScheduler,
     pool_of,
 )
 from htcdask_operator.core.mistake import Mistake
@@ -46,17 +46,16 @@ from htcdask_operator.core.model import (
     Unseen,
     WorkerName,
 )
-from htcdask_operator.core.pools import cluster, finalize
-from htcdask_operator.core.pools.active import life
+from htcdask_operator.core.pools import active, cluster, finalize
 from htcdask_operator.core.pools.cluster import Pool
 from htcdask_operator.core.pools.decision import Decision
-from htcdask_operator.core.scaling import default_pool, desired, stabilization
-from htcdask_operator.core.scaling.desired import Share
-from htcdask_operator.core.scaling.scale_scheduler import Telling, telling
-from htcdask_operator.core.scaling.stabilization import Wanted
+from htcdask_operator.core.scaling import default_pool, desired, scale_scheduler, stabilization
+from htcdask_operator.core.scaling.desired import Allocation
+from htcdask_operator.core.scaling.scale_scheduler import Verdict
+from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.status import summary
 
-STRAY_SECONDS: Final = 2.0
+ORPHAN_SECONDS: Final = 2.0
 """How often it is looked whether workers of pools that are gone have left, and made room."""
 
 
@@ -64,7 +63,7 @@ STRAY_SECONDS: Final = 2.0
 class Common:
     """What the pools of a cluster have in common."""
 
-    shares: Mapping[PoolUid, Share] = field(default_factory=dict)
+    shares: Mapping[PoolUid, Allocation] = field(default_factory=dict)
     room: int = 0
     taken: set[WorkerName] = field(default_factory=set)
     scheduler_retires: bool = True
@@ -73,10 +72,10 @@ class Common:
 def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
     """What to do for these pools, all of one cluster, now."""
     if not pools:
-        missing = default_pool.pool(observed, policy)
+        missing = default_pool.missing(observed, policy)
         return Plan((missing,) if missing is not None else ())
-    looked = cluster.look(sorted(pools, key=desired.by_age), observed, policy, now)
-    wanted = cluster.wanted(observed, now)
+    looked = cluster.judged(sorted(pools, key=desired.by_age), observed, policy, now)
+    wanted = cluster.demand(observed, now)
     looked, common = _common(looked, observed, cluster.asked_for(observed, wanted), policy)
     followed = {
         uid: stabilization.follow(observed.remembered.shares.get(uid), share.desired, now)
@@ -92,8 +91,8 @@ def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
         actions.append(told.action)
     wake: list[float | None] = [at for decision in decisions.values() for at in decision.wake]
     wake += [setback.wake_at(pool.waits, now) for pool in looked if pool.waits is not None]
-    if cluster.strays(observed):
-        wake.append(now + STRAY_SECONDS)  # nobody wakes us when they have left
+    if cluster.orphans(observed):
+        wake.append(now + ORPHAN_SECONDS)  # nobody wakes us when they have left
     wake += [heard.recheck_at for heard in (wanted, *followed.values()) if heard is not None]
     return Plan(
         actions=tuple(sorted(actions, key=_turns(looked, observed))),
@@ -128,14 +127,14 @@ def _common(
 
 def _shared(looked: Sequence[Pool], observed: Observed, asked: Observed, policy: Policy) -> Common:
     return Common(
-        cluster.shares(looked, asked, policy),
-        min(cluster.room(looked, seen, policy) for seen in (observed, asked)),
+        cluster.allocations(looked, asked, policy),
+        min(cluster.submit_budget(looked, seen, policy) for seen in (observed, asked)),
         cluster.names_seen(looked, observed),
         cluster.scheduler_retires(observed),
     )
 
 
-def _decide(pool: Pool, common: Common, followed: Mapping[PoolUid, Wanted], observed: Observed) -> Decision:
+def _decide(pool: Pool, common: Common, followed: Mapping[PoolUid, Demand], observed: Observed) -> Decision:
     """What to do about one pool; a mistake of ours about it is no other pool's."""
     try:
         if pool.case.pool.deleting:
@@ -146,7 +145,9 @@ def _decide(pool: Pool, common: Common, followed: Mapping[PoolUid, Wanted], obse
             share = common.shares.get(pool.uid)
             if share is not None:
                 share = replace(share, desired=stabilization.between(followed[pool.uid], len(pool.live)))
-            return life(pool, share, common.room, common.taken, scheduler_knows=common.scheduler_retires)
+            return active.decide(
+                pool, share, common.room, common.taken, scheduler_knows=common.scheduler_retires
+            )
         found = pool.mistake
     except Exception as error:
         found = mistake.of(error)
@@ -176,13 +177,13 @@ def _turns(looked: Sequence[Pool], observed: Observed) -> Callable[[Action], tup
     def turn(action: Action) -> tuple[int, ...]:
         pool = pool_of(action)
         match action:
-            case Release():
+            case RemoveFinalizer():
                 return (0,)
             case ReadLogs():
                 return (3,)
             case SubmitAnchor() | SubmitWorkers():
                 place = 2
-            case TellScheduler() | CreatePool():
+            case ScaleScheduler() | CreatePool():
                 place = 3
             case _:
                 place = 0 if pool in ending else 1
@@ -194,18 +195,18 @@ def _turns(looked: Sequence[Pool], observed: Observed) -> Callable[[Action], tup
 def _tell(
     looked: Sequence[Pool],
     decisions: Mapping[PoolUid, Decision],
-    shares: Mapping[PoolUid, Share],
+    shares: Mapping[PoolUid, Allocation],
     observed: Observed,
     now: float,
-) -> tuple[Telling, Mistake | None]:
+) -> tuple[Verdict, Mistake | None]:
     """What the scheduler has to hear; a pool that cannot have workers asks for none."""
     if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.jobs, Unseen):
-        return Telling(), None
+        return Verdict(), None
     planned = [pool for pool in looked if pool.understood and pool.spec is None and pool.uid in shares]
     actions = [action for decision in decisions.values() for action in decision.actions]
     try:
         leaving = cluster.leaving(looked, observed, actions)
-        return telling(
+        return scale_scheduler.decide(
             [pool.case.pool for pool in planned],
             shares,
             observed.cluster,
@@ -216,7 +217,7 @@ def _tell(
             cluster.kept(looked),
         ), None
     except Exception as error:
-        return Telling(), mistake.of(error)
+        return Verdict(), mistake.of(error)
 
 
 def _mistakes(

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from htcdask_api import Template
 from htcdask_operator.core.model import ClusterFacts, Observed, Policy, PoolFacts, PoolUid
 from htcdask_operator.core.submit.anchor import Anchors
-from htcdask_operator.core.workers.backoff import Outlook
+from htcdask_operator.core.workers.backoff import Backoff
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PoolState:
     """All that is known of one pool when it is judged."""
 
     pool: PoolFacts
@@ -23,9 +23,9 @@ class Case:
     policy: Policy
     now: float
     template: Template  # resolved
-    leader: PoolUid | None  # the pool that follows the gateway
+    gateway_pool: PoolUid | None  # the one that follows scale() and adapt()
     anchors: Anchors = field(default_factory=Anchors)
-    outlook: Outlook = field(default_factory=Outlook)
+    outlook: Backoff = field(default_factory=Backoff)
     missing: int = 0  # workers wanted, and not there
 
     @property
@@ -43,4 +43,4 @@ class Finding:
     until: float | None = None  # when to look again at the latest
 
 
-Check = Callable[[Case], Finding | None]
+Check = Callable[[PoolState], Finding | None]

@@ -51,9 +51,9 @@ class Renewals:
             return self.ours
         return tuple(end for until in self.ours for end in (until + moved, until))[:_REMEMBERED]
 
-    def dispute(self, now: float, lease_seconds: float) -> Disputed | None:
+    def dispute(self, now: float, job_expiry_seconds: float) -> Disputed | None:
         """Why nothing may be done now, if it may not."""
-        if self.sign_at is None or now - self.sign_at >= lease_seconds / 2:
+        if self.sign_at is None or now - self.sign_at >= job_expiry_seconds / 2:
             return None
         return Disputed(
             "another operator with the same id and identity renews the leases of this one's jobs: is there a "

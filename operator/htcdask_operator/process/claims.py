@@ -51,16 +51,16 @@ class Claims:
         own = next(lease for lease in self._leases if not lease.shared)
         return read_time(own.before.renewed)
 
-    def not_after(self) -> float:
+    def valid_until(self) -> float:
         """From then on another operator may be at work."""
-        return min(lease.not_after() for lease in self._leases)
+        return min(lease.valid_until() for lease in self._leases)
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Wait for all leases, then renew them until cancelled; LeaseLost when one is ours no more."""
         try:
             async with asyncio.TaskGroup() as group:
                 for lease in self._leases:
-                    group.create_task(lease.keep(), name=f"lease {lease}")
+                    group.create_task(lease.run(), name=f"lease {lease}")
                 for lease in self._leases:
                     await lease.held.wait()
                 self.held.set()

@@ -39,12 +39,12 @@ class Me:
     since: str | None = None  # the acquireTime that it wrote; another process of this name wrote another
 
     @property
-    def patience(self) -> float:
+    def renew_deadline(self) -> float:
         """A holder that could not renew for so long ends; the rest of the lease is for ending."""
         return self.seconds * 2 / 3
 
     @property
-    def pause(self) -> float:
+    def retry_period(self) -> float:
         """Between two looks, and between two renewals."""
         return self.seconds * 2 / 15
 
@@ -81,7 +81,7 @@ def decide(lease: Lease | None, me: Me, now: float, changed_at: float) -> Acquir
             return Lost("somebody deleted it")
         if (lease.holder, lease.acquired) != (me.name, me.since):
             return Lost(f"{lease.holder or 'nobody'} holds it now")
-        if now - changed_at >= me.patience:
+        if now - changed_at >= me.renew_deadline:
             return Lost(f"it could not be renewed for {now - changed_at:.1f} s")
         return Renew()
     # Our own name: this container's last process, which has ended.
@@ -155,11 +155,11 @@ class Leadership:
     def _holder(self) -> str:
         return self._lease.holder if self._lease is not None else ""
 
-    def not_after(self) -> float:
+    def valid_until(self) -> float:
         """From then on another operator may be at work."""
         return self._changed_at + self._me.seconds if self.held.is_set() else -math.inf
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Wait for the lease, then renew it until cancelled; LeaseLost when it is ours no more."""
         while True:
             verdict = decide(self._lease, self._me, self._clock(), self._changed_at)
@@ -190,7 +190,7 @@ class Leadership:
         if since is None:
             return
         try:
-            async with asyncio.timeout(self._me.patience):
+            async with asyncio.timeout(self._me.renew_deadline):
                 found = await self._kube.lease(*self._where)
                 if found is not None and (found.holder, found.acquired) == (self._me.name, since):
                     await self._kube.write_lease(*self._where, replace(found, holder=""))
@@ -200,16 +200,16 @@ class Leadership:
     async def _pause(self) -> None:
         """Until the next look, which is now when its turn has come."""
         if self._turn.is_set():
-            await asyncio.sleep(self._me.pause)
+            await asyncio.sleep(self._me.retry_period)
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._me.pause):
+            async with asyncio.timeout(self._me.retry_period):
                 await self._turn.wait()
 
     def _time_left(self) -> float:
         if self._me.since is None:
-            return self._me.patience
-        return self._changed_at + self._me.patience - self._clock()
+            return self._me.renew_deadline
+        return self._changed_at + self._me.renew_deadline - self._clock()
 
     async def _look(self) -> None:
         found = await self._kube.lease(*self._where)

@@ -18,7 +18,15 @@ from typing import Final
 from htcdask_api import PoolStatus
 from htcdask_operator import metrics
 from htcdask_operator.core import mistake, sanitize
-from htcdask_operator.core.actions import Action, Plan, ReadLogs, Release, Remove, SubmitAnchor, SubmitWorkers
+from htcdask_operator.core.actions import (
+    Action,
+    Plan,
+    ReadLogs,
+    Remove,
+    RemoveFinalizer,
+    SubmitAnchor,
+    SubmitWorkers,
+)
 from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Unseen
 from htcdask_operator.core.plan import plan
 from htcdask_operator.core.scaling import scale_scheduler
@@ -29,7 +37,7 @@ from htcdask_operator.reconcile.memory import Memory
 from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs
 from htcdask_operator.reconcile.perform import Outcome, perform
 from htcdask_operator.reconcile.publish import publish_all
-from htcdask_operator.reconcile.worker_logs import LastWords
+from htcdask_operator.reconcile.worker_logs import WorkerLogs
 from htcdask_operator.state.view import View
 
 _log = logging.getLogger(__name__)
@@ -45,7 +53,7 @@ Planner = Callable[[Sequence[PoolFacts], Observed, Policy, float], Plan]
 
 
 @dataclass(slots=True)
-class Tended:
+class ClusterTask:
     """One cluster, and what is remembered of it between its cycles."""
 
     woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,7 +64,7 @@ class Tended:
     stale: bool = True  # what the poller saw last may be older than what this cluster did last
     pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
-    last_words: LastWords = field(default_factory=LastWords)
+    last_words: WorkerLogs = field(default_factory=WorkerLogs)
 
 
 class Reconciler:
@@ -76,7 +84,7 @@ class Reconciler:
         self._clock = clock
         self.on_action: Callable[[], None] = lambda: None
         self._plan = planner
-        self._clusters: dict[ClusterKey, Tended] = {}
+        self._clusters: dict[ClusterKey, ClusterTask] = {}
         self._group: asyncio.TaskGroup | None = None
         self._released: dict[PoolUid, asyncio.Event] = {}
 
@@ -84,7 +92,7 @@ class Reconciler:
         """Something about this cluster may have changed."""
         cluster = self._clusters.get(key)
         if cluster is None:
-            cluster = self._clusters[key] = Tended()
+            cluster = self._clusters[key] = ClusterTask()
             if self._group is not None:
                 self._group.create_task(self._tend(key, cluster), name=f"cluster {key}")
         cluster.woken.set()
@@ -111,7 +119,7 @@ class Reconciler:
                 group.create_task(self._tend(key, cluster), name=f"cluster {key}")
             await asyncio.Event().wait()
 
-    async def _tend(self, key: ClusterKey, cluster: Tended) -> None:
+    async def _tend(self, key: ClusterKey, cluster: ClusterTask) -> None:
         while True:
             cluster.woken.clear()
             cluster.busy_since = began = self._clock()
@@ -136,7 +144,7 @@ class Reconciler:
             except TimeoutError:
                 pass
 
-    async def cycle(self, key: ClusterKey, cluster: Tended) -> float | None:
+    async def cycle(self, key: ClusterKey, cluster: ClusterTask) -> float | None:
         """One cycle. When to look again, or None when the cluster has no pools and needs none."""
         await self._read(key, cluster)
         wake_at, failure = await self._act(key, cluster)
@@ -149,7 +157,7 @@ class Reconciler:
             return None
         return _sooner(wake_at, again) or self._clock() + _RESYNC
 
-    async def _act(self, key: ClusterKey, cluster: Tended) -> tuple[float | None, str | None]:
+    async def _act(self, key: ClusterKey, cluster: ClusterTask) -> tuple[float | None, str | None]:
         """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
         memory = cluster.memory
         memory.begin(self._clock())
@@ -203,7 +211,7 @@ class Reconciler:
 
     def _is_done(self, action: Action) -> bool:
         """Whether it is not for the round: kopf was told before, or it is the logs' turn after it."""
-        if isinstance(action, Release):
+        if isinstance(action, RemoveFinalizer):
             return self.released(action.pool).is_set()
         return isinstance(action, ReadLogs)
 
@@ -225,7 +233,7 @@ class Reconciler:
             return observed.jobs.why
         return None
 
-    async def _read(self, key: ClusterKey, cluster: Tended) -> None:
+    async def _read(self, key: ClusterKey, cluster: ClusterTask) -> None:
         """Ask for the cluster's pools."""
         pools = {pool.uid: pool for pool in await self._ports.kube.pools(*key)}
         for uid in self._view.pools_of(key):
@@ -249,11 +257,11 @@ class Reconciler:
     def _status(pool: PoolFacts, memory: Memory) -> PoolStatus:
         return memory.statuses.get(pool.uid, pool.status)
 
-    def _note(self, outcome: Outcome, cluster: Tended) -> None:
+    def _note(self, outcome: Outcome, cluster: ClusterTask) -> None:
         memory = cluster.memory
         memory.logs.update(outcome.logs)
         if outcome.told is not None:
-            memory.told = scale_scheduler.told(memory.told, outcome.told, self._clock())
+            memory.told = scale_scheduler.after(memory.told, outcome.told, self._clock())
         for pool, event in outcome.events:
             memory.events.setdefault(pool, []).append(event)
         for pool in outcome.released:
@@ -271,14 +279,14 @@ class Reconciler:
                 _log.warning("Pool %s: %s", cluster.pools[pool].name, sanitize.line(setback.why))
         memory.failed(outcome.setbacks)
 
-    def _tell_mistakes(self, key: ClusterKey, cluster: Tended, mistakes: Sequence[str]) -> None:
+    def _tell_mistakes(self, key: ClusterKey, cluster: ClusterTask, mistakes: Sequence[str]) -> None:
         """Said once, not at every plan."""
         for text in mistakes:
             if text not in cluster.mistakes:
                 _log.error("Cluster %s: %s", key, text)
         cluster.mistakes = frozenset(mistakes)
 
-    def _after_failure(self, key: ClusterKey, cluster: Tended, why: str | None) -> float:
+    def _after_failure(self, key: ClusterKey, cluster: ClusterTask, why: str | None) -> float:
         """When to try again; said once, not at every try."""
         metrics.CYCLE_FAILURES.inc()
         if why is not None and cluster.said != why:

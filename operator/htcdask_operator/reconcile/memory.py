@@ -10,7 +10,15 @@ from dataclasses import dataclass, field, replace
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import setback
-from htcdask_operator.core.model import ClusterFacts, Observed, PoolUid, Refusal, Remembered, Told, WorkerName
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    LastScale,
+    Observed,
+    PoolUid,
+    Refusal,
+    Remembered,
+    WorkerName,
+)
 from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.status.events import Event
 from htcdask_operator.core.token_bucket import Publicity
@@ -26,7 +34,7 @@ class Memory:
     refusals: dict[PoolUid, Refusal] = field(default_factory=dict)
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)  # pools of which an action failed
     unwritten: dict[PoolUid, Setback] = field(default_factory=dict)  # pools whose status was refused
-    told: Told | None = None
+    told: LastScale | None = None
     events: dict[PoolUid, list[Event]] = field(default_factory=dict)  # not posted yet
     publicity: dict[PoolUid, Publicity] = field(default_factory=dict)
     remembered: Remembered = field(default_factory=Remembered)  # the plan's own

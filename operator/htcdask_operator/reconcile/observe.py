@@ -20,7 +20,7 @@ from htcdask_operator.core.model import (
     JobStatus,
     Observed,
     PoolFacts,
-    Roll,
+    SchedulerWorkers,
     Unseen,
     WorkerName,
 )
@@ -54,15 +54,15 @@ async def observe(
     """What is true now. Not `fresh`: the queue as the poller saw it last. `neighbours`: with others' jobs."""
     asking = ask_queue(ports, view, pools, now, fresh=fresh)
     cluster, jobs = await asyncio.gather(_cluster(ports, key), asking)
-    roll = await _roll(ports, view, key, cluster, jobs)
+    answer = await _scheduler_workers(ports, view, key, cluster, jobs)
     return Observed(
         cluster=cluster,
         jobs=jobs,
-        connected=roll.connected if isinstance(roll, Roll) else roll,
-        busy=roll.busy if isinstance(roll, Roll) else frozenset(),
-        strangers=roll.others if isinstance(roll, Roll) else 0,
+        connected=answer.connected if isinstance(answer, SchedulerWorkers) else answer,
+        busy=answer.busy if isinstance(answer, SchedulerWorkers) else frozenset(),
+        strangers=answer.others if isinstance(answer, SchedulerWorkers) else 0,
         neighbours=_believed(
-            view, view.others({pool.uid for pool in pools}) if neighbours else view.strays()
+            view, view.others({pool.uid for pool in pools}) if neighbours else view.orphans()
         ),
         condor_identity=view.identity,
         had_pools=key in view.had_pools,
@@ -75,10 +75,10 @@ async def with_jobs(
     """`seen`, with a later answer of the queue: it may show the first workers to ask the scheduler for."""
     if not _nobody_to_ask_for(seen.jobs) or _nobody_to_ask_for(jobs):
         return replace(seen, jobs=jobs)
-    roll = await _roll(ports, view, key, seen.cluster, jobs)
-    if isinstance(roll, Unseen):
-        return replace(seen, jobs=jobs, connected=roll, busy=frozenset())
-    return replace(seen, jobs=jobs, connected=roll.connected, busy=roll.busy, strangers=roll.others)
+    answer = await _scheduler_workers(ports, view, key, seen.cluster, jobs)
+    if isinstance(answer, Unseen):
+        return replace(seen, jobs=jobs, connected=answer, busy=frozenset())
+    return replace(seen, jobs=jobs, connected=answer.connected, busy=answer.busy, strangers=answer.others)
 
 
 async def _cluster(ports: Ports, key: ClusterKey) -> ClusterFacts | Gone | Unseen:
@@ -126,7 +126,7 @@ def _also(pool: PoolFacts) -> tuple[str, ...]:
     return () if pool.submitted_as is None else (pool.submitted_as,)
 
 
-async def _roll(
+async def _scheduler_workers(
     ports: Ports,
     view: View,
     key: ClusterKey,
@@ -135,14 +135,14 @@ async def _roll(
 ) -> Answer:
     """The scheduler's answer. Where it is not asked nothing is known, unless there can be no worker."""
     if _nobody_to_ask_for(jobs):  # the queue's own word, and it saves the first submit a round trip
-        view.rolls.pop(key, None)
-        return Roll()
+        view.scheduler_workers.pop(key, None)
+        return SchedulerWorkers()
     if isinstance(cluster, Gone):
         return Unseen("there is no cluster any more, so its scheduler is not asked")
     if isinstance(cluster, ClusterFacts) and not cluster.running:
         return Unseen(f"it is not asked while the cluster's phase is {cluster.phase}")
-    known = view.cluster_jobs(key) if isinstance(jobs, Unseen) else (*jobs, *view.strays_of(jobs))
-    view.rolls[key] = answer = await ask_scheduler(ports, key, names(known))
+    known = view.cluster_jobs(key) if isinstance(jobs, Unseen) else (*jobs, *view.orphans_of(jobs))
+    view.scheduler_workers[key] = answer = await ask_scheduler(ports, key, names(known))
     return answer
 
 

@@ -25,11 +25,11 @@ from htcdask_operator.core.actions import (
     Hold,
     ReadLogs,
     RecordIdentity,
-    Release,
     Remove,
+    RemoveFinalizer,
+    ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
-    TellScheduler,
     pool_of,
 )
 from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, WorkerName
@@ -65,7 +65,7 @@ class Outcome:
 
     def hinders(self, action: Action) -> bool:
         """Whether this action is of no use after what failed before it."""
-        if isinstance(action, Release):
+        if isinstance(action, RemoveFinalizer):
             return False
         if isinstance(action, ReadLogs) and self.logs_wait:
             return True
@@ -149,7 +149,7 @@ async def _one(
             status = pools[pool].status.model_copy(update={"submitted_as": identity})
             await ports.kube.publish(pools[pool], status)
             outcome.recorded[pool] = identity
-        case TellScheduler():
+        case ScaleScheduler():
             await _tell_scheduler(ports, action, pools[action.pool], observed, outcome)
         case SubmitAnchor(pool, description, bundle):
             credentials = await _credentials(ports, pools[pool], observed)
@@ -172,14 +172,14 @@ async def _one(
             _log.warning("%d jobs taken out of the queue: %s", len(jobs), reason)
         case ReadLogs():
             await _read_logs(ports, action, outcome)
-        case Release(pool):
+        case RemoveFinalizer(pool):
             outcome.released.append(pool)
         case _:
             assert_never(action)
 
 
 async def _tell_scheduler(
-    ports: Ports, action: TellScheduler, pool: PoolFacts, observed: Observed, outcome: Outcome
+    ports: Ports, action: ScaleScheduler, pool: PoolFacts, observed: Observed, outcome: Outcome
 ) -> None:
     outcome.told = action.count
     credentials = await _credentials(ports, pool, observed)

@@ -14,7 +14,7 @@ from htcdask_api import PoolStatus
 from htcdask_operator.core import mistake, sanitize, setback, token_bucket
 from htcdask_operator.core.model import PoolFacts, PoolUid
 from htcdask_operator.core.setback import Setback
-from htcdask_operator.core.status.events import Event, events, within
+from htcdask_operator.core.status.events import Event, between, within
 from htcdask_operator.core.token_bucket import Publicity
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Kube
@@ -95,7 +95,7 @@ async def publish(
             return Published(publicity)  # nobody is left to read it
         raise
     publicity = replace(publicity, statuses=publicity.statuses.one_more(token_bucket.STATUSES, now))
-    return Published(await post(kube, pool, events(pool.status, status), publicity, now))
+    return Published(await post(kube, pool, between(pool.status, status), publicity, now))
 
 
 async def post(

@@ -19,7 +19,7 @@ PATIENCE: Final = 2.0
 
 
 @dataclass(slots=True)
-class LastWords:
+class WorkerLogs:
     """At most one reading at a time."""
 
     _reading: asyncio.Task[bool] | None = None

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from htcdask_operator.core.model import Roll, WorkerName
+from htcdask_operator.core.model import SchedulerWorkers, WorkerName
 from htcdask_operator.scheduler import answer, page
 from htcdask_operator.scheduler.exchange import TooLongError, exchange
 from htcdask_operator.scheduler.port import SchedulerError
@@ -48,10 +48,10 @@ class SchedulerHttp:
         self._resolver.shutdown(wait=False, cancel_futures=True)
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         url = self._dashboard.format(namespace=namespace, cluster=cluster) + "/info/main/workers.html"
 
-        def read(wire: bytearray) -> Roll:
+        def read(wire: bytearray) -> SchedulerWorkers:
             return page.read(wire, ours, answer.body(wire))
 
         return await self._ask(url, "GET", b"", "", _PAGE_BYTES + _ROW_BYTES * len(ours), read)

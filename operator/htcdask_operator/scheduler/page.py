@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from htcdask_operator.core.model import Roll, WorkerName
+from htcdask_operator.core.model import SchedulerWorkers, WorkerName
 
 _NAME, _PROCESSING = b"Name", b"Processing"
 _MOST_COLUMNS: Final = 64
@@ -24,7 +24,7 @@ class NotAPageError(ValueError):
     """The bytes are not a scheduler's page of workers."""
 
 
-def read(text: bytes | bytearray, ours: Collection[WorkerName], begin: int = 0) -> Roll:
+def read(text: bytes | bytearray, ours: Collection[WorkerName], begin: int = 0) -> SchedulerWorkers:
     """Those of `ours` that are on the page, from `begin` on; those with a task in progress are busy."""
     head = _after(text, b"<thead>", begin, len(text))
     head_end = _before(text, b"</thead>", head)
@@ -45,7 +45,7 @@ def read(text: bytes | bytearray, ours: Collection[WorkerName], begin: int = 0) 
             busy.add(worker)
     if text[row:end].strip():
         raise NotAPageError("a row has no end")
-    return Roll(frozenset(connected), frozenset(busy), others)
+    return SchedulerWorkers(frozenset(connected), frozenset(busy), others)
 
 
 def _after(text: bytes | bytearray, mark: bytes, begin: int, end: int) -> int:

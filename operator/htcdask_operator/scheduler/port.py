@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from htcdask_operator.core.model import Roll, WorkerName
+from htcdask_operator.core.model import SchedulerWorkers, WorkerName
 
 
 class SchedulerError(Exception):
@@ -15,7 +15,7 @@ class SchedulerError(Exception):
 class Scheduler(Protocol):
     """The port."""
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         """Which of our workers the scheduler knows, and which of them are in the middle of a task.
 
         `ours` are the cluster's workers that may be connected. How much is read of the answer follows their

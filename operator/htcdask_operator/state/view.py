@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from htcdask_operator.core.model import ClusterFacts, Job, PoolFacts, PoolUid, Roll, Unseen
+from htcdask_operator.core.model import ClusterFacts, Job, PoolFacts, PoolUid, SchedulerWorkers, Unseen
 from htcdask_operator.ports import ClusterKey
 
 NOT_ASKED = Unseen("the access point has not answered yet")
 
-Answer = Roll | Unseen
+Answer = SchedulerWorkers | Unseen
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class View:
     asked_at: float = 0.0
     pool_asked_at: dict[PoolUid, float] = field(default_factory=dict)
     identity: str | None = None
-    rolls: dict[ClusterKey, Answer] = field(default_factory=dict)
+    scheduler_workers: dict[ClusterKey, Answer] = field(default_factory=dict)
     pools: dict[PoolUid, ClusterKey] = field(default_factory=dict)  # every pool that the API server showed
     submitted_as: dict[PoolUid, str] = field(default_factory=dict)  # whose jobs to ask for, besides ours
     knew: set[PoolUid] = field(default_factory=set)  # those, and any that have gone since we began
@@ -58,19 +58,19 @@ class View:
         """The jobs of all pools but these."""
         return tuple(job for pool, jobs in self.jobs.items() if pool not in pools for job in jobs)
 
-    def strays(self) -> tuple[Job, ...]:
+    def orphans(self) -> tuple[Job, ...]:
         """The jobs of pools that are gone, as far as we know."""
         return tuple(job for pool, jobs in self.jobs.items() if pool not in self.pools for job in jobs)
 
-    def strays_of(self, jobs: Iterable[Job]) -> tuple[Job, ...]:
+    def orphans_of(self, jobs: Iterable[Job]) -> tuple[Job, ...]:
         """The jobs of pools that are gone, of the cluster whose jobs these are."""
         clusters = {job.cluster_uid for job in jobs}
-        return tuple(job for job in self.strays() if job.cluster_uid in clusters)
+        return tuple(job for job in self.orphans() if job.cluster_uid in clusters)
 
     def cluster_jobs(self, key: ClusterKey) -> tuple[Job, ...]:
         """The jobs of the cluster's pools, and what is left of its pools that are gone."""
         jobs = [job for pool in self.pools_of(key) for job in self.jobs.get(pool, ())]
-        return (*jobs, *self.strays_of(jobs))
+        return (*jobs, *self.orphans_of(jobs))
 
     def forget(self, pool: PoolUid) -> None:
         """The pool is gone."""

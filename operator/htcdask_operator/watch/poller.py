@@ -39,7 +39,7 @@ class Poller:
         ports: Ports,
         view: View,
         poll: Poll,
-        lease_seconds: float,
+        job_expiry_seconds: float,
         orphans: Orphans,
         wake: Callable[[ClusterKey], None],
         clock: Callable[[], float],
@@ -47,12 +47,12 @@ class Poller:
         self._ports = ports
         self._view = view
         self._poll = poll
-        self._lease = lease_seconds
+        self._lease = job_expiry_seconds
         self._orphans = orphans
         self._wake = wake
         self._clock = clock
-        self._stirred = asyncio.Event()
-        self._stirred_at = 0.0
+        self._woken = asyncio.Event()
+        self._busy_since = 0.0
         self._renew_at = 0.0
         self._renewals = Renewals()
         self._said: str | None = None
@@ -61,20 +61,20 @@ class Poller:
         self.last_tick = clock()
         self.asked_once = asyncio.Event()
 
-    def stir(self) -> None:
+    def poll_soon(self) -> None:
         """Something was done or asked for: look more often for a while, beginning now."""
-        self._stirred_at = self._clock()
-        self._stirred.set()
+        self._busy_since = self._clock()
+        self._woken.set()
 
     async def run(self) -> None:
         """Poll until cancelled."""
         self.last_tick = self._clock()  # the wait for the lease was no silence
         while True:
-            self._stirred.clear()
+            self._woken.clear()
             await self.tick()
             try:
                 async with asyncio.timeout(self.interval()):
-                    await self._stirred.wait()
+                    await self._woken.wait()
                 # Not at once: what was stirred needs a moment to show, and many stirs are one reason.
                 await asyncio.sleep(self._poll.active_seconds / 2)
             except TimeoutError:
@@ -97,7 +97,7 @@ class Poller:
 
     def _tell(self, changed: Collection[ClusterKey]) -> None:
         if changed:
-            self._stirred_at = self._clock()
+            self._busy_since = self._clock()
         for key in changed:
             self._wake(key)
 
@@ -160,7 +160,7 @@ class Poller:
         return (job for jobs in self._view.jobs.values() for job in jobs)
 
     def _recently(self) -> bool:
-        return self._clock() - self._stirred_at < _STIRRED
+        return self._clock() - self._busy_since < _STIRRED
 
     def interval(self) -> float:
         """Seconds until the next poll, if nothing stirs before."""

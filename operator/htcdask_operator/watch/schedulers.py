@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core import mistake, timestamps
-from htcdask_operator.core.model import Job, Roll, Unseen, WorkerName
+from htcdask_operator.core.model import Job, SchedulerWorkers, Unseen, WorkerName
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.reconcile.observe import ask_scheduler, may_be_connected, names
 from htcdask_operator.settings import Poll
@@ -107,7 +107,7 @@ class Schedulers:
     async def _ask(self, key: ClusterKey, asked: _Asked, ours: frozenset[WorkerName]) -> None:
         try:
             async with self._troubled_lane if asked.trouble else self._lane:
-                before, began = self._view.rolls.get(key), self._clock()
+                before, began = self._view.scheduler_workers.get(key), self._clock()
                 answer = await ask_scheduler(self._ports, key, ours)
                 slow = self._clock() - began > _SLOW
             failed = isinstance(answer, Unseen)
@@ -115,7 +115,7 @@ class Schedulers:
             asked.trouble = (
                 min(asked.trouble + _TROUBLE, _MOST_TROUBLE) if failed or slow else max(0, asked.trouble - 1)
             )
-            self._view.rolls[key] = answer
+            self._view.scheduler_workers[key] = answer
             if _connected(answer, ours) != _connected(before, ours):  # who is busy changes all the time
                 self._changed(key)
         finally:
@@ -130,7 +130,7 @@ class Schedulers:
             if key is not None and alive:
                 found.setdefault(key, []).extend(alive)
         clusters = {jobs[0].cluster_uid: key for key, jobs in found.items()}
-        for job in self._view.strays():
+        for job in self._view.orphans():
             if may_be_connected(job) and job.cluster_uid in clusters:
                 found[clusters[job.cluster_uid]].append(job)
         return found
@@ -138,13 +138,13 @@ class Schedulers:
 
 def _unsettled(jobs: Iterable[Job], view: View, key: ClusterKey) -> bool:
     """Whether jobs run that are not connected, or the reverse, or nobody knows."""
-    roll = view.rolls.get(key)
-    return not isinstance(roll, Roll) or {job.worker for job in jobs} != roll.connected
+    answer = view.scheduler_workers.get(key)
+    return not isinstance(answer, SchedulerWorkers) or {job.worker for job in jobs} != answer.connected
 
 
 def _connected(answer: Answer | None, ours: frozenset[WorkerName]) -> frozenset[WorkerName] | Unseen | None:
     """Of a worker whose job has gone, the queue tells."""
-    return answer.connected & ours if isinstance(answer, Roll) else answer
+    return answer.connected & ours if isinstance(answer, SchedulerWorkers) else answer
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 
-from htcdask_operator.condor.client import runs
+from htcdask_operator.condor.client import rows
 
 
 def test_successive_jobs_of_one_submit_are_one_run() -> None:
     jobs = [f"7.{proc}" for proc in range(1000)] + ["9.3", "9.4", "9.6", "12.0"]
     random.Random(1).shuffle(jobs)  # noqa: S311
-    assert runs(jobs) == [
+    assert rows(jobs) == [
         "(ClusterId == 7 && ProcId >= 0 && ProcId <= 999)",
         "(ClusterId == 9 && ProcId >= 3 && ProcId <= 4)",
         "(ClusterId == 9 && ProcId >= 6 && ProcId <= 6)",
@@ -19,4 +19,4 @@ def test_successive_jobs_of_one_submit_are_one_run() -> None:
 
 
 def test_no_jobs_are_no_run() -> None:
-    assert runs([]) == []
+    assert rows([]) == []

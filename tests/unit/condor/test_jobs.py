@@ -13,7 +13,7 @@ from htcdask_operator.core.model import UNKNOWN_TIME, Job, JobStatus, Role
 BASE = """
     ClusterId = 7; ProcId = 3; QDate = 100; EnteredCurrentStatus = 160; RequestMemory = 4096;
     HTCDaskRole = "worker"; HTCDaskPoolUID = "pool"; HTCDaskClusterUID = "cluster"; HTCDaskWorker = "w1";
-    HTCDaskTemplate = "mark"; HTCDaskLease = 5000; Iwd = "/var/tmp";
+    HTCDaskTemplate = "hash"; HTCDaskLease = 5000; Iwd = "/var/tmp";
 """
 
 
@@ -29,7 +29,7 @@ def test_a_new_job() -> None:
         pool_uid="pool",
         cluster_uid="cluster",
         worker="w1",
-        template="mark",
+        template="hash",
         queued_at=100.0,
         status_since=160.0,
         lease=5000.0,
@@ -61,12 +61,12 @@ def test_expressions_are_evaluated_and_broken_ones_left_out() -> None:
     measured = "ResidentSetSize = 102400; MemoryUsage = (ResidentSetSize + 1023) / 1024;"
     assert read(2, measured).memory_mib == 100
     assert read(2, "MemoryUsage = 5;").memory_mib is None  # not measured yet
-    assert read(1, "NumShadowStarts = error; NumJobReconnects = 1 / 0;").lives == 0
+    assert read(1, "NumShadowStarts = error; NumJobReconnects = 1 / 0;").starts == 0
 
 
 def test_a_reconnect_is_not_a_life() -> None:
-    assert read(2, "NumShadowStarts = 2; NumJobReconnects = 1;").lives == 1
-    assert read(1, "NumShadowStarts = 1;").spent
+    assert read(2, "NumShadowStarts = 2; NumJobReconnects = 1;").starts == 1
+    assert read(1, "NumShadowStarts = 1;").vacated
 
 
 def test_only_an_anchor_has_a_directory() -> None:

@@ -9,7 +9,7 @@ from htcdask_operator.core.orphans import removal
 from tests.builders import IDENTITY, make_anchor, make_job
 
 WORKER = make_job("a", JobStatus.RUNNING, pool_uid="gone", namespace="gateway")
-ANCHOR = make_anchor("mark", pool_uid="gone", namespace="gateway")
+ANCHOR = make_anchor("hash", pool_uid="gone", namespace="gateway")
 
 
 def test_workers_go_first_then_the_anchor() -> None:

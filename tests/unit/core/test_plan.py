@@ -16,8 +16,8 @@ from htcdask_operator.core.actions import (
     ForceRemove,
     Hold,
     ReadLogs,
-    Release,
     Remove,
+    RemoveFinalizer,
     SubmitAnchor,
     SubmitWorkers,
 )
@@ -42,7 +42,7 @@ from tests.builders import (
 from tests.unit.core.world import World
 
 POLICY = make_policy()
-MARK = descriptions.fingerprint(make_pool(), make_cluster(), make_template(), POLICY)
+MARK = descriptions.template_hash(make_pool(), make_cluster(), make_template(), POLICY)
 ANCHOR = make_anchor(MARK)
 FOUR = make_cluster(4)
 
@@ -176,8 +176,8 @@ def test_the_oldest_pool_is_served_first_and_all_together_do_not_exceed_what_the
     ]
     jobs = []
     for number, pool in enumerate(pools):
-        mark = descriptions.fingerprint(pool, FOUR, make_template(), POLICY)
-        jobs.append(make_anchor(mark, pool_uid=pool.uid, id=f"{number}.0"))
+        template_hash = descriptions.template_hash(pool, FOUR, make_template(), POLICY)
+        jobs.append(make_anchor(template_hash, pool_uid=pool.uid, id=f"{number}.0"))
     found = plan(pools, make_observed(FOUR, jobs), POLICY, NOW).actions
     counts = {action.pool: len(action.names) for action in found if isinstance(action, SubmitWorkers)}
     assert counts == {"old": 3, "young": 1}
@@ -314,7 +314,7 @@ def test_a_deleted_pool_is_released_when_nothing_of_it_is_left() -> None:
     assert removed(actions(pool, make_observed(FOUR, jobs, ["a"]))) == ["a.0"], "although connected"
     assert actions(pool, make_observed(FOUR, [ANCHOR, make_job("a", JobStatus.REMOVED)])) == ()
     assert removed(actions(pool, make_observed(FOUR, [ANCHOR]))) == ["1.0"]
-    assert actions(pool, make_observed(FOUR)) == (Release(POOL),)
+    assert actions(pool, make_observed(FOUR)) == (RemoveFinalizer(POOL),)
     assert actions(replace(pool, finalized=False), make_observed(FOUR)) == ()
 
 
@@ -333,8 +333,8 @@ def test_a_deleted_pool_whose_jobs_cannot_be_seen_waits_and_says_so() -> None:
 
 def test_a_pool_released_by_hand_goes_whatever_is_left() -> None:
     pool = make_pool(deleting=True, release=True)
-    assert actions(pool, make_observed(FOUR, ACCESS_POINT_SILENT)) == (Release(POOL),)
-    assert kinds(actions(pool, make_observed(FOUR, [make_job("a")]))) == [Release, Remove]
+    assert actions(pool, make_observed(FOUR, ACCESS_POINT_SILENT)) == (RemoveFinalizer(POOL),)
+    assert kinds(actions(pool, make_observed(FOUR, [make_job("a")]))) == [RemoveFinalizer, Remove]
 
 
 def test_a_worker_whose_execute_node_died_is_recorded_removed_and_replaced() -> None:
@@ -408,7 +408,7 @@ def test_a_pool_whose_cluster_went_before_it_was_adopted_wants_no_workers() -> N
 )
 def test_a_pool_that_fails_a_check_gets_no_job(pool: PoolFacts) -> None:
     assert actions(pool, make_observed(FOUR)) == ()
-    kept = actions(pool, make_observed(FOUR, [ANCHOR, make_job("a", template="mark")]))
+    kept = actions(pool, make_observed(FOUR, [ANCHOR, make_job("a", template="hash")]))
     assert "a.0" not in removed(kept), "and what it has, it keeps"
 
 
@@ -438,7 +438,7 @@ def test_from_nothing_to_four_workers_and_back_to_nothing() -> None:
     world.pools[POOL] = replace(world.pools[POOL], deleting=True)
     assert kinds(world.settle()) == [Remove]
     world.processes_end()
-    assert kinds(world.settle()) == [Remove, Release]
+    assert kinds(world.settle()) == [Remove, RemoveFinalizer]
     assert not world.jobs
 
 

@@ -17,11 +17,11 @@ from htcdask_operator.core.actions import (
     Plan,
     ReadLogs,
     RecordIdentity,
-    Release,
     Remove,
+    RemoveFinalizer,
+    ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
-    TellScheduler,
 )
 from htcdask_operator.core.model import (
     ClusterFacts,
@@ -29,13 +29,13 @@ from htcdask_operator.core.model import (
     Job,
     JobId,
     JobStatus,
+    LastScale,
     Observed,
     Policy,
     PoolFacts,
     PoolUid,
     Remembered,
     Role,
-    Told,
     Unseen,
     WorkerName,
 )
@@ -63,7 +63,7 @@ class World:
     jobs: dict[JobId, Job] = field(default_factory=dict)
     connected: set[WorkerName] = field(default_factory=set)
     busy: set[WorkerName] = field(default_factory=set)
-    told: Told | None = None
+    told: LastScale | None = None
     dropped: dict[WorkerName, float] = field(default_factory=dict)
     logs: dict[WorkerName, str] = field(default_factory=dict)
     now: float = NOW
@@ -135,7 +135,7 @@ class World:
 
     def start(self, job: Job) -> None:
         """A slot was found and the process runs; never again for a job that has run."""
-        if job.spent:
+        if job.vacated:
             return
         self.change(
             job, JobStatus.RUNNING, shadow_starts=job.shadow_starts + 1, started_at=self.now, machine="node7"
@@ -187,16 +187,16 @@ class World:
                 self.logs.update(
                     {name: f"htcdask: worker {name} on n ended\nthe last line\n" for name in workers}
                 )
-            case Release(pool):
+            case RemoveFinalizer(pool):
                 del self.pools[pool]
-            case TellScheduler(_, count, _, _):
-                self.told = Told(count, self.now)
+            case ScaleScheduler(_, count, _, _):
+                self.told = LastScale(count, self.now)
                 assert isinstance(self.cluster, ClusterFacts)
                 self.cluster = replace(self.cluster, wanted=count)
             case CreatePool():
                 raise AssertionError("this cluster had pools")
 
-    def _submit(self, pool: PoolUid, name: WorkerName, role: Role, mark: str) -> None:
+    def _submit(self, pool: PoolUid, name: WorkerName, role: Role, template_hash: str) -> None:
         self.clusters += 1
         assert isinstance(self.cluster, ClusterFacts)
         spooling = role is Role.ANCHOR
@@ -208,7 +208,7 @@ class World:
             cluster_uid=self.cluster.uid,
             owner=IDENTITY,
             worker=name,
-            template=mark.strip('"'),
+            template=template_hash.strip('"'),
             queued_at=self.now,
             status_since=self.now,
             hold_code=16 if spooling else None,

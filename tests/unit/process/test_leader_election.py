@@ -154,11 +154,11 @@ def test_the_first_takes_it_at_once_and_keeps_it() -> None:
     async def run() -> None:
         kube = FaultyKube({})
         one = leadership("a", kube)
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
         assert now() == 0
         await asyncio.sleep(600)
-        assert one.not_after() > now()
+        assert one.valid_until() > now()
         lease = kube.leases["htcdask", "htcdask"]
         assert (lease.holder, lease.seconds, lease.transitions) == ("a", 15, 0)
         assert lease.renewed > lease.acquired
@@ -172,14 +172,14 @@ def test_the_next_waits_and_says_for_whom_and_takes_over_from_one_who_fell_silen
     async def run() -> None:
         leases: dict[tuple[str, str], Lease] = {}
         one, two = leadership("a", FaultyKube(leases)), leadership("b", FaultyKube(leases))
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
-        waiting = asyncio.create_task(two.keep())
+        waiting = asyncio.create_task(two.run())
         await asyncio.sleep(100)
         assert two.waiting == "waiting for the lease htcdask/htcdask, held by a"
-        assert two.not_after() < now()
+        assert two.valid_until() < now()
         keeping.cancel()  # like a process that was killed
-        until = one.not_after()
+        until = one.valid_until()
         await two.held.wait()
         assert until <= now() <= until + 4
         assert leases["htcdask", "htcdask"].transitions == 1
@@ -192,13 +192,13 @@ def test_the_next_takes_over_soon_from_one_who_released_it() -> None:
     async def run() -> None:
         leases: dict[tuple[str, str], Lease] = {}
         one, two = leadership("a", FaultyKube(leases)), leadership("b", FaultyKube(leases))
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
-        waiting = asyncio.create_task(two.keep())
+        waiting = asyncio.create_task(two.run())
         await asyncio.sleep(7)
         keeping.cancel()
         await one.release()
-        assert one.not_after() < now()
+        assert one.valid_until() < now()
         released = now()
         await two.held.wait()
         assert now() <= released + 2
@@ -211,11 +211,11 @@ def test_a_restarted_container_takes_its_own_lease_over_at_once() -> None:
     async def run() -> None:
         leases: dict[tuple[str, str], Lease] = {}
         one = leadership("a", FaultyKube(leases))
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
         keeping.cancel()
         again = leadership("a", FaultyKube(leases))
-        keeping = asyncio.create_task(again.keep())
+        keeping = asyncio.create_task(again.run())
         await again.held.wait()
         assert now() == 0
         keeping.cancel()
@@ -227,14 +227,14 @@ def test_one_who_cannot_renew_ends_while_the_lease_still_lasts() -> None:
     async def run() -> None:
         kube = FaultyKube({})
         one = leadership("a", kube)
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
-        until = one.not_after()
+        until = one.valid_until()
         kube.failing = "the API server cannot be reached"
         with pytest.raises(LeaseLost, match=r"could not be renewed for 1[0-9.]+ s"):
             await keeping
         assert now() < until - 2
-        assert one.not_after() < now()
+        assert one.valid_until() < now()
 
     in_virtual_time(run)
 
@@ -242,9 +242,9 @@ def test_one_who_cannot_renew_ends_while_the_lease_still_lasts() -> None:
 def test_one_whose_renewal_hangs_ends_while_the_lease_still_lasts() -> None:
     async def run() -> None:
         one = leadership("a", FaultyKube({}, [Fault(), Fault(), Fault(before=60)]))
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
-        until = one.not_after()
+        until = one.valid_until()
         with pytest.raises(LeaseLost):
             await keeping
         assert now() < until - 2
@@ -256,7 +256,7 @@ def test_one_that_slept_while_it_renewed_counts_from_when_it_began() -> None:
     async def run() -> None:
         one = leadership("a", FaultyKube({}, [Fault(), Fault(), Fault(after=12, stopped=True)]))
         with pytest.raises(LeaseLost, match="could not be renewed"):
-            await one.keep()
+            await one.run()
 
     in_virtual_time(run)
 
@@ -266,7 +266,7 @@ def test_one_that_slept_while_it_took_the_lease_never_begins_to_work() -> None:
         one = leadership("a", FaultyKube({}, [Fault(), Fault(after=20, stopped=True)]))
         began = asyncio.create_task(one.held.wait())
         with pytest.raises(LeaseLost):
-            await one.keep()
+            await one.run()
         assert not began.done()
         began.cancel()
 
@@ -277,11 +277,11 @@ def test_a_renewal_counts_only_when_it_was_answered() -> None:
     async def run() -> None:
         kube = FaultyKube({}, [Fault(), Fault(), Fault(answered=False), Fault(), Fault(arrives=False)])
         one = leadership("a", kube)
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
         await asyncio.sleep(5)
         assert kube.faults == []
-        assert one.not_after() == 15
+        assert one.valid_until() == 15
         keeping.cancel()
 
     in_virtual_time(run)
@@ -291,13 +291,13 @@ def test_a_short_outage_and_lost_answers_are_lived_through() -> None:
     async def run() -> None:
         kube = FaultyKube({})
         one = leadership("a", kube)
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
         for _ in range(20):
             kube.faults = [Fault(arrives=False), Fault(answered=False), Fault(answered=False)]
             await asyncio.sleep(20)
         assert not keeping.done()
-        assert one.not_after() > now()
+        assert one.valid_until() > now()
         keeping.cancel()
 
     in_virtual_time(run)
@@ -307,10 +307,10 @@ def test_one_whose_lease_was_deleted_ends_and_does_not_release_the_next_ones() -
     async def run() -> None:
         leases: dict[tuple[str, str], Lease] = {}
         one, two = leadership("a", FaultyKube(leases)), leadership("b", FaultyKube(leases))
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
         leases.clear()
-        waiting = asyncio.create_task(two.keep())
+        waiting = asyncio.create_task(two.run())
         with pytest.raises(LeaseLost, match="b holds it now"):
             await keeping
         await one.release()
@@ -343,12 +343,12 @@ def test_whatever_happens_on_the_wire_two_never_work_at_once(
             """As a Deployment runs it: a new pod, under a new name, whenever one has ended."""
             for life in range(4):
                 one = leadership(f"{name}{life}", FaultyKube(leases, wire[life * 7 : life * 7 + 7]))
-                keeping = asyncio.create_task(one.keep())
+                keeping = asyncio.create_task(one.run())
                 holding = asyncio.create_task(one.held.wait())
                 await asyncio.wait({keeping, holding}, return_when=asyncio.FIRST_COMPLETED)
                 holding.cancel()
                 if one.held.is_set():
-                    assert all(other.not_after() <= now() for other in working.values())
+                    assert all(other.valid_until() <= now() for other in working.values())
                     working[name] = one
                 await asyncio.wait({keeping}, timeout=30)
                 while not keeping.done():
@@ -377,7 +377,7 @@ def test_a_release_holds_its_own_lease_and_one_for_each_namespace() -> None:
     async def run() -> None:
         kube = FaultyKube({})
         one = claimant("one", "pod-1", kube, "zoo", "gateway")
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
         assert now() == 0
         assert {where: lease.holder for where, lease in kube.leases.items()} == {
@@ -386,7 +386,7 @@ def test_a_release_holds_its_own_lease_and_one_for_each_namespace() -> None:
             ("zoo", "htcdask-worker-pools"): "htcdask/one/pod-1",
         }
         await asyncio.sleep(600)
-        assert one.not_after() > now()
+        assert one.valid_until() > now()
         assert not keeping.done()
         assert (one.waiting, one.rival) == (None, None)
         keeping.cancel()
@@ -399,12 +399,12 @@ def test_a_second_release_says_whose_the_namespace_is_and_follows_when_that_one_
         leases: dict[tuple[str, str], Lease] = {}
         one = claimant("one", "pod-1", FaultyKube(leases), "gateway")
         two = claimant("two", "pod-2", FaultyKube(leases), "another", "gateway")
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
-        waiting = asyncio.create_task(two.keep())
+        waiting = asyncio.create_task(two.run())
         await asyncio.sleep(100)
         assert not two.held.is_set()
-        assert two.not_after() < now()
+        assert two.valid_until() < now()
         said = two.rival
         assert said is not None
         assert said.startswith("the HTCDask release htcdask/one works for the namespace gateway")
@@ -426,9 +426,9 @@ def test_the_next_pod_of_a_release_is_no_rival() -> None:
         leases: dict[tuple[str, str], Lease] = {}
         one = claimant("one", "pod-1", FaultyKube(leases), "gateway", "zoo")
         two = claimant("one", "pod-2", FaultyKube(leases), "gateway", "zoo")
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
-        waiting = asyncio.create_task(two.keep())
+        waiting = asyncio.create_task(two.run())
         await asyncio.sleep(7)
         assert two.waiting == "waiting for the lease gateway/htcdask-worker-pools, held by htcdask/one/pod-1"
         assert two.rival is None
@@ -447,12 +447,12 @@ def test_all_leases_of_one_who_fell_silent_are_taken_over_together() -> None:
         leases: dict[tuple[str, str], Lease] = {}
         one = claimant("one", "pod-1", FaultyKube(leases), "a", "b", "z")
         two = claimant("one", "pod-2", FaultyKube(leases), "a", "b", "z")
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
-        waiting = asyncio.create_task(two.keep())
+        waiting = asyncio.create_task(two.run())
         await asyncio.sleep(100)
         keeping.cancel()  # like a process that was killed
-        until = one.not_after()
+        until = one.valid_until()
         await two.held.wait()
         assert until <= now() <= until + 5
         waiting.cancel()
@@ -465,12 +465,12 @@ def test_one_who_loses_any_of_its_leases_ends(where: tuple[str, str]) -> None:
     async def run() -> None:
         kube = FaultyKube({})
         one = claimant("one", "pod-1", kube, "gateway")
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
         kube.leases[where] = replace(kube.leases[where], holder="x", version="stolen")
         with pytest.raises(LeaseLost, match="is lost: x holds it now"):
             await keeping
-        assert one.not_after() < now()
+        assert one.valid_until() < now()
         await one.release()
         assert kube.leases[where].holder == "x"
         assert {lease.holder for name, lease in kube.leases.items() if name != where} == {""}
@@ -481,12 +481,12 @@ def test_one_who_loses_any_of_its_leases_ends(where: tuple[str, str]) -> None:
 def test_the_end_of_the_lease_that_ends_first_is_the_end() -> None:
     async def run() -> None:
         one = claimant("one", "pod-1", FaultyKube({}), "gateway")
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
         first, second = one._leases
         await asyncio.sleep(5)
         second._changed_at -= 1
-        assert one.not_after() == second.not_after() < first.not_after()
+        assert one.valid_until() == second.valid_until() < first.valid_until()
         keeping.cancel()
 
     in_virtual_time(run)
@@ -496,19 +496,19 @@ def test_a_namespace_that_is_being_deleted_has_no_lease_and_its_pools_are_still_
     async def run() -> None:
         kube = FaultyKube({})
         one = claimant("one", "pod-1", kube, "gateway")
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.run())
         await one.held.wait()
         kube.ending_namespaces.add("gateway")
         del kube.leases["gateway", "htcdask-worker-pools"]
         await asyncio.sleep(100)
         assert not keeping.done()
-        assert one.not_after() > now()
+        assert one.valid_until() > now()
         again = claimant("one", "pod-1", kube, "gateway")  # and after a restart, too
         keeping.cancel()
-        keeping = asyncio.create_task(again.keep())
+        keeping = asyncio.create_task(again.run())
         await asyncio.sleep(100)
         assert again.held.is_set()
-        assert again.not_after() > now()
+        assert again.valid_until() > now()
         assert ("gateway", "htcdask-worker-pools") not in kube.leases
         await again.release()
         keeping.cancel()
@@ -533,13 +533,13 @@ def test_whatever_happens_two_never_work_for_one_namespace_at_once(
                 name = f"{number}-{life}"
                 kube = FaultyKube(leases, wire[life * 20 : life * 20 + 20])
                 one = claimant(f"release-{number}", name, kube, *namespaces)
-                keeping = asyncio.create_task(one.keep())
+                keeping = asyncio.create_task(one.run())
                 holding = asyncio.create_task(one.held.wait())
                 await asyncio.wait({keeping, holding}, return_when=asyncio.FIRST_COMPLETED, timeout=300)
                 holding.cancel()
                 if one.held.is_set():
                     for other, its in working.values():
-                        assert other.not_after() <= now() or not its & set(namespaces)
+                        assert other.valid_until() <= now() or not its & set(namespaces)
                     working[name] = (one, set(namespaces))
                 await asyncio.wait({keeping}, timeout=30)
                 while not keeping.done():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from htcdask_operator.core.model import JobStatus, Roll, WorkerName
+from htcdask_operator.core.model import JobStatus, SchedulerWorkers, WorkerName
 from htcdask_operator.core.token_bucket import EVENTS, STATUSES
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.scheduler.port import SchedulerError
@@ -128,12 +128,12 @@ async def test_who_gave_trouble_waits_for_others_like_it_and_nobody_for_them(sit
     hang = asyncio.Event()
     asked: list[str] = []
 
-    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         asked.append(cluster)
         if cluster.startswith("bad"):
             await hang.wait()
             raise SchedulerError("no answer")
-        return Roll(frozenset(ours))
+        return SchedulerWorkers(frozenset(ours))
 
     site.scheduler.workers = workers  # type: ignore[method-assign]
     for number in range(100):
@@ -153,6 +153,6 @@ async def test_who_gave_trouble_waits_for_others_like_it_and_nobody_for_them(sit
     for _ in range(5):
         await asyncio.sleep(0)
     assert len([cluster for cluster in asked if cluster.startswith("bad")]) == 20
-    assert "c1" in asked and isinstance(site.view.rolls[KEY], Roll)
+    assert "c1" in asked and isinstance(site.view.scheduler_workers[KEY], SchedulerWorkers)
     hang.set()
     await site.poller.answers()

@@ -90,7 +90,7 @@ def broken_bundle(site: Site, patch: pytest.MonkeyPatch) -> str:
     def render(*_: object) -> bytes:
         raise ZeroDivisionError(SECRET)
 
-    patch.setattr("htcdask_operator.perform.render", render)
+    patch.setattr("htcdask_operator.reconcile.perform.render", render)
     return "a mistake of the operator (ZeroDivisionError)"
 
 
@@ -431,7 +431,7 @@ async def test_the_identity_that_was_written_down_is_not_taken_back_in_the_same_
     async def then_fail(pool: PoolFacts, status: PoolStatus) -> None:
         await record(pool, status)
         if pool.uid == fourth and status.submitted_as:
-            monkeypatch.setattr(descriptions, "fingerprint", ZeroDivisionError)
+            monkeypatch.setattr(descriptions, "template_hash", ZeroDivisionError)
 
     monkeypatch.setattr(site.kube, "publish", then_fail)
     await site.cycle()
@@ -485,10 +485,10 @@ async def test_a_status_that_is_refused_holds_up_no_other_and_is_written_later(
 
 PLACES: list[tuple[object, str, Callable[..., str]]] = [
     (template, "resolve", lambda pool, *_: pool.uid),
-    (states, "triage", lambda seen, *_: seen.jobs[0].pool_uid if seen.jobs else ""),
+    (states, "judged", lambda seen, *_: seen.jobs[0].pool_uid if seen.jobs else ""),
     (limits, "of_pool", lambda pool, *_: pool.uid),
-    (backoff, "outlook", lambda _, workers, *__: workers[0].job.pool_uid if workers else ""),
-    (descriptions, "fingerprint", lambda pool, *_: pool.uid),
+    (backoff, "after", lambda _, workers, *__: workers[0].job.pool_uid if workers else ""),
+    (descriptions, "template_hash", lambda pool, *_: pool.uid),
     (summary, "summarize", lambda picture: picture.case.pool.uid),
     (active, "stuck", lambda pool: pool.uid),
 ]

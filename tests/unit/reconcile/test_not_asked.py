@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from htcdask_operator.core.model import JobStatus, Roll, Unseen, WorkerName
+from htcdask_operator.core.model import JobStatus, SchedulerWorkers, Unseen, WorkerName
 from htcdask_operator.reconcile.observe import observe
 from tests.unit.site import KEY, Site
 
@@ -118,10 +118,10 @@ async def test_a_scheduler_is_asked_for_workers_that_only_the_second_answer_show
     site.view.pool_asked_at[uid] = site.view.asked_at = site.clock()
     site.tended.stale = False  # the poller showed the anchor alone
     site.scale(7)
-    asked: list[Roll] = []
+    asked: list[SchedulerWorkers] = []
     workers = site.scheduler.workers
 
-    async def noted(namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def noted(namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         asked.append(await workers(namespace, cluster, ours))
         return asked[-1]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from htcdask_operator.core.model import Job, JobStatus, Roll, Unseen, WorkerName
+from htcdask_operator.core.model import Job, JobStatus, SchedulerWorkers, Unseen, WorkerName
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.http import DEADLINE, SchedulerHttp
 from htcdask_operator.scheduler.port import SchedulerError
@@ -32,7 +32,7 @@ from tests.fakes.kube import FakeKube
 
 PROGRAM = Path(__file__).parent / "misbehaving.py"
 OURS = tuple(f"w{number}" for number in range(5))
-HONEST_ROLL = Roll(frozenset(OURS), frozenset({"w1", "w3"}))
+HONEST_ROLL = SchedulerWorkers(frozenset(OURS), frozenset({"w1", "w3"}))
 MANY = 100
 LONGEST_STALL = 0.5  # a lease is given up after 10 s; 0.02 s is usual
 TIMES_THE_MACHINES_OWN = 10  # where others keep it busy
@@ -79,17 +79,17 @@ class Watched(SchedulerHttp):
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:{cluster}")
-        self.answers: dict[str, list[tuple[float, Roll | str]]] = defaultdict(list)
+        self.answers: dict[str, list[tuple[float, SchedulerWorkers | str]]] = defaultdict(list)
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         began = time.monotonic()
         try:
-            roll = await super().workers(namespace, cluster, ours)
+            answer = await super().workers(namespace, cluster, ours)
         except SchedulerError as error:
             self.answers[cluster].append((time.monotonic() - began, str(error)))
             raise
-        self.answers[cluster].append((time.monotonic() - began, roll))
-        return roll
+        self.answers[cluster].append((time.monotonic() - began, answer))
+        return answer
 
 
 @dataclass
@@ -135,7 +135,7 @@ async def test_the_others_are_answered_in_time_and_nothing_stalls(bad: dict[int,
         for _ in range(16):
             schedulers.ask()
             await asyncio.sleep(0.5)
-            assert view.rolls[ClusterKey("gateway", str(honest))] == HONEST_ROLL
+            assert view.scheduler_workers[ClusterKey("gateway", str(honest))] == HONEST_ROLL
         await schedulers.answers()
     slowest = max(took for took, _ in port.answers[str(honest)])
     print(  # noqa: T201
@@ -146,7 +146,7 @@ async def test_the_others_are_answered_in_time_and_nothing_stalls(bad: dict[int,
     assert measured.longest_stall < max(LONGEST_STALL, TIMES_THE_MACHINES_OWN * alone.longest_stall)
     assert measured.memory < MOST_MEMORY
     answers = port.answers.pop(str(honest))
-    assert {roll for _, roll in answers} == {HONEST_ROLL}
+    assert {answer for _, answer in answers} == {HONEST_ROLL}
     assert told.count(ClusterKey("gateway", str(honest))) == 1, "woken once, when its workers were first seen"
     assert len(port.answers) == MANY, "everybody was asked"
     for cluster, each in port.answers.items():
@@ -155,7 +155,7 @@ async def test_the_others_are_answered_in_time_and_nothing_stalls(bad: dict[int,
             _check(bad[int(cluster)], said)
 
 
-def _check(behaviour: str, said: Roll | str) -> None:
+def _check(behaviour: str, said: SchedulerWorkers | str) -> None:
     """No harm is done by what is believed, and what is not can be printed."""
     if isinstance(said, str):
         assert said.isprintable() and len(said) < 400, behaviour
@@ -168,8 +168,8 @@ async def test_each_alone_is_an_answer_or_an_error_in_time(bad: dict[int, str]) 
     port = SchedulerHttp("http://127.0.0.1:{cluster}", "http://127.0.0.1:{cluster}")
     some = {name: number for number, name in bad.items()}
 
-    async def one(number: int) -> list[Roll | SchedulerError | None]:
-        said: list[Roll | SchedulerError | None] = []
+    async def one(number: int) -> list[SchedulerWorkers | SchedulerError | None]:
+        said: list[SchedulerWorkers | SchedulerError | None] = []
         for question in (
             port.workers("gateway", str(number), OURS),
             port.scale("gateway", str(number), 1, "t"),
@@ -196,7 +196,9 @@ def jobs_of(number: int) -> tuple[Job, ...]:
 
 async def test_a_mistake_of_ours_is_that_clusters_alone(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(SchedulerHttp):
-        async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+        async def workers(
+            self, namespace: str, cluster: str, ours: Collection[WorkerName]
+        ) -> SchedulerWorkers:
             raise RecursionError("deep")
 
     view = View(unseen=None, pools={"1": ClusterKey("gateway", "c1")}, jobs={"1": jobs_of(1)})
@@ -204,7 +206,7 @@ async def test_a_mistake_of_ours_is_that_clusters_alone(caplog: pytest.LogCaptur
     schedulers = Schedulers(ports, view, Poll(), time.time, lambda key: None)
     schedulers.ask()
     await schedulers.answers()
-    assert view.rolls == {
+    assert view.scheduler_workers == {
         ClusterKey("gateway", "c1"): Unseen(
             "the scheduler's answer could not be understood: a mistake of the operator (RecursionError)"
         )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from htcdask_operator.core.model import Roll
+from htcdask_operator.core.model import SchedulerWorkers
 from htcdask_operator.scheduler import page
 
 HEADINGS = "<th> Worker </th><th> Name </th><th> Cores </th><th> Processing </th><th> Logs </th>"
@@ -27,7 +27,7 @@ def table(*rows: str, headings: str = HEADINGS) -> str:
     return f"{head}<tbody>\n{''.join(rows)}</tbody>\n</table><script>a => b < c</script></html>"
 
 
-def read(text: str) -> Roll:
+def read(text: str) -> SchedulerWorkers:
     return page.read(text.encode(), OURS)
 
 
@@ -59,7 +59,7 @@ def read(text: str) -> Roll:
     ],
 )
 def test_a_page_is_read(text: str, connected: str, busy: str, others: int) -> None:
-    assert read(text) == Roll(frozenset(connected.split()), frozenset(busy.split()), others)
+    assert read(text) == SchedulerWorkers(frozenset(connected.split()), frozenset(busy.split()), others)
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ MARKS = st.sampled_from(
 @example(table(row("w1")))
 def test_whatever_it_says_there_is_an_answer_about_our_workers_or_none(text: str) -> None:
     try:
-        roll = read(text)
+        answer = read(text)
     except page.NotAPageError:
         return
-    assert roll.busy <= roll.connected <= OURS
+    assert answer.busy <= answer.connected <= OURS
 
 
 @given(st.binary(max_size=300))

@@ -44,4 +44,4 @@ def test_jobs_of_pools_that_nobody_knows_are_strays() -> None:
     view = View()
     view.saw_pools(ClusterKey("gateway", "c1"), ["p1"])
     view.saw_all([make_job("1.0"), make_job("2.0", pool_uid="p2")], asked_at=10)
-    assert [job.id for job in view.strays()] == ["2.0"]
+    assert [job.id for job in view.orphans()] == ["2.0"]

@@ -9,10 +9,10 @@ import pytest
 
 from htcdask_api import names
 from htcdask_operator.condor.errors import CondorError
-from htcdask_operator.core.model import Disputed, Job, JobStatus, Roll, Unseen, WorkerName
+from htcdask_operator.core.model import Disputed, Job, JobStatus, SchedulerWorkers, Unseen, WorkerName
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.process.unexpected import LONGEST
-from htcdask_operator.reconcile.loop import Tended
+from htcdask_operator.reconcile.loop import ClusterTask
 from htcdask_operator.settings import Poll
 from htcdask_operator.watch.orphans import Orphans
 from htcdask_operator.watch.poller import Poller
@@ -97,7 +97,7 @@ async def test_it_asks_more_often_while_something_moves(site: Site) -> None:
 async def test_it_asks_more_often_after_it_was_stirred(site: Site) -> None:
     site.schedd.now += 60
     await site.poll()
-    site.poller.stir()
+    site.poller.poll_soon()
     assert site.poller.interval() == 1.0
 
 
@@ -140,7 +140,7 @@ async def test_jobs_are_kept_while_kubernetes_cannot_be_asked(site: Site) -> Non
 async def test_a_busy_scheduler_does_not_hold_up_the_poll(site: Site) -> None:
     busy, asking = asyncio.Event(), site.scheduler.workers
 
-    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         await busy.wait()
         return await asking(namespace, cluster, ours)
 
@@ -160,7 +160,7 @@ async def test_a_settled_cluster_is_looked_after_while_another_one_moves(site: S
     site.scheduler.connected["gateway", "c1"].pop()
     for _ in range(6):
         site.schedd.now += 1
-        site.poller.stir()
+        site.poller.poll_soon()
         await site.poll()
     assert site.woken == [KEY]
 
@@ -248,7 +248,7 @@ async def test_a_mistake_about_one_scheduler_is_no_other_clusters(
     site.scale(1, "c2")
     asking = site.scheduler.workers
 
-    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> Roll:
+    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
         if cluster == "c1":
             raise ZeroDivisionError(SECRET)
         return await asking(namespace, cluster, ours)
@@ -257,10 +257,10 @@ async def test_a_mistake_about_one_scheduler_is_no_other_clusters(
     site.schedd.now += 60
     for _ in range(5):
         await site.poll()
-        await site.reconciler.cycle(OTHER, Tended())
+        await site.reconciler.cycle(OTHER, ClusterTask())
         site.schedd.tick()
-    assert isinstance(site.view.rolls[KEY], Unseen)
-    assert isinstance(site.view.rolls[OTHER], Roll)
+    assert isinstance(site.view.scheduler_workers[KEY], Unseen)
+    assert isinstance(site.view.scheduler_workers[OTHER], SchedulerWorkers)
     assert SECRET not in caplog.text
 
 

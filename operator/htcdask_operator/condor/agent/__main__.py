@@ -1,7 +1,7 @@
 """The agent's process: `python -m htcdask_operator.condor.agent.__main__ COLLECTOR SCHEDD SCRATCH PARENT`.
 
 Reads one question a line from standard input and answers each with one line (`wire`). From the uptime
-`not_after` on nothing is submitted. Ends with its input, and with its parent whatever it is doing. It is
+`valid_until` on nothing is submitted. Ends with its input, and with its parent whatever it is doing. It is
 started with an environment of its own (HTCondor is configured by it) and imports next to nothing, to stay
 small.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from htcdask_operator.condor import wire
-from htcdask_operator.condor.agent.schedd import AccessPoint
+from htcdask_operator.condor.agent.schedd import Schedd
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.uptime import uptime
 
@@ -34,11 +34,11 @@ def main(collector: str, schedd: str, scratch: str, parent: str) -> None:
     # What HTCondor's library may print must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    access_point = AccessPoint(collector, schedd, Path(scratch), uptime)
+    access_point = Schedd(collector, schedd, Path(scratch), uptime)
     for line in sys.stdin:
-        number, method, arguments, seconds, not_after = json.loads(line)
+        number, method, arguments, seconds, valid_until = json.loads(line)
         if method in SUBMITS:
-            arguments.append(not_after)
+            arguments.append(valid_until)
         # A call that hangs holds the GIL; the kernel still ends this process.
         signal.setitimer(signal.ITIMER_REAL, seconds)
         answer = _answer(access_point, number, method, arguments)
@@ -54,7 +54,7 @@ def _end_with(parent: int) -> None:
         sys.exit(1)
 
 
-def _answer(access_point: AccessPoint, number: int, method: str, arguments: list[Any]) -> bytes:
+def _answer(access_point: Schedd, number: int, method: str, arguments: list[Any]) -> bytes:
     if method not in wire.METHODS:
         return wire.failure(number, CondorError(f"the agent knows no {method!r}"))
     try:

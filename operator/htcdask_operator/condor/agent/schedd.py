@@ -40,7 +40,7 @@ _NO_SUCH_OUTPUT: Final = ("(errno 2)", "(errno 27)")
 _LONGEST_USER: Final = 256  # as long as a pool's status may remember
 
 
-class AccessPoint:
+class Schedd:
     """The schedd `name` that the collector at `address` knows."""
 
     def __init__(self, address: str, name: str, scratch: Path, clock: Callable[[], float]) -> None:
@@ -81,22 +81,22 @@ class AccessPoint:
         return [plain(ad, attributes) for ad in found]
 
     def submit(
-        self, description: Mapping[str, str], items: Sequence[Mapping[str, str]], not_after: float
+        self, description: Mapping[str, str], items: Sequence[Mapping[str, str]], valid_until: float
     ) -> list[str]:
         """One job for each item, in one transaction."""
         made = parsed({"initialdir": "/", **description})
         result = self._submit(
-            not_after, lambda schedd: schedd.submit(made, itemdata=iter(items), spool=False)
+            valid_until, lambda schedd: schedd.submit(made, itemdata=iter(items), spool=False)
         )
         first = result.first_proc()
         return [f"{result.cluster()}.{proc}" for proc in range(first, first + result.num_procs())]
 
-    def spool(self, description: Mapping[str, str], name: str, content: str, not_after: float) -> str:
+    def spool(self, description: Mapping[str, str], name: str, content: str, valid_until: float) -> str:
         """One job, and its one input file."""
         with sandbox.outgoing(self._scratch, name, content) as file:
             where = {"initialdir": str(file.parent), "transfer_input_files": str(file)}
             made = parsed({**description, **where})
-            result = self._submit(not_after, lambda schedd: schedd.submit(made, count=1, spool=True))
+            result = self._submit(valid_until, lambda schedd: schedd.submit(made, count=1, spool=True))
             self._do(lambda schedd: schedd.spool(result))
         return f"{result.cluster()}.{result.first_proc()}"
 
@@ -147,11 +147,11 @@ class AccessPoint:
 
         self._do(retrieve)
 
-    def _submit(self, not_after: float, submit: Callable[[Any], T]) -> T:
+    def _submit(self, valid_until: float, submit: Callable[[Any], T]) -> T:
         """The schedd has been found by then: between the look at the clock and the call is nothing."""
 
         def in_time(schedd: Any) -> T:
-            late = self._clock() - not_after
+            late = self._clock() - valid_until
             if late >= 0:
                 raise SubmitTooLate(
                     f"nothing was submitted to {self._name}: the operator's lease has been over for "

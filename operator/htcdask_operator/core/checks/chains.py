@@ -11,15 +11,15 @@ from typing import Final
 from htcdask_operator.core import reasons
 from htcdask_operator.core.checks import preconditions, spec
 from htcdask_operator.core.model import Gone, Unseen
-from htcdask_operator.core.pool_state import Case, Check, Finding
+from htcdask_operator.core.pool_state import Check, Finding, PoolState
 
 
-def first(chain: tuple[Check, ...], case: Case) -> Finding | None:
+def first(chain: tuple[Check, ...], case: PoolState) -> Finding | None:
     """The first finding of a chain."""
     return next((finding for check in chain if (finding := check(case)) is not None), None)
 
 
-def cluster_is_over(case: Case) -> Finding | None:
+def cluster_is_over(case: PoolState) -> Finding | None:
     """Make sure no worker outlives its cluster."""
     cluster, pool = case.observed.cluster, case.pool
     name = pool.spec.cluster_ref.name
@@ -38,7 +38,7 @@ def cluster_is_over(case: Case) -> Finding | None:
     return None
 
 
-def _has_jobs(case: Case) -> bool:
+def _has_jobs(case: PoolState) -> bool:
     """Whether it was owned once: nothing is submitted before, and somebody may have taken the owner away."""
     jobs = case.observed.jobs
     return not isinstance(jobs, Unseen) and any(job.pool_uid == case.pool.uid for job in jobs)

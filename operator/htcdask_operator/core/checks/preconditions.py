@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import Disputed, Unseen
-from htcdask_operator.core.pool_state import Case, Finding
+from htcdask_operator.core.pool_state import Finding, PoolState
 from htcdask_operator.core.workers import backoff, identity
 
 
-def cluster_is_pending(case: Case) -> Finding | None:
+def cluster_is_pending(case: PoolState) -> Finding | None:
     """Make sure the scheduler runs and its credentials are there."""
     cluster = case.cluster
     if cluster is None or (cluster.running and cluster.credentials_secret is not None):
@@ -22,21 +22,21 @@ def cluster_is_pending(case: Case) -> Finding | None:
     )
 
 
-def pool_is_not_finalized(case: Case) -> Finding | None:
+def pool_is_not_finalized(case: PoolState) -> Finding | None:
     """Make sure the pool cannot vanish without us."""
     if case.pool.finalized:
         return None
     return Finding(reasons.NOT_FINALIZED, "The pool has no finalizer of this operator yet.")
 
 
-def pool_is_not_adopted(case: Case) -> Finding | None:
+def pool_is_not_adopted(case: PoolState) -> Finding | None:
     """Make sure the pool goes with its cluster."""
     if case.pool.owner_uid is not None:
         return None
     return Finding(reasons.NOT_ADOPTED, "The pool does not belong to its DaskCluster yet.")
 
 
-def condor_is_unreachable(case: Case) -> Finding | None:
+def condor_is_unreachable(case: PoolState) -> Finding | None:
     """Make sure we know what is in the queue."""
     if not isinstance(case.observed.jobs, Unseen):
         return None
@@ -45,7 +45,7 @@ def condor_is_unreachable(case: Case) -> Finding | None:
     return Finding(reasons.CONDOR_UNREACHABLE, f"The access point does not answer: {case.observed.jobs.why}")
 
 
-def condor_identity_is_unknown(case: Case) -> Finding | None:
+def condor_identity_is_unknown(case: PoolState) -> Finding | None:
     """Make sure the token is good: reading needs none, so an answer alone proves nothing."""
     if case.observed.condor_identity is not None:
         return None
@@ -54,7 +54,7 @@ def condor_identity_is_unknown(case: Case) -> Finding | None:
     )
 
 
-def another_identity_has_jobs(case: Case) -> Finding | None:
+def another_identity_has_jobs(case: PoolState) -> Finding | None:
     """Make sure nothing is submitted beside jobs that only an earlier identity may touch."""
     us, jobs = case.observed.condor_identity, case.observed.jobs
     older = () if isinstance(jobs, Unseen) else identity.older(jobs, case.pool, us)
@@ -64,7 +64,7 @@ def another_identity_has_jobs(case: Case) -> Finding | None:
     return Finding(reasons.ANOTHER_IDENTITY, message, stalled=True)
 
 
-def identity_is_not_recorded(case: Case) -> Finding | None:
+def identity_is_not_recorded(case: PoolState) -> Finding | None:
     """Make sure these jobs will be found when the token is replaced by somebody else's."""
     if case.pool.submitted_as == case.observed.condor_identity:
         return None
@@ -73,7 +73,7 @@ def identity_is_not_recorded(case: Case) -> Finding | None:
     )
 
 
-def submit_was_refused(case: Case) -> Finding | None:
+def submit_was_refused(case: PoolState) -> Finding | None:
     """Make sure a submit that was refused is not repeated at once."""
     refusal = case.observed.refusals.get(case.pool.uid)
     if refusal is None or (until := backoff.refused_until(refusal, case.policy)) <= case.now:
@@ -86,14 +86,14 @@ def submit_was_refused(case: Case) -> Finding | None:
     )
 
 
-def anchor_is_not_ready(case: Case) -> Finding | None:
+def anchor_is_not_ready(case: PoolState) -> Finding | None:
     """Make sure the workers' files are on the access point."""
     if case.anchors.usable is not None:
         return None
     return Finding(reasons.ANCHOR_SPOOLING, "The workers' files are being sent to the access point.")
 
 
-def scheduler_is_unreachable(case: Case) -> Finding | None:
+def scheduler_is_unreachable(case: PoolState) -> Finding | None:
     """Make sure a worker would find its scheduler."""
     if not isinstance(case.observed.connected, Unseen):
         return None
@@ -102,7 +102,7 @@ def scheduler_is_unreachable(case: Case) -> Finding | None:
     )
 
 
-def workers_fail(case: Case) -> Finding | None:
+def workers_fail(case: PoolState) -> Finding | None:
     """Make sure failing workers do not come in crowds."""
     outlook = case.outlook
     if not case.missing or (outlook.allowed is None and outlook.stalled is None):

@@ -9,25 +9,25 @@ from fnmatch import fnmatchcase
 
 from htcdask_operator.core import reasons
 from htcdask_operator.core.model import Gone, Unseen
-from htcdask_operator.core.pool_state import Case, Finding
+from htcdask_operator.core.pool_state import Finding, PoolState
 from htcdask_operator.core.submit import descriptions, images, quoting
 
 
-def pool_is_invalid(case: Case) -> Finding | None:
+def pool_is_invalid(case: PoolState) -> Finding | None:
     """Make sure the spec is understood."""
     if case.pool.invalid is None:
         return None
     return Finding(reasons.INVALID_POOL, f"The spec cannot be used: {case.pool.invalid}", stalled=True)
 
 
-def cluster_is_unseen(case: Case) -> Finding | None:
+def cluster_is_unseen(case: PoolState) -> Finding | None:
     """Make sure we know what the cluster wants."""
     if not isinstance(case.observed.cluster, Unseen):
         return None
     return Finding(reasons.CLUSTER_UNSEEN, f"The cluster could not be read: {case.observed.cluster.why}")
 
 
-def cluster_is_not_found(case: Case) -> Finding | None:
+def cluster_is_not_found(case: PoolState) -> Finding | None:
     """Make sure there is a cluster."""
     if not isinstance(case.observed.cluster, Gone):
         return None
@@ -39,7 +39,7 @@ def cluster_is_not_found(case: Case) -> Finding | None:
     )
 
 
-def cluster_uses_kubernetes_workers(case: Case) -> Finding | None:
+def cluster_uses_kubernetes_workers(case: PoolState) -> Finding | None:
     """Make sure the cluster's workers are ours to make."""
     if case.cluster is None or case.cluster.htcondor:
         return None
@@ -51,9 +51,9 @@ def cluster_uses_kubernetes_workers(case: Case) -> Finding | None:
     )
 
 
-def another_pool_follows_gateway(case: Case) -> Finding | None:
+def another_pool_follows_gateway(case: PoolState) -> Finding | None:
     """Make sure one pool alone follows scale() and adapt()."""
-    if case.pool.spec.scaling != "Gateway" or case.leader in (None, case.pool.uid):
+    if case.pool.spec.scaling != "Gateway" or case.gateway_pool in (None, case.pool.uid):
         return None
     return Finding(
         reasons.ANOTHER_POOL_FOLLOWS_GATEWAY,
@@ -62,7 +62,7 @@ def another_pool_follows_gateway(case: Case) -> Finding | None:
     )
 
 
-def profile_is_unknown(case: Case) -> Finding | None:
+def profile_is_unknown(case: PoolState) -> Finding | None:
     """Make sure the profile exists."""
     profile, known = case.template.profile, case.policy.profiles
     if profile is None or profile in known:
@@ -71,7 +71,7 @@ def profile_is_unknown(case: Case) -> Finding | None:
     return Finding(reasons.UNKNOWN_PROFILE, f"The site has no profile {profile}: {there}.", stalled=True)
 
 
-def image_is_missing(case: Case) -> Finding | None:
+def image_is_missing(case: PoolState) -> Finding | None:
     """Make sure somebody said which image: jobs of one account are apart only inside containers."""
     if case.template.container_image:
         return None
@@ -82,7 +82,7 @@ def image_is_missing(case: Case) -> Finding | None:
     )
 
 
-def image_is_not_allowed(case: Case) -> Finding | None:
+def image_is_not_allowed(case: PoolState) -> Finding | None:
     """Make sure the site allows the image."""
     image, allowed = case.template.container_image or "", case.policy.allowed_images
     if not allowed or any(fnmatchcase(image, pattern) for pattern in allowed):
@@ -94,7 +94,7 @@ def image_is_not_allowed(case: Case) -> Finding | None:
     )
 
 
-def image_is_a_window(case: Case) -> Finding | None:
+def image_is_a_window(case: PoolState) -> Finding | None:
     """Make sure a worker sees an image, and not the execute node's own files."""
     image, trees = case.template.container_image or "", case.policy.image_trees
     if not images.is_window(image, trees):
@@ -108,7 +108,7 @@ def image_is_a_window(case: Case) -> Finding | None:
     )
 
 
-def expressions_are_not_allowed(case: Case) -> Finding | None:
+def expressions_are_not_allowed(case: PoolState) -> Finding | None:
     """Make sure that who writes expressions may."""
     own = case.pool.spec.template
     if case.policy.allow_user_expressions or not (own.requirements or own.rank):
@@ -120,12 +120,12 @@ def expressions_are_not_allowed(case: Case) -> Finding | None:
     )
 
 
-def template_is_unusable(case: Case) -> Finding | None:
+def template_is_unusable(case: PoolState) -> Finding | None:
     """Make sure that what the site's profile adds can be written down."""
     if case.cluster is None:
         return None
     try:
-        descriptions.fingerprint(case.pool, case.cluster, case.template, case.policy)
+        descriptions.template_hash(case.pool, case.cluster, case.template, case.policy)
     except quoting.UnquotableError as error:
         return Finding(
             reasons.BAD_EXPRESSION,

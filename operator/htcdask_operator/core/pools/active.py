@@ -13,11 +13,11 @@ from htcdask_operator.core import reasons
 from htcdask_operator.core.actions import Action, Hold, ReadLogs, SubmitAnchor, SubmitWorkers
 from htcdask_operator.core.checks import chains
 from htcdask_operator.core.model import ClusterFacts, Unseen, WorkerName
-from htcdask_operator.core.pool_state import Case, Finding
+from htcdask_operator.core.pool_state import Finding, PoolState
 from htcdask_operator.core.pools.cluster import Pool
 from htcdask_operator.core.pools.decision import Decision, adopt, publish, record_identity, remove, stuck
 from htcdask_operator.core.scaling import drain, scale_down
-from htcdask_operator.core.scaling.desired import Share
+from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.scale_down import Surplus
 from htcdask_operator.core.setback import STALLED, Setback
 from htcdask_operator.core.submit import anchor, descriptions, worker_names
@@ -31,8 +31,8 @@ NEIGHBOUR_SECONDS: Final = 10.0
 """How often it is looked whether other clusters have left room below a limit that they share."""
 
 
-def life(
-    pool: Pool, share: Share | None, room: int, taken: set[WorkerName], *, scheduler_knows: bool
+def decide(
+    pool: Pool, share: Allocation | None, room: int, taken: set[WorkerName], *, scheduler_knows: bool
 ) -> Decision:
     """The pool is in the middle of its life."""
     case, cluster = pool.case, pool.case.cluster
@@ -49,16 +49,16 @@ def life(
     missing = max(0, share.desired - states.live(workers))
     over = tuple(worker for worker in pool.workers if worker.state in states.OVER)
     if not missing:
-        over = tuple(states.excuse(worker) for worker in over)
+        over = tuple(states.forgive(worker) for worker in over)
     record = failures.record(case.pool.status, over, case.observed.logs, case.now)
-    mark = None
+    template_hash = None
     if pool.spec is None:
-        mark = descriptions.fingerprint(case.pool, cluster, case.template, case.policy)
+        template_hash = descriptions.template_hash(case.pool, cluster, case.template, case.policy)
     case = replace(
         case,
         missing=missing,
-        anchors=anchor.sort(pool.ours, mark, case.now),
-        outlook=backoff.outlook(record.recent, workers, case.policy, case.now),
+        anchors=anchor.sort(pool.ours, template_hash, case.now),
+        outlook=backoff.after(record.recent, workers, case.policy, case.now),
     )
     surplus = scale_down.surplus(workers, share.desired, case.observed.busy, scheduler_knows=scheduler_knows)
     before = case.observed.remembered.standing.get(pool.uid, ())
@@ -69,12 +69,12 @@ def life(
         *adopt(pool),
         *record_identity(pool),
         *forced,
-        *_keep_anchor(case, cluster, mark),
+        *_keep_anchor(case, cluster, template_hash),
         *_remove(over, "it is over and recorded"),
         *_remove(surplus.go, "fewer workers are wanted"),
         *_remove(surplus.late, "fewer workers are wanted, and these had time to finish"),
     ]
-    submit = _submit(case, cluster, mark, min(missing, room), taken)
+    submit = _submit(case, cluster, template_hash, min(missing, room), taken)
     if submit is not None:
         actions.append(submit)
     actions += _read_logs(case, record)
@@ -97,7 +97,7 @@ def _setback(setback: Setback) -> Finding:
     )
 
 
-def _keep_anchor(case: Case, cluster: ClusterFacts, mark: str | None) -> list[Action]:
+def _keep_anchor(case: PoolState, cluster: ClusterFacts, template_hash: str | None) -> list[Action]:
     """Bring the pool's anchor one step further on its road."""
     anchors = case.anchors
     actions: list[Action] = []
@@ -108,19 +108,24 @@ def _keep_anchor(case: Case, cluster: ClusterFacts, mark: str | None) -> list[Ac
     if anchors.remove:
         actions.append(remove(anchors.remove, "no worker needs its files"))
     wanted = anchors.usable is None and anchors.pending is None
-    if mark is not None and wanted and chains.first(chains.MOMENT, case) is None:
-        description = descriptions.anchor(case.pool, cluster, mark, case.policy, case.now)
+    if template_hash is not None and wanted and chains.first(chains.MOMENT, case) is None:
+        description = descriptions.anchor(case.pool, cluster, template_hash, case.policy, case.now)
         bundle = descriptions.bundle(cluster, case.template, case.policy)
         actions.append(SubmitAnchor(case.pool.uid, description, bundle))
     return actions
 
 
 def _submit(
-    case: Case, cluster: ClusterFacts, mark: str | None, count: int, taken: set[WorkerName]
+    case: PoolState, cluster: ClusterFacts, template_hash: str | None, count: int, taken: set[WorkerName]
 ) -> SubmitWorkers | None:
     """The workers that are missing, as many as may come now."""
     kept = case.anchors.usable
-    if mark is None or kept is None or kept.iwd is None or isinstance(case.observed.connected, Unseen):
+    if (
+        template_hash is None
+        or kept is None
+        or kept.iwd is None
+        or isinstance(case.observed.connected, Unseen)
+    ):
         return None
     if chains.first(chains.MOMENT, case) is not None:
         return None
@@ -133,7 +138,7 @@ def _submit(
         return None
     taken.update(names)
     description = descriptions.workers(
-        case.pool, cluster, case.template, mark, kept.iwd, case.policy, case.now
+        case.pool, cluster, case.template, template_hash, kept.iwd, case.policy, case.now
     )
     return SubmitWorkers(case.pool.uid, description, names)
 
@@ -142,7 +147,7 @@ def _remove(workers: Sequence[Worker], why: str) -> list[Action]:
     return [remove([worker.job for worker in workers], why)] if workers else []
 
 
-def _read_logs(case: Case, record: Record) -> list[Action]:
+def _read_logs(case: PoolState, record: Record) -> list[Action]:
     """The last words of workers that failed; they lie in the anchor's directory."""
     asked = failures.missing_logs(record.recent, case.now)
     if case.anchors.usable is None or not asked:
@@ -151,7 +156,7 @@ def _read_logs(case: Case, record: Record) -> list[Action]:
 
 
 def _wake(
-    case: Case, workers: Sequence[Worker], finding: Finding | None, surplus: Surplus
+    case: PoolState, workers: Sequence[Worker], finding: Finding | None, surplus: Surplus
 ) -> tuple[float, ...]:
     """When something changes by time alone."""
     times = [] if finding is None or finding.until is None else [finding.until]
@@ -166,6 +171,8 @@ def _wake(
         times.append(pending.queued_at + states.SPOOL_SECONDS + 1)
     starting = [worker.job for worker in workers if worker.state is State.STARTING]
     times += [(job.started_at or job.status_since) + case.policy.connect_seconds for job in starting]
-    if any(worker.state is State.LEAVING for worker in workers):  # lost only by answers that were asked for
+    if any(
+        worker.state is State.DISCONNECTED for worker in workers
+    ):  # lost only by answers that were asked for
         times.append(case.now + min(contact.MOST_SECONDS, case.policy.connect_seconds / 4))
     return tuple(times)

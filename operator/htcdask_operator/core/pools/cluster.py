@@ -26,10 +26,10 @@ from htcdask_operator.core.model import (
     Unseen,
     WorkerName,
 )
-from htcdask_operator.core.pool_state import Case, Finding
+from htcdask_operator.core.pool_state import Finding, PoolState
 from htcdask_operator.core.scaling import desired, limits, stabilization
-from htcdask_operator.core.scaling.desired import Share
-from htcdask_operator.core.scaling.stabilization import Wanted
+from htcdask_operator.core.scaling.desired import Allocation
+from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.submit import template
 from htcdask_operator.core.workers import identity, states
@@ -40,7 +40,7 @@ from htcdask_operator.core.workers.states import Worker
 class Pool:
     """One pool, looked at and not yet decided."""
 
-    case: Case
+    case: PoolState
     jobs: tuple[Job, ...]
     workers: tuple[Worker, ...]
     over: Finding | None  # its cluster has ended
@@ -86,13 +86,13 @@ class Pool:
         return [job for job in self.jobs if states.counts_as_live(job)]
 
 
-def look(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> list[Pool]:
+def judged(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> list[Pool]:
     jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
-    leader = desired.leader([pool for pool in pools if pool.invalid is None])
+    gateway_pool = desired.gateway_pool([pool for pool in pools if pool.invalid is None])
     looked = []
     for pool in pools:
         own = tuple(job for job in jobs if job.pool_uid == pool.uid)
-        case = Case(pool, observed, policy, now, pool.spec.template, leader)
+        case = PoolState(pool, observed, policy, now, pool.spec.template, gateway_pool)
         try:
             looked.append(_doubting(_look(case, own)))
         except Exception as error:
@@ -101,7 +101,7 @@ def look(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: fl
     return looked
 
 
-def _look(case: Case, jobs: tuple[Job, ...]) -> Pool:
+def _look(case: PoolState, jobs: tuple[Job, ...]) -> Pool:
     """One pool."""
     try:
         worker = template.resolve(case.pool, case.cluster, case.policy)
@@ -113,7 +113,7 @@ def _look(case: Case, jobs: tuple[Job, ...]) -> Pool:
     return Pool(
         case,
         jobs,
-        states.triage(replace(case.observed, jobs=jobs), case.policy, case.now),
+        states.judged(replace(case.observed, jobs=jobs), case.policy, case.now),
         chains.cluster_is_over(case),
         chains.first(chains.SPEC, case),
     )
@@ -127,7 +127,7 @@ def _rule(error: ValueError) -> str:
     return ": ".join((*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")))
 
 
-def _over(case: Case) -> Finding | None:
+def _over(case: PoolState) -> Finding | None:
     try:
         return chains.cluster_is_over(case)
     except Exception:
@@ -146,8 +146,8 @@ def blame(looked: Sequence[Pool], observed: Observed, policy: Policy, error: Exc
     """Mark the pools with which alone what all share fails; every pool if it fails with all of them only."""
     marked = [_blamed(pool, observed, policy) for pool in looked]
     try:
-        shares(marked, observed, policy)
-        room(marked, observed, policy)
+        allocations(marked, observed, policy)
+        submit_budget(marked, observed, policy)
     except Exception:
         return [replace(pool, mistake=mistake.of(error)) for pool in looked]
     return marked
@@ -155,14 +155,14 @@ def blame(looked: Sequence[Pool], observed: Observed, policy: Policy, error: Exc
 
 def _blamed(pool: Pool, observed: Observed, policy: Policy) -> Pool:
     try:
-        shares([pool], observed, policy)
-        room([pool], observed, policy)
+        allocations([pool], observed, policy)
+        submit_budget([pool], observed, policy)
     except Exception as error:
         return replace(pool, mistake=mistake.of(error))
     return pool
 
 
-def wanted(observed: Observed, now: float) -> Wanted | None:
+def demand(observed: Observed, now: float) -> Demand | None:
     """N, as it is acted on."""
     before = observed.remembered.wanted
     if not isinstance(observed.cluster, ClusterFacts):
@@ -170,41 +170,43 @@ def wanted(observed: Observed, now: float) -> Wanted | None:
     return stabilization.follow(before, observed.cluster.wanted, now)
 
 
-def asked_for(observed: Observed, wanted: Wanted | None) -> Observed:
+def asked_for(observed: Observed, wanted: Demand | None) -> Observed:
     """What is seen, as if the scheduler asked for what is acted on."""
     if wanted is None or not isinstance(observed.cluster, ClusterFacts):
         return observed
     return replace(observed, cluster=replace(observed.cluster, wanted=wanted.acted_on))
 
 
-def shares(looked: Sequence[Pool], observed: Observed, policy: Policy) -> dict[PoolUid, Share]:
+def allocations(looked: Sequence[Pool], observed: Observed, policy: Policy) -> dict[PoolUid, Allocation]:
     """How many workers each pool should have; nothing for a pool of which that cannot be said."""
     if isinstance(observed.cluster, Gone):
-        return {pool.uid: Share(0) for pool in looked}
+        return {pool.uid: Allocation(0) for pool in looked}
     if isinstance(observed.cluster, Unseen):
         return {}
     pools = [pool.case.pool for pool in looked if pool.understood]
     if not observed.cluster.htcondor:
-        return {pool.uid: Share(0) for pool in pools}
+        return {pool.uid: Allocation(0) for pool in pools}
     live = {pool.uid: len(pool.live) for pool in looked}
     templates = {pool.uid: pool.case.template for pool in looked}
     together = limits.of_cluster(observed.cluster, observed, _live(looked), policy)
     # What a pool has that cannot be planned, the others do not get.
     left = max(0, observed.cluster.wanted - (kept(looked) or 0))
-    return desired.shares(pools, replace(observed.cluster, wanted=left), live, templates, policy, together)
+    return desired.allocations(
+        pools, replace(observed.cluster, wanted=left), live, templates, policy, together
+    )
 
 
-def room(looked: Sequence[Pool], observed: Observed, policy: Policy) -> int:
+def submit_budget(looked: Sequence[Pool], observed: Observed, policy: Policy) -> int:
     """How many workers the cluster may get in all: some pools may have more than their share, for now."""
     if not isinstance(observed.cluster, ClusterFacts):
         return 0
     own = _live(looked)
-    free = desired.budget(observed.cluster, len(own) + len(strays(observed)))
+    free = desired.submit_budget(observed.cluster, len(own) + len(orphans(observed)))
     together = limits.of_cluster(observed.cluster, observed, own, policy)
     return free if together is None else max(0, min(free, together.count - len(own)))
 
 
-def strays(observed: Observed) -> list[Job]:
+def orphans(observed: Observed) -> list[Job]:
     """Live workers of this cluster whose pool is gone: the scheduler counts them until they are swept."""
     if not isinstance(observed.cluster, ClusterFacts):
         return []
@@ -237,7 +239,7 @@ def leaving(looked: Sequence[Pool], observed: Observed, actions: Sequence[Action
         worker.job.worker
         for pool in looked
         for worker in pool.workers
-        if worker.state is states.State.RETIRING or worker.job.id in removed
+        if worker.state is states.State.REMOVED or worker.job.id in removed
     )
 
 

@@ -15,7 +15,7 @@ from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import Job, JobStatus, Standing
 from htcdask_operator.core.pool_state import Finding
 from htcdask_operator.core.pools.cluster import Pool
-from htcdask_operator.core.scaling.desired import Share
+from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.scale_down import Surplus
 from htcdask_operator.core.status import summary
 from htcdask_operator.core.workers.failures import Record
@@ -71,7 +71,7 @@ def stuck(pool: Pool) -> tuple[list[Action], tuple[float, ...]]:
 
 def publish(
     pool: Pool,
-    share: Share | None,
+    share: Allocation | None,
     finding: Finding | None = None,
     record: Record | None = None,
     unaffordable: int = 0,

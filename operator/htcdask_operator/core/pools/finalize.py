@@ -6,19 +6,19 @@ told by the queue alone: a pool that cannot be planned otherwise can still end.
 
 from __future__ import annotations
 
-from htcdask_operator.core.actions import Action, Release
+from htcdask_operator.core.actions import Action, RemoveFinalizer
 from htcdask_operator.core.model import Unseen
 from htcdask_operator.core.pools.cluster import Pool
 from htcdask_operator.core.pools.decision import Decision, adopt, publish, remove, stuck
 from htcdask_operator.core.scaling import scale_down
-from htcdask_operator.core.scaling.desired import Share
+from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.submit import anchor
 
 
 def of_pool(pool: Pool) -> Decision:
     """The pool is being deleted: its workers go, then its anchor, then our finalizer."""
     actions, wake = deeds(pool)
-    return Decision(actions, publish(pool, Share(0)), wake=wake)
+    return Decision(actions, publish(pool, Allocation(0)), wake=wake)
 
 
 def of_cluster(pool: Pool) -> Decision:
@@ -26,7 +26,7 @@ def of_cluster(pool: Pool) -> Decision:
     actions, wake = deeds(pool)
     failed = pool.case.observed.setbacks.get(pool.uid)
     owner = adopt(pool) if failed is None or not failed.waits else ()
-    return Decision((*owner, *actions), publish(pool, Share(0)), wake=wake)
+    return Decision((*owner, *actions), publish(pool, Allocation(0)), wake=wake)
 
 
 def deeds(pool: Pool) -> tuple[tuple[Action, ...], tuple[float, ...]]:
@@ -44,7 +44,7 @@ def release(pool: Pool) -> tuple[Action, ...]:
     facts = pool.case.pool
     nothing_left = not isinstance(pool.case.observed.jobs, Unseen) and not pool.jobs
     if facts.deleting and facts.finalized and (nothing_left or facts.release):
-        return (Release(facts.uid),)
+        return (RemoveFinalizer(facts.uid),)
     return ()
 
 

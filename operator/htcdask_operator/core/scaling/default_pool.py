@@ -11,10 +11,10 @@ from htcdask_operator.core.actions import CreatePool
 from htcdask_operator.core.model import ClusterFacts, Observed, Policy
 
 
-def pool(observed: Observed, policy: Policy) -> CreatePool | None:
+def missing(observed: Observed, policy: Policy) -> CreatePool | None:
     """The pool to make, if one is needed."""
     cluster = observed.cluster
-    if not isinstance(cluster, ClusterFacts) or not policy.fallback_pool or observed.had_pools:
+    if not isinstance(cluster, ClusterFacts) or not policy.default_pool or observed.had_pools:
         return None
     if not (cluster.htcondor and cluster.active and cluster.wanted):
         return None

@@ -17,7 +17,7 @@ from htcdask_operator.core.scaling.limits import Limit
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Allocation:
     """One pool's part of N, and the limit that made it smaller, if one did."""
 
     desired: int
@@ -26,7 +26,7 @@ class Share:
     waits: bool = False  # for workers of other clusters to leave: the limit counts them too
 
 
-def leader(pools: Sequence[PoolFacts]) -> PoolUid | None:
+def gateway_pool(pools: Sequence[PoolFacts]) -> PoolUid | None:
     """The one pool that follows the gateway's scale() and adapt(): the oldest, then by uid."""
     followers = [pool for pool in pools if pool.spec.scaling == "Gateway" and not pool.deleting]
     return min(followers, key=by_age).uid if followers else None
@@ -37,16 +37,16 @@ def by_age(pool: PoolFacts) -> tuple[float, PoolUid]:
     return (pool.created_at, pool.uid)
 
 
-def shares(
+def allocations(
     pools: Sequence[PoolFacts],
     cluster: ClusterFacts,
     live: Mapping[PoolUid, int],
     templates: Mapping[PoolUid, Template],
     policy: Policy,
     together: Limit | None = None,
-) -> dict[PoolUid, Share]:
+) -> dict[PoolUid, Allocation]:
     """What each pool should have. Only pools that may have workers are passed, oldest first."""
-    first = leader(pools)
+    first = gateway_pool(pools)
     result = {}
     for pool in pools:
         if pool.spec.scaling == "Manual":
@@ -58,22 +58,24 @@ def shares(
             rest = max(0, cluster.wanted - manual)
             share = _capped(rest, limits.of_pool(pool, cluster, templates[pool.uid], policy))
             result[pool.uid], together = _within(share, together)
-    return {pool.uid: result.get(pool.uid, Share(0)) for pool in pools}
+    return {pool.uid: result.get(pool.uid, Allocation(0)) for pool in pools}
 
 
-def budget(cluster: ClusterFacts, live: int) -> int:
+def submit_budget(cluster: ClusterFacts, live: int) -> int:
     """How many workers may be added in all."""
     return max(0, cluster.wanted - live)
 
 
-def _capped(count: int, limit: Limit) -> Share:
+def _capped(count: int, limit: Limit) -> Allocation:
     if count <= limit.count:
-        return Share(count)
+        return Allocation(count)
     allowed = max(0, limit.count)
-    return Share(allowed, f"{count} workers are asked for; {limit.name} allows {allowed}.", count - allowed)
+    return Allocation(
+        allowed, f"{count} workers are asked for; {limit.name} allows {allowed}.", count - allowed
+    )
 
 
-def _within(share: Share, together: Limit | None) -> tuple[Share, Limit | None]:
+def _within(share: Allocation, together: Limit | None) -> tuple[Allocation, Limit | None]:
     """The share inside what the cluster may have in all, and what is left of that for its other pools."""
     if together is None:
         return share, None

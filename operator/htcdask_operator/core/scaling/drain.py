@@ -16,7 +16,7 @@ from htcdask_operator.core.model import Standing
 from htcdask_operator.core.scaling.scale_down import Surplus
 from htcdask_operator.core.workers.states import State, Worker
 
-ORDER: Final = (State.LEAVING, State.CONNECTED, State.RUNNING)
+ORDER: Final = (State.DISCONNECTED, State.CONNECTED, State.NOT_ASKED)
 
 
 def standing(before: Standing, count: int, now: float) -> Standing:

@@ -40,10 +40,10 @@ def of_cluster(cluster: ClusterFacts, observed: Observed, own: Sequence[Job], po
     limits = []
     if policy.max_replicas_per_user is not None:
         others = [job for job in observed.neighbours if job.user == cluster.username]
-        limits.append(_shared(policy.max_replicas_per_user, "the site's limit for one user", own, others))
+        limits.append(_of_all(policy.max_replicas_per_user, "the site's limit for one user", own, others))
     if policy.max_replicas is not None:
         name = "the site's limit for all users"
-        limits.append(_shared(policy.max_replicas, name, own, observed.neighbours))
+        limits.append(_of_all(policy.max_replicas, name, own, observed.neighbours))
     return min(limits, default=None)
 
 
@@ -53,7 +53,7 @@ def max_workers(cluster: ClusterFacts) -> int | None:
     return None if workers is None else int(workers)
 
 
-def _shared(limit: int, name: str, own: Sequence[Job], others: Sequence[Job]) -> Limit:
+def _of_all(limit: int, name: str, own: Sequence[Job], others: Sequence[Job]) -> Limit:
     """Our part of a limit, after the others': what is free, or what of ours was there first."""
     others = [job for job in others if counts_as_live(job)]
     if len(own) + len(others) <= limit:

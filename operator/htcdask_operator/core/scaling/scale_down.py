@@ -14,7 +14,7 @@ from typing import Final
 from htcdask_operator.core.model import Job, JobStatus, WorkerName
 from htcdask_operator.core.workers.states import State, Worker, live
 
-ORDER: Final = (State.SUBMITTING, State.PAUSED, State.IDLE, State.LATE, State.STARTING)
+ORDER: Final = (State.SUBMITTING, State.HELD, State.IDLE, State.NOT_CONNECTED, State.STARTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def surplus(
     candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     candidates.sort(key=lambda worker: ORDER.index(worker.state))
     free = candidates[:too_many]
-    leaving = sum(worker.state in (State.LEAVING, State.RUNNING) for worker in workers)
+    leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED) for worker in workers)
     rest = max(0, too_many - len(free) - leaving)
     if scheduler_knows or not rest:
         return Surplus(tuple(free))

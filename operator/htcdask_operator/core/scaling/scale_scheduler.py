@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core import reasons, timestamps
-from htcdask_operator.core.actions import TellScheduler
-from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, Told
+from htcdask_operator.core.actions import ScaleScheduler
+from htcdask_operator.core.model import ClusterFacts, LastScale, PoolFacts, PoolUid
 from htcdask_operator.core.scaling import desired, limits
-from htcdask_operator.core.scaling.desired import Share
+from htcdask_operator.core.scaling.desired import Allocation
 
 PAUSE_SECONDS: Final = 10.0
 """A scheduler is told at most once in this time: its answer is the next heartbeat."""
@@ -29,38 +29,38 @@ STILL_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Verdict:
     """What to tell now, or when to look again."""
 
-    action: TellScheduler | None = None
+    action: ScaleScheduler | None = None
     wake: float | None = None
 
 
-def telling(
+def decide(
     pools: Sequence[PoolFacts],
-    shares: Mapping[PoolUid, Share],
+    shares: Mapping[PoolUid, Allocation],
     cluster: ClusterFacts,
-    told: Told | None,
+    told: LastScale | None,
     wanted_since: float | None,
     leaving: Collection[str],
     now: float,
     kept: int | None = None,
-) -> Telling:
+) -> Verdict:
     """`pools` may have workers, oldest first; `leaving` are connected workers that are on their way out.
 
     `kept` workers are of pools that cannot be planned: the scheduler must not retire them for our mistake.
     """
     manual = [pool for pool in pools if pool.spec.scaling == "Manual"]
     if not manual or not cluster.running or cluster.credentials_secret is None:
-        return Telling()
+        return Verdict()
     total = sum(shares[pool.uid].desired for pool in manual) + (kept or 0)
     most = limits.max_workers(cluster)
     if most is not None:
         total = min(total, most)  # the gateway would not let more through
     if cluster.wanted == total:
-        return Telling()
-    if cluster.wanted > total and (desired.leader(pools) is not None or leaving or kept is not None):
-        return Telling()
+        return Verdict()
+    if cluster.wanted > total and (desired.gateway_pool(pools) is not None or leaving or kept is not None):
+        return Verdict()
     not_before = max(
         told.at + timestamps.doubled(PAUSE_SECONDS, told.times, LONGEST_PAUSE_SECONDS)
         if told is not None
@@ -68,15 +68,15 @@ def telling(
         (wanted_since if wanted_since is not None else now) + STILL_SECONDS,
     )
     if now < not_before:
-        return Telling(wake=not_before)
+        return Verdict(wake=not_before)
     message = (
         f"The Dask scheduler is told to want {total} workers, for spec.replicas of its Manual pools "
         f"(it wanted {cluster.wanted}). This ends adapt(), if it was on."
     )
-    return Telling(TellScheduler(manual[0].uid, total, reasons.SCHEDULER_TOLD, message), now + PAUSE_SECONDS)
+    return Verdict(ScaleScheduler(manual[0].uid, total, reasons.SCHEDULER_TOLD, message), now + PAUSE_SECONDS)
 
 
-def told(before: Told | None, count: int, now: float) -> Told:
+def after(before: LastScale | None, count: int, now: float) -> LastScale:
     """It was told `count` now: to be remembered."""
     again = before is not None and before.count == count and now - before.at < FORGET_SECONDS
-    return Told(count, now, before.times + 1 if before is not None and again else 1)
+    return LastScale(count, now, before.times + 1 if before is not None and again else 1)

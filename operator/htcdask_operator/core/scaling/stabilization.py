@@ -22,7 +22,7 @@ PATIENCE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Demand:
     """What was heard of one scheduler, as far as the next step depends on it."""
 
     heard: int
@@ -41,16 +41,16 @@ class Wanted:
         return min(self.since + STILL_SECONDS, self.held_since + PATIENCE_SECONDS)
 
 
-def between(followed: Wanted, live: int) -> int:
+def between(followed: Demand, live: int) -> int:
     """How many of `live` workers there should be: none comes or goes but for both numbers."""
     least, most = sorted((followed.heard, followed.acted_on))
     return min(max(live, least), most)
 
 
-def follow(before: Wanted | None, heard: int, now: float) -> Wanted:
+def follow(before: Demand | None, heard: int, now: float) -> Demand:
     """What is acted on, now that the scheduler asks for `heard`."""
     if before is None:
-        return Wanted(heard, now, heard)
+        return Demand(heard, now, heard)
     after = _listen(before, heard, now)
     stands = now >= after.since + STILL_SECONDS
     if len(after.turns) <= FREE_TURNS or stands:
@@ -63,7 +63,7 @@ def follow(before: Wanted | None, heard: int, now: float) -> Wanted:
     return replace(after, least=least)
 
 
-def _listen(before: Wanted, heard: int, now: float) -> Wanted:
+def _listen(before: Demand, heard: int, now: float) -> Demand:
     turns = tuple(at for at in before.turns if now - at < WINDOW_SECONDS)
     if heard == before.heard:
         return replace(before, turns=turns)

@@ -27,7 +27,7 @@ class Event:
     message: str
 
 
-def events(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
+def between(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
     """What to tell about the step from `old` to `new`, in the order in which one would tell it."""
     return (*_scaled(old, new), *_failed(old, new), *_conditions(old, new))
 

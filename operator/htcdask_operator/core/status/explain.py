@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from htcdask_api import Explanation
 from htcdask_api.status import MAX_EXPLANATIONS
 from htcdask_operator.core import reasons, sanitize
-from htcdask_operator.core.scaling.desired import Share
+from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.workers.states import State, Worker
 
 
-def explain(
+def explanations(
     workers: Sequence[Worker],
-    share: Share,
+    share: Allocation,
     unaffordable: int,
     address: str,
 ) -> tuple[Explanation, ...]:
@@ -48,12 +48,12 @@ def _why(worker: Worker, address: str) -> tuple[str, str] | None:
             return reasons.NO_MATCHING_SLOTS, f"HTCondor found no slot for the job: {job.reject_reason}."
         case State.IDLE:
             return reasons.WAITING_FOR_MATCH, "The job is idle and waits for its turn in HTCondor's queue."
-        case State.LATE:
+        case State.NOT_CONNECTED:
             return (
                 reasons.NOT_CONNECTING,
                 f"The worker runs, but the scheduler does not know it: can execute nodes reach {address}?",
             )
-        case State.PAUSED:
+        case State.HELD:
             return reasons.HELD_BY_USER, f"The job is held by a person or the site: {worker.message}"
         case State.KEPT:
             return worker.reason or reasons.NOT_UNDERSTOOD, worker.message

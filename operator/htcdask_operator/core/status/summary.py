@@ -16,10 +16,10 @@ from htcdask_api import Condition, PoolStatus, names, status
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import Disputed, Gone, Unseen
-from htcdask_operator.core.pool_state import Case, Finding
-from htcdask_operator.core.scaling.desired import Share
+from htcdask_operator.core.pool_state import Finding, PoolState
+from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.scale_down import Surplus
-from htcdask_operator.core.status.explain import explain
+from htcdask_operator.core.status.explain import explanations
 from htcdask_operator.core.workers import identity
 from htcdask_operator.core.workers.failures import Record
 from htcdask_operator.core.workers.states import LIVE, RUNS, State, Worker
@@ -31,10 +31,10 @@ Truth = Literal["True", "False", "Unknown"]
 class Picture:
     """What was found and decided about one pool."""
 
-    case: Case
+    case: PoolState
     workers: tuple[Worker, ...]  # without those that this plan records and forgets
     jobs: int  # of any kind, still in the queue
-    share: Share | None  # None: it cannot be known now
+    share: Allocation | None  # None: it cannot be known now
     over: Finding | None  # the cluster is at its end
     finding: Finding | None  # what keeps workers away
     record: Record
@@ -62,9 +62,9 @@ def summarize(picture: Picture) -> PoolStatus:
     counts = _counts(picture)
     explanation = case.pool.status.explanation
     if not isinstance(case.observed.jobs, Unseen):
-        explanation = explain(
+        explanation = explanations(
             picture.workers,
-            picture.share or Share(0),
+            picture.share or Allocation(0),
             picture.unaffordable,
             case.policy.scheduler_address,
         )
@@ -88,7 +88,7 @@ def summarize(picture: Picture) -> PoolStatus:
     return sanitize.status(told)
 
 
-def mistaken(case: Case, mistake: Mistake) -> PoolStatus:
+def mistaken(case: PoolState, mistake: Mistake) -> PoolStatus:
     """The pool's status where nothing could be decided: all that was known of it stays."""
     before = case.pool.status
     message = (
@@ -132,8 +132,8 @@ def _counts(picture: Picture) -> Counts:
         idle=states[State.IDLE],
         running=running,
         connected=min(before.connected, running) if unknown else states[State.CONNECTED],
-        held=states[State.PAUSED],
-        retiring=states[State.RETIRING],
+        held=states[State.HELD],
+        retiring=states[State.REMOVED],
     )
 
 
@@ -235,7 +235,7 @@ def _condor_reachable(picture: Picture) -> tuple[Truth, str, str]:
     return "True", reasons.CONDOR_REACHABLE, f"Submitting as {observed.condor_identity}."
 
 
-def _condition(case: Case, kind: str, truth: Truth, reason: str, message: str) -> Condition:
+def _condition(case: PoolState, kind: str, truth: Truth, reason: str, message: str) -> Condition:
     before = case.pool.status.condition(kind)
     flipped = before is None or before.status != truth
     return Condition(

@@ -46,14 +46,14 @@ def bundle(cluster: ClusterFacts, worker: Template, policy: Policy) -> Bundle:
     )
 
 
-def fingerprint(pool: PoolFacts, cluster: ClusterFacts, worker: Template, policy: Policy) -> str:
+def template_hash(pool: PoolFacts, cluster: ClusterFacts, worker: Template, policy: Policy) -> str:
     """Differs when anything of a worker differs but its name, its anchor and its lease."""
     described = _worker(pool, cluster, worker, policy, iwd="/")
-    return template.fingerprint(described, bundle(cluster, worker, policy))
+    return template.hash_of(described, bundle(cluster, worker, policy))
 
 
 def anchor(
-    pool: PoolFacts, cluster: ClusterFacts, mark: str, policy: Policy, now: float
+    pool: PoolFacts, cluster: ClusterFacts, template_hash: str, policy: Policy, now: float
 ) -> Mapping[str, str]:
     """The anchor: submitted with the bundle to spool, never to run."""
     return {
@@ -72,7 +72,7 @@ def anchor(
         "leave_in_queue": "false",
         "periodic_remove": LEASE,
         "batch_name": _batch_name(pool),
-        **_identity(pool, cluster, mark, names.ROLE_ANCHOR, "", policy, now),
+        **_identity(pool, cluster, template_hash, names.ROLE_ANCHOR, "", policy, now),
     }
 
 
@@ -80,7 +80,7 @@ def workers(
     pool: PoolFacts,
     cluster: ClusterFacts,
     worker: Template,
-    mark: str,
+    template_hash: str,
     iwd: str,
     policy: Policy,
     now: float,
@@ -88,7 +88,7 @@ def workers(
     """The workers' common description; each name becomes `$(wname)`."""
     return {
         **_worker(pool, cluster, worker, policy, iwd),
-        **_identity(pool, cluster, mark, names.ROLE_WORKER, "$(wname)", policy, now),
+        **_identity(pool, cluster, template_hash, names.ROLE_WORKER, "$(wname)", policy, now),
     }
 
 
@@ -212,7 +212,13 @@ def _attributes(worker: Template, policy: Policy) -> dict[str, str]:
 
 
 def _identity(
-    pool: PoolFacts, cluster: ClusterFacts, mark: str, role: str, worker: str, policy: Policy, now: float
+    pool: PoolFacts,
+    cluster: ClusterFacts,
+    template_hash: str,
+    role: str,
+    worker: str,
+    policy: Policy,
+    now: float,
 ) -> dict[str, str]:
     """Who a job belongs to, in the transaction that creates it."""
     return {
@@ -222,9 +228,9 @@ def _identity(
         f"My.{names.AD_CLUSTER_UID}": quoting.string(cluster.uid),
         f"My.{names.AD_USER}": quoting.string(quoting.user(cluster.username)),
         f"My.{names.AD_WORKER}": f'"{worker}"',
-        f"My.{names.AD_TEMPLATE}": quoting.string(mark),
+        f"My.{names.AD_TEMPLATE}": quoting.string(template_hash),
         f"My.{names.AD_ROLE}": quoting.string(role),
-        f"My.{names.AD_LEASE}": str(math.ceil(now + policy.lease_seconds)),
+        f"My.{names.AD_LEASE}": str(math.ceil(now + policy.job_expiry_seconds)),
     }
 
 

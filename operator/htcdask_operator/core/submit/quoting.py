@@ -85,5 +85,5 @@ def account(value: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", value)[:_LONGEST_ACCOUNT]
     if plain == value and value and not _MARKED.search(value):
         return plain
-    mark = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:6]
-    return f"{plain or 'nobody'}-{mark}"
+    template_hash = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{plain or 'nobody'}-{template_hash}"

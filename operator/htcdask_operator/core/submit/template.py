@@ -74,7 +74,7 @@ def _valid(field: str, value: object) -> bool:
     return True
 
 
-def fingerprint(*parts: object) -> str:
+def hash_of(*parts: object) -> str:
     """Twelve characters that differ when anything differs of what a worker is made from."""
     text = json.dumps(parts, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -21,7 +21,7 @@ from htcdask_operator.core.workers.states import LIVE, State, Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class FailurePolicy:
     """How a failure of some reason slows down what follows. The default doubles until the breaker trips."""
 
     penalty: bool = True  # counts towards doubling and the breaker
@@ -30,33 +30,33 @@ class Pace:
     machines: int | None = None  # the same on so many execute nodes: it is not the node
 
 
-_FREE: Final = Pace(penalty=False, pause=False)
-_PAUSE: Final = Pace(penalty=False)
-_STOP: Final = Pace(events=1)
+_FREE: Final = FailurePolicy(penalty=False, pause=False)
+_PAUSE: Final = FailurePolicy(penalty=False)
+_STOP: Final = FailurePolicy(events=1)
 
-BY_REASON: Final[Mapping[str, Pace]] = {
+BY_REASON: Final[Mapping[str, FailurePolicy]] = {
     reasons.EVICTED: _FREE,
     reasons.RUN_TIME_OVER: _FREE,
     reasons.CONTACT_LOST: _FREE,
     reasons.MACHINE_FAILED: _PAUSE,
     reasons.NEVER_STARTED: _PAUSE,
     reasons.NEVER_SPOOLED: _PAUSE,
-    reasons.BAD_IMAGE: Pace(machines=2),
-    reasons.MACHINE_REFUSED: Pace(machines=3),
-    reasons.OUT_OF_RESOURCES: Pace(events=3),
-    reasons.REMOVED_BY_OTHERS: Pace(events=3),
-    reasons.ACCESS_POINT_FILES: Pace(events=2),
-    reasons.HELD: Pace(events=2),
+    reasons.BAD_IMAGE: FailurePolicy(machines=2),
+    reasons.MACHINE_REFUSED: FailurePolicy(machines=3),
+    reasons.OUT_OF_RESOURCES: FailurePolicy(events=3),
+    reasons.REMOVED_BY_OTHERS: FailurePolicy(events=3),
+    reasons.ACCESS_POINT_FILES: FailurePolicy(events=2),
+    reasons.HELD: FailurePolicy(events=2),
     reasons.HELD_BY_POLICY: _STOP,
     reasons.HELD_BY_SITE: _STOP,
     reasons.CREDENTIAL_INVALID: _STOP,
     reasons.POLICY_BROKEN: _STOP,
 }
-_DEFAULT: Final = Pace()
+_DEFAULT: Final = FailurePolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Backoff:
     """What the recent failures leave open."""
 
     allowed: int | None = None  # how many may be submitted now; None: as many as wanted
@@ -65,22 +65,22 @@ class Outlook:
     why: str = ""  # the last failure, in words
 
 
-def outlook(failures: Sequence[Failure], workers: Sequence[Worker], policy: Policy, now: float) -> Outlook:
+def after(failures: Sequence[Failure], workers: Sequence[Worker], policy: Policy, now: float) -> Backoff:
     """What may be submitted for a pool with these failures, newest first."""
     streak = _since_last_success(failures, workers)
     if not streak:
-        return Outlook()
+        return Backoff()
     connected = any(worker.state is State.CONNECTED for worker in workers)
     events = [failure for failure in streak if _pace(failure).penalty]
     stalled = None if connected else _stalled(events, policy)
     why = _words((events or streak)[0])
     until = max(_until(failure, len(events), stalled, policy) for failure in streak)
     if until > now:
-        return Outlook(0, until, stalled, why)
+        return Backoff(0, until, stalled, why)
     if events and not connected:
-        on_trial = sum(worker.state in LIVE and worker.state is not State.PAUSED for worker in workers)
-        return Outlook(max(0, 1 - on_trial), None, stalled, why)
-    return Outlook(None, None, stalled, why)
+        on_trial = sum(worker.state in LIVE and worker.state is not State.HELD for worker in workers)
+        return Backoff(max(0, 1 - on_trial), None, stalled, why)
+    return Backoff(None, None, stalled, why)
 
 
 def refused_until(refusal: Refusal, policy: Policy) -> float:
@@ -134,5 +134,5 @@ def _words(failure: Failure) -> str:
     return f"{failure.message or failure.reason}{said}"
 
 
-def _pace(failure: Failure) -> Pace:
+def _pace(failure: Failure) -> FailurePolicy:
     return BY_REASON.get(failure.reason, _DEFAULT)

@@ -25,13 +25,13 @@ class State(enum.Enum):
     SUBMITTING = "submitting"
     IDLE = "idle"
     STARTING = "starting"  # runs, not connected yet
-    LATE = "late"  # runs for longer than connecting takes, and is not connected
+    NOT_CONNECTED = "not connected"  # runs for longer than connecting takes, and is not connected
     CONNECTED = "connected"
-    LEAVING = "leaving"  # the scheduler dropped it; its process is about to end
-    RUNNING = "running"  # runs; the scheduler could not be asked
-    PAUSED = "paused"  # held by a person
+    DISCONNECTED = "disconnected"  # the scheduler dropped it; its process is about to end
+    NOT_ASKED = "not asked"  # runs; the scheduler could not be asked
+    HELD = "held"  # by a person
     KEPT = "kept"  # not understood, or another identity's: it is there, and goes with its pool at most
-    RETIRING = "retiring"  # removed, its process has not ended yet
+    REMOVED = "removed"  # its process has not ended yet
     FINISHED = "finished"
     FAILED = "failed"  # completed, held or vacated, and over
 
@@ -41,15 +41,17 @@ LIVE: Final = frozenset(
         State.SUBMITTING,
         State.IDLE,
         State.STARTING,
-        State.LATE,
+        State.NOT_CONNECTED,
         State.CONNECTED,
-        State.LEAVING,
-        State.RUNNING,
-        State.PAUSED,
+        State.DISCONNECTED,
+        State.NOT_ASKED,
+        State.HELD,
         State.KEPT,
     }
 )
-RUNS: Final = frozenset({State.STARTING, State.LATE, State.CONNECTED, State.LEAVING, State.RUNNING})
+RUNS: Final = frozenset(
+    {State.STARTING, State.NOT_CONNECTED, State.CONNECTED, State.DISCONNECTED, State.NOT_ASKED}
+)
 OVER: Final = frozenset({State.FINISHED, State.FAILED})
 
 
@@ -63,7 +65,7 @@ class Worker:
     message: str = ""
 
 
-def triage(observed: Observed, policy: Policy, now: float) -> tuple[Worker, ...]:
+def judged(observed: Observed, policy: Policy, now: float) -> tuple[Worker, ...]:
     """All worker jobs, oldest first."""
     jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
     workers = (judge(job, observed, policy, now) for job in jobs if job.may_be_worker)
@@ -77,7 +79,7 @@ def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
     if not job.understood:
         return _not_understood(job)
     match job.status:
-        case JobStatus.IDLE if job.spent:
+        case JobStatus.IDLE if job.vacated:
             return _vacated(job)
         case JobStatus.IDLE:
             return Worker(job, State.IDLE)
@@ -88,7 +90,7 @@ def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
                 else Worker(job, _running(job, observed, policy, now))
             )
         case JobStatus.REMOVED:
-            return Worker(job, State.RETIRING)
+            return Worker(job, State.REMOVED)
         case JobStatus.COMPLETED:
             return _completed(job)
         case JobStatus.HELD:
@@ -98,7 +100,7 @@ def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
     assert_never(job.status)
 
 
-def excuse(worker: Worker) -> Worker:
+def forgive(worker: Worker) -> Worker:
     """A worker that ended at once because the scheduler did not want it any more has done nothing wrong."""
     return Worker(worker.job, State.FINISHED) if worker.reason == reasons.ENDED_AT_ONCE else worker
 
@@ -124,32 +126,32 @@ def live(workers: Iterable[Worker]) -> int:
 def counts_as_live(job: Job) -> bool:
     """Whether a worker job of a pool that we do not look at is there, by the queue's word alone."""
     ended = (JobStatus.REMOVED, JobStatus.COMPLETED)
-    return job.may_be_worker and job.status not in ended and not job.spent
+    return job.may_be_worker and job.status not in ended and not job.vacated
 
 
 def _foreign(job: Job) -> Worker:
     """Submitted as somebody else: we cannot end it, only see it end."""
     if job.status in (JobStatus.REMOVED, JobStatus.COMPLETED):
-        return Worker(job, State.RETIRING)
+        return Worker(job, State.REMOVED)
     return Worker(job, State.KEPT, reasons.ANOTHER_IDENTITY, f"The worker was submitted as {job.owner}.")
 
 
 def _not_understood(job: Job) -> Worker:
     if job.status is JobStatus.REMOVED:
-        return Worker(job, State.RETIRING)
+        return Worker(job, State.REMOVED)
     message = "HTCondor's queue shows something of the job that this operator does not understand."
     return Worker(job, State.KEPT, reasons.NOT_UNDERSTOOD, message)
 
 
 def _running(job: Job, observed: Observed, policy: Policy, now: float) -> State:
     if isinstance(observed.connected, Unseen):
-        return State.RUNNING
+        return State.NOT_ASKED
     if job.worker in observed.connected:
         return State.CONNECTED
     if job.worker in observed.dropped:
-        return State.LEAVING
+        return State.DISCONNECTED
     since = job.started_at if job.started_at is not None else job.status_since
-    return State.STARTING if now - since < policy.connect_seconds else State.LATE
+    return State.STARTING if now - since < policy.connect_seconds else State.NOT_CONNECTED
 
 
 def _is_lost(job: Job, observed: Observed, policy: Policy, now: float) -> bool:
@@ -196,7 +198,7 @@ def _held(job: Job, now: float) -> Worker:
     treatment = hold_codes.treatment(job)
     match treatment.action:
         case hold_codes.Action.WAIT:
-            return Worker(job, State.PAUSED, treatment.reason, job.hold_reason or "")
+            return Worker(job, State.HELD, treatment.reason, job.hold_reason or "")
         case hold_codes.Action.END:
             said = _quoted(job.hold_reason)
             message = f"The job of worker {job.worker} was held (code {job.hold_code or 0}): {said}."

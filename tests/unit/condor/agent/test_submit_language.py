@@ -96,7 +96,7 @@ def described(**template: Any) -> dict[str, str]:
     username = template.pop("username", "alice")
     worker = make_template(profile="strict", **template)
     made = descriptions.workers(
-        make_pool(), make_cluster(username=username), worker, "mark", "/spool/1", policy, NOW
+        make_pool(), make_cluster(username=username), worker, "hash", "/spool/1", policy, NOW
     )
     check(made, policy.operator_id)
     return dict(made)

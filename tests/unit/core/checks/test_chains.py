@@ -9,9 +9,9 @@ import pytest
 from htcdask_api import Template
 from htcdask_operator.core.checks import chains
 from htcdask_operator.core.model import Gone, Profile, Refusal
-from htcdask_operator.core.pool_state import Case
+from htcdask_operator.core.pool_state import PoolState
 from htcdask_operator.core.submit.anchor import Anchors
-from htcdask_operator.core.workers.backoff import Outlook
+from htcdask_operator.core.workers.backoff import Backoff
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,
@@ -28,25 +28,25 @@ from tests.builders import (
 )
 
 
-def make_case(**facts: object) -> Case:
+def make_case(**facts: object) -> PoolState:
     """A pool that passes every check."""
-    case = Case(
+    case = PoolState(
         pool=make_pool(),
         observed=make_observed(),
         policy=make_policy(),
         now=NOW,
         template=make_template(),
-        leader=POOL,
-        anchors=Anchors(usable=make_anchor("mark")),
+        gateway_pool=POOL,
+        anchors=Anchors(usable=make_anchor("hash")),
     )
     return replace(case, **facts)  # type: ignore[arg-type]
 
 
-def with_cluster(**facts: object) -> Case:
+def with_cluster(**facts: object) -> PoolState:
     return make_case(observed=make_observed(make_cluster(**facts)))  # type: ignore[arg-type]
 
 
-FAILING = make_case(missing=1, outlook=Outlook(0, NOW + 10, None, "Worker a ended with exit code 1."))
+FAILING = make_case(missing=1, outlook=Backoff(0, NOW + 10, None, "Worker a ended with exit code 1."))
 GPU = Profile("gpu", Template(), attributes={"not a name": 1})
 
 # In the order of `checks.ALL`: what each finds, on a pool that has nothing else against it.
@@ -55,7 +55,7 @@ CASES = {
     "ClusterUnseen": make_case(observed=make_observed(API_SILENT)),
     "ClusterNotFound": make_case(pool=make_pool(owner_uid=None), observed=make_observed(Gone())),
     "ClusterUsesKubernetesWorkers": with_cluster(htcondor=False),
-    "AnotherPoolFollowsGateway": make_case(leader="an older one"),
+    "AnotherPoolFollowsGateway": make_case(gateway_pool="an older one"),
     "UnknownProfile": make_case(template=make_template(profile="tpu")),
     "ImageMissing": make_case(template=Template()),
     "ImageNotAllowed": make_case(policy=make_policy(allowed_images=("/cvmfs/ours/*",))),

@@ -25,7 +25,7 @@ def room(wanted: int, neighbours: tuple[Job, ...] = (), **policy: Any) -> int:
     """Of a cluster with three workers."""
     site = make_policy(**policy)
     observed = make_observed(make_cluster(wanted), THREE, neighbours=neighbours)
-    return cluster.room(cluster.look([make_pool()], observed, site, NOW), observed, site)
+    return cluster.submit_budget(cluster.judged([make_pool()], observed, site, NOW), observed, site)
 
 
 def test_a_cluster_may_get_what_its_scheduler_wants_and_has_not() -> None:

@@ -7,8 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_operator.core.actions import Action, CreatePool, Remove, SubmitWorkers, TellScheduler
-from htcdask_operator.core.model import ClusterFacts, Gone, Job, JobStatus, Observed, Policy, PoolFacts, Told
+from htcdask_operator.core.actions import Action, CreatePool, Remove, ScaleScheduler, SubmitWorkers
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Gone,
+    Job,
+    JobStatus,
+    LastScale,
+    Observed,
+    Policy,
+    PoolFacts,
+)
 from htcdask_operator.core.plan import plan
 from htcdask_operator.core.scaling import scale_scheduler
 from htcdask_operator.core.submit import descriptions
@@ -45,10 +54,10 @@ def workers(pool: str, count: int, status: JobStatus = JobStatus.RUNNING, **fact
 
 
 def anchors(*pools: PoolFacts) -> list[Job]:
-    marks = [descriptions.fingerprint(pool, make_cluster(), make_template(), POLICY) for pool in pools]
+    marks = [descriptions.template_hash(pool, make_cluster(), make_template(), POLICY) for pool in pools]
     return [
-        make_anchor(mark, pool_uid=pool.uid, id=f"{number}.9")
-        for number, (pool, mark) in enumerate(zip(pools, marks, strict=True))
+        make_anchor(template_hash, pool_uid=pool.uid, id=f"{number}.9")
+        for number, (pool, template_hash) in enumerate(zip(pools, marks, strict=True))
     ]
 
 
@@ -75,7 +84,7 @@ def removed(actions: Sequence[Action]) -> list[str]:
 
 
 def told(actions: Sequence[Action]) -> list[int]:
-    return [action.count for action in actions if isinstance(action, TellScheduler)]
+    return [action.count for action in actions if isinstance(action, ScaleScheduler)]
 
 
 # --- What the scheduler is told.
@@ -121,9 +130,9 @@ def test_it_is_told_at_most_once_in_ten_seconds_and_workers_wait_for_its_answer(
     observed = seen(pools, make_cluster(0), [])
     first = decided(pools, observed)
     assert (told(first), submitted(first)) == ([3], {})
-    waiting = plan(pools, replace(observed, told=Told(3, NOW - 4)), POLICY, NOW)
+    waiting = plan(pools, replace(observed, told=LastScale(3, NOW - 4)), POLICY, NOW)
     assert (waiting.actions, waiting.wake_at) == ((), NOW + 6)
-    assert told(decided(pools, replace(observed, told=Told(3, NOW - 10)))) == [3]
+    assert told(decided(pools, replace(observed, told=LastScale(3, NOW - 10)))) == [3]
     assert submitted(decided(pools, seen(pools, make_cluster(3), []))) == {"manual": 3}
 
 
@@ -136,7 +145,7 @@ def test_it_is_told_nothing_while_somebodys_number_may_be_on_its_way() -> None:
 
 
 def test_what_it_is_told_says_that_adapt_ends() -> None:
-    (action,) = [a for a in decided([manual(3)], make_observed()) if isinstance(a, TellScheduler)]
+    (action,) = [a for a in decided([manual(3)], make_observed()) if isinstance(a, ScaleScheduler)]
     assert (action.pool, action.reason) == ("manual", "SchedulerTold")
     assert "3 workers" in action.message and "ends adapt()" in action.message
 
@@ -288,7 +297,7 @@ def test_a_cluster_that_asks_for_workers_and_has_no_pool_gets_the_default_one() 
         (make_observed(make_cluster(1, htcondor=False)), POLICY),
         (make_observed(make_cluster(1, active=False)), POLICY),
         (make_observed(make_cluster(1), had_pools=True), POLICY),
-        (make_observed(make_cluster(1)), make_policy(fallback_pool=False)),
+        (make_observed(make_cluster(1)), make_policy(default_pool=False)),
         (make_observed(Gone()), POLICY),
         (make_observed(API_SILENT), POLICY),
     ],
@@ -319,8 +328,8 @@ def test_a_scheduler_that_does_not_listen_is_told_less_and_less_often() -> None:
         planned = plan(pools, replace(observed, told=before), POLICY, now)
         if told(planned.actions):
             said.append(now - NOW)
-            before = scale_scheduler.told(before, 3, now)
+            before = scale_scheduler.after(before, 3, now)
         assert planned.wake_at is not None
         now = planned.wake_at
     assert said == [0, 10, 30, 70, 150, 270, 390, 510]
-    assert scale_scheduler.told(before, 4, now).times == 1, "another number is another wish"
+    assert scale_scheduler.after(before, 4, now).times == 1, "another number is another wish"

@@ -112,8 +112,8 @@ def test_whatever_the_scheduler_says_a_lowered_cap_comes_true(observed: Observed
     ],
 )
 def test_the_status_says_until_when(observed: Observed, expected: str) -> None:
-    mark = descriptions.fingerprint(CAPPED, make_cluster(4), CAPPED.spec.template, POLICY)
-    observed = replace(observed, jobs=(make_anchor(mark), *JOBS))
+    template_hash = descriptions.template_hash(CAPPED, make_cluster(4), CAPPED.spec.template, POLICY)
+    observed = replace(observed, jobs=(make_anchor(template_hash), *JOBS))
     ready = look(observed, NOW, None).statuses[POOL].condition("Ready")
     assert ready is not None and ready.message.endswith(expected)
 

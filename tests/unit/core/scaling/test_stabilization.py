@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htcdask_operator.core.scaling.stabilization import PATIENCE_SECONDS, STILL_SECONDS, Wanted, follow
+from htcdask_operator.core.scaling.stabilization import PATIENCE_SECONDS, STILL_SECONDS, Demand, follow
 
 Heard = Iterable[tuple[float, int]]
 
 
 def acted_on(heard: Heard, until: float) -> list[tuple[float, int]]:
     """What is acted on, and when it changes: looked at whenever something is heard, and at each recheck."""
-    wanted: Wanted | None = None
+    wanted: Demand | None = None
     told: list[tuple[float, int]] = []
 
     def look(number: int, now: float) -> None:

@@ -11,7 +11,7 @@ from htcdask_api import Condition, Failure, PoolStatus
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts
 from htcdask_operator.core.plan import plan
-from htcdask_operator.core.status.events import Event, events
+from htcdask_operator.core.status.events import Event, between
 from htcdask_operator.core.submit import descriptions
 from tests.builders import (
     ACCESS_POINT_SILENT,
@@ -29,7 +29,7 @@ from tests.builders import (
 )
 
 POLICY = make_policy()
-ANCHOR = make_anchor(descriptions.fingerprint(make_pool(), make_cluster(), make_template(), POLICY))
+ANCHOR = make_anchor(descriptions.template_hash(make_pool(), make_cluster(), make_template(), POLICY))
 R = JobStatus.RUNNING
 
 
@@ -219,7 +219,7 @@ def condition(kind: str, status: str, reason: str = "SomeReason", message: str =
 
 def test_the_same_status_twice_says_nothing() -> None:
     status = status_of(make_observed(make_cluster(2), [ANCHOR]))
-    assert events(status, status) == ()
+    assert between(status, status) == ()
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_events_are_told_on_transitions(
     old: Condition | None, new: Condition, told: list[tuple[str, str]]
 ) -> None:
     before = PoolStatus(conditions=(old,) if old else ())
-    found = events(before, PoolStatus(conditions=(new,)))
+    found = between(before, PoolStatus(conditions=(new,)))
     assert [(event.kind, event.reason) for event in found] == told
 
 
@@ -263,7 +263,7 @@ def test_scaling_and_new_failures_are_told() -> None:
     fresh = Failure(time=timestamps.written(NOW), worker="new", reason="WorkerFailed", message="It died.")
     old = PoolStatus(desired_replicas=2, recent_failures=(known,))
     new = PoolStatus(desired_replicas=4, recent_failures=(fresh, known))
-    assert events(old, new) == (
+    assert between(old, new) == (
         Event("Normal", "Scaled", "Workers wanted: 4 instead of 2."),
         Event("Warning", "WorkerFailed", "It died."),
     )

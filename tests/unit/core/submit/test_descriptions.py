@@ -34,7 +34,13 @@ def workers(worker: Template | None = None, username: str = "alice", **policy: A
     cluster = make_cluster(username=username)
     return dict(
         descriptions.workers(
-            POOL_FACTS, cluster, worker or make_template(), "mark", "/spool/1", make_policy(**policy), NOW
+            POOL_FACTS,
+            cluster,
+            worker or make_template(),
+            "hash",
+            "/spool/1",
+            make_policy(**policy),
+            NOW,
         )
     )
 
@@ -191,14 +197,14 @@ def test_the_workers_description() -> None:
         "My.HTCDaskClusterUID": '"cluster-uid"',
         "My.HTCDaskUser": '"alice"',
         "My.HTCDaskWorker": '"$(wname)"',
-        "My.HTCDaskTemplate": '"mark"',
+        "My.HTCDaskTemplate": '"hash"',
         "My.HTCDaskRole": '"worker"',
         "My.HTCDaskLease": "1800003600",
     }
 
 
 def test_the_anchor_never_runs_and_says_whose_it_is() -> None:
-    anchor = descriptions.anchor(POOL_FACTS, CLUSTER_FACTS, "mark", make_policy(), NOW)
+    anchor = descriptions.anchor(POOL_FACTS, CLUSTER_FACTS, "hash", make_policy(), NOW)
     assert anchor["My.Requirements"] == "false"
     mine = {key: value for key, value in workers().items() if key.startswith("My.HTCDask")}
     assert {key: value for key, value in anchor.items() if key.startswith("My.HTCDask")} == mine | {
@@ -262,7 +268,7 @@ def test_what_a_worker_prints_is_never_streamed_to_the_access_point(delivery: st
 
 
 def test_an_anchor_shows_none_of_its_files() -> None:
-    found = descriptions.anchor(make_pool(), CLUSTER_FACTS, "mark", make_policy(), NOW)
+    found = descriptions.anchor(make_pool(), CLUSTER_FACTS, "hash", make_policy(), NOW)
     assert found["My.SpooledOutputFiles"] == '""'
 
 
@@ -294,18 +300,20 @@ def test_a_worker_hands_over_and_closes_before_htcondor_kills_it(
 
 
 def test_the_fingerprint_moves_with_what_a_worker_is_made_from_and_with_nothing_else() -> None:
-    def mark(worker: Template = WORKER, cluster: ClusterFacts = CLUSTER_FACTS, **policy: Any) -> str:
-        return descriptions.fingerprint(POOL_FACTS, cluster, worker, make_policy(**policy))
+    def template_hash(worker: Template = WORKER, cluster: ClusterFacts = CLUSTER_FACTS, **policy: Any) -> str:
+        return descriptions.template_hash(POOL_FACTS, cluster, worker, make_policy(**policy))
 
-    same = mark(cluster=replace(CLUSTER_FACTS, wanted=7, phase="Odd"), lease_seconds=1, breaker_failures=1)
-    assert same == mark()
+    same = template_hash(
+        cluster=replace(CLUSTER_FACTS, wanted=7, phase="Odd"), job_expiry_seconds=1, breaker_failures=1
+    )
+    assert same == template_hash()
     others = [
-        mark(make_template(cores=2)),
-        mark(make_template(environment={"A": "b"})),
-        mark(scheduler_address="other:1"),
-        mark(vacate_seconds=7),
+        template_hash(make_template(cores=2)),
+        template_hash(make_template(environment={"A": "b"})),
+        template_hash(scheduler_address="other:1"),
+        template_hash(vacate_seconds=7),
     ]
-    assert len({mark(), *others}) == 5
+    assert len({template_hash(), *others}) == 5
 
 
 # --- Templates.

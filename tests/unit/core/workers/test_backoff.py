@@ -8,7 +8,7 @@ from htcdask_api import Failure, PoolStatus
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import JobStatus
 from htcdask_operator.core.workers import backoff, failures
-from htcdask_operator.core.workers.backoff import Outlook
+from htcdask_operator.core.workers.backoff import Backoff
 from htcdask_operator.core.workers.states import State, Worker
 from tests.builders import NOW, make_job, make_policy
 
@@ -26,12 +26,12 @@ def worker(state: State, started_ago: float = 5) -> Worker:
     return Worker(make_job("x", JobStatus.RUNNING, started_at=NOW - started_ago), state)
 
 
-def look(*found: Failure, workers: tuple[Worker, ...] = ()) -> Outlook:
-    return backoff.outlook(found, workers, POLICY, NOW)
+def look(*found: Failure, workers: tuple[Worker, ...] = ()) -> Backoff:
+    return backoff.after(found, workers, POLICY, NOW)
 
 
 def test_without_failures_everything_may_come() -> None:
-    assert look() == Outlook()
+    assert look() == Backoff()
 
 
 @pytest.mark.parametrize(("events", "pause"), [(1, 10), (2, 20), (3, 40), (4, 80)])
@@ -44,11 +44,11 @@ def test_the_pause_doubles_with_each_event(events: int, pause: int) -> None:
 def test_after_the_pause_one_worker_is_on_trial() -> None:
     assert look(failed(11)).allowed == 1
     assert look(failed(11), workers=(worker(State.IDLE),)).allowed == 0
-    assert look(failed(11), workers=(worker(State.PAUSED),)).allowed == 1, "a paused one tries nothing"
+    assert look(failed(11), workers=(worker(State.HELD),)).allowed == 1, "a paused one tries nothing"
 
 
 def test_a_worker_that_connected_since_clears_all() -> None:
-    assert look(failed(11), failed(30), workers=(worker(State.CONNECTED),)) == Outlook()
+    assert look(failed(11), failed(30), workers=(worker(State.CONNECTED),)) == Backoff()
 
 
 def test_workers_that_were_connected_before_do_not_clear_but_nobody_is_on_trial() -> None:
@@ -59,7 +59,7 @@ def test_workers_that_were_connected_before_do_not_clear_but_nobody_is_on_trial(
 
 def test_five_events_with_nobody_connected_stall() -> None:
     streak = [failed(ago) for ago in (1, 90, 140, 170, 190)]
-    assert look(*streak) == Outlook(0, NOW + 599, reasons.WORKERS_KEEP_FAILING, "It died.")
+    assert look(*streak) == Backoff(0, NOW + 599, reasons.WORKERS_KEEP_FAILING, "It died.")
     assert look(*streak, workers=(worker(State.CONNECTED, 500),)).stalled is None
 
 
@@ -140,4 +140,4 @@ def test_a_failure_that_was_written_in_the_future_is_one_of_now(ahead: float) ->
     assert look(*first.recent).until == NOW + 10
     later = failures.record(PoolStatus(recent_failures=first.recent), [], {}, NOW + 10)
     assert later.recent == first.recent
-    assert backoff.outlook(later.recent, (), make_policy(), NOW + 10).allowed == 1
+    assert backoff.after(later.recent, (), make_policy(), NOW + 10).allowed == 1

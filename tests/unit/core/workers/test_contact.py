@@ -66,7 +66,7 @@ def test_a_worker_that_is_there_again_is_not_missing() -> None:
 def test_nobody_is_lost_while_the_scheduler_does_not_answer(cluster: object, connected: Unseen) -> None:
     observed = make_observed(
         cluster,  # type: ignore[arg-type]
-        [make_anchor("mark"), *JOBS],
+        [make_anchor("hash"), *JOBS],
         connected,
         dropped={"a": NOW - 9999, "b": NOW - 9999},
     )
@@ -76,7 +76,7 @@ def test_nobody_is_lost_while_the_scheduler_does_not_answer(cluster: object, con
 
 
 def test_while_somebody_is_missing_it_is_looked_again_soon() -> None:
-    observed = make_observed(make_cluster(2), [make_anchor("mark"), *JOBS], ("a",), dropped={"b": NOW - 1})
+    observed = make_observed(make_cluster(2), [make_anchor("hash"), *JOBS], ("a",), dropped={"b": NOW - 1})
     planned = plan([make_pool()], observed, make_policy(), NOW)
     assert planned.wake_at is not None and planned.wake_at <= NOW + MOST_SECONDS
     assert planned.statuses[POOL].running == 2

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_operator.core.actions import Action, Hold, RecordIdentity, Release, Remove
+from htcdask_operator.core.actions import Action, Hold, RecordIdentity, Remove, RemoveFinalizer
 from htcdask_operator.core.model import Gone, Job, JobStatus, Observed, PoolFacts, Role
 from htcdask_operator.core.plan import plan
 from htcdask_operator.core.workers.identity import believed
@@ -25,7 +25,7 @@ from tests.builders import (
 OLD = "old@htcdask.test"
 MALLORY = "mallory@htcdask.test"
 WORKERS = [make_job(f"w{n}", JobStatus.RUNNING, owner=OLD) for n in range(20)]
-ANCHOR = make_anchor("mark", owner=OLD)
+ANCHOR = make_anchor("hash", owner=OLD)
 UNKNOWN = (
     make_job("odd", JobStatus.UNKNOWN),
     make_job("odd", JobStatus.RUNNING, role=Role.UNKNOWN),
@@ -95,8 +95,8 @@ def test_a_deleted_pool_waits_for_them_and_says_whose_they_are(cluster: object) 
     reason, message = ready(pool, observed)
     assert reason == "CleanupBlocked"
     assert OLD in message and "release-without-cleanup" in message
-    assert actions(replace(pool, release=True), observed) == (Release(POOL),)
-    assert actions(pool, make_observed(cluster, [])) == (Release(POOL),)  # type: ignore[arg-type]
+    assert actions(replace(pool, release=True), observed) == (RemoveFinalizer(POOL),)
+    assert actions(pool, make_observed(cluster, [])) == (RemoveFinalizer(POOL),)  # type: ignore[arg-type]
 
 
 def test_our_own_jobs_of_a_deleted_pool_go_beside_them() -> None:
@@ -136,8 +136,8 @@ def test_a_job_that_is_not_understood_goes_with_its_pool(job: Job) -> None:
 
 
 def test_an_anchor_that_is_not_understood_is_neither_held_nor_replaced_nor_removed() -> None:
-    for mark in ("mark", "another"):
-        odd = make_anchor(mark, JobStatus.UNKNOWN)
+    for template_hash in ("hash", "another"):
+        odd = make_anchor(template_hash, JobStatus.UNKNOWN)
         found = actions(make_pool(), make_observed(make_cluster(wanted=1), [odd]))
         assert not any(isinstance(action, Remove | Hold) for action in found)
 

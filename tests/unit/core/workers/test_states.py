@@ -32,9 +32,9 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
         State.SUBMITTING,
     ),
     "a worker that runs is starting": (R, {}, State.STARTING),
-    "a worker that runs and does not connect is late": (R, {"started_at": NOW - 121}, State.LATE),
+    "a worker that runs and does not connect is late": (R, {"started_at": NOW - 121}, State.NOT_CONNECTED),
     "a worker that the scheduler knows is connected": (R, {"worker": "known"}, State.CONNECTED),
-    "a worker that the scheduler dropped is leaving": (R, {"worker": "dropped"}, State.LEAVING),
+    "a worker that the scheduler dropped is leaving": (R, {"worker": "dropped"}, State.DISCONNECTED),
     "a worker that the scheduler dropped and that did not end is over": (
         R,
         {"worker": "lost", "started_at": NOW - 999},
@@ -42,14 +42,14 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
     ),
     "transferring output is running": (JobStatus.TRANSFERRING_OUTPUT, {"worker": "known"}, State.CONNECTED),
     "a suspended worker still is one": (JobStatus.SUSPENDED, {"worker": "known"}, State.CONNECTED),
-    "a removed job is retiring until it is gone": (JobStatus.REMOVED, {"machine": "node7"}, State.RETIRING),
+    "a removed job is retiring until it is gone": (JobStatus.REMOVED, {"machine": "node7"}, State.REMOVED),
     "a job in an unknown state is kept": (JobStatus.UNKNOWN, {"worker": "known"}, State.KEPT),
     "a job of an unknown role is kept": (R, {"role": Role.UNKNOWN, "worker": "known"}, State.KEPT),
     "a job of an unknown role that ended is kept": (C, {"role": Role.UNKNOWN}, State.KEPT),
     "a job of an unknown role may be on its way out": (
         JobStatus.REMOVED,
         {"role": Role.UNKNOWN},
-        State.RETIRING,
+        State.REMOVED,
     ),
     "another identity's worker is kept": (R, {"owner": "old@x", "worker": "known"}, State.KEPT),
     "another identity's idle worker is kept": (JobStatus.IDLE, {"owner": "old@x"}, State.KEPT),
@@ -59,8 +59,8 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
         State.KEPT,
     ),
     "another identity's held worker is kept": (H, {"owner": "old@x", "hold_code": 34}, State.KEPT),
-    "another identity's finished worker is on its way out": (C, {"owner": "old@x"}, State.RETIRING),
-    "a job held by a person is theirs": (H, {"hold_code": 1}, State.PAUSED),
+    "another identity's finished worker is on its way out": (C, {"owner": "old@x"}, State.REMOVED),
+    "a job held by a person is theirs": (H, {"hold_code": 1}, State.HELD),
     "a job held for its memory is over": (H, {"hold_code": 34}, State.FAILED),
     "a job held for no reason is over": (H, {}, State.FAILED),
     "exit code 0 is the end of a retired worker": (
@@ -84,7 +84,7 @@ def test_what_a_job_is(sentence: str) -> None:
 
 def test_a_running_worker_is_not_judged_while_the_scheduler_is_silent() -> None:
     assert judge(make_job("a", R), make_observed(connected=SCHEDULER_SILENT), make_policy(), NOW).state is (
-        State.RUNNING
+        State.NOT_ASKED
     )
 
 
