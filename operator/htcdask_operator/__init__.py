@@ -1,0 +1,10 @@
+"""The operator: keeps as many HTCondor workers as the Dask clusters of its namespaces ask for.
+
+watch/       what wakes a cluster          state/     what was seen last
+reconcile/   observe, plan, perform, publish, for one cluster at a time
+core/        every decision, pure: begin at `core.plan`
+condor/  kube/  scheduler/                 the three outside systems, each behind a port
+process/     one operator at a time, its health and its end; no policy touches these
+
+`__main__` reads the settings and connects the ports, `assemble` wires what runs.
+"""

@@ -22,6 +22,7 @@ import kopf
 
 from htcdask_api import names
 from htcdask_operator import settings as site
+from htcdask_operator.assemble import assemble
 from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core.model import Policy
@@ -31,15 +32,10 @@ from htcdask_operator.process import health
 from htcdask_operator.process.claims import Claims, claims
 from htcdask_operator.process.health import Health
 from htcdask_operator.process.supervise import supervise
-from htcdask_operator.reconcile.loop import Reconciler
 from htcdask_operator.scheduler.http import SchedulerHttp
 from htcdask_operator.settings import Settings, SettingsError
-from htcdask_operator.state.view import View
 from htcdask_operator.uptime import steady, uptime
 from htcdask_operator.watch import handlers
-from htcdask_operator.watch.orphans import Orphans
-from htcdask_operator.watch.poller import Poller
-from htcdask_operator.watch.resync import Resync
 
 _log = logging.getLogger(__name__)
 
@@ -140,15 +136,15 @@ async def _run(
     instance: str,
     clock: Callable[[], float],
 ) -> bool:
-    view = View()
-    reconciler = Reconciler(ports, view, policy, clock)
-    patience = settings.job_expiry_seconds / 2
-    orphans = Orphans(ports, view, settings.gateway_namespaces, patience, lambda: leases.last_seen)
-    poller = Poller(ports, view, settings.poll, settings.job_expiry_seconds, orphans, reconciler.wake, clock)
-    reconciler.on_action = poller.poll_soon
-    resync = Resync(ports, view, settings.gateway_namespaces, reconciler)
-    registry = kopf.OperatorRegistry()
-    handlers.register(registry, reconciler, view)
+    parts = assemble(
+        ports,
+        policy,
+        settings.gateway_namespaces,
+        clock,
+        poll=settings.poll,
+        last_seen=lambda: leases.last_seen,
+    )
+    poller, reconciler = parts.poller, parts.reconciler
     stop, ready = asyncio.Event(), asyncio.Event()
 
     def health_now() -> Health:
@@ -167,20 +163,16 @@ async def _run(
     async def watch() -> None:
         await kube.wait_for_resources()
         await kopf.operator(
-            registry=registry,
+            registry=parts.registry,
             settings=handlers.settings(instance),
             namespaces=settings.gateway_namespaces,
             standalone=True,
             ready_flag=ready,
         )
 
-    async def reconcile() -> None:
-        await poller.asked_once.wait()  # else every start would tell all pools that HTCondor is silent
-        await reconciler.run()
-
     async def compare() -> None:
         await ready.wait()
-        await resync.run()
+        await parts.resync.run()
 
     async def signals() -> None:
         _end_on_signal(stop)
@@ -195,7 +187,7 @@ async def _run(
         "signals": signals(),
         "lease": leases.run(),
         "poller": leading(poller.run),
-        "reconciler": leading(reconcile),
+        "reconciler": leading(parts.reconcile),
         "resync": leading(compare),
         "kopf": leading(watch),
     }

@@ -15,16 +15,13 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from htcdask_api import names
+from htcdask_operator.assemble import assemble
 from htcdask_operator.condor.errors import CondorUnreachable
 from htcdask_operator.core.model import JobStatus, PoolFacts
 from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.ports import Ports
-from htcdask_operator.reconcile.loop import Reconciler
 from htcdask_operator.settings import Poll
-from htcdask_operator.state.view import View
 from htcdask_operator.watch import handlers
-from htcdask_operator.watch.orphans import Orphans
-from htcdask_operator.watch.poller import Poller
 from htcdask_operator.watch.resync import Resync, WatchSilent
 from playground.controlplane import ControlPlane
 from tests.builders import make_policy
@@ -57,21 +54,11 @@ class Operator:
         self.schedd = FakeSchedd(now=time.time())
         self.condor = Watched(self.schedd)
         self.scheduler = FakeScheduler()
-        self.view = View()
-        self.ports = ports = Ports(self.condor, kube, self.scheduler)
-        self.reconciler = Reconciler(ports, self.view, make_policy(), time.time)
-        self.poller = Poller(
-            ports,
-            self.view,
-            Poll.model_validate({"activeSeconds": 0.1}),
-            3600,
-            Orphans(ports, self.view, (self.namespace,)),
-            self.reconciler.wake,
-            time.time,
-        )
-        self.reconciler.on_action = self.poller.poll_soon
-        self.registry = kopf.OperatorRegistry()
-        handlers.register(self.registry, self.reconciler, self.view)
+        self.ports = Ports(self.condor, kube, self.scheduler)
+        poll = Poll.model_validate({"activeSeconds": 0.1})
+        parts = assemble(self.ports, make_policy(), (self.namespace,), time.time, poll=poll)
+        self.known, self.poller, self.registry = parts.known, parts.poller, parts.registry
+        self.reconciler = parts.reconciler
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -311,7 +298,7 @@ async def test_a_listing_finds_nothing_that_a_living_watch_has_not_shown(
         operator.create_pool()
         operator.create_cluster(wanted=2)
         await operator.until_condition("Ready", "True")
-        resync = Resync(operator.ports, operator.view, (operator.namespace,), operator.reconciler)
+        resync = Resync(operator.ports, operator.known, (operator.namespace,), operator.reconciler)
         woken: list[object] = []
         monkeypatch.setattr(operator.reconciler, "wake", woken.append)
         for _ in range(3):
@@ -321,7 +308,7 @@ async def test_a_listing_finds_nothing_that_a_living_watch_has_not_shown(
 
 async def test_a_watch_that_has_died_is_noticed(plane: ControlPlane) -> None:
     async with running(plane) as operator:
-        resync = Resync(operator.ports, operator.view, (operator.namespace,), operator.reconciler)
+        resync = Resync(operator.ports, operator.known, (operator.namespace,), operator.reconciler)
         await resync.tick()
         watching = operator.tasks.pop()
         watching.cancel()

@@ -13,17 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from htcdask_operator.assemble import assemble
 from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core.model import Job, JobStatus, Role
 from htcdask_operator.core.workers.states import SPOOL_SECONDS
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import Ports
-from htcdask_operator.reconcile.loop import ClusterTask, Reconciler
-from htcdask_operator.settings import Poll
-from htcdask_operator.state.view import View
-from htcdask_operator.watch.orphans import Orphans
-from htcdask_operator.watch.poller import Poller
+from htcdask_operator.reconcile.cycle import ClusterTask
 from playground.condor.bare import BarePool
 from tests.builders import make_policy
 from tests.contract.labs import remove_jobs
@@ -54,20 +51,17 @@ class Operator:
 
     def __init__(self, pool: BarePool, token: Path, kube: FakeKube, clock: Callable[[], float]) -> None:
         self.agent = CondorClient(AccessPoint(OPERATOR, pool.address, pool.schedd, token))
-        self.view = View()
         ports = Ports(self.agent, kube, FakeScheduler())
         policy = make_policy(operator_id=OPERATOR, job_expiry_seconds=LEASE)
-        self.reconciler = Reconciler(ports, self.view, policy, clock)
-        orphans = Orphans(ports, self.view, ("gateway",))
-        self.poller = Poller(ports, self.view, Poll(), LEASE, orphans, lambda _: None, clock)
-        self.tended = ClusterTask()
+        self.parts = assemble(ports, policy, ("gateway",), clock)
+        self.task = ClusterTask()
 
     async def until(self, holds: Callable[[tuple[Job, ...]], object], seconds: float = 40) -> None:
         """Poll and cycle until the queue is as it should be."""
         async with asyncio.timeout(seconds):
             while not holds(await self.agent.jobs()):
-                await self.poller.tick()
-                await self.reconciler.cycle(KEY, self.tended)
+                await self.parts.poller.tick()
+                await self.parts.reconciler.cycle.run(KEY, self.task)
                 await asyncio.sleep(0.1)
 
 
@@ -87,7 +81,7 @@ class Lab:
 
     def operator(self) -> Operator:
         made = Operator(self.pool, self._token, self.kube, lambda: time.time() + self.late)
-        made.view.saw_pools(KEY, [self.uid])
+        made.parts.known.clusters.saw_pools(KEY, [self.uid])
         self._operators.append(made)
         return made
 
@@ -126,7 +120,7 @@ async def test_an_agent_killed_in_the_middle_of_a_submit_leaves_all_or_nothing_a
     operator = lab.operator()
     await operator.until(is_held)
     lab.want(WORKERS)
-    cycle = asyncio.create_task(operator.reconciler.cycle(KEY, operator.tended))
+    cycle = asyncio.create_task(operator.parts.reconciler.cycle.run(KEY, operator.task))
     asked: list[str] = []
     asking = operator.agent._process.ask
 
@@ -144,8 +138,8 @@ async def test_an_agent_killed_in_the_middle_of_a_submit_leaves_all_or_nothing_a
     another = lab.operator()
     await another.until(lambda jobs: len(idle(jobs)) >= WORKERS)
     for _ in range(3):
-        await another.poller.tick()
-        await another.reconciler.cycle(KEY, another.tended)
+        await another.parts.poller.tick()
+        await another.parts.reconciler.cycle.run(KEY, another.task)
     names = idle(await another.agent.jobs())
     assert len(names) == len(set(names)) == WORKERS
 
@@ -160,8 +154,8 @@ async def test_a_new_operator_adopts_everything_by_what_the_queue_says(lab: Lab)
     status = body.pop("status")  # somebody wiped it, too
     second = lab.operator()
     for _ in range(3):
-        await second.poller.tick()
-        await second.reconciler.cycle(KEY, second.tended)
+        await second.parts.poller.tick()
+        await second.parts.reconciler.cycle.run(KEY, second.task)
     assert ids(await second.agent.jobs()) == before
     counts = ("desiredReplicas", "replicas", "idle", "observedGeneration")
     assert [body["status"][count] for count in counts] == [status[count] for count in counts]
@@ -186,8 +180,8 @@ async def test_an_anchor_whose_files_will_never_come_is_replaced(lab: Lab) -> No
     await operator.agent.remove([good.id], "as if it had never been")
     (lost,) = (job for job in anchors(await operator.agent.jobs()) if job.id != good.id)
     assert lost.spooling and lost.stage_in_finish is None
-    await operator.poller.tick()
-    await operator.reconciler.cycle(KEY, operator.tended)
+    await operator.parts.poller.tick()
+    await operator.parts.reconciler.cycle.run(KEY, operator.task)
     assert lost.id in ids(await operator.agent.jobs()), "its submitter may be about to send them"
     lab.late = SPOOL_SECONDS + 1
     await operator.until(lambda jobs: lost.id not in ids(jobs))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from htcdask_operator.core.plan import plan
-from htcdask_operator.reconcile.loop import Planner
+from htcdask_operator.reconcile.cycle import Planner
 from tests.simulation.clock import Clock, JumpingLoop
 from tests.simulation.promises import Broken
 from tests.simulation.steps import NewCluster, NewPool, Step

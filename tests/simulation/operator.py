@@ -13,15 +13,11 @@ from typing import Any
 import kopf
 
 from htcdask_api import names
+from htcdask_operator.assemble import assemble
 from htcdask_operator.core.model import Policy
 from htcdask_operator.ports import Ports
-from htcdask_operator.reconcile.loop import Planner, Reconciler
-from htcdask_operator.settings import Poll
-from htcdask_operator.state.view import View
-from htcdask_operator.watch import handlers
-from htcdask_operator.watch.orphans import Orphans
-from htcdask_operator.watch.poller import Poller
-from htcdask_operator.watch.resync import Resync, WatchSilent
+from htcdask_operator.reconcile.cycle import Planner
+from htcdask_operator.watch.resync import WatchSilent
 from tests.fakes.condor import FakeCondor
 from tests.simulation.dask import Schedulers
 from tests.simulation.gateway import NAMESPACE
@@ -58,21 +54,10 @@ class Operator:
             KubeLine(self.line, kube),
             SchedulerLine(self.line, schedulers),
         )
-        self.view = View()
-        reconciler = Reconciler(ports, self.view, policy, lines.clock, planner)
-        orphans = Orphans(ports, self.view, (NAMESPACE,), policy.job_expiry_seconds / 2)
-        poller = Poller(
-            ports, self.view, Poll(), policy.job_expiry_seconds, orphans, reconciler.wake, lines.clock
-        )
-        reconciler.on_action = poller.poll_soon
-        self.watch = Watch(self.line, lines, kube, reconciler, self.view)
-
-        async def reconcile() -> None:
-            await poller.asked_once.wait()
-            await reconciler.run()
-
-        resync = Resync(ports, self.view, (NAMESPACE,), reconciler)
-        for service in (poller.run(), reconcile(), self.watch.run(), resync.run()):
+        parts = assemble(ports, policy, (NAMESPACE,), lines.clock, planner=planner)
+        self.known = parts.known
+        self.watch = Watch(self.line, lines, kube, parts.registry)
+        for service in (parts.poller.run(), parts.reconcile(), self.watch.run(), parts.resync.run()):
             self._start(service)
 
     def _start(self, service: Coroutine[Any, Any, None]) -> None:
@@ -104,11 +89,7 @@ def _unspooled(condor: FakeCondor, description: Any) -> None:
 class Watch:
     """kopf: it tells the handlers what it hears, and keeps our finalizer on pools until they say so."""
 
-    def __init__(
-        self, line: Line, lines: Lines, kube: WatchedKube, reconciler: Reconciler, view: View
-    ) -> None:
-        registry = kopf.OperatorRegistry()
-        handlers.register(registry, reconciler, view)
+    def __init__(self, line: Line, lines: Lines, kube: WatchedKube, registry: kopf.OperatorRegistry) -> None:
         known = [*registry._watching.get_all_handlers(), *registry._changing.get_all_handlers()]
         self._handlers: dict[str, Any] = {handler.fn.__name__: handler.fn for handler in known}
         self._line, self._lines, self._kube = line, lines, kube

@@ -39,7 +39,7 @@ from htcdask_operator.core.model import (
 )
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
-from htcdask_operator.reconcile.loop import Planner
+from htcdask_operator.reconcile.cycle import Planner
 from tests.fakes.condor import FakeCondor, FakeSchedd, ended
 from tests.fakes.kube import FakeKube
 

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from htcdask_operator.core.plan import plan
-from htcdask_operator.reconcile.loop import Planner
+from htcdask_operator.reconcile.cycle import Planner
 from tests.simulation.chance import HISTORIES
 from tests.simulation.history import happen
 from tests.simulation.promises import Broken

@@ -16,7 +16,7 @@ from htcdask_operator.core.plan import plan
 from htcdask_operator.core.pools import cluster
 from htcdask_operator.core.scaling import desired
 from htcdask_operator.kube import clusters, pools
-from htcdask_operator.reconcile.loop import Planner
+from htcdask_operator.reconcile.cycle import Planner
 from tests.builders import IMAGE, make_policy
 from tests.fakes.condor import FakeSchedd, Life, moved
 from tests.simulation.clock import Clock

@@ -5,11 +5,13 @@ from typing import Any
 from htcdask_api import names
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import Job, JobStatus, PoolFacts, Role
+from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import ClusterKey, Ports
-from htcdask_operator.reconcile.loop import ClusterTask, Reconciler
+from htcdask_operator.reconcile.cycle import ClusterTask, Cycle
+from htcdask_operator.reconcile.loop import Reconciler
 from htcdask_operator.settings import Poll
-from htcdask_operator.state.view import View
+from htcdask_operator.state.known import Known
 from htcdask_operator.watch.orphans import Orphans
 from htcdask_operator.watch.poller import Poller
 from tests.builders import make_policy
@@ -60,25 +62,25 @@ class Site:
         self.condor = FakeCondor(self.schedd, "htcdask")
         self.kube = FakeKube()
         self.scheduler = FakeScheduler()
-        self.view = View()
+        self.known = Known()
         self.ports = Ports(self.condor, self.kube, self.scheduler)
         self.use_policy()
         self.woken: list[ClusterKey] = []
         self.poller = Poller(
             self.ports,
-            self.view,
+            self.known,
             Poll(),
             LEASE,
-            Orphans(self.ports, self.view, ("gateway",)),
+            Orphans(self.ports, self.known, ("gateway",)),
             self.woken.append,
             self.clock,
         )
-        self.tended = ClusterTask()
+        self.task = ClusterTask()
 
     def use_policy(self, **settings: Any) -> None:
         """Decide by these settings of the site from now on."""
         self.policy = make_policy(job_expiry_seconds=LEASE, **settings)
-        self.reconciler = Reconciler(self.ports, self.view, self.policy, self.clock)
+        self.reconciler = Reconciler(Cycle(self.ports, self.known, self.policy, self.clock, plan))
 
     def clock(self) -> float:
         return self.schedd.now
@@ -88,7 +90,7 @@ class Site:
         self.kube.make_cluster(cluster_manifest(name, wanted))
         self.kube.secrets["gateway", f"dask-credentials-{name}"] = Credentials("CERT", "KEY", "TOKEN")
         uid = self.kube.make_pool(pool_manifest(name))
-        self.view.pools[uid] = ClusterKey("gateway", name)
+        self.known.clusters.pools[uid] = ClusterKey("gateway", name)
         return uid
 
     def add_pool(self, name: str, cluster: str = "c1", **spec: Any) -> str:
@@ -97,14 +99,14 @@ class Site:
         manifest["metadata"]["name"] = name
         manifest["spec"] |= spec
         uid = self.kube.make_pool(manifest)
-        self.view.pools[uid] = ClusterKey("gateway", cluster)
+        self.known.clusters.pools[uid] = ClusterKey("gateway", cluster)
         return uid
 
     def scale(self, count: int, name: str = "c1") -> None:
         self.kube.cluster_bodies["gateway", name]["spec"]["htcondorReplicas"] = count
 
     async def cycle(self) -> float | None:
-        return await self.reconciler.cycle(KEY, self.tended)
+        return await self.reconciler.cycle.run(KEY, self.task)
 
     async def poll(self) -> None:
         await self.poller.tick()

@@ -1,0 +1,7 @@
+"""The Kubernetes API, and nobody else talks to it (kopf's own watch apart).
+
+port         what the operator asks        api        the same, on a real API server
+requests     one request, with deadline and retries
+bodies, pools, clusters, leases            from and to JSON
+claimed, discovery, draining, spared, stand_down   leases of others; the end of an installation
+"""

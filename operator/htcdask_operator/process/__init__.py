@@ -1,0 +1,6 @@
+"""What the process needs whatever it works on: no policy touches these.
+
+leader_election  one lease                 claims     all leases that an operator holds
+health       /healthz, /readyz, /metrics   supervise  when one task ends, all do
+unexpected   exceptions that a loop survives
+"""

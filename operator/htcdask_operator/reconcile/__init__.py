@@ -1,0 +1,7 @@
+"""One cluster's cycle, and when it runs.
+
+loop         one task a cluster, and its backoff
+cycle        one pass: observe, plan, perform, publish
+observe      asks the three ports          perform    does what was planned
+publish      statuses and Events           worker_logs the last lines of workers, beside the cycle
+"""

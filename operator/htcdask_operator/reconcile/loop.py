@@ -1,92 +1,35 @@
-"""The cycle of one cluster: observe, plan, perform, publish.
+"""One task for each cluster: when its cycle runs, and when it is tried again after a failure.
 
 `handlers` and `poller` call `wake` for a cluster about which something may have changed; each cluster has
-one task, so its cycles never overlap, and different clusters run side by side. Level-triggered: a cycle
-looks at everything, whatever woke it. A question that failed delays a cluster and never ends its task; an
-action that failed delays its pool.
+one task, so its cycles never overlap, and different clusters run side by side. A question that failed delays
+a cluster and never ends its task.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Final
 
-from htcdask_api import PoolStatus
 from htcdask_operator import metrics
-from htcdask_operator.core import mistake, sanitize
-from htcdask_operator.core.actions import (
-    Action,
-    Plan,
-    ReadLogs,
-    Remove,
-    RemoveFinalizer,
-    SubmitAnchor,
-    SubmitWorkers,
-)
-from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Unseen
-from htcdask_operator.core.plan import plan
-from htcdask_operator.core.scaling import scale_scheduler
-from htcdask_operator.core.timestamps import doubled
+from htcdask_operator.core import mistake
 from htcdask_operator.kube.errors import KubeError
-from htcdask_operator.ports import ClusterKey, Ports
-from htcdask_operator.reconcile.memory import Memory
-from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs
-from htcdask_operator.reconcile.perform import Outcome, perform
-from htcdask_operator.reconcile.publish import publish_all
-from htcdask_operator.reconcile.worker_logs import WorkerLogs
-from htcdask_operator.state.view import View
+from htcdask_operator.ports import ClusterKey
+from htcdask_operator.reconcile.cycle import ClusterTask, Cycle
 
 _log = logging.getLogger(__name__)
 
-_ROUNDS: Final = 6  # anchor, hold, workers, and a few to spare
-_RESYNC: Final = 120.0
-_BACKOFF_FIRST: Final = 1.0
-_BACKOFF_LAST: Final = 60.0
-_VIEW_AGE: Final = 2.0  # seconds: twice the interval of a poller that is busy
-_PAUSE: Final = 1.0  # after many rounds, let others have their turn
-
-Planner = Callable[[Sequence[PoolFacts], Observed, Policy, float], Plan]
-
-
-@dataclass(slots=True)
-class ClusterTask:
-    """One cluster, and what is remembered of it between its cycles."""
-
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-    busy_since: float | None = None
-    failures: int = 0
-    said: str | None = None  # the failure that was logged last
-    mistakes: frozenset[str] = frozenset()  # of the last plan: logged already
-    stale: bool = True  # what the poller saw last may be older than what this cluster did last
-    pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
-    memory: Memory = field(default_factory=Memory)
-    last_words: WorkerLogs = field(default_factory=WorkerLogs)
+_RESYNC: Final = 120.0  # seconds until a cluster is looked at although nothing woke it
 
 
 class Reconciler:
     """All clusters that have pools, or ask for one."""
 
-    def __init__(
-        self,
-        ports: Ports,
-        view: View,
-        policy: Policy,
-        clock: Callable[[], float],
-        planner: Planner = plan,
-    ) -> None:
-        self._ports = ports
-        self._view = view
-        self._policy = policy
-        self._clock = clock
-        self.on_action: Callable[[], None] = lambda: None
-        self._plan = planner
+    def __init__(self, cycle: Cycle) -> None:
+        self.cycle: Final = cycle
+        self._clock = cycle.clock
         self._clusters: dict[ClusterKey, ClusterTask] = {}
         self._group: asyncio.TaskGroup | None = None
-        self._released: dict[PoolUid, asyncio.Event] = {}
 
     def wake(self, key: ClusterKey) -> None:
         """Something about this cluster may have changed."""
@@ -96,15 +39,6 @@ class Reconciler:
             if self._group is not None:
                 self._group.create_task(self._tend(key, cluster), name=f"cluster {key}")
         cluster.woken.set()
-
-    def released(self, pool: PoolUid) -> asyncio.Event:
-        """Set once nothing of the deleted pool is left; the caller drops it with `forget`."""
-        return self._released.setdefault(pool, asyncio.Event())
-
-    def forget(self, pool: PoolUid) -> None:
-        """The pool is gone from Kubernetes."""
-        self._released.pop(pool, None)
-        self._view.forget(pool)
 
     def longest_cycle(self) -> float:
         """For how many seconds the slowest running cycle has been running."""
@@ -124,13 +58,13 @@ class Reconciler:
             cluster.woken.clear()
             cluster.busy_since = began = self._clock()
             try:
-                wake_at = await self.cycle(key, cluster)
+                wake_at = await self.cycle.run(key, cluster)
             except KubeError as error:
-                wake_at = self._after_failure(key, cluster, str(error))
+                wake_at = self.cycle.after_failure(key, cluster, str(error))
             except Exception as error:
                 # A mistake of ours about one cluster must not stop the others.
                 _log.error("Cluster %s: the cycle failed: %s", key, mistake.of(error))
-                wake_at = self._after_failure(key, cluster, None)
+                wake_at = self.cycle.after_failure(key, cluster, None)
             finally:
                 cluster.busy_since = None
             metrics.CYCLE_SECONDS.observe(self._clock() - began)
@@ -143,158 +77,3 @@ class Reconciler:
                     await cluster.woken.wait()
             except TimeoutError:
                 pass
-
-    async def cycle(self, key: ClusterKey, cluster: ClusterTask) -> float | None:
-        """One cycle. When to look again, or None when the cluster has no pools and needs none."""
-        await self._read(key, cluster)
-        wake_at, failure = await self._act(key, cluster)
-        again = await publish_all(self._ports.kube, cluster.pools, cluster.memory, self._clock())
-        if failure is not None:
-            again = _sooner(again, self._after_failure(key, cluster, failure))
-        else:
-            cluster.failures, cluster.said = 0, None
-        if not cluster.pools and again is None:
-            return None
-        return _sooner(wake_at, again) or self._clock() + _RESYNC
-
-    async def _act(self, key: ClusterKey, cluster: ClusterTask) -> tuple[float | None, str | None]:
-        """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
-        memory = cluster.memory
-        memory.begin(self._clock())
-        fresh = cluster.stale or self._clock() - self._view.asked_at > _VIEW_AGE
-        cluster.stale, logs_wait = True, False
-        for _ in range(_ROUNDS):
-            now, pools = self._clock(), cluster.pools
-            seen = await observe(
-                self._ports,
-                self._view,
-                key,
-                tuple(pools.values()),
-                now,
-                fresh=fresh,
-                neighbours=self._policy.counts_neighbours,
-            )
-            observed = memory.recall(seen, now)
-            planned = self._planned(pools, memory, observed)
-            if not fresh and any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in planned.actions):
-                # Before a submit, ask the queue again; the rest was asked a moment ago.
-                jobs = await ask_queue(self._ports, self._view, tuple(pools.values()), now, fresh=True)
-                seen = await with_jobs(self._ports, self._view, key, seen, jobs)
-                observed = memory.recall(seen, now)
-                planned = self._planned(pools, memory, observed)
-            finished = {uid: self._status(pool, memory).finished for uid, pool in pools.items()}
-            memory.decided(planned.statuses)
-            self._tell_mistakes(key, cluster, planned.mistakes)
-            todo = [action for action in planned.actions if not self._is_done(action)]
-            logs = [] if logs_wait else [action for action in planned.actions if isinstance(action, ReadLogs)]
-            if not todo and not logs:
-                memory.got_through()
-                cluster.stale = isinstance(observed.jobs, Unseen) or bool(memory.setbacks)
-                soon = now + _PAUSE if logs_wait and not cluster.last_words.under_way else None
-                return _sooner(planned.wake_at, soon), self._unanswered(observed)
-            do = partial(perform, self._ports, pools=pools, observed=observed, clock=self._clock)
-            outcome = await do(todo)
-            self._note(outcome, cluster)
-            self.on_action()
-            # Jobs that ended and are still there will be counted again.
-            left = {action.pool for action in outcome.undone if isinstance(action, Remove)}
-            memory.uncount({uid: count for uid, count in finished.items() if uid in left})
-            if outcome.failure is not None:
-                return planned.wake_at, outcome.failure
-            if outcome.silent is not None:
-                return self._after_silence(pools, memory, memory.recall(seen, now)), None
-            if not await cluster.last_words.read(logs, do, memory, cluster.woken):
-                logs_wait = True
-            fresh = True
-            await self._read(key, cluster)
-        return self._clock() + _PAUSE, None
-
-    def _is_done(self, action: Action) -> bool:
-        """Whether it is not for the round: kopf was told before, or it is the logs' turn after it."""
-        if isinstance(action, RemoveFinalizer):
-            return self.released(action.pool).is_set()
-        return isinstance(action, ReadLogs)
-
-    def _after_silence(
-        self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed
-    ) -> float | None:
-        """HTCondor is not asked again in this cycle; the pools that needed it say so."""
-        planned = self._planned(pools, memory, observed)
-        waiting = {pool for pool, last in memory.setbacks.items() if last.waits}
-        memory.decided({uid: status for uid, status in planned.statuses.items() if uid in waiting})
-        memory.got_through()
-        return planned.wake_at
-
-    def _unanswered(self, observed: Observed) -> str | None:
-        """A question of this cycle that failed. What the poller failed to ask, it asks again for all."""
-        if isinstance(observed.cluster, Unseen):
-            return observed.cluster.why
-        if isinstance(observed.jobs, Unseen) and self._view.unseen is None:
-            return observed.jobs.why
-        return None
-
-    async def _read(self, key: ClusterKey, cluster: ClusterTask) -> None:
-        """Ask for the cluster's pools."""
-        pools = {pool.uid: pool for pool in await self._ports.kube.pools(*key)}
-        for uid in self._view.pools_of(key):
-            if uid not in pools:
-                self._view.forget(uid)
-        self._view.saw_pools(key, pools)
-        self._view.remember(pools.values())
-        metrics.POOLS.set(len(self._view.pools))
-        cluster.pools = pools
-        cluster.memory.keep_only(pools)
-
-    def _planned(self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed) -> Plan:
-        """The plan, made with what this cycle would publish so far: nothing that it learned is forgotten."""
-        known = [replace(pool, status=self._status(pool, memory)) for pool in pools.values()]
-        observed = replace(observed, remembered=memory.remembered)
-        planned = self._plan(known, observed, self._policy, self._clock())
-        memory.remembered = planned.remembered
-        return planned
-
-    @staticmethod
-    def _status(pool: PoolFacts, memory: Memory) -> PoolStatus:
-        return memory.statuses.get(pool.uid, pool.status)
-
-    def _note(self, outcome: Outcome, cluster: ClusterTask) -> None:
-        memory = cluster.memory
-        memory.logs.update(outcome.logs)
-        if outcome.told is not None:
-            memory.told = scale_scheduler.after(memory.told, outcome.told, self._clock())
-        for pool, event in outcome.events:
-            memory.events.setdefault(pool, []).append(event)
-        for pool in outcome.released:
-            self.released(pool).set()
-        for pool in outcome.accepted:
-            memory.refusals.pop(pool, None)
-        for pool, identity in outcome.recorded.items():
-            memory.recorded(pool, identity)
-        for pool, why in outcome.refused.items():
-            memory.refused(pool, why, self._clock())
-            _log.warning("Pool %s: %s", pool, sanitize.line(why))
-        for pool, setback in outcome.setbacks.items():
-            before = memory.setbacks.get(pool)
-            if setback.times and (before is None or before.why != setback.why):
-                _log.warning("Pool %s: %s", cluster.pools[pool].name, sanitize.line(setback.why))
-        memory.failed(outcome.setbacks)
-
-    def _tell_mistakes(self, key: ClusterKey, cluster: ClusterTask, mistakes: Sequence[str]) -> None:
-        """Said once, not at every plan."""
-        for text in mistakes:
-            if text not in cluster.mistakes:
-                _log.error("Cluster %s: %s", key, text)
-        cluster.mistakes = frozenset(mistakes)
-
-    def _after_failure(self, key: ClusterKey, cluster: ClusterTask, why: str | None) -> float:
-        """When to try again; said once, not at every try."""
-        metrics.CYCLE_FAILURES.inc()
-        if why is not None and cluster.said != why:
-            _log.warning("Cluster %s: %s", key, sanitize.line(why))
-        cluster.said = why
-        cluster.failures += 1
-        return self._clock() + doubled(_BACKOFF_FIRST, cluster.failures, _BACKOFF_LAST)
-
-
-def _sooner(one: float | None, other: float | None) -> float | None:
-    return min((at for at in (one, other) if at is not None), default=None)

@@ -28,7 +28,8 @@ from htcdask_operator.core.workers import identity
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.port import SchedulerError
-from htcdask_operator.state.view import Answer, View
+from htcdask_operator.state.clusters import Answer
+from htcdask_operator.state.known import Known
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ _ALIVE = (
 
 async def observe(
     ports: Ports,
-    view: View,
+    known: Known,
     key: ClusterKey,
     pools: Sequence[PoolFacts],
     now: float,
@@ -52,9 +53,9 @@ async def observe(
     neighbours: bool = False,
 ) -> Observed:
     """What is true now. Not `fresh`: the queue as the poller saw it last. `neighbours`: with others' jobs."""
-    asking = ask_queue(ports, view, pools, now, fresh=fresh)
+    asking = ask_queue(ports, known, pools, now, fresh=fresh)
     cluster, jobs = await asyncio.gather(_cluster(ports, key), asking)
-    answer = await _scheduler_workers(ports, view, key, cluster, jobs)
+    answer = await _scheduler_workers(ports, known, key, cluster, jobs)
     return Observed(
         cluster=cluster,
         jobs=jobs,
@@ -62,20 +63,20 @@ async def observe(
         busy=answer.busy if isinstance(answer, SchedulerWorkers) else frozenset(),
         strangers=answer.others if isinstance(answer, SchedulerWorkers) else 0,
         neighbours=_believed(
-            view, view.others({pool.uid for pool in pools}) if neighbours else view.orphans()
+            known, known.queue.of_others({pool.uid for pool in pools}) if neighbours else known.orphans()
         ),
-        condor_identity=view.identity,
-        had_pools=key in view.had_pools,
+        condor_identity=known.queue.identity,
+        had_pools=key in known.clusters.had_pools,
     )
 
 
 async def with_jobs(
-    ports: Ports, view: View, key: ClusterKey, seen: Observed, jobs: tuple[Job, ...] | Unseen
+    ports: Ports, known: Known, key: ClusterKey, seen: Observed, jobs: tuple[Job, ...] | Unseen
 ) -> Observed:
     """`seen`, with a later answer of the queue: it may show the first workers to ask the scheduler for."""
     if not _nobody_to_ask_for(seen.jobs) or _nobody_to_ask_for(jobs):
         return replace(seen, jobs=jobs)
-    answer = await _scheduler_workers(ports, view, key, seen.cluster, jobs)
+    answer = await _scheduler_workers(ports, known, key, seen.cluster, jobs)
     if isinstance(answer, Unseen):
         return replace(seen, jobs=jobs, connected=answer, busy=frozenset())
     return replace(seen, jobs=jobs, connected=answer.connected, busy=answer.busy, strangers=answer.others)
@@ -91,12 +92,12 @@ async def _cluster(ports: Ports, key: ClusterKey) -> ClusterFacts | Gone | Unsee
 
 
 async def ask_queue(
-    ports: Ports, view: View, pools: Sequence[PoolFacts], now: float, *, fresh: bool
+    ports: Ports, known: Known, pools: Sequence[PoolFacts], now: float, *, fresh: bool
 ) -> tuple[Job, ...] | Unseen:
     """The jobs of these pools, ended ones that linger too."""
-    if view.unseen is not None:
+    if known.queue.unseen is not None:
         # The poller retries for everybody; asking beside it would only wait for the same deadline.
-        return view.unseen
+        return known.queue.unseen
     if fresh:
         found = []
         try:
@@ -107,18 +108,21 @@ async def ask_queue(
         except Exception as error:
             return _mistaken("the queue", None, error)
         for pool, jobs in zip(pools, found, strict=True):
-            view.saw_pool(pool.uid, tuple(jobs), now)
+            known.queue.saw_pool(pool.uid, tuple(jobs), now)
     return tuple(
-        job for pool in pools for job in identity.believed(view.jobs.get(pool.uid, ()), pool, view.identity)
+        job
+        for pool in pools
+        for job in identity.believed(known.queue.jobs.get(pool.uid, ()), pool, known.queue.identity)
     )
 
 
-def _believed(view: View, jobs: Iterable[Job]) -> tuple[Job, ...]:
+def _believed(known: Known, jobs: Iterable[Job]) -> tuple[Job, ...]:
     """Jobs of other pools: nobody's limit is used up by what somebody else wrote our id into."""
     return tuple(
         job
         for job in jobs
-        if not identity.is_foreign(job, view.identity) or job.owner == view.submitted_as.get(job.pool_uid)
+        if not identity.is_foreign(job, known.queue.identity)
+        or job.owner == known.clusters.submitted_as.get(job.pool_uid)
     )
 
 
@@ -128,21 +132,21 @@ def _also(pool: PoolFacts) -> tuple[str, ...]:
 
 async def _scheduler_workers(
     ports: Ports,
-    view: View,
+    known: Known,
     key: ClusterKey,
     cluster: ClusterFacts | Gone | Unseen,
     jobs: tuple[Job, ...] | Unseen,
 ) -> Answer:
     """The scheduler's answer. Where it is not asked nothing is known, unless there can be no worker."""
     if _nobody_to_ask_for(jobs):  # the queue's own word, and it saves the first submit a round trip
-        view.scheduler_workers.pop(key, None)
+        known.clusters.scheduler_workers.pop(key, None)
         return SchedulerWorkers()
     if isinstance(cluster, Gone):
         return Unseen("there is no cluster any more, so its scheduler is not asked")
     if isinstance(cluster, ClusterFacts) and not cluster.running:
         return Unseen(f"it is not asked while the cluster's phase is {cluster.phase}")
-    known = view.cluster_jobs(key) if isinstance(jobs, Unseen) else (*jobs, *view.orphans_of(jobs))
-    view.scheduler_workers[key] = answer = await ask_scheduler(ports, key, names(known))
+    ours = known.cluster_jobs(key) if isinstance(jobs, Unseen) else (*jobs, *known.orphans_of(jobs))
+    known.clusters.scheduler_workers[key] = answer = await ask_scheduler(ports, key, names(ours))
     return answer
 
 

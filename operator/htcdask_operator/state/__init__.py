@@ -1,0 +1,6 @@
+"""What was seen last, in memory: written by `watch` and by cycles, read by `reconcile.observe`.
+
+queue        one access point's last answer
+clusters     pools, clusters, and what each scheduler said
+known        the two together
+"""

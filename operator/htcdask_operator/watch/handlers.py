@@ -19,15 +19,15 @@ from htcdask_api import PoolStatus, names
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.reconcile.loop import Reconciler
-from htcdask_operator.state.view import View
+from htcdask_operator.state.known import Known
 
 _UNSAID: Final = ("failed temporarily", "finished with inconsistencies")
 _WAIT: Final = 5.0  # a deleted pool's other events wait as long, such as the annotation that releases it
 
 
-def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, view: View) -> None:
+def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, known: Known) -> None:
     """Put the handlers into `registry`."""
-    seen_pools, seen_clusters = view.watched_pools, view.watched_clusters
+    seen_pools, seen_clusters = known.clusters.watched_pools, known.clusters.watched_clusters
 
     @kopf.on.login(registry=registry)
     async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
@@ -43,12 +43,12 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, view: View
         key = ClusterKey(facts.namespace, cluster)
         if type == "DELETED":
             seen_pools.pop(facts.uid, None)
-            reconciler.forget(facts.uid)
+            reconciler.cycle.forget(facts.uid)
         elif seen_pools.get(facts.uid) == facts:
             return
         else:
             seen_pools[facts.uid] = facts
-            view.saw_pools(key, [facts.uid])
+            known.clusters.saw_pools(key, [facts.uid])
         reconciler.wake(key)
 
     @kopf.on.event(names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL, registry=registry)
@@ -57,19 +57,19 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, view: View
         key = ClusterKey(facts.namespace, facts.name)
         if type == "DELETED":
             seen_clusters.pop(key, None)
-            view.had_pools.discard(key)
+            known.clusters.had_pools.discard(key)
         elif seen_clusters.get(key) == facts:
             return
         else:
             seen_clusters[key] = facts
-        if facts.htcondor or view.pools_of(key):
+        if facts.htcondor or known.clusters.pools_of(key):
             reconciler.wake(key)
 
     # Neither retries nor timeout: when those run out, kopf takes the finalizer away and leaves the jobs.
     @kopf.on.delete(names.GROUP, names.PLURAL, registry=registry)
     async def pool_deleted(body: Mapping[str, Any], **_: Any) -> None:
         namespace, name, uid = (body["metadata"][field] for field in ("namespace", "name", "uid"))
-        released = reconciler.released(uid)
+        released = reconciler.cycle.finalizer_may_go(uid)
         cluster = pools.cluster_name(body)
         if cluster is None:
             return  # never was submitted for

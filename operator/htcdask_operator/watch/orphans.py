@@ -16,7 +16,7 @@ from htcdask_operator.core import orphans
 from htcdask_operator.core.model import Job, PoolUid
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import Ports
-from htcdask_operator.state.view import View
+from htcdask_operator.state.known import Known
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Orphans:
     def __init__(
         self,
         ports: Ports,
-        view: View,
+        known: Known,
         namespaces: Sequence[str],
         patience: float = _STRANGERS,
         last_seen: Callable[[], float | None] = lambda: None,
@@ -41,7 +41,7 @@ class Orphans:
         """
         self._last_seen = last_seen
         self._ports = ports
-        self._view = view
+        self._known = known
         self._namespaces = namespaces
         self._patience = patience
         self._asked: dict[PoolUid, float] = {}
@@ -49,15 +49,15 @@ class Orphans:
 
     async def sweep(self, now: float) -> None:
         """Remove the jobs of pools that are gone; CondorError if HTCondor refuses."""
-        unknown = self._view.jobs.keys() - self._view.pools.keys()
+        unknown = self._known.queue.jobs.keys() - self._known.clusters.pools.keys()
         self._asked = {pool: at for pool, at in self._asked.items() if pool in unknown}
         self._strangers = {
             pool: self._strangers.get(pool, now)
             for pool in unknown
-            if pool not in self._view.knew
-            and orphans.may_be_anothers(self._view.jobs[pool], self._last_seen())
+            if pool not in self._known.clusters.knew
+            and orphans.may_be_anothers(self._known.queue.jobs[pool], self._last_seen())
         }
-        self._view.knew &= self._view.pools.keys() | unknown
+        self._known.clusters.knew &= self._known.clusters.pools.keys() | unknown
         due = {
             pool
             for pool in unknown
@@ -66,8 +66,8 @@ class Orphans:
         }
         if not due:
             return
-        jobs = [job for pool in due for job in self._view.jobs[pool]]
-        removal = orphans.removal(jobs, await self._there(jobs), self._view.identity)
+        jobs = [job for pool in due for job in self._known.queue.jobs[pool]]
+        removal = orphans.removal(jobs, await self._there(jobs), self._known.queue.identity)
         self._asked |= dict.fromkeys(due, now)
         if removal is None:
             return

@@ -20,7 +20,7 @@ from htcdask_operator.core.rivals import Renewals
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.process.unexpected import Survived
 from htcdask_operator.settings import Poll
-from htcdask_operator.state.view import View
+from htcdask_operator.state.known import Known
 from htcdask_operator.watch.orphans import Orphans
 from htcdask_operator.watch.schedulers import Schedulers
 
@@ -37,7 +37,7 @@ class Poller:
     def __init__(
         self,
         ports: Ports,
-        view: View,
+        known: Known,
         poll: Poll,
         job_expiry_seconds: float,
         orphans: Orphans,
@@ -45,7 +45,7 @@ class Poller:
         clock: Callable[[], float],
     ) -> None:
         self._ports = ports
-        self._view = view
+        self._known = known
         self._poll = poll
         self._lease = job_expiry_seconds
         self._orphans = orphans
@@ -57,7 +57,7 @@ class Poller:
         self._renewals = Renewals()
         self._said: str | None = None
         self._survived = Survived(clock)
-        self._schedulers = Schedulers(ports, view, poll, clock, lambda key: self._tell({key}))
+        self._schedulers = Schedulers(ports, known, poll, clock, lambda key: self._tell({key}))
         self.last_tick = clock()
         self.asked_once = asyncio.Event()
 
@@ -86,7 +86,9 @@ class Poller:
             self._tell(await self._ask_condor())
         with self._survived.attempt("Asking the schedulers"):
             self._schedulers.ask()
-        if self._view.unseen in (None, _NOT_UNDERSTOOD) or isinstance(self._view.unseen, Disputed):
+        if self._known.queue.unseen in (None, _NOT_UNDERSTOOD) or isinstance(
+            self._known.queue.unseen, Disputed
+        ):
             await self._look_after_jobs()
         self.last_tick = self._clock()
         self.asked_once.set()
@@ -103,53 +105,53 @@ class Poller:
 
     async def _ask_condor(self) -> set[ClusterKey]:
         """The clusters whose jobs changed; all of them when the access point went or came."""
-        view, was = self._view, self._view.unseen
+        known, was = self._known, self._known.queue.unseen
         asked_at, began = self._clock(), time.monotonic()
         try:
-            identity, view.identity = view.identity, await self._ports.condor.whoami()
-            jobs = await self._ports.condor.jobs(set(view.submitted_as.values()))
-            pools = view.saw_all(jobs, asked_at)
+            identity, known.queue.identity = known.queue.identity, await self._ports.condor.whoami()
+            jobs = await self._ports.condor.jobs(set(known.clusters.submitted_as.values()))
+            pools = known.queue.saw_all(jobs, asked_at)
         except CondorError as error:
-            view.unseen = Unseen(str(error))
+            known.queue.unseen = Unseen(str(error))
             if isinstance(error, CondorRefused):
-                view.identity = None  # ask again who we are, once it answers
+                known.queue.identity = None  # ask again who we are, once it answers
             metrics.CONDOR_UP.set(0)
             if self._said != str(error):
                 _log.error("The access point does not answer: %s", error)
                 self._said = str(error)
-            return set(view.pools.values()) if was != view.unseen else set()
+            return set(known.clusters.pools.values()) if was != known.queue.unseen else set()
         except Exception:
-            view.unseen = _NOT_UNDERSTOOD
-            if was != view.unseen:
-                self._tell(set(view.pools.values()))
+            known.queue.unseen = _NOT_UNDERSTOOD
+            if was != known.queue.unseen:
+                self._tell(set(known.clusters.pools.values()))
             raise
         self._renewals = self._renewals.look(jobs, asked_at)
-        view.unseen = self._renewals.dispute(asked_at, self._lease)
+        known.queue.unseen = self._renewals.dispute(asked_at, self._lease)
         metrics.POLL_SECONDS.observe(time.monotonic() - began)
         metrics.CONDOR_UP.set(1)
         _count(self._all_jobs())
-        if view.unseen is not None and self._said != view.unseen.why:
-            self._said = view.unseen.why
+        if known.queue.unseen is not None and self._said != known.queue.unseen.why:
+            self._said = known.queue.unseen.why
             _log.critical("Nothing is submitted or removed: %s", self._said)
-        elif view.unseen is None and self._said is not None:
+        elif known.queue.unseen is None and self._said is not None:
             _log.warning("The access point answers again, and only to this operator")
             self._said = None
-        if was != view.unseen or view.identity != identity:
-            return set(view.pools.values())
-        return {view.pools[pool] for pool in pools if pool in view.pools}
+        if was != known.queue.unseen or known.queue.identity != identity:
+            return set(known.clusters.pools.values())
+        return {known.clusters.pools[pool] for pool in pools if pool in known.clusters.pools}
 
     async def _look_after_jobs(self) -> None:
         now = self._clock()
         with self._survived.attempt("Renewing the leases"):
             try:
-                if self._view.jobs and now >= self._renew_at:
+                if self._known.queue.jobs and now >= self._renew_at:
                     self._renew_at = now + min(_RENEW_AGAIN, self._lease / 30)
                     self._renewals = self._renewals.renewed(now + self._lease)
                     await self._ports.condor.renew(now + self._lease)
                     self._renew_at = now + self._lease / 3
             except CondorError as error:
                 _log.warning("Leases could not be renewed: %s", error)
-        if self._view.unseen is None:
+        if self._known.queue.unseen is None:
             with self._survived.attempt("Sweeping jobs whose pool is gone"):
                 try:
                     await self._orphans.sweep(now)
@@ -157,7 +159,7 @@ class Poller:
                     _log.warning("Jobs whose pool is gone could not be removed: %s", error)
 
     def _all_jobs(self) -> Iterable[Job]:
-        return (job for jobs in self._view.jobs.values() for job in jobs)
+        return (job for jobs in self._known.queue.jobs.values() for job in jobs)
 
     def _recently(self) -> bool:
         return self._clock() - self._busy_since < _STIRRED
@@ -170,7 +172,7 @@ class Poller:
         return self._schedulers.patience if self._schedulers.any else self._poll.quiet_seconds
 
     def _moving(self) -> bool:
-        if self._view.unseen is not None:
+        if self._known.queue.unseen is not None:
             return self._recently()
         soon = self._schedulers.moving or self._recently()
         return soon or any(_will_change(job) for job in self._all_jobs())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,7 +19,7 @@ from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.process.unexpected import Survived
 from htcdask_operator.reconcile.loop import Reconciler
-from htcdask_operator.state.view import View
+from htcdask_operator.state.known import Known
 from htcdask_operator.uptime import uptime
 
 _log = logging.getLogger(__name__)
@@ -33,9 +34,9 @@ class WatchSilent(Exception):  # noqa: N818
 class Resync:
     """Remembers what the watch was behind with at the last listing."""
 
-    def __init__(self, ports: Ports, view: View, namespaces: tuple[str, ...], reconciler: Reconciler) -> None:
+    def __init__(self, ports: Ports, known: Known, namespaces: Sequence[str], reconciler: Reconciler) -> None:
         self._ports = ports
-        self._view = view
+        self._known = known
         self._namespaces = namespaces
         self._reconciler = reconciler
         self._survived = Survived(uptime)
@@ -58,8 +59,11 @@ class Resync:
 
     async def tick(self) -> None:
         """One listing."""
-        view = self._view
-        watched_pools, watched_clusters = dict(view.watched_pools), dict(view.watched_clusters)
+        known = self._known.clusters
+        watched_pools, watched_clusters = (
+            dict(known.watched_pools),
+            dict(known.watched_clusters),
+        )
         try:
             pools, clusters = await self._listed()
         except KubeError as error:
@@ -68,22 +72,22 @@ class Resync:
             return
         # After a break kopf lists anew, and never tells who went meanwhile: no sign of silence.
         for uid in watched_pools.keys() - pools.keys():
-            view.watched_pools.pop(uid, None)
-            self._reconciler.forget(uid)
+            known.watched_pools.pop(uid, None)
+            self._reconciler.cycle.forget(uid)
             self._reconciler.wake(_key(watched_pools[uid]))
         for key in watched_clusters.keys() - clusters.keys():
-            view.watched_clusters.pop(key, None)
-            view.had_pools.discard(key)
+            known.watched_clusters.pop(key, None)
+            known.had_pools.discard(key)
             self._wake(key, watched_clusters[key])
         behind: dict[PoolUid | ClusterKey, object] = {}
         for uid, pool in pools.items():
-            if view.watched_pools.get(uid) != pool:
-                behind[uid] = view.watched_pools.get(uid)
-                view.saw_pools(_key(pool), [uid])
+            if known.watched_pools.get(uid) != pool:
+                behind[uid] = known.watched_pools.get(uid)
+                known.saw_pools(_key(pool), [uid])
                 self._reconciler.wake(_key(pool))
         for key, cluster in clusters.items():
-            if view.watched_clusters.get(key) != cluster:
-                behind[key] = view.watched_clusters.get(key)
+            if known.watched_clusters.get(key) != cluster:
+                behind[key] = known.watched_clusters.get(key)
                 self._wake(key, cluster)
         for which, shown in behind.items():
             # The very same: had the watch shown anything of it since, this would be another object.
@@ -92,7 +96,7 @@ class Resync:
         self._behind = behind
 
     def _wake(self, key: ClusterKey, cluster: ClusterFacts) -> None:
-        if cluster.htcondor or self._view.pools_of(key):
+        if cluster.htcondor or self._known.clusters.pools_of(key):
             self._reconciler.wake(key)
 
     async def _listed(self) -> tuple[dict[PoolUid, PoolFacts], dict[ClusterKey, ClusterFacts]]:

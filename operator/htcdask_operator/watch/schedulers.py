@@ -18,7 +18,8 @@ from htcdask_operator.core.model import Job, SchedulerWorkers, Unseen, WorkerNam
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.reconcile.observe import ask_scheduler, may_be_connected, names
 from htcdask_operator.settings import Poll
-from htcdask_operator.state.view import Answer, View
+from htcdask_operator.state.clusters import Answer
+from htcdask_operator.state.known import Known
 
 _log = logging.getLogger(__name__)
 
@@ -52,13 +53,13 @@ class Schedulers:
     def __init__(
         self,
         ports: Ports,
-        view: View,
+        known: Known,
         poll: Poll,
         clock: Callable[[], float],
         changed: Callable[[ClusterKey], None],
     ) -> None:
         self._ports = ports
-        self._view = view
+        self._known = known
         self._poll = poll
         self._clock = clock
         self._changed = changed
@@ -74,7 +75,7 @@ class Schedulers:
         for key, jobs in workers.items():
             asked = self._asked.setdefault(key, _Asked())
             since = now - asked.at
-            due = since >= self.patience or _unsettled(jobs, self._view, key)
+            due = since >= self.patience or _unsettled(jobs, self._known, key)
             if asked.task is None and due and since >= asked.pause:
                 asked.at = now
                 asked.task = asyncio.create_task(self._ask(key, asked, names(jobs)), name=f"scheduler {key}")
@@ -99,7 +100,7 @@ class Schedulers:
     def moving(self) -> bool:
         """Whether somewhere workers are about to come or go. One that is silent makes nobody hurry."""
         return any(
-            _unsettled(jobs, self._view, key)
+            _unsettled(jobs, self._known, key)
             for key, jobs in self._workers().items()
             if (asked := self._asked.get(key)) is None or not asked.silent
         )
@@ -107,7 +108,7 @@ class Schedulers:
     async def _ask(self, key: ClusterKey, asked: _Asked, ours: frozenset[WorkerName]) -> None:
         try:
             async with self._troubled_lane if asked.trouble else self._lane:
-                before, began = self._view.scheduler_workers.get(key), self._clock()
+                before, began = self._known.clusters.scheduler_workers.get(key), self._clock()
                 answer = await ask_scheduler(self._ports, key, ours)
                 slow = self._clock() - began > _SLOW
             failed = isinstance(answer, Unseen)
@@ -115,7 +116,7 @@ class Schedulers:
             asked.trouble = (
                 min(asked.trouble + _TROUBLE, _MOST_TROUBLE) if failed or slow else max(0, asked.trouble - 1)
             )
-            self._view.scheduler_workers[key] = answer
+            self._known.clusters.scheduler_workers[key] = answer
             if _connected(answer, ours) != _connected(before, ours):  # who is busy changes all the time
                 self._changed(key)
         finally:
@@ -124,21 +125,21 @@ class Schedulers:
     def _workers(self) -> Mapping[ClusterKey, Sequence[Job]]:
         """The jobs that may have a worker process, by cluster; those whose pool is gone beside the others."""
         found: dict[ClusterKey, list[Job]] = {}
-        for pool, jobs in self._view.jobs.items():
-            key = self._view.pools.get(pool)
+        for pool, jobs in self._known.queue.jobs.items():
+            key = self._known.clusters.pools.get(pool)
             alive = [job for job in jobs if may_be_connected(job)]
             if key is not None and alive:
                 found.setdefault(key, []).extend(alive)
         clusters = {jobs[0].cluster_uid: key for key, jobs in found.items()}
-        for job in self._view.orphans():
+        for job in self._known.orphans():
             if may_be_connected(job) and job.cluster_uid in clusters:
                 found[clusters[job.cluster_uid]].append(job)
         return found
 
 
-def _unsettled(jobs: Iterable[Job], view: View, key: ClusterKey) -> bool:
+def _unsettled(jobs: Iterable[Job], known: Known, key: ClusterKey) -> bool:
     """Whether jobs run that are not connected, or the reverse, or nobody knows."""
-    answer = view.scheduler_workers.get(key)
+    answer = known.clusters.scheduler_workers.get(key)
     return not isinstance(answer, SchedulerWorkers) or {job.worker for job in jobs} != answer.connected
 
 

@@ -5,7 +5,9 @@ import itertools
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core.model import ClusterFacts, Gone, PoolFacts
+from htcdask_operator.core.plan import plan
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.reconcile.cycle import Cycle
 from htcdask_operator.reconcile.loop import Reconciler
 from tests.unit.site import KEY, Site
 from tests.unit.virtual_time import in_virtual_time, now
@@ -17,11 +19,12 @@ class Trouble:
     def __init__(self) -> None:
         self.site = Site()
         self.site.add_cluster(wanted=2)
-        self.site.view.unseen = None
+        self.site.known.queue.unseen = None
         self.asked: list[float] = []
         self._pools = self.site.kube.pools
         self.site.kube.pools = self.pools  # type: ignore[method-assign]
-        self.reconciler = Reconciler(self.site.ports, self.site.view, self.site.policy, now)
+        site = self.site
+        self.reconciler = Reconciler(Cycle(site.ports, site.known, site.policy, now, plan))
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         self.asked.append(now())

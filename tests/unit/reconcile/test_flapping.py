@@ -138,8 +138,8 @@ async def test_who_gave_trouble_waits_for_others_like_it_and_nobody_for_them(sit
     site.scheduler.workers = workers  # type: ignore[method-assign]
     for number in range(100):
         uid = f"pool-{number}"
-        site.view.pools[uid] = ClusterKey("gateway", f"bad{number}")
-        site.view.jobs[uid] = (job,)
+        site.known.clusters.pools[uid] = ClusterKey("gateway", f"bad{number}")
+        site.known.queue.jobs[uid] = (job,)
     site.poller._schedulers.ask()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -153,6 +153,6 @@ async def test_who_gave_trouble_waits_for_others_like_it_and_nobody_for_them(sit
     for _ in range(5):
         await asyncio.sleep(0)
     assert len([cluster for cluster in asked if cluster.startswith("bad")]) == 20
-    assert "c1" in asked and isinstance(site.view.scheduler_workers[KEY], SchedulerWorkers)
+    assert "c1" in asked and isinstance(site.known.clusters.scheduler_workers[KEY], SchedulerWorkers)
     hang.set()
     await site.poller.answers()

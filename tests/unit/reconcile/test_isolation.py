@@ -130,7 +130,7 @@ async def test_a_pool_of_which_an_action_fails_for_an_hour_delays_no_other(
     await site.cycle()
     assert len(site.jobs_of(pools.manual, JobStatus.REMOVED)) == 4, "it ends at once"
     await site.settle(6)
-    assert site.reconciler.released(pools.manual).is_set()
+    assert site.reconciler.cycle.finalizer_may_go(pools.manual).is_set()
 
 
 @pytest.mark.parametrize("trouble", [unreadable_secret, refused_anchor, hanging_anchor])
@@ -231,9 +231,9 @@ async def test_logs_that_are_slow_are_not_waited_for_and_wake_the_cluster_when_t
         await site.cycle()
         assert not site.jobs_of(pools.manual, JobStatus.COMPLETED)
         assert site.condor.calls.count("logs") == 1
-        site.tended.woken.clear()
+        site.task.woken.clear()
         come.set()
-        await site.tended.woken.wait()
+        await site.task.woken.wait()
         monkeypatch.undo()
         await site.cycle()
     tails = {
@@ -343,7 +343,7 @@ def silence(site: Site, patch: pytest.MonkeyPatch) -> None:
 
 
 def no_identity(site: Site, patch: pytest.MonkeyPatch) -> None:
-    site.view.identity = None
+    site.known.queue.identity = None
 
 
 def unreadable_cluster(site: Site, patch: pytest.MonkeyPatch) -> None:
@@ -399,11 +399,11 @@ async def test_a_pool_that_is_released_by_hand_goes_whatever_fails(
     trouble(site, monkeypatch)
     pools.delete()
     await site.cycle()
-    assert not site.reconciler.released(pools.manual).is_set(), "not before somebody says so"
+    assert not site.reconciler.cycle.finalizer_may_go(pools.manual).is_set(), "not before somebody says so"
     site.kube.pool_bodies["gateway", "manual"]["metadata"]["annotations"] = {names.RELEASE_ANNOTATION: "true"}
     site.schedd.now += 1
     await site.cycle()
-    assert site.reconciler.released(pools.manual).is_set()
+    assert site.reconciler.cycle.finalizer_may_go(pools.manual).is_set()
 
 
 # --- As whom.
@@ -530,7 +530,7 @@ async def test_a_pool_that_cannot_be_planned_stops_no_other_and_can_end(
     pools.delete("default-c1")
     await site.settle(6)
     assert site.jobs_of(pools.default) == []
-    assert site.reconciler.released(pools.default).is_set()
+    assert site.reconciler.cycle.finalizer_may_go(pools.default).is_set()
 
 
 async def test_a_mistake_about_what_all_pools_share_lets_them_end(

@@ -10,6 +10,7 @@ import pytest
 from htcdask_operator.condor.errors import CondorTimeout, SubmitRefused
 from htcdask_operator.core.model import Job, JobStatus, PoolFacts, PoolUid, Role, Unseen
 from htcdask_operator.ports import ClusterKey
+from htcdask_operator.reconcile.cycle import Cycle
 from htcdask_operator.reconcile.loop import Reconciler
 from htcdask_operator.reconcile.observe import observe, with_jobs
 from tests.fakes.condor import Life
@@ -70,10 +71,10 @@ async def test_before_a_submit_the_queue_is_asked_again(site: Site) -> None:
     await site.poller.tick()
     assert await site.cycle()
     assert len(site.jobs()) == 4
-    # The poller's view is emptied, as if it were older than the submit: the cycle does not believe it.
-    site.view.jobs.clear()
-    site.tended.stale = False
-    site.view.asked_at = site.clock()
+    # The poller's known is emptied, as if it were older than the submit: the cycle does not believe it.
+    site.known.queue.jobs.clear()
+    site.task.stale = False
+    site.known.queue.asked_at = site.clock()
     await site.cycle()
     assert len(site.jobs()) == 4
 
@@ -84,11 +85,11 @@ async def test_the_scheduler_s_whole_answer_counts_that_comes_with_the_later_loo
     """It has more than it wants, strangers included, so it retires some itself: none goes by our hand."""
     await ready(site, wanted=4)
     (pool,) = await site.kube.pools("gateway", "c1")
-    seen = await observe(site.ports, site.view, KEY, [pool], site.clock(), fresh=True)
-    before = await with_jobs(site.ports, site.view, KEY, replace(seen, jobs=(), strangers=0), ())
+    seen = await observe(site.ports, site.known, KEY, [pool], site.clock(), fresh=True)
+    before = await with_jobs(site.ports, site.known, KEY, replace(seen, jobs=(), strangers=0), ())
     site.scheduler.connected["gateway", "c1"] |= {"stranger-1", "stranger-2"}
     assert not isinstance(seen.jobs, Unseen)
-    after = await with_jobs(site.ports, site.view, KEY, before, seen.jobs)
+    after = await with_jobs(site.ports, site.known, KEY, before, seen.jobs)
     assert (after.connected, after.strangers) == (seen.connected, 2)
 
 
@@ -218,11 +219,11 @@ async def test_a_status_that_could_not_be_written_is_written_later(
     monkeypatch.setattr(site.kube, "publish", fails)
     with pytest.raises(Exception, match="down"):
         await site.cycle()
-    assert site.tended.memory.statuses
+    assert site.task.memory.statuses
     monkeypatch.setattr(site.kube, "publish", writing)
     site.kube.failing = None
     await site.cycle()
-    assert site.tended.memory.statuses == {}
+    assert site.task.memory.statuses == {}
 
 
 @pytest.mark.parametrize("exit_code", [0, 1])
@@ -255,7 +256,7 @@ async def test_a_worker_that_ended_is_counted_once_though_its_removal_fails(
 
 async def test_a_deleted_pool_is_released_when_its_jobs_are_gone(site: Site) -> None:
     uid = await ready(site, wanted=2)
-    released = site.reconciler.released(uid)
+    released = site.reconciler.cycle.finalizer_may_go(uid)
     site.kube.delete_pool("gateway", "default-c1")
     await site.cycle()
     assert not released.is_set()
@@ -308,7 +309,8 @@ async def test_a_mistake_about_one_cluster_ends_neither_its_task_nor_others(
         raise ZeroDivisionError("a mistake")
 
     site.add_cluster()
-    reconciler = Reconciler(site.ports, site.view, site.policy, site.clock, mistaken)  # type: ignore[arg-type]
+    cycle = Cycle(site.ports, site.known, site.policy, site.clock, mistaken)  # type: ignore[arg-type]
+    reconciler = Reconciler(cycle)
     watched = Watched(site)
     running = asyncio.create_task(reconciler.run())
     async with asyncio.timeout(5):

@@ -85,7 +85,7 @@ async def test_a_scheduler_that_says_for_long_that_it_has_nobody_is_believed(sit
 async def test_a_scheduler_that_is_not_asked_is_unseen_and_says_why(site: Site, phase: str) -> None:
     status(site)["phase"] = phase
     site.scheduler.asked.clear()
-    seen = await observe(site.ports, site.view, KEY, [await site.pool()], site.clock(), fresh=True)
+    seen = await observe(site.ports, site.known, KEY, [await site.pool()], site.clock(), fresh=True)
     assert isinstance(seen.connected, Unseen)
     assert phase in seen.connected.why
     assert site.scheduler.asked == []
@@ -106,7 +106,7 @@ async def test_a_cluster_whose_scheduler_is_not_asked_is_not_woken_again_and_aga
 async def test_where_no_job_can_have_a_process_nobody_needs_to_be_asked(site: Site) -> None:
     site.schedd.queue.clear()
     site.scheduler.asked.clear()
-    seen = await observe(site.ports, site.view, KEY, [await site.pool()], site.clock(), fresh=True)
+    seen = await observe(site.ports, site.known, KEY, [await site.pool()], site.clock(), fresh=True)
     assert (seen.connected, site.scheduler.asked) == (frozenset(), [])
 
 
@@ -114,9 +114,11 @@ async def test_a_scheduler_is_asked_for_workers_that_only_the_second_answer_show
     uid = (await site.pool()).uid
     connected = {job.worker for job in site.jobs()}
     site.schedd.now += 1
-    site.view.jobs[uid] = tuple(entry.job for entry in site.schedd.queue.values() if not entry.job.worker)
-    site.view.pool_asked_at[uid] = site.view.asked_at = site.clock()
-    site.tended.stale = False  # the poller showed the anchor alone
+    site.known.queue.jobs[uid] = tuple(
+        entry.job for entry in site.schedd.queue.values() if not entry.job.worker
+    )
+    site.known.queue.pool_asked_at[uid] = site.known.queue.asked_at = site.clock()
+    site.task.stale = False  # the poller showed the anchor alone
     site.scale(7)
     asked: list[SchedulerWorkers] = []
     workers = site.scheduler.workers
@@ -132,13 +134,13 @@ async def test_a_scheduler_is_asked_for_workers_that_only_the_second_answer_show
 
 
 async def test_what_an_older_identity_of_another_pool_wrote_counts_against_nobodys_limit(site: Site) -> None:
-    site.view.identity = "dask@htcdask.test"
-    site.view.submitted_as = {"theirs": "mallory@htcdask.test"}
+    site.known.queue.identity = "dask@htcdask.test"
+    site.known.clusters.submitted_as = {"theirs": "mallory@htcdask.test"}
     (job, *_) = site.jobs()
     forged = replace(job, pool_uid="elsewhere", owner="mallory@htcdask.test")
     older = replace(job, pool_uid="theirs", owner="mallory@htcdask.test")
-    site.view.jobs |= {"elsewhere": (forged,), "theirs": (older,)}
+    site.known.queue.jobs |= {"elsewhere": (forged,), "theirs": (older,)}
     seen = await observe(
-        site.ports, site.view, KEY, [await site.pool()], site.clock(), fresh=False, neighbours=True
+        site.ports, site.known, KEY, [await site.pool()], site.clock(), fresh=False, neighbours=True
     )
     assert seen.neighbours == (older,)

@@ -24,7 +24,8 @@ from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.http import DEADLINE, SchedulerHttp
 from htcdask_operator.scheduler.port import SchedulerError
 from htcdask_operator.settings import Poll
-from htcdask_operator.state.view import View
+from htcdask_operator.state.known import Known
+from htcdask_operator.state.queue import QueueState
 from htcdask_operator.watch.schedulers import Schedulers
 from tests.builders import make_job
 from tests.fakes.condor import FakeCondor, FakeSchedd
@@ -122,20 +123,20 @@ def _memory() -> int:
 
 
 async def test_the_others_are_answered_in_time_and_nothing_stalls(bad: dict[int, str], honest: int) -> None:
-    view, port = View(unseen=None), Watched()
+    known, port = Known(QueueState(unseen=None)), Watched()
     for number in (*bad, honest):
-        view.pools[str(number)] = ClusterKey("gateway", str(number))
-        view.jobs[str(number)] = jobs_of(number)
+        known.clusters.pools[str(number)] = ClusterKey("gateway", str(number))
+        known.queue.jobs[str(number)] = jobs_of(number)
     told: list[ClusterKey] = []
     ports = Ports(FakeCondor(FakeSchedd(), "htcdask"), FakeKube(), port)
-    schedulers = Schedulers(ports, view, Poll.model_validate({"activeSeconds": 0.5}), time.time, told.append)
+    schedulers = Schedulers(ports, known, Poll.model_validate({"activeSeconds": 0.5}), time.time, told.append)
     async with measuring() as alone:
         await asyncio.sleep(2)
     async with measuring() as measured:
         for _ in range(16):
             schedulers.ask()
             await asyncio.sleep(0.5)
-            assert view.scheduler_workers[ClusterKey("gateway", str(honest))] == HONEST_ROLL
+            assert known.clusters.scheduler_workers[ClusterKey("gateway", str(honest))] == HONEST_ROLL
         await schedulers.answers()
     slowest = max(took for took, _ in port.answers[str(honest)])
     print(  # noqa: T201
@@ -201,12 +202,13 @@ async def test_a_mistake_of_ours_is_that_clusters_alone(caplog: pytest.LogCaptur
         ) -> SchedulerWorkers:
             raise RecursionError("deep")
 
-    view = View(unseen=None, pools={"1": ClusterKey("gateway", "c1")}, jobs={"1": jobs_of(1)})
+    known = Known(QueueState(unseen=None, jobs={"1": jobs_of(1)}))
+    known.clusters.pools["1"] = ClusterKey("gateway", "c1")
     ports = Ports(FakeCondor(FakeSchedd(), "htcdask"), FakeKube(), Broken())
-    schedulers = Schedulers(ports, view, Poll(), time.time, lambda key: None)
+    schedulers = Schedulers(ports, known, Poll(), time.time, lambda key: None)
     schedulers.ask()
     await schedulers.answers()
-    assert view.scheduler_workers == {
+    assert known.clusters.scheduler_workers == {
         ClusterKey("gateway", "c1"): Unseen(
             "the scheduler's answer could not be understood: a mistake of the operator (RecursionError)"
         )

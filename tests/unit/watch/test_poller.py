@@ -12,7 +12,7 @@ from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import Disputed, Job, JobStatus, SchedulerWorkers, Unseen, WorkerName
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.process.unexpected import LONGEST
-from htcdask_operator.reconcile.loop import ClusterTask
+from htcdask_operator.reconcile.cycle import ClusterTask
 from htcdask_operator.settings import Poll
 from htcdask_operator.watch.orphans import Orphans
 from htcdask_operator.watch.poller import Poller
@@ -66,13 +66,13 @@ async def test_all_are_woken_once_when_the_access_point_goes_and_when_it_comes_b
     site.condor_fails()
     await site.poll()
     assert sorted(site.woken) == [KEY, OTHER]
-    assert site.view.unseen == Unseen("no route to the schedd")
+    assert site.known.queue.unseen == Unseen("no route to the schedd")
     await site.poll()
     assert len(site.woken) == 2
     site.condor.failing = None
     await site.poll()
     assert len(site.woken) == 4
-    assert site.view.unseen is None
+    assert site.known.queue.unseen is None
 
 
 async def test_it_asks_more_often_while_something_moves(site: Site) -> None:
@@ -113,14 +113,14 @@ async def test_the_lease_of_all_jobs_is_renewed_at_a_third_of_it_in_one_edit(sit
 
 async def test_jobs_whose_pool_is_gone_are_removed_at_once(site: Site) -> None:
     del site.kube.pool_bodies["gateway", "default-c1"]
-    site.reconciler.forget(site.jobs()[0].pool_uid)
+    site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
     await site.poll()
     assert site.jobs(JobStatus.RUNNING) == []
     assert site.jobs(JobStatus.REMOVED)
 
 
 async def test_jobs_of_a_pool_that_was_only_overlooked_are_kept(site: Site) -> None:
-    site.reconciler.forget(site.jobs()[0].pool_uid)
+    site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
     for _ in range(2):
         await site.poll()
         site.schedd.now += 61
@@ -129,7 +129,7 @@ async def test_jobs_of_a_pool_that_was_only_overlooked_are_kept(site: Site) -> N
 
 async def test_jobs_are_kept_while_kubernetes_cannot_be_asked(site: Site) -> None:
     del site.kube.pool_bodies["gateway", "default-c1"]
-    site.reconciler.forget(site.jobs()[0].pool_uid)
+    site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
     site.kube.failing = "down"
     for _ in range(2):
         await site.poll()
@@ -180,13 +180,13 @@ async def test_an_answer_that_nobody_expected_is_no_answer_and_ends_nothing(
         for _ in range(3):
             await site.poll()
             site.schedd.now += 1
-    assert isinstance(site.view.unseen, Unseen)
-    assert SECRET not in site.view.unseen.why + caplog.text
+    assert isinstance(site.known.queue.unseen, Unseen)
+    assert SECRET not in site.known.queue.unseen.why + caplog.text
     assert caplog.text.count("a mistake of the operator: ValueError") == 1
     assert sorted(site.woken) == [KEY, OTHER]
     assert site.poller.last_tick == site.clock() - 1
     await site.poll()
-    assert site.view.unseen is None
+    assert site.known.queue.unseen is None
     assert len(site.woken) == 4
 
 
@@ -206,7 +206,7 @@ async def test_what_fails_in_looking_after_jobs_leaves_the_rest_of_it_alone(
     monkeypatch.setattr(site.condor, what, nonsense)
     before = site.condor.calls.count("renew")
     del site.kube.pool_bodies["gateway", "default-c1"]
-    site.reconciler.forget(site.jobs()[0].pool_uid)
+    site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
     site.schedd.now += LEASE / 3
     await site.poll()
     assert bool(site.jobs(JobStatus.REMOVED)) == (what == "renew")
@@ -226,7 +226,7 @@ async def test_what_htcondor_refuses_is_not_asked_and_told_at_each_poll(
     with monkeypatch.context() as patch:
         patch.setattr(site.condor, what, refuse)
         del site.kube.pool_bodies["gateway", "default-c1"]
-        site.reconciler.forget(site.jobs()[0].pool_uid)
+        site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
         site.schedd.now += LEASE / 3
         for _ in range(120):
             await site.poll()
@@ -257,10 +257,10 @@ async def test_a_mistake_about_one_scheduler_is_no_other_clusters(
     site.schedd.now += 60
     for _ in range(5):
         await site.poll()
-        await site.reconciler.cycle(OTHER, ClusterTask())
+        await site.reconciler.cycle.run(OTHER, ClusterTask())
         site.schedd.tick()
-    assert isinstance(site.view.scheduler_workers[KEY], Unseen)
-    assert isinstance(site.view.scheduler_workers[OTHER], SchedulerWorkers)
+    assert isinstance(site.known.clusters.scheduler_workers[KEY], Unseen)
+    assert isinstance(site.known.clusters.scheduler_workers[OTHER], SchedulerWorkers)
     assert SECRET not in caplog.text
 
 
@@ -284,13 +284,13 @@ async def test_a_mistake_now_and_then_ends_nothing(site: Site, monkeypatch: pyte
             await site.poll()
         site.schedd.now += LONGEST
         await site.poll()
-    assert site.view.unseen is None
+    assert site.known.queue.unseen is None
 
 
 async def test_jobs_of_a_pool_that_this_process_never_saw_are_kept_for_half_a_lease(site: Site) -> None:
     """Their operator may be at work elsewhere, under the same name."""
-    site.view.knew.clear()
-    site.view.pools.clear()
+    site.known.clusters.knew.clear()
+    site.known.clusters.pools.clear()
     del site.kube.pool_bodies["gateway", "default-c1"]
     for _ in range(30):
         await site.poll()
@@ -306,12 +306,12 @@ async def test_jobs_of_an_earlier_operators_time_are_swept_at_once(
     site: Site, after: float | None, left: int
 ) -> None:
     """Nobody was there when their pool went. `after`: they came so long after that operator's last sign."""
-    site.view.knew.clear()
-    site.view.pools.clear()
+    site.known.clusters.knew.clear()
+    site.known.clusters.pools.clear()
     del site.kube.pool_bodies["gateway", "default-c1"]
     queued = max(job.queued_at for job in site.jobs())
     seen = None if after is None else queued - after
-    orphans = Orphans(site.ports, site.view, ("gateway",), last_seen=lambda: seen)
+    orphans = Orphans(site.ports, site.known, ("gateway",), last_seen=lambda: seen)
     await orphans.sweep(site.schedd.now)
     assert len(site.jobs(JobStatus.RUNNING)) == left
 
@@ -327,7 +327,7 @@ async def test_while_another_operator_renews_our_leases_nothing_is_submitted_or_
     assert set(site.woken) == {KEY, OTHER}
     site.scale(0)
     pool = site.kube.pool_bodies["gateway", "default-c1"]["metadata"]
-    site.reconciler.forget(pool["uid"])
+    site.reconciler.cycle.forget(pool["uid"])
     renewals = site.condor.calls.count("renew")
     for _ in range(6):
         await site.poll()
@@ -341,10 +341,10 @@ async def test_while_another_operator_renews_our_leases_nothing_is_submitted_or_
     assert "another operator with the same id and identity" in message
     site.schedd.now += LEASE / 2 + 1
     await site.poll()
-    assert isinstance(site.view.unseen, Disputed), "the last renewal is seen only now"
+    assert isinstance(site.known.queue.unseen, Disputed), "the last renewal is seen only now"
     site.schedd.now += LEASE / 2 + 1
     await site.poll()
-    assert site.view.unseen is None
+    assert site.known.queue.unseen is None
 
 
 async def test_a_second_installation_elsewhere_touches_nothing_of_the_first(site: Site) -> None:
@@ -353,8 +353,8 @@ async def test_a_second_installation_elsewhere_touches_nothing_of_the_first(site
     others.schedd = site.schedd
     others.condor = FakeCondor(site.schedd, names.operator_identity("htcdask", "another-cluster"))
     others.ports = Ports(others.condor, others.kube, others.scheduler)
-    orphans = Orphans(others.ports, others.view, ("gateway",))
-    poller = Poller(others.ports, others.view, Poll(), LEASE, orphans, others.woken.append, site.clock)
+    orphans = Orphans(others.ports, others.known, ("gateway",))
+    poller = Poller(others.ports, others.known, Poll(), LEASE, orphans, others.woken.append, site.clock)
     for _ in range(100):
         await poller.tick()
         site.schedd.now += 60
@@ -370,7 +370,7 @@ async def test_a_token_of_another_identity_is_noticed_by_the_next_poll_and_all_a
     site.scale(5)
     await site.poll()
     assert set(site.woken) == {KEY, OTHER}
-    assert site.view.identity == "bob@htcdask.test"
+    assert site.known.queue.identity == "bob@htcdask.test"
     await site.cycle()
     assert len(site.jobs()) == 2
     status, reason, message = await site.condition("Stalled", uid(site))
@@ -387,13 +387,13 @@ async def test_a_deleted_pool_is_not_released_beside_an_older_identitys_jobs(sit
     site.kube.delete_pool("gateway", "default-c1")
     await site.settle()
     pool = await site.pool()
-    assert not site.reconciler.released(pool.uid).is_set()
+    assert not site.reconciler.cycle.finalizer_may_go(pool.uid).is_set()
     assert pool.submitted_as == "dask@htcdask.test"
     assert len(site.jobs(JobStatus.RUNNING)) == 2
     for job in list(site.schedd.queue):
         del site.schedd.queue[job]
     await site.settle()
-    assert site.reconciler.released(pool.uid).is_set()
+    assert site.reconciler.cycle.finalizer_may_go(pool.uid).is_set()
 
 
 async def test_a_new_process_knows_an_older_identitys_jobs_by_the_pools_status(site: Site) -> None:
@@ -402,8 +402,8 @@ async def test_a_new_process_knows_an_older_identitys_jobs_by_the_pools_status(s
     again.condor = FakeCondor(site.schedd, "htcdask", "bob@htcdask.test")
     again.ports = Ports(again.condor, again.kube, again.scheduler)
     again.use_policy()
-    orphans = Orphans(again.ports, again.view, ("gateway",))
-    again.poller = Poller(again.ports, again.view, Poll(), LEASE, orphans, again.woken.append, again.clock)
+    orphans = Orphans(again.ports, again.known, ("gateway",))
+    again.poller = Poller(again.ports, again.known, Poll(), LEASE, orphans, again.woken.append, again.clock)
     site.scale(5)
     await again.settle()
     assert len(site.jobs()) == 2
@@ -427,10 +427,10 @@ async def test_an_access_point_whose_clock_is_wrong_forces_nobody_out_early(site
     site.use_policy()
     site.poller = Poller(
         site.ports,
-        site.view,
+        site.known,
         Poll(),
         LEASE,
-        Orphans(site.ports, site.view, ("gateway",)),
+        Orphans(site.ports, site.known, ("gateway",)),
         site.woken.append,
         site.clock,
     )

@@ -17,16 +17,16 @@ class Watched:
         self.site = Site()
         self.woken: list[ClusterKey] = []
         monkeypatch.setattr(self.site.reconciler, "wake", self.woken.append)
-        self.resync = Resync(self.site.ports, self.site.view, ("gateway",), self.site.reconciler)
+        self.resync = Resync(self.site.ports, self.site.known, ("gateway",), self.site.reconciler)
 
     async def show(self) -> None:
         """What the handlers keep of the watch's events."""
-        view = self.site.view
+        known = self.site.known
         for pool in await self.site.kube.pools("gateway"):
-            view.watched_pools[pool.uid] = replace(pool, status=PoolStatus())
-            view.pools[pool.uid] = ClusterKey(pool.namespace, pool.spec.cluster_ref.name)
+            known.clusters.watched_pools[pool.uid] = replace(pool, status=PoolStatus())
+            known.clusters.pools[pool.uid] = ClusterKey(pool.namespace, pool.spec.cluster_ref.name)
         for cluster in await self.site.kube.clusters("gateway"):
-            view.watched_clusters[ClusterKey(cluster.namespace, cluster.name)] = cluster
+            known.clusters.watched_clusters[ClusterKey(cluster.namespace, cluster.name)] = cluster
 
     async def tick(self) -> list[ClusterKey]:
         """One listing; whom it woke."""
@@ -48,9 +48,9 @@ async def test_nobody_is_woken_for_what_the_watch_has_shown(watched: Watched) ->
 
 async def test_a_pool_that_the_watch_missed_wakes_its_cluster(watched: Watched) -> None:
     uid = watched.site.add_cluster("c1")
-    watched.site.view.pools.clear()
+    watched.site.known.clusters.pools.clear()
     assert KEY in await watched.tick()
-    assert watched.site.view.pools == {uid: KEY}
+    assert watched.site.known.clusters.pools == {uid: KEY}
 
 
 async def test_a_number_that_the_watch_missed_wakes_its_cluster(watched: Watched) -> None:
@@ -107,12 +107,12 @@ async def test_what_went_while_the_watch_was_interrupted_is_forgotten_without_an
 ) -> None:
     uid = watched.site.add_cluster("c1")
     await watched.show()
-    released = watched.site.reconciler.released(uid)
+    released = watched.site.reconciler.cycle.finalizer_may_go(uid)
     watched.site.kube.pool_bodies.clear()
     watched.site.kube.cluster_bodies.clear()
     assert KEY in await watched.tick()
-    assert uid not in watched.site.view.pools
-    assert watched.site.reconciler.released(uid) is not released
+    assert uid not in watched.site.known.clusters.pools
+    assert watched.site.reconciler.cycle.finalizer_may_go(uid) is not released
     assert await watched.tick() == []
 
 

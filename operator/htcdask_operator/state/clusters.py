@@ -1,0 +1,48 @@
+"""The pools, clusters and schedulers as they were seen last: by kopf's watch, by listings, by questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, SchedulerWorkers, Unseen
+from htcdask_operator.ports import ClusterKey
+
+Answer = SchedulerWorkers | Unseen
+
+
+@dataclass(slots=True)
+class ClusterState:
+    """Which pools name which cluster, and what each scheduler said last."""
+
+    pools: dict[PoolUid, ClusterKey] = field(default_factory=dict)  # every pool that the API server showed
+    knew: set[PoolUid] = field(default_factory=set)  # those, and any that have gone since we began
+    had_pools: set[ClusterKey] = field(default_factory=set)  # clusters that have or had one
+    submitted_as: dict[PoolUid, str] = field(default_factory=dict)  # whose jobs to ask for, besides ours
+    scheduler_workers: dict[ClusterKey, Answer] = field(default_factory=dict)
+    watched_pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)  # as kopf's watch showed them last
+    watched_clusters: dict[ClusterKey, ClusterFacts] = field(default_factory=dict)
+
+    def pools_of(self, key: ClusterKey) -> list[PoolUid]:
+        """The pools that name this cluster."""
+        return [pool for pool, named in self.pools.items() if named == key]
+
+    def saw_pools(self, key: ClusterKey, pools: Iterable[PoolUid]) -> None:
+        """These pools name this cluster."""
+        for pool in pools:
+            self.pools[pool] = key
+            self.knew.add(pool)
+            self.had_pools.add(key)
+
+    def remember(self, pools: Iterable[PoolFacts]) -> None:
+        """The identities of these pools' jobs, as the API server shows them."""
+        for pool in pools:
+            if pool.submitted_as is None:
+                self.submitted_as.pop(pool.uid, None)
+            else:
+                self.submitted_as[pool.uid] = pool.submitted_as
+
+    def forget(self, pool: PoolUid) -> None:
+        """The pool is gone."""
+        self.pools.pop(pool, None)
+        self.submitted_as.pop(pool, None)

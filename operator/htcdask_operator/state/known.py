@@ -1,0 +1,38 @@
+"""All that was seen last, of the queue and of the clusters: what each cycle and the poller start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from htcdask_operator.core.model import Job, PoolUid
+from htcdask_operator.ports import ClusterKey
+from htcdask_operator.state.clusters import ClusterState
+from htcdask_operator.state.queue import QueueState
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The two, and what takes both to tell."""
+
+    queue: QueueState = field(default_factory=QueueState)
+    clusters: ClusterState = field(default_factory=ClusterState)
+
+    def orphans(self) -> tuple[Job, ...]:
+        """The jobs of pools that are gone, as far as we know."""
+        return self.queue.of_others(self.clusters.pools)
+
+    def orphans_of(self, jobs: Iterable[Job]) -> tuple[Job, ...]:
+        """The jobs of pools that are gone, of the cluster whose jobs these are."""
+        clusters = {job.cluster_uid for job in jobs}
+        return tuple(job for job in self.orphans() if job.cluster_uid in clusters)
+
+    def cluster_jobs(self, key: ClusterKey) -> tuple[Job, ...]:
+        """The jobs of the cluster's pools, and what is left of its pools that are gone."""
+        jobs = [job for pool in self.clusters.pools_of(key) for job in self.queue.jobs.get(pool, ())]
+        return (*jobs, *self.orphans_of(jobs))
+
+    def forget(self, pool: PoolUid) -> None:
+        """The pool is gone; what is left of its jobs are orphans."""
+        self.clusters.forget(pool)
+        self.queue.pool_asked_at.pop(pool, None)
