@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from htcdask_api import names
+from htcdask_api import manifest, names
 from playground import paths
 from playground.condor.bare import BarePool
 from playground.controlplane import ControlPlane, free_ports
@@ -162,12 +162,7 @@ def _cluster(number: int, workers: int) -> dict[str, Any]:
 
 def _pool(number: int) -> dict[str, Any]:
     template = {"containerImage": "/cvmfs/image", "cores": 1000}  # no slot is as large
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": {"name": f"default-c{number}", "namespace": NAMESPACE},
-        "spec": {"clusterRef": {"name": f"c{number}"}, "template": template},
-    }
+    return manifest.pool(NAMESPACE, f"default-c{number}", f"c{number}", template=template)
 
 
 def _apply(plane: ControlPlane, objects: list[dict[str, Any]], *options: str) -> None:

@@ -33,10 +33,10 @@ def choose_auth(address: str | None, auth: Any = None) -> Any:
     made = _made(chosen)
     if elsewhere and not isinstance(auth, GatewayAuth) and _belongs_elsewhere(made, asked=auth is not None):
         raise ValueError(
-            f"{shown(str(address))} is not the gateway of the configuration ({_configured_text()}), so "
-            f"the credential that comes with it ({type(made).__name__}) is not sent there. HTCGateway() "
-            "without an address goes to the configured one. To log in elsewhere, say how: "
-            'auth=BasicAuth(username, password), or auth="jupyterhub" if this address may have your '
+            f"{without_credentials(str(address))} is not the gateway of the configuration "
+            f"({_configured_text()}), so the credential that comes with it ({type(made).__name__}) is not "
+            "sent there. HTCGateway() without an address goes to the configured one. To log in elsewhere, "
+            'say how: auth=BasicAuth(username, password), or auth="jupyterhub" if this address may have your '
             "JupyterHub token."
         )
     return made
@@ -103,11 +103,11 @@ def _configured() -> list[str]:
 
 
 def _configured_text() -> str:
-    return ", ".join(map(shown, _configured())) or "which names none"
+    return ", ".join(map(without_credentials, _configured())) or "which names none"
 
 
-def shown(address: str) -> str:
-    """Without a password that may stand in it: for messages."""
+def without_credentials(address: str) -> str:
+    """The address for messages: a user and password that may stand in it are left out."""
     try:
         return str(yarl.URL(address).with_user(None))
     except ValueError:

@@ -1,5 +1,8 @@
 """The client's own errors. Each is also one of dask-gateway's, so that code written for it keeps working."""
 
+from typing import Any
+
+import aiohttp
 from dask_gateway import GatewayClusterError
 
 __all__ = ["ExtensionMissingError", "HTCDaskError", "PoolRefusedError"]
@@ -33,4 +36,17 @@ def option_missing(address: str, option: str, offered: list[str]) -> ValueError:
     return ValueError(
         f"The gateway at {address} does not offer the cluster option {option!r} (it offers: {known}). "
         f"Leave {option}= away, or ask its administrator to add it to c.Backend.cluster_options."
+    )
+
+
+def login_refused(error: aiohttp.ClientResponseError, address: str, auth: Any) -> aiohttp.ClientResponseError:
+    """The same error (401 or 403), whose message says who was refused what, and where."""
+    who = f"user {auth.username!r}" if hasattr(auth, "username") else "this user"
+    what = "did not accept the password or token of" if error.status == 401 else "does not allow this to"
+    return aiohttp.ClientResponseError(
+        error.request_info,
+        error.history,
+        status=error.status,
+        message=f"the gateway at {address} {what} {who} ({type(auth).__name__})",
+        headers=error.headers,
     )

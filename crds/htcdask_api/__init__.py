@@ -1,6 +1,8 @@
 """What an HTCWorkerPool says: models and names shared by the client, the operator and the tests.
 
-Promises: no I/O, and no import besides pydantic and the standard library.
+`spec` and `status` are its two halves, `manifest` the whole object and its owner reference, `names` every
+name that two sides must agree on. `expressions` and `quantity` hold the rules of single texts, `base` the
+manner of all models. Promises: no I/O, and no import besides pydantic and the standard library.
 """
 
 from .base import complaint, shown_name, shown_names

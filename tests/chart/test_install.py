@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from htcdask_api import names
+from htcdask_api import manifest, names
 from htcdask_operator import uninstall
 from playground.controlplane import ControlPlane, free_ports
 from tests.chart.helm import CHART, EXAMPLE, render, run_helm
@@ -20,14 +20,9 @@ GATEWAY = "system:serviceaccount:gateway:api-dask-gateway"
 
 
 def pool(name: str, cluster: str = "c1", **metadata: Any) -> str:
-    return json.dumps(
-        {
-            "apiVersion": "htcdask.org/v1alpha1",
-            "kind": "HTCWorkerPool",
-            "metadata": {"name": name, "namespace": "gateway", **metadata},
-            "spec": {"clusterRef": {"name": cluster}, "scaling": "Manual"},
-        }
-    )
+    body = manifest.pool("gateway", name, cluster, scaling="Manual")
+    body["metadata"] |= metadata
+    return json.dumps(body)
 
 
 def create(plane: ControlPlane, user: str, name: str, cluster: str = "c1", **metadata: Any) -> str:
@@ -49,13 +44,13 @@ def grant(plane: ControlPlane, user: str, role: str, *names: str, verbs: str = "
     }
     if names:
         rule["resourceNames"] = list(names)
-    manifest = {
+    body = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": {"name": role, "namespace": "gateway"},
         "rules": [rule],
     }
-    plane.kubectl("apply", "-f", "-", input=json.dumps(manifest))
+    plane.kubectl("apply", "-f", "-", input=json.dumps(body))
     plane.kubectl("-n", "gateway", "create", "rolebinding", role, f"--role={role}", f"--user={user}")
 
 
@@ -133,13 +128,7 @@ def test_nobody_but_the_operator_writes_status(site: ControlPlane) -> None:
 
 
 def test_the_gateway_manages_pools(site: ControlPlane) -> None:
-    owner = {
-        "apiVersion": "gateway.dask.org/v1alpha1",
-        "kind": "DaskCluster",
-        "name": "c4",
-        "uid": "0f1c",
-        "blockOwnerDeletion": False,
-    }
+    owner = manifest.owner_reference("c4", "0f1c")
     assert "created" in create(site, GATEWAY, "by-route", cluster="c4", ownerReferences=[owner])
     assert "patched" in patch(site, GATEWAY, "by-route", {"spec": {"replicas": 1}})
     assert "deleted" in site.kubectl("-n", "gateway", "delete", "htcwp/by-route", "--as", GATEWAY)
@@ -147,7 +136,7 @@ def test_the_gateway_manages_pools(site: ControlPlane) -> None:
 
 def test_the_operator_finalizes_adopts_and_reports(site: ControlPlane) -> None:
     site.kubectl("create", "-f", "-", input=pool("operated"))
-    owner = {"apiVersion": "gateway.dask.org/v1alpha1", "kind": "DaskCluster", "name": "c1", "uid": "0f1c"}
+    owner = manifest.owner_reference("c1", "0f1c")
     metadata = {"finalizers": ["htcdask.org/condor-jobs"], "ownerReferences": [owner]}
     assert "patched" in patch(site, OPERATOR, "operated", {"metadata": metadata})
     status = {
@@ -236,14 +225,14 @@ def test_the_operators_rights(
 def test_the_pod_meets_the_restricted_standard(plane: ControlPlane) -> None:
     plane.kubectl("label", "namespace", "htcdask", "pod-security.kubernetes.io/enforce=restricted")
     template = render()["Deployment", "htcdask"]["spec"]["template"]
-    manifest = {"apiVersion": "v1", "kind": "Pod", **template}
-    manifest["metadata"] = {**template["metadata"], "name": "operator", "namespace": "htcdask"}
-    plane.kubectl("create", "--dry-run=server", "-f", "-", input=yaml.safe_dump(manifest))
+    pod = {"apiVersion": "v1", "kind": "Pod", **template}
+    pod["metadata"] = {**template["metadata"], "name": "operator", "namespace": "htcdask"}
+    plane.kubectl("create", "--dry-run=server", "-f", "-", input=yaml.safe_dump(pod))
 
 
 def test_every_object_is_known_to_the_api_server_field_by_field(plane: ControlPlane) -> None:
-    manifest = yaml.safe_dump_all(render().values())
-    plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=manifest)
+    text = yaml.safe_dump_all(render().values())
+    plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=text)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Start a real gateway for the client's tests, and look into it."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -17,11 +18,13 @@ import aiohttp
 import pytest
 from dask_gateway.auth import BasicAuth
 
+from htcdask_api import names
 from htcdaskgateway import HTCGateway
 
 CONFIG = Path(__file__).with_name("site_config.py")
 EXTENSION = Path(__file__).parents[2] / "gateway"
 PASSWORD = "sesame"
+IMAGE = "/cvmfs/unpacked.cern.ch/registry.hub.docker.com/htcdask/worker:latest"
 
 
 @dataclass(frozen=True)
@@ -34,23 +37,28 @@ class Site:
         settings = {"auth": BasicAuth(user, PASSWORD), **settings}
         return HTCGateway(self.address, **settings)
 
+    def pools_of(self, cluster: str) -> list[dict[str, Any]]:
+        """The stored pools of one of the gateway's clusters."""
+        bare = cluster.partition(".")[2]
+        return [p for p in asyncio.run(self.pools()) if p["spec"]["clusterRef"]["name"] == bare]
+
+    def tell(self, cluster: str, **status: Any) -> None:
+        """What the operator would say about the cluster's pool."""
+        asyncio.run(self.set_status(cluster, status))
+
     async def pools(self) -> list[dict[str, Any]]:
         """The HTCWorkerPool objects as they were stored."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self._private}/site/pools") as answer:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.address}/site/pools") as answer:
             found: list[dict[str, Any]] = await answer.json()
             return found
 
     async def set_status(self, cluster: str, status: dict[str, Any], pool: str = "default") -> None:
         """What the operator would say about a pool."""
-        name = f"{pool}-{cluster.partition('.')[2]}"
+        name = names.pool_name(pool, cluster.partition(".")[2])
         async with aiohttp.ClientSession() as session:
-            url = f"{self._private}/site/pools/{name}/status"
+            url = f"{self.address}/site/pools/{name}/status"
             async with session.put(url, json=status, raise_for_status=True):
                 pass
-
-    @property
-    def _private(self) -> str:
-        return self.address
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def run(snippet: str, changes: dict[str, str] | None = None, **names: Any) -> di
     return names
 
 
-def test_ncsa(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ncsa_s_lines_run_as_printed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "ncsa-user")  # for BasicAuth(username=None)
     ran = run(
         "ncsa.py",
@@ -49,7 +49,7 @@ def test_ncsa(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ran["gateway"].close()
 
 
-def test_fermilab(site: Site) -> None:
+def test_fermilab_s_lines_run_as_printed(site: Site) -> None:
     """Address and credential come from the site's configuration."""
     settings = {
         "gateway.address": site.address,
@@ -68,7 +68,7 @@ def test_fermilab(site: Site) -> None:
         gateway.close()
 
 
-def test_the_notebook_example(
+def test_the_notebook_example_prints_its_sums(
     site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {

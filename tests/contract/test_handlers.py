@@ -14,7 +14,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import names
+from htcdask_api import manifest, names
 from htcdask_operator.assemble import assemble
 from htcdask_operator.condor.errors import CondorUnreachable
 from htcdask_operator.core.model import JobStatus, PoolFacts
@@ -83,13 +83,13 @@ class Operator:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
-    def kubectl(self, *arguments: str, manifest: dict[str, Any] | None = None) -> str:
-        given = None if manifest is None else json.dumps(manifest)
+    def kubectl(self, *arguments: str, body: dict[str, Any] | None = None) -> str:
+        given = None if body is None else json.dumps(body)
         return self.plane.kubectl("--namespace", self.namespace, *arguments, input=given)
 
     def create(self, kind: str, version: str, name: str, **content: Any) -> None:
-        manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **content}
-        self.kubectl("create", "-f", "-", manifest=manifest)
+        body = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **content}
+        self.kubectl("create", "-f", "-", body=body)
 
     def create_cluster(self, wanted: int = 0) -> None:
         parts = {"dask.crt": "CERT", "dask.pem": "KEY", "api-token": "TOKEN"}
@@ -103,8 +103,8 @@ class Operator:
         self.kubectl("patch", "daskcluster", "c1", "--type=merge", f"--patch={json.dumps(patch)}", *options)
 
     def create_pool(self, name: str = "default-c1", **spec: Any) -> None:
-        spec = {"clusterRef": {"name": "c1"}, "template": {"containerImage": "/cvmfs/image"}, **spec}
-        self.create(names.KIND, names.API_VERSION, name, spec=spec)
+        spec = {"template": {"containerImage": "/cvmfs/image"}, **spec}
+        self.kubectl("create", "-f", "-", body=manifest.pool(self.namespace, name, "c1", **spec))
 
     async def pool(self) -> PoolFacts | None:
         found = await self.kube.pools(self.namespace, "c1")

@@ -13,7 +13,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import Explanation, Failure, PoolStatus, names
+from htcdask_api import Explanation, Failure, PoolStatus, manifest, names
 from htcdask_api.status import Condition
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, Gone
@@ -33,8 +33,8 @@ class Site(Protocol):
     def kube(self) -> FakeKube | KubeApi: ...
     @property
     def namespace(self) -> str: ...
-    def create_cluster(self, manifest: Mapping[str, Any]) -> str: ...
-    def create_pool(self, manifest: Mapping[str, Any]) -> str: ...
+    def create_cluster(self, body: Mapping[str, Any]) -> str: ...
+    def create_pool(self, body: Mapping[str, Any]) -> str: ...
     def create_secret(self, name: str, credentials: Credentials) -> None: ...
     def delete_pool(self, name: str) -> None: ...
     def events_of(self, pool: str) -> list[tuple[str, str, str]]: ...
@@ -65,17 +65,17 @@ class RealSite:
         self._plane = plane
         plane.kubectl("create", "namespace", self.namespace)
 
-    def create_cluster(self, manifest: Mapping[str, Any]) -> str:
-        return self._create(manifest, "daskclusters.gateway.dask.org")
+    def create_cluster(self, body: Mapping[str, Any]) -> str:
+        return self._create(body, "daskclusters.gateway.dask.org")
 
-    def create_pool(self, manifest: Mapping[str, Any]) -> str:
-        return self._create(manifest, "htcworkerpools.htcdask.org")
+    def create_pool(self, body: Mapping[str, Any]) -> str:
+        return self._create(body, "htcworkerpools.htcdask.org")
 
-    def _create(self, manifest: Mapping[str, Any], kind: str) -> str:
-        made = json.loads(self._kubectl("create", "-f", "-", "-o", "json", input=json.dumps(manifest)))
-        if "status" in manifest:
-            patch = json.dumps({"status": manifest["status"]})
-            name = manifest["metadata"]["name"]
+    def _create(self, body: Mapping[str, Any], kind: str) -> str:
+        made = json.loads(self._kubectl("create", "-f", "-", "-o", "json", input=json.dumps(body)))
+        if "status" in body:
+            patch = json.dumps({"status": body["status"]})
+            name = body["metadata"]["name"]
             self._kubectl("patch", kind, name, "--subresource=status", "--type=merge", f"--patch={patch}")
         return str(made["metadata"]["uid"])
 
@@ -86,8 +86,8 @@ class RealSite:
             "api-token": credentials.api_token,
         }
         data = {key: base64.b64encode(text.encode()).decode() for key, text in parts.items()}
-        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
-        self._kubectl("create", "-f", "-", input=json.dumps(manifest))
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+        self._kubectl("create", "-f", "-", input=json.dumps(body))
 
     def delete_pool(self, name: str) -> None:
         self._kubectl("delete", "htcworkerpool", name, "--wait=false")
@@ -125,12 +125,9 @@ def cluster(site: Site, name: str = "c1", **status: Any) -> dict[str, Any]:
 
 
 def pool(site: Site, name: str = "default-c1", cluster: str = "c1", **metadata: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": {"name": name, "namespace": site.namespace, **metadata},
-        "spec": {"clusterRef": {"name": cluster}, "template": {"containerImage": "/cvmfs/image"}},
-    }
+    body = manifest.pool(site.namespace, name, cluster, template={"containerImage": "/cvmfs/image"})
+    body["metadata"] |= metadata
+    return body
 
 
 STATUS = PoolStatus(

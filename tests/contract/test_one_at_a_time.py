@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from htcdask_api import names
+from htcdask_api import manifest, names
 from playground.condor.bare import BarePool
 from playground.controlplane import ControlPlane, free_ports
 from tests.contract.labs import remove_jobs
@@ -115,23 +115,19 @@ class Pair:
     def holder(self) -> str:
         return self.kubectl("get", "lease", "htcdask", "-o", "jsonpath={.spec.holderIdentity}")
 
-    def kubectl(self, *arguments: str, manifest: dict[str, Any] | None = None) -> str:
-        given = None if manifest is None else json.dumps(manifest)
+    def kubectl(self, *arguments: str, body: dict[str, Any] | None = None) -> str:
+        given = None if body is None else json.dumps(body)
         return self.plane.kubectl("--namespace", self.namespace, *arguments, input=given)
 
     def create(self, kind: str, version: str, name: str, **content: Any) -> None:
-        manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **content}
-        self.kubectl("create", "-f", "-", manifest=manifest)
+        body = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **content}
+        self.kubectl("create", "-f", "-", body=body)
 
     def create_cluster(self, wanted: int) -> None:
         """A running cluster whose workers wait in the queue for ever."""
         template = {"containerImage": "/cvmfs/img", "requirements": NEVER}
-        self.create(
-            names.KIND,
-            names.API_VERSION,
-            "default-c1",
-            spec={"clusterRef": {"name": "c1"}, "template": template},
-        )
+        pool = manifest.pool(self.namespace, "default-c1", "c1", template=template)
+        self.kubectl("create", "-f", "-", body=pool)
         parts = {"dask.crt": "CERT", "dask.pem": "KEY", "api-token": "TOKEN"}
         self.create("Secret", "v1", "dask-credentials-c1", stringData=parts)
         spec = {"username": "alice", "options": {"worker_backend": "htcondor"}, "htcondorReplicas": wanted}

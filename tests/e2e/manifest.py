@@ -2,7 +2,7 @@
 
 import json
 
-from htcdask_api import names
+from htcdask_api import manifest
 from tests.e2e.notebook import IMAGE
 
 
@@ -13,14 +13,5 @@ def pool(name: str, cluster: str, **template: object) -> str:
 
 def pool_in(namespace: str, name: str, cluster: str, /, **template: object) -> str:
     """The same, in another namespace."""
-    return json.dumps(
-        {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {
-                "clusterRef": {"name": cluster},
-                "template": {"containerImage": IMAGE, "memory": "1Gi"} | template,
-            },
-        }
-    )
+    template = {"containerImage": IMAGE, "memory": "1Gi"} | template
+    return json.dumps(manifest.pool(namespace, name, cluster, template=template))

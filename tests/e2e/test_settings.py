@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from htcdask_api import names
+from htcdask_api import manifest, names
 from playground import site_wait
 from playground.site import Site
 from tests.e2e import clusters
@@ -153,14 +153,9 @@ def test_how_often_the_access_point_is_asked(release: Release) -> None:
 def test_what_a_site_writes_into_every_job(release: Release) -> None:
     """Accounting, times and limits, by an image name of the gateway that becomes a path."""
     cluster = release.cluster(1, image="docker.io/htcdask/worker:latest")
-    manifest = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": {"name": names.pool_name("default", cluster), "namespace": release.namespace},
-        "spec": {"clusterRef": {"name": cluster}, "template": IDLE},
-    }
+    pool = manifest.pool(release.namespace, names.pool_name("default", cluster), cluster, template=IDLE)
     made = ("apply", "-f", "-", "-o", "jsonpath={.metadata.uid}")
-    ad = release.ad(release.site.kubectl(*made, input=json.dumps(manifest)).strip())
+    ad = release.ad(release.site.kubectl(*made, input=json.dumps(pool)).strip())
     assert ad["ContainerImage"] == f"{IMAGES}/docker.io/htcdask/worker:latest"
     assert (ad["AcctGroup"], ad["AcctGroupUser"]) == ("group_dask", "alice")
     assert ad["JobMaxVacateTime"] == 7

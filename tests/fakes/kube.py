@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from htcdask_api import PoolStatus, names
+from htcdask_api import PoolStatus, manifest
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube import clusters, pools
@@ -35,11 +35,11 @@ class FakeKube:
 
     # --- arranging
 
-    def make_cluster(self, manifest: Mapping[str, Any]) -> str:
-        return self._create(self.cluster_bodies, manifest)
+    def make_cluster(self, body: Mapping[str, Any]) -> str:
+        return self._create(self.cluster_bodies, body)
 
-    def make_pool(self, manifest: Mapping[str, Any]) -> str:
-        return self._create(self.pool_bodies, manifest)
+    def make_pool(self, body: Mapping[str, Any]) -> str:
+        return self._create(self.pool_bodies, body)
 
     def edit_pool(self, namespace: str, name: str, **spec: Any) -> None:
         """A new spec is a new generation."""
@@ -79,8 +79,8 @@ class FakeKube:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
 
-    def _create(self, kept: dict[tuple[str, str], dict[str, Any]], manifest: Mapping[str, Any]) -> str:
-        body = copy.deepcopy(dict(manifest))
+    def _create(self, kept: dict[tuple[str, str], dict[str, Any]], written: Mapping[str, Any]) -> str:
+        body = copy.deepcopy(dict(written))
         uid = next(self._uids)
         body["metadata"] |= {"uid": uid, "generation": 1, "creationTimestamp": self.created}
         self.changed(body)
@@ -109,13 +109,12 @@ class FakeKube:
 
     async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
         self._answer("create_pool")
-        metadata = {"namespace": namespace, "name": name, "ownerReferences": [_owner(cluster, uid)]}
         if (namespace, name) not in self.pool_bodies:
-            self.make_pool({"metadata": metadata, "spec": {"clusterRef": {"name": cluster}}})
+            self.make_pool(manifest.owned_pool(namespace, name, cluster, uid))
 
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         metadata = self._body("adopt", pool)["metadata"]
-        owner = _owner(pool.spec.cluster_ref.name, cluster)
+        owner = manifest.owner_reference(pool.spec.cluster_ref.name, cluster)
         others = [known for known in metadata.get("ownerReferences", []) if known["uid"] != cluster]
         metadata["ownerReferences"] = [*others, owner]
         self.changed(self.pool_bodies[pool.namespace, pool.name])
@@ -166,12 +165,3 @@ class FakeKube:
     def _answer(self, what: str) -> None:
         if self.failing is not None:
             raise KubeError(what, self.failing)
-
-
-def _owner(cluster: str, uid: ClusterUid) -> dict[str, str]:
-    return {
-        "apiVersion": names.GATEWAY_API_VERSION,
-        "kind": names.DASKCLUSTER_KIND,
-        "name": cluster,
-        "uid": uid,
-    }

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from htcdask_api import names
+from htcdask_api import manifest, names
 from tests.builders import IMAGE
 from tests.simulation.gateway import NAMESPACE
 from tests.simulation.world import USERS, World
@@ -145,19 +145,14 @@ class NewPool:
         body = world.gateway.body(self.cluster)
         if where in world.kube.pool_bodies or (body is None and not self.by_kubectl):
             return
-        metadata: dict[str, object] = {"namespace": NAMESPACE, "name": where[1]}
-        if not self.by_kubectl and body is not None:
-            owner = {"apiVersion": names.GATEWAY_API_VERSION, "kind": names.DASKCLUSTER_KIND}
-            metadata["ownerReferences"] = [{**owner, "name": self.cluster, "uid": body["metadata"]["uid"]}]
-        spec: dict[str, object] = {
-            "clusterRef": {"name": self.cluster},
-            "maxReplicas": 8,
-            "template": {"containerImage": IMAGE},
-        }
+        spec: dict[str, Any] = {"maxReplicas": 8, "template": {"containerImage": IMAGE}}
         if self.replicas is not None:
             spec |= {"scaling": "Manual", "replicas": self.replicas}
         world.kube.created = datetime.fromtimestamp(world.clock.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        world.kube.make_pool({"kind": names.KIND, "metadata": metadata, "spec": spec})
+        if self.by_kubectl or body is None:
+            world.kube.make_pool(manifest.pool(*where, self.cluster, **spec))
+        else:
+            world.kube.make_pool(manifest.owned_pool(*where, self.cluster, body["metadata"]["uid"], **spec))
 
     def __str__(self) -> str:
         kind = "that follows the gateway" if self.replicas is None else f"of {self.replicas} replicas"

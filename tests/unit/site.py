@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from htcdask_api import names
+from htcdask_api import manifest, names
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import Job, JobStatus, PoolFacts, Role
 from htcdask_operator.core.plan import plan
@@ -39,19 +39,10 @@ def cluster_manifest(name: str = "c1", wanted: int = 0, **spec: Any) -> dict[str
 
 
 def pool_manifest(cluster: str = "c1", **template: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": {
-            "name": f"default-{cluster}",
-            "namespace": "gateway",
-            "finalizers": [names.FINALIZER],
-        },
-        "spec": {
-            "clusterRef": {"name": cluster},
-            "template": {"containerImage": "/cvmfs/image", **template},
-        },
-    }
+    template = {"containerImage": "/cvmfs/image", **template}
+    body = manifest.pool("gateway", names.pool_name("default", cluster), cluster, template=template)
+    body["metadata"]["finalizers"] = [names.FINALIZER]
+    return body
 
 
 class Site:
@@ -95,10 +86,10 @@ class Site:
 
     def add_pool(self, name: str, cluster: str = "c1", **spec: Any) -> str:
         """One more pool of a cluster; its uid."""
-        manifest = pool_manifest(cluster)
-        manifest["metadata"]["name"] = name
-        manifest["spec"] |= spec
-        uid = self.kube.make_pool(manifest)
+        body = pool_manifest(cluster)
+        body["metadata"]["name"] = name
+        body["spec"] |= spec
+        uid = self.kube.make_pool(body)
         self.known.clusters.pools[uid] = ClusterKey("gateway", cluster)
         return uid
 

@@ -22,7 +22,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import ClusterRef, PoolSpec, PoolStatus, names
+from htcdask_api import PoolStatus, manifest, names
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube import bodies, clusters, discovery, leases, pools
@@ -120,14 +120,7 @@ class KubeApi:
         return tuple(map(pools.facts, bodies.every(f"GET {path}", answer, *_POOLS, namespace)))
 
     async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
-        metadata = {
-            "name": name,
-            "namespace": namespace,
-            "labels": {names.CLUSTER_LABEL: cluster},
-            "ownerReferences": [_owner(cluster, uid)],
-        }
-        spec = PoolSpec(cluster_ref=ClusterRef(name=cluster)).manifest()
-        body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": metadata, "spec": spec}
+        body = manifest.owned_pool(namespace, name, cluster, uid)
         try:
             await self._request("POST", _pools_path(namespace), body=body)
         except KubeError as error:
@@ -135,7 +128,7 @@ class KubeApi:
                 raise
 
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
-        owner = _owner(pool.spec.cluster_ref.name, cluster)
+        owner = manifest.owner_reference(pool.spec.cluster_ref.name, cluster)
         await self._apply(pool, {"metadata": {"ownerReferences": [owner]}})
 
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
@@ -238,17 +231,6 @@ async def connect(instance: str) -> KubeApi:
     else:
         await config.load_kube_config(client_configuration=configuration)
     return KubeApi(ApiClient(configuration), instance)
-
-
-def _owner(cluster: str, uid: ClusterUid) -> dict[str, Any]:
-    return {
-        "apiVersion": names.GATEWAY_API_VERSION,
-        "kind": names.DASKCLUSTER_KIND,
-        "name": cluster,
-        "uid": uid,
-        "controller": False,
-        "blockOwnerDeletion": False,  # true would need rights on the owner, which belongs to the gateway
-    }
 
 
 def _text(value: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from htcdask_api import PoolStatus, names
+from htcdask_api import PoolStatus, manifest, names
 from htcdask_operator.kube.pools import cluster_name, facts
 
 BODY: dict[str, Any] = {
@@ -17,7 +17,7 @@ BODY: dict[str, Any] = {
         "finalizers": [names.FINALIZER],
         "ownerReferences": [
             {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "other"},
-            {"apiVersion": names.GATEWAY_API_VERSION, "kind": "DaskCluster", "name": "a29b", "uid": "u1"},
+            manifest.owner_reference("a29b", "u1"),
         ],
     },
     "spec": {"clusterRef": {"name": "a29b"}, "template": {"containerImage": "/cvmfs/image", "cores": 2}},

@@ -1,11 +1,8 @@
 """A status is written when it changed, once, and Events tell what changed."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 
-from htcdask_api import PoolStatus, names
+from htcdask_api import PoolStatus, manifest
 from htcdask_api.status import Condition
 from htcdask_operator.core.model import PoolFacts
 from htcdask_operator.core.token_bucket import Publicity
@@ -14,12 +11,7 @@ from htcdask_operator.reconcile.publish import Published, publish
 from tests.builders import NOW
 from tests.fakes.kube import FakeKube
 
-POOL: Mapping[str, Any] = {
-    "apiVersion": names.API_VERSION,
-    "kind": names.KIND,
-    "metadata": {"name": "default-c1", "namespace": "gateway"},
-    "spec": {"clusterRef": {"name": "c1"}},
-}
+POOL = manifest.pool("gateway", "default-c1", "c1")
 STATUS = PoolStatus(
     desired_replicas=4,
     conditions=(

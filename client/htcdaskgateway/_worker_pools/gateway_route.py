@@ -1,29 +1,22 @@
 """Pools by the gateway's own route: no right in Kubernetes is needed, the gateway knows whose cluster it is.
 
-One of the two implementations of `_pools.PoolAccess`.
+One of the two implementations of `access.PoolAccess`.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import aiohttp
-from dask_gateway import GatewayClusterError
+from dask_gateway import Gateway, GatewayClusterError
 
 from htcdask_api import Template
-
-from ._errors import PoolRefusedError
-from ._pools import Pool
-
-if TYPE_CHECKING:
-    from ._gateway import HTCGateway
+from htcdaskgateway._errors import PoolRefusedError
+from htcdaskgateway._worker_pools.pool import Pool
 
 
 class RoutePools:
     """Speaks by the gateway client's own authenticated session."""
 
-    def __init__(self, gateway: HTCGateway) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
     def _url(self, cluster: str) -> str:

@@ -1,8 +1,7 @@
-"""Which credential is sent, and what a site's configuration may say."""
+"""Which credential is sent to which address, and what the messages about it leave out."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import dask
@@ -13,7 +12,6 @@ from dask_gateway.auth import BasicAuth, GatewayAuth, JupyterHubAuth
 
 from htcdaskgateway import HTCDaskError, HTCGateway, HTCGatewayCluster
 from htcdaskgateway._auth import choose_auth
-from htcdaskgateway._config import ClientConfig
 
 TYPED = "https://gateway.example"
 
@@ -254,7 +252,9 @@ async def test_a_password_in_the_configured_address_is_in_no_message(monkeypatch
                     assert "sesame" not in f"{refused.value} {refused.value!r}"
                 monkeypatch.setattr(Gateway, "_cluster_options", no_options)
                 for option in ("worker_backend", "x"):
-                    monkeypatch.setattr("htcdaskgateway._gateway.WORKER_BACKEND_OPTION", option)
+                    monkeypatch.setattr(
+                        "htcdaskgateway._worker_pools.submission.WORKER_BACKEND_OPTION", option
+                    )
                     with pytest.raises((ValueError, HTCDaskError)) as missing:
                         await client._submit(y=1)
                     assert "The gateway at http://127.0.0.1" in str(missing.value)
@@ -278,25 +278,3 @@ def test_a_user_without_a_name_is_told_what_to_give(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match=r"BasicAuth\(username=") as refused:
         HTCGateway(TYPED)
     assert "user id" in str(refused.value)
-
-
-def test_defaults() -> None:
-    config = ClientConfig.read()
-    assert (config.pool_api, config.namespace, config.status_interval) == ("gateway", None, 5)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("pool-api", "condor"), ("image-path-template", "/cvmfs"), ("namespace", 3)],
-)
-def test_a_wrong_setting_names_its_key(key: str, value: object) -> None:
-    with dask.config.set({f"htcdask.{key}": value}), pytest.raises((ValueError, TypeError), match=key):
-        ClientConfig.read()
-
-
-def test_the_defaults_file_is_part_of_the_package() -> None:
-    import htcdaskgateway
-
-    folder = Path(htcdaskgateway.__file__).parent
-    assert (folder / "htcdaskgateway.yaml").is_file()
-    assert (folder / "py.typed").is_file()

@@ -1,46 +1,11 @@
-"""The models by themselves: quantities, merging a template over its defaults, messages for people."""
+"""A pool's spec by itself: merging a template over its defaults, its rules, messages for people."""
 
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template, complaint, parse_bytes
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("128Mi", 128 * 2**20),
-        ("2Gi", 2 * 2**30),
-        ("1.5Gi", 3 * 2**29),
-        ("8G", 8 * 10**9),
-        ("4e9", 4 * 10**9),
-        ("4E9", 4 * 10**9),
-        ("1E", 10**18),
-        ("500m", 1),  # rounded up, as Kubernetes does
-        ("65536k", 65_536_000),
-        (".5k", 500),
-        ("1.", 1),
-    ],
-)
-def test_a_quantity_is_so_many_bytes(text: str, size: int) -> None:
-    assert parse_bytes(text) == size
-
-
-@pytest.mark.parametrize(
-    "text", ["", "8GB", "2 Gi", "Gi", "1,5Gi", "2gi", "0x10", "2Gi\n", "1e", "ten", "²Gi"]
-)
-def test_what_is_not_a_quantity_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not a Kubernetes quantity: write 512Mi, 2Gi or 8G"):
-        parse_bytes(text)
-
-
-@given(st.integers(0, 10**15), st.sampled_from(["", "k", "M", "Ki", "Mi"]))
-def test_quantities_grow_with_their_number(number: int, suffix: str) -> None:
-    assert parse_bytes(f"{number}{suffix}") < parse_bytes(f"{number + 1}{suffix}")
+from htcdask_api import ClusterRef, PoolSpec, Template, complaint
 
 
 def test_a_template_is_filled_from_the_profile_then_from_the_site() -> None:
@@ -102,21 +67,6 @@ def test_a_bad_template_is_refused_by_field_and_rule(
     (error,) = caught.value.errors()
     assert ".".join(map(str, error["loc"])) == f"template.{field}"
     assert sentence in error["msg"]
-
-
-def test_a_status_that_nobody_has_written_is_all_zero() -> None:
-    status = PoolStatus.model_validate({})
-    assert (status.replicas, status.conditions, status.condition("Ready")) == (0, (), None)
-
-
-def test_a_condition_is_found_by_its_type() -> None:
-    written = {"type": "Ready", "status": "True", "reason": "AllConnected"}
-    status = PoolStatus.model_validate(
-        {"conditions": [{**written, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
-    )
-    condition = status.condition("Ready")
-    assert condition is not None
-    assert condition.reason == "AllConnected"
 
 
 TOKEN = "s3cr3t-t0ken"

@@ -9,14 +9,14 @@ from typing import Any
 import dask
 import pytest
 
-from htcdask_api import Template, names
+from htcdask_api import Template, manifest, names
 from htcdaskgateway import HTCDaskError, PoolRefusedError
-from htcdaskgateway._kubernetes import KubernetesPools, split_name
+from htcdaskgateway._worker_pools.kubernetes_api import KubernetesPools, split_name
 from playground.controlplane import ControlPlane
 from tests.client.gateway_site import Site
 
 NAMESPACE = "gateway"
-OUR_CRD = Path(__file__).parents[2] / "crds/htcworkerpool.yaml"
+OUR_CRD = Path(__file__).parents[3] / "crds/htcworkerpool.yaml"
 DASKCLUSTERS = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -101,15 +101,8 @@ async def test_a_pool_is_written_and_read_and_belongs_to_its_cluster(kubernetes:
     await pools.create("gateway.c1", "default", Template(container_image="/a.sif", cores=2))
     pool = stored(kubernetes, names.PLURAL, "default-c1")
     assert pool["metadata"]["labels"] == {names.CLUSTER_LABEL: "c1"}
-    [owner] = pool["metadata"]["ownerReferences"]
-    assert owner == {
-        "apiVersion": names.GATEWAY_API_VERSION,
-        "kind": names.DASKCLUSTER_KIND,
-        "name": "c1",
-        "uid": stored(kubernetes, names.DASKCLUSTER_PLURAL, "c1")["metadata"]["uid"],
-        "controller": False,
-        "blockOwnerDeletion": False,
-    }
+    uid = stored(kubernetes, names.DASKCLUSTER_PLURAL, "c1")["metadata"]["uid"]
+    assert pool["metadata"]["ownerReferences"] == [manifest.owner_reference("c1", uid)]
     assert pool["spec"]["template"] == {"containerImage": "/a.sif", "cores": 2}
     [seen] = await pools.list("gateway.c1")
     assert (seen.name, seen.spec.template.cores, seen.created is not None) == ("default", 2, True)
@@ -149,7 +142,7 @@ async def test_without_any_credential_it_says_so(tmp_path: Path, monkeypatch: py
         await KubernetesPools(None).list("gateway.c1")
 
 
-def test_the_namespace_of_a_cluster() -> None:
+def test_a_namespace_in_the_cluster_s_name_precedes_the_configured_one() -> None:
     assert split_name("gateway.a29b", "elsewhere") == ("gateway", "a29b")
     assert split_name("a29b", "elsewhere") == ("elsewhere", "a29b")
     with pytest.raises(ValueError, match=r"htcdask\.namespace"):

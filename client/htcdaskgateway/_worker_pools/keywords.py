@@ -1,6 +1,6 @@
 """What the keywords of `new_cluster` mean: pure, from what the user said to a pool's template and options.
 
-Called by `HTCGateway._submit` before anything is created. The bounds of every field are those of
+Called by `submission` before anything is created. The bounds of every field are those of
 `htcdask_api.Template`; nothing is checked twice here.
 """
 
@@ -15,9 +15,8 @@ from pydantic.alias_generators import to_camel
 
 from htcdask_api import Template, complaint, parse_bytes, shown_names
 from htcdask_api.spec import ENVIRONMENT_ADVICE
-
-from ._config import ClientConfig
-from ._match import parse_match
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._worker_pools.node_match_expr import parse_node_match
 
 # A template's field, and the keyword by which a user sets it.
 _FIELDS: Final = {
@@ -47,21 +46,21 @@ class Request:
     """What the keywords come to."""
 
     template: Template
-    options: Mapping[str, Any] = dataclasses.field(
-        repr=False
-    )  # to send too, those of them that the gateway lists
-    image: str | None = None  # to send, or to fail: the user asked for it by name
+    # The keywords that are cluster options too, on a gateway that offers them.
+    options: Mapping[str, Any] = dataclasses.field(repr=False)
+    # A cluster option by name: a gateway that does not offer it is an error.
+    image: str | None = None
 
-    def told(self, offered: Mapping[str, Any]) -> dict[str, Any]:
-        """The options for this gateway, given those that it offers and their defaults."""
-        told = {
-            name: _in_kind(name, offered[name], value)
+    def options_for(self, offered: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to send, given those that the gateway offers and their defaults."""
+        options = {
+            name: _as_the_option_wants(name, offered[name], value)
             for name, value in self.options.items()
             if name in offered
         }
         if self.image is not None:
-            told["image"] = self.image
-        return told
+            options["image"] = self.image
+        return options
 
 
 def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config: ClientConfig) -> Request:
@@ -83,8 +82,8 @@ def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config
     return Request(template=_template(fields), options=options, image=image)
 
 
-def _in_kind(name: str, default: Any, value: Any) -> Any:
-    """`value` as the option wants it, whose default shows its kind; its bounds are the gateway's affair."""
+def _as_the_option_wants(name: str, default: Any, value: Any) -> Any:
+    """`value` in the type that the option's default has. The option's bounds are for the gateway to check."""
     if name in _IN_GIB and isinstance(default, (int, float)) and isinstance(value, str):
         value = parse_bytes(value) / 2**30
     if isinstance(default, int) and isinstance(value, float) and value.is_integer():
@@ -100,7 +99,7 @@ def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
             fields[field] = _quantity(_FIELDS[field], fields[field])
     expression = _optional_text(given, "node_match_expr")
     if expression is not None:
-        fields.update(parse_match(expression))
+        fields.update(parse_node_match(expression))
     return fields
 
 

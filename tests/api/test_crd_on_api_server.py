@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from htcdask_api import PoolSpec
+from htcdask_api import PoolSpec, manifest
 from playground.controlplane import ControlPlane
 
 SAMPLES = Path(__file__).parents[2] / "crds/samples"
@@ -16,16 +16,9 @@ VALID = sorted(SAMPLES.glob("*.yaml"))
 INVALID = sorted(SAMPLES.glob("invalid/*.yaml"))
 
 
-def manifest(name: str, **spec: Any) -> str:
+def pool(name: str, **spec: Any) -> str:
     """A pool as JSON, which kubectl takes as it takes YAML."""
-    return json.dumps(
-        {
-            "apiVersion": "htcdask.org/v1alpha1",
-            "kind": "HTCWorkerPool",
-            "metadata": {"name": name},
-            "spec": {"clusterRef": {"name": "some-cluster"}, **spec},
-        }
-    )
+    return json.dumps(manifest.pool("default", name, "some-cluster", **spec))
 
 
 def expected(path: Path) -> list[str]:
@@ -68,7 +61,7 @@ def test_the_models_refuse_an_invalid_sample_too(sample: Path) -> None:
 
 
 def test_a_misspelt_field_is_named(api: ControlPlane) -> None:
-    answer = api.kubectl("create", "-f", "-", input=manifest("typo", template={"gpu": 1}), check=False)
+    answer = api.kubectl("create", "-f", "-", input=pool("typo", template={"gpu": 1}), check=False)
     assert 'unknown field "spec.template.gpu"' in answer
 
 
@@ -86,7 +79,7 @@ def test_every_field_of_the_samples_is_kept(api: ControlPlane) -> None:
 def test_too_much_environment_is_refused_and_much_is_not(api: ControlPlane) -> None:
     def create(size: int) -> str:
         template = {"environment": {f"VARIABLE_{n}": "x" * (size // 4 - 10) for n in range(4)}}
-        text = manifest("environment", template=template)
+        text = pool("environment", template=template)
         return api.kubectl("create", "--dry-run=server", "-f", "-", input=text, check=False)
 
     assert "created" in create(32_768)
@@ -117,14 +110,14 @@ TOKEN = "s3cr3t-t0ken"
 def test_a_refusal_names_the_rule_and_no_value(
     api: ControlPlane, template: dict[str, Any], words: str, checked: str
 ) -> None:
-    text = manifest("secret", template=template)
+    text = pool("secret", template=template)
     answer = api.kubectl("create", f"--validate={checked}", "-f", "-", input=text, check=False)
     assert words in answer
     assert TOKEN not in answer and "4242424242" not in answer
 
 
 def test_a_change_that_is_refused_prints_no_value(api: ControlPlane) -> None:
-    api.kubectl("create", "-f", "-", input=manifest("kept", template={"environment": {"A": TOKEN}}))
+    api.kubectl("create", "-f", "-", input=pool("kept", template={"environment": {"A": TOKEN}}))
     for environment in ({"A": f"{TOKEN}2"}, {"A B": TOKEN}, {"A": f"{TOKEN}\n"}):
         patch = json.dumps({"spec": {"template": {"environment": environment}}})
         answer = api.kubectl("patch", "htcwp/kept", "--type=merge", "-p", patch, check=False)
@@ -134,13 +127,13 @@ def test_a_change_that_is_refused_prints_no_value(api: ControlPlane) -> None:
 
 def test_the_api_server_keeps_a_resource_s_number(api: ControlPlane) -> None:
     amounts = {"MEMORY": 8589934592, "THIRD": 1 / 3, "MOST": 10**12, "TENTH": 0.1}
-    text = manifest("amounts", template={"resources": amounts})
+    text = pool("amounts", template={"resources": amounts})
     stored = json.loads(api.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", input=text))
     assert PoolSpec.model_validate(stored["spec"]).template.resources == amounts
 
 
 def test_scaling_a_pool_that_follows_the_gateway_says_what_to_do(api: ControlPlane) -> None:
-    api.kubectl("create", "-f", "-", input=manifest("follows"))
+    api.kubectl("create", "-f", "-", input=pool("follows"))
     answer = api.kubectl("scale", "htcwp/follows", "--replicas=3", check=False)
     assert "use cluster.scale(n), or set spec.scaling to Manual" in answer
     api.kubectl("patch", "htcwp/follows", "--type=merge", "-p", '{"spec": {"scaling": "Manual"}}')
@@ -149,7 +142,7 @@ def test_scaling_a_pool_that_follows_the_gateway_says_what_to_do(api: ControlPla
 
 
 def test_what_cannot_be_changed_says_so(api: ControlPlane) -> None:
-    api.kubectl("create", "-f", "-", input=manifest("fixed", template={"cores": 2}))
+    api.kubectl("create", "-f", "-", input=pool("fixed", template={"cores": 2}))
     other_cluster = '{"spec": {"clusterRef": {"name": "another"}}}'
     more_cores = '{"spec": {"template": {"cores": 4}}}'
     no_template = '{"spec": {"template": null}}'
@@ -164,14 +157,14 @@ def test_what_cannot_be_changed_says_so(api: ControlPlane) -> None:
 
 
 def test_pools_of_one_cluster_are_selected_by_the_server(api: ControlPlane) -> None:
-    api.kubectl("create", "-f", "-", input=manifest("mine", clusterRef={"name": "selected"}))
-    api.kubectl("create", "-f", "-", input=manifest("theirs"))
+    api.kubectl("create", "-f", "-", input=pool("mine", clusterRef={"name": "selected"}))
+    api.kubectl("create", "-f", "-", input=pool("theirs"))
     names = api.kubectl("get", "htcwp", "--field-selector=spec.clusterRef.name=selected", "-o", "name")
     assert names.split() == ["htcworkerpool.htcdask.org/mine"]
 
 
 def test_a_pool_reads_well_in_a_list(api: ControlPlane) -> None:
-    api.kubectl("create", "-f", "-", input=manifest("listed"))
+    api.kubectl("create", "-f", "-", input=pool("listed"))
     status = {
         "desiredReplicas": 4,
         "connected": 3,

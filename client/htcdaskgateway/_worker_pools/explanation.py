@@ -1,42 +1,18 @@
-"""What to tell a person about the workers of a cluster: one line, a text, and HTML.
+"""What to tell a person about the workers of a cluster: a text, and HTML.
 
 Called by the cluster object and its widget; pure, from the pools' last status.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 from htcdask_api import PoolStatus
 from htcdask_api.status import READY, STALLED
-
-if TYPE_CHECKING:
-    from ._pools import Pool
+from htcdaskgateway._worker_pools.pool import Pool, one_line
 
 _STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
 NO_POOL = "no worker pool yet: the operator makes the site's default one when workers are asked for"
-
-
-def one_line(status: PoolStatus) -> str:
-    """`3 of 4 workers connected, 1 idle`, and what is wrong if something is."""
-    parts = [f"{status.connected} of {status.desired_replicas} workers connected"]
-    starting = status.running - status.connected
-    if starting > 0:
-        parts.append(f"{starting} starting")
-    for state in ("submitting", "idle", "held", "retiring"):
-        if number := getattr(status, state):
-            parts.append(f"{number} {state}")
-    text = ", ".join(parts)
-    stalled = status.condition(STALLED)
-    if stalled is not None and stalled.status == "True":
-        return f"{text}; {stalled.reason}: {stalled.message}".rstrip(": ")
-    if status.explanation:
-        first = status.explanation[0]
-        return f"{text}; {first.reason}: {first.message}".rstrip(": ")
-    return text
 
 
 def status_html(pools: Sequence[Pool]) -> str:

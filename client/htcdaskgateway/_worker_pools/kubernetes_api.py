@@ -1,6 +1,6 @@
 """Pools by the Kubernetes API, for notebooks that have rights there (`htcdask.pool-api: kubernetes`).
 
-One of the two implementations of `_pools.PoolAccess`; imports the Kubernetes client only when it is used.
+One of the two implementations of `access.PoolAccess`; imports the Kubernetes client only when it is used.
 """
 
 import asyncio
@@ -10,14 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from htcdask_api import Template, names
+from htcdask_api import Template, manifest, names
+from htcdaskgateway._errors import HTCDaskError, PoolRefusedError
+from htcdaskgateway._worker_pools.pool import Pool
 
-from ._errors import HTCDaskError, PoolRefusedError
-from ._pools import Pool
-
-# The gateway has just written the DaskCluster; the API server this asks may be a moment behind.
-_CLUSTER_WAIT: Final = 10.0
-_CLUSTER_PAUSE: Final = 0.25
+# The gateway has just written the DaskCluster. The API server that is asked here may be a moment behind.
+_CLUSTER_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.25
 _SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -36,30 +35,6 @@ def split_name(cluster: str, namespace: str | None = None) -> tuple[str, str]:
     return namespace, cluster
 
 
-def manifest(namespace: str, cluster: str, uid: str, pool: str, template: Template) -> dict[str, Any]:
-    """The HTCWorkerPool to write; it goes when its DaskCluster goes."""
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "metadata": {
-            "name": names.pool_name(pool, cluster),
-            "namespace": namespace,
-            "labels": {names.CLUSTER_LABEL: cluster},
-            "ownerReferences": [
-                {
-                    "apiVersion": names.GATEWAY_API_VERSION,
-                    "kind": names.DASKCLUSTER_KIND,
-                    "name": cluster,
-                    "uid": uid,
-                    "controller": False,
-                    "blockOwnerDeletion": False,  # true would need a right on the DaskCluster's finalizers
-                }
-            ],
-        },
-        "spec": {"clusterRef": {"name": cluster}, "template": template.manifest()},
-    }
-
-
 class KubernetesPools:
     """Speaks with the credentials of the pod, or else of the kubeconfig."""
 
@@ -71,7 +46,9 @@ class KubernetesPools:
         async with _custom_objects() as (api, refused):
             try:
                 uid = await _uid(api, refused, namespace, name)
-                body = manifest(namespace, name, uid, pool, template)
+                body = manifest.owned_pool(
+                    namespace, names.pool_name(pool, name), name, uid, template=template.manifest()
+                )
                 await api.create_namespaced_custom_object(
                     names.GROUP, names.VERSION, namespace, names.PLURAL, body, field_validation="Strict"
                 )
@@ -125,7 +102,7 @@ async def _custom_objects() -> AsyncIterator[tuple[Any, type[Exception]]]:
 
 
 async def _uid(api: Any, refused: type[Exception], namespace: str, name: str) -> str:
-    until = asyncio.get_running_loop().time() + _CLUSTER_WAIT
+    until = asyncio.get_running_loop().time() + _CLUSTER_SECONDS
     ask: Callable[..., Any] = api.get_namespaced_custom_object
     while True:
         try:
@@ -135,7 +112,7 @@ async def _uid(api: Any, refused: type[Exception], namespace: str, name: str) ->
         except refused as error:
             if getattr(error, "status", None) != 404 or asyncio.get_running_loop().time() > until:
                 raise
-            await asyncio.sleep(_CLUSTER_PAUSE)
+            await asyncio.sleep(_POLL_SECONDS)
         else:
             return str(cluster["metadata"]["uid"])
 

@@ -6,7 +6,7 @@ import dask
 import pytest
 
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._keywords import Request, read_keywords
+from htcdaskgateway._worker_pools.keywords import Request, read_keywords
 
 
 def read(chosen: dict[str, Any] | None = None, /, **keywords: Any) -> Request:
@@ -41,7 +41,9 @@ def template(chosen: dict[str, Any] | None = None, /, **keywords: Any) -> dict[s
         ),
     ],
 )
-def test_what_a_keyword_becomes(keywords: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_a_keyword_becomes_a_field_of_the_template(
+    keywords: dict[str, Any], expected: dict[str, Any]
+) -> None:
     assert template(**keywords) == expected
 
 
@@ -49,8 +51,10 @@ def test_an_unpacked_image_is_for_scheduler_and_workers() -> None:
     request = read(apptainer_image="coffeateam/coffea-dask:0.7")
     path = "/cvmfs/unpacked.cern.ch/registry.hub.docker.com/coffeateam/coffea-dask:0.7"
     assert request.template.container_image == path
-    assert request.told({"image": "any"}) == {"image": "registry.hub.docker.com/coffeateam/coffea-dask:0.7"}
-    assert request.told({}) == {}
+    assert request.options_for({"image": "any"}) == {
+        "image": "registry.hub.docker.com/coffeateam/coffea-dask:0.7"
+    }
+    assert request.options_for({}) == {}
 
 
 def test_a_site_sets_registry_image_and_path() -> None:
@@ -63,7 +67,7 @@ def test_a_site_sets_registry_image_and_path() -> None:
 def test_container_image_precedes_apptainer_image_and_image_its_scheduler() -> None:
     request = read(container_image="/a.sif", apptainer_image="org/b:1", image="org/c:1")
     assert request.template.container_image == "/a.sif"
-    assert request.told({"image": ""}) == {"image": "org/c:1"}
+    assert request.options_for({"image": ""}) == {"image": "org/c:1"}
 
 
 def test_sizes_in_cluster_options_hold_unless_a_keyword_says_otherwise() -> None:
@@ -73,36 +77,14 @@ def test_sizes_in_cluster_options_hold_unless_a_keyword_says_otherwise() -> None
 
 def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
     request = read(worker_cores=2, worker_memory="4Gi", environment={"A": "1"})
-    assert request.told({"worker_cores": 1.0, "worker_memory": 1.0}) == {
+    assert request.options_for({"worker_cores": 1.0, "worker_memory": 1.0}) == {
         "worker_cores": 2,
         "worker_memory": 4.0,
     }
-    assert request.told({"worker_memory": "1G", "environment": {}}) == {
+    assert request.options_for({"worker_memory": "1G", "environment": {}}) == {
         "worker_memory": "4Gi",
         "environment": {"A": "1"},
     }
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("rank = (isDaskNode == True)", {"rank": "(isDaskNode == True)"}),
-        ("Requirements=HasAVX2", {"requirements": "HasAVX2"}),
-        ("rank = KFlops\nrequirements = Memory > 1024", {"rank": "KFlops", "requirements": "Memory > 1024"}),
-        ('requirements = Arch == "a;b" ; rank = 1', {"requirements": 'Arch == "a;b"', "rank": "1"}),
-        (
-            "rank = [a = 1; b = 2].b;requirements = {1}[0]",
-            {"rank": "[a = 1; b = 2].b", "requirements": "{1}[0]"},
-        ),
-        ('requirements = Arch == "a" \\\n  && Cpus > 1', {"requirements": 'Arch == "a"    && Cpus > 1'}),
-        (
-            'requirements = !member(Machine, {"a.example"})\r\nrank = regexp("^node\\d+$", Machine)',
-            {"requirements": '!member(Machine, {"a.example"})', "rank": 'regexp("^node\\d+$", Machine)'},
-        ),
-    ],
-)
-def test_node_match_expr(expression: str, expected: dict[str, str]) -> None:
-    assert template(node_match_expr=expression) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """`node_match_expr`: the raw submit lines of the older clients, read as a rank and a requirement.
 
-Called by `_keywords`; pure. Only the two keys are told apart here: what may stand behind them is the rule of
-`htcdask_api.expressions`, which the template holds them to.
+Called by `keywords`; pure. Only the two keys are told apart here. What may stand behind them is the rule of
+`htcdask_api.expressions`, which the pool's template enforces.
 """
 
 import re
@@ -20,7 +20,7 @@ _PIECE = re.compile(
 )
 
 
-def parse_match(text: str) -> dict[str, str]:
+def parse_node_match(text: str) -> dict[str, str]:
     """`{"rank": …, "requirements": …}`, either or both; ValueError names the two that are possible."""
     found: dict[str, str] = {}
     for line in _lines(text):

@@ -1,32 +1,28 @@
-"""`HTCGateway`: dask-gateway's own client, whose clusters have HTCondor workers.
+"""`HTCGateway` and `HTCGatewayCluster`: dask-gateway's own client, whose clusters have HTCondor workers.
 
-Called by users. Promises the signatures, the exceptions and the sync and async manners of
-`dask_gateway.Gateway`; what is added hangs on one method, `_submit`, which every way to make a cluster uses.
+Called by users. Both promise the signatures, the exceptions and the sync and async manners of
+`dask_gateway.Gateway` and `GatewayCluster`. What is added hangs on `_submit`, which every way to make a
+cluster uses, and on the base class of the cluster. The two classes make each other, so they share one module,
+as in `dask_gateway.client`.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 from dask_gateway import Gateway
 
-from htcdask_api import Template
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
-
-from ._auth import choose_auth, shown
-from ._config import ClientConfig
-from ._errors import PoolRefusedError, extension_missing, option_missing
-from ._keywords import KEYWORDS, read_keywords
-from ._kubernetes import KubernetesPools
-from ._pools import DEFAULT_POOL, Pool, PoolAccess
-from ._route import RoutePools
-from ._undo import undo
-
-if TYPE_CHECKING:
-    from ._cluster import HTCGatewayCluster
+from htcdaskgateway._auth import choose_auth, without_credentials
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._errors import login_refused
+from htcdaskgateway._worker_pools.cluster import ClusterWithPools
+from htcdaskgateway._worker_pools.creation import create_default_pool
+from htcdaskgateway._worker_pools.keywords import KEYWORDS
+from htcdaskgateway._worker_pools.submission import Submission
 
 
 class HTCGateway(Gateway):  # type: ignore[misc]
@@ -55,7 +51,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         )
 
     def __repr__(self) -> str:
-        return f"HTCGateway<{shown(self.address)}>"
+        return f"HTCGateway<{without_credentials(self.address)}>"
 
     def close(self) -> Any:
         """Close the gateway client; harmless if it is closed already."""
@@ -122,7 +118,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             The gateway's own cluster options, as for `dask_gateway.Gateway.new_cluster`.
         """
         keywords = {name: value for name, value in locals().items() if name in KEYWORDS and value is not None}
-        cluster: HTCGatewayCluster = _cluster_class()(
+        return HTCGatewayCluster(
             address=self.address,
             proxy_address=self.proxy_address,
             public_address=self._public_address,
@@ -134,11 +130,10 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             **keywords,
             **kwargs,
         )
-        return cluster
 
     def connect(self, cluster_name: str, shutdown_on_close: bool = False) -> HTCGatewayCluster:
         """Connect to a cluster that was made before; creates nothing."""
-        cluster: HTCGatewayCluster = _cluster_class().from_name(
+        cluster: HTCGatewayCluster = HTCGatewayCluster.from_name(
             cluster_name,
             shutdown_on_close=shutdown_on_close,
             address=self.address,
@@ -155,13 +150,13 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         return self.sync(self._scale_cluster, cluster_name, n, **kwargs)
 
     async def _scale_cluster(self, cluster_name: str, n: int) -> None:
-        await super()._scale_cluster(cluster_name, _count("n", n))
+        await super()._scale_cluster(cluster_name, _worker_count("n", n))
 
     async def _adapt_cluster(
         self, cluster_name: str, minimum: int | None = None, maximum: int | None = None, active: bool = True
     ) -> None:
-        low = None if minimum is None else _count("minimum", minimum)
-        high = None if maximum is None else _count("maximum", maximum)
+        low = None if minimum is None else _worker_count("minimum", minimum)
+        high = None if maximum is None else _worker_count("maximum", maximum)
         if low is not None and high is not None and low > high:
             raise ValueError(f"minimum must not exceed maximum, got minimum={low} and maximum={high}")
         await super()._adapt_cluster(cluster_name, minimum=low, maximum=high, active=active)
@@ -179,42 +174,14 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         Whatever can be wrong is found before the cluster is made; a pool that is refused stops the cluster.
         """
         config = ClientConfig.read()
-        chosen = _chosen(self._config_cluster_options() if cluster_options is None else cluster_options)
-        keywords = {name: value for name, value in kwargs.items() if name in KEYWORDS}
-        options = {name: value for name, value in kwargs.items() if name not in KEYWORDS}
-        request = read_keywords(keywords, {**chosen, **options}, config)
-
+        chosen = self._config_cluster_options() if cluster_options is None else cluster_options
+        submission = Submission.read(chosen, kwargs, config)
         offered = await super()._cluster_options(use_local_defaults=False)
-        backend = {**chosen, **options}.get(WORKER_BACKEND_OPTION, WORKER_BACKEND_HTCONDOR)
-        if WORKER_BACKEND_OPTION not in offered:
-            raise extension_missing(shown(self.address), WORKER_BACKEND_OPTION)
-        options.update(request.told(offered), **{WORKER_BACKEND_OPTION: backend})
-        for name in options:
-            if name not in offered:
-                raise option_missing(shown(self.address), name, list(offered))
-        if backend != WORKER_BACKEND_HTCONDOR:
-            _no_condor_keywords(keywords, offered, backend)
-
+        options = submission.options_for(offered, without_credentials(self.address))
         cluster: str = await super()._submit(cluster_options=cluster_options, **options)
-        if backend == WORKER_BACKEND_HTCONDOR:
-            await self._give_pool(cluster, request.template, config)
+        if submission.is_htcondor:
+            await create_default_pool(self, cluster, submission.template, config)
         return cluster
-
-    async def _give_pool(self, cluster: str, template: Template, config: ClientConfig) -> None:
-        try:
-            await self._pool_access(config).create(cluster, DEFAULT_POOL, template)
-        except BaseException as error:  # an interrupted notebook must leave no cluster behind either
-            left = await undo(self, cluster)
-            if isinstance(error, PoolRefusedError):
-                raise PoolRefusedError(f"{error}. {left}") from error
-            error.add_note(left)
-            raise
-
-    async def _pools(self, cluster: str) -> list[Pool]:
-        return await self._pool_access(ClientConfig.read()).list(cluster)
-
-    def _pool_access(self, config: ClientConfig) -> PoolAccess:
-        return KubernetesPools(config.namespace) if config.pool_api == "kubernetes" else RoutePools(self)
 
     async def _request(self, method: str, url: str, json: Any = None) -> Any:
         try:
@@ -222,27 +189,40 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         except aiohttp.ClientResponseError as error:
             if error.status not in (401, 403):
                 raise
-            who = f"user {self.auth.username!r}" if hasattr(self.auth, "username") else "this user"
-            what = (
-                "did not accept the password or token of" if error.status == 401 else "does not allow this to"
-            )
-            message = f"the gateway at {shown(self.address)} {what} {who} ({type(self.auth).__name__})"
-            raise aiohttp.ClientResponseError(
-                error.request_info, error.history, status=error.status, message=message, headers=error.headers
-            ) from None
+            raise login_refused(error, without_credentials(self.address), self.auth) from None
 
 
-def _cluster_class() -> Any:
-    from ._cluster import HTCGatewayCluster  # it builds on this module
+class HTCGatewayCluster(ClusterWithPools):
+    """A dask-gateway cluster with HTCondor workers.
 
-    return HTCGatewayCluster
+    Takes what `dask_gateway.GatewayCluster` takes, and the keywords of `HTCGateway.new_cluster`.
+    """
+
+    def _init_internal(self, **kwargs: Any) -> None:
+        kwargs["auth"] = choose_auth(kwargs.get("address"), kwargs.get("auth"))
+        try:
+            super()._init_internal(**kwargs)
+        except BaseException:
+            # Left to the garbage collector, this would be closed from any thread at any time: it can block
+            # the start of the next gateway's loop.
+            if not kwargs.get("asynchronous") and hasattr(self, "gateway"):
+                self.gateway.close()
+            raise
+
+    @property
+    def gateway(self) -> HTCGateway:
+        """The gateway that this cluster belongs to."""
+        return self._gateway
+
+    @gateway.setter
+    def gateway(self, gateway: Gateway) -> None:
+        # GatewayCluster names its own class where it makes this. Ours has more methods and the same state.
+        if type(gateway) is Gateway:
+            gateway.__class__ = HTCGateway
+        self._gateway: HTCGateway = gateway
 
 
-def _chosen(options: Any) -> dict[str, Any]:
-    return dict(options) if isinstance(options, Mapping) else {}  # anything else is refused by dask-gateway
-
-
-def _count(name: str, value: Any) -> int:
+def _worker_count(name: str, value: Any) -> int:
     try:
         count = operator.index(value)
     except TypeError:
@@ -250,9 +230,3 @@ def _count(name: str, value: Any) -> int:
     if count < 0:
         raise ValueError(f"{name} must be a number of workers from 0, got {count}")
     return count
-
-
-def _no_condor_keywords(keywords: Mapping[str, Any], offered: Mapping[str, Any], backend: Any) -> None:
-    for name, value in keywords.items():
-        if value is not None and name not in offered:
-            raise ValueError(f"{name} is for HTCondor workers, and {WORKER_BACKEND_OPTION} is {backend!r}")

@@ -1,0 +1,81 @@
+"""`ClusterWithPools`: dask-gateway's cluster object, which also shows its worker pools.
+
+The base class of `HTCGatewayCluster`. Adds `pools`, `explain()`, `logs()` and a line in the widget; changes
+nothing of what `dask_gateway.GatewayCluster` does.
+"""
+
+import asyncio
+import weakref
+from typing import Any
+
+from dask_gateway import GatewayCluster
+
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._worker_pools import widget
+from htcdaskgateway._worker_pools.access import pool_access
+from htcdaskgateway._worker_pools.explanation import ClusterExplanation, status_html
+from htcdaskgateway._worker_pools.pool import Pool, one_line
+
+
+class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
+    """A cluster whose workers come from worker pools."""
+
+    _last_pools: tuple[Pool, ...] | None = None
+    _pool_line: Any = None
+    _pool_watch: asyncio.Task[None] | None = None
+
+    @property
+    def pools(self) -> Any:
+        """The cluster's worker pools, oldest first, as they are now (to be awaited if asynchronous)."""
+        return self.gateway.sync(self._list_pools)
+
+    def explain(self) -> Any:
+        """Where the HTCondor workers are, and why the missing ones are missing.
+
+        The answer prints as text and shows as HTML in a notebook (to be awaited if asynchronous).
+        """
+        return self.gateway.sync(self._explain)
+
+    def logs(self) -> Any:
+        """The last lines of the workers that failed lately, by worker (to be awaited if asynchronous)."""
+        return self.gateway.sync(self._logs)
+
+    async def _list_pools(self) -> list[Pool]:
+        pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)
+        self._last_pools = tuple(pools)
+        return pools
+
+    async def _explain(self) -> ClusterExplanation:
+        return ClusterExplanation(cluster=self.name, pools=tuple(await self._list_pools()))
+
+    async def _logs(self) -> dict[str, str]:
+        failures = (failure for pool in await self._list_pools() for failure in pool.status.recent_failures)
+        return {failure.worker: failure.log_tail for failure in failures if failure.log_tail}
+
+    def __repr__(self) -> str:
+        seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())
+        return f"HTCGatewayCluster<{self.name}, status={self.status}{', ' if seen else ''}{seen}>"
+
+    def _repr_html_(self) -> str:
+        html: str = super()._repr_html_()
+        return html if self._last_pools is None else html + status_html(self._last_pools)
+
+    def _widget(self) -> Any:
+        box = super()._widget()
+        if box is not None and self._pool_line is None:
+            self._pool_line = widget.add_line(box)
+            self.loop.add_callback(self._start_watch)
+        return box
+
+    def _start_watch(self) -> None:
+        if self.status == "running":
+            interval = ClientConfig.read().status_interval
+            list_pools = weakref.WeakMethod(self._list_pools)
+            watch = widget.keep_current(self._pool_line, self.name, list_pools, interval)
+            self._pool_watch = asyncio.ensure_future(watch)
+
+    async def _stop_async(self) -> None:
+        if self._pool_watch is not None:
+            self._pool_watch.cancel()
+            await asyncio.wait([self._pool_watch])
+        await super()._stop_async()

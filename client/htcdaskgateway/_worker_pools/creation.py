@@ -1,0 +1,63 @@
+"""Give a new cluster its worker pool, or take the cluster back.
+
+Called by the client once the gateway has made the cluster. A cluster whose pool is refused, or whose making
+is interrupted, is stopped: a user who got an error has nothing left that costs something. Stopping it raises
+nothing for what a gateway or a network may do: the first error is the one that the user has to read.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+import aiohttp
+from dask_gateway import Gateway, GatewayClusterError, GatewayServerError
+from dask_gateway.client import ClusterStatus
+
+from htcdask_api import Template, names
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._errors import PoolRefusedError
+from htcdaskgateway._worker_pools.access import pool_access
+
+_log = logging.getLogger(__name__)
+
+_STOP_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.1
+
+
+async def create_default_pool(
+    gateway: Gateway, cluster: str, template: Template, config: ClientConfig
+) -> None:
+    """Give `cluster` the pool "default" of such workers. On any error the cluster is stopped first."""
+    try:
+        await pool_access(gateway, config).create(cluster, names.DEFAULT_POOL, template)
+    except BaseException as error:  # an interrupted notebook must leave no cluster behind either
+        outcome = await _stop(gateway, cluster)
+        if isinstance(error, PoolRefusedError):
+            raise PoolRefusedError(f"{error}. {outcome}") from error
+        error.add_note(outcome)
+        raise
+
+
+async def _stop(gateway: Gateway, cluster: str) -> str:
+    """Stop the cluster; a sentence for the user about what came of it."""
+    try:
+        await gateway._stop_cluster(cluster)
+    except (OSError, ValueError, GatewayClusterError, GatewayServerError, aiohttp.ClientError):
+        _log.warning("Cluster %s got no worker pool and could not be stopped", cluster, exc_info=True)
+        return f"The cluster could not be stopped: try gateway.stop_cluster({cluster!r})."
+    # The gateway answers before the cluster has stopped; whoever lists the clusters next should not see it.
+    for _ in range(round(_STOP_SECONDS / _POLL_SECONDS)):
+        if not await _is_active(gateway, cluster):
+            return "The cluster was stopped; nothing is left behind."
+        await asyncio.sleep(_POLL_SECONDS)
+    return "The cluster is being stopped."
+
+
+async def _is_active(gateway: Gateway, cluster: str) -> bool:
+    try:
+        report = await gateway._cluster_report(cluster)
+    except ValueError:  # the gateway does not know this cluster any more
+        return False
+    except (OSError, GatewayServerError, aiohttp.ClientError):
+        return True
+    return bool(report.status <= ClusterStatus.RUNNING)

@@ -1,0 +1,73 @@
+"""What one call of `submit` sends to the gateway: the worker backend, and the gateway's own cluster options.
+
+Called by the client in two steps. `Submission.read` finds whatever is wrong with the user's words alone;
+`options_for` finds what this gateway does not offer. Both happen before the cluster is made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from htcdask_api import Template
+from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._errors import extension_missing, option_missing
+from htcdaskgateway._worker_pools.keywords import KEYWORDS, Request, read_keywords
+
+
+@dataclass(frozen=True, repr=False)
+class Submission:
+    """A call of `submit` whose keywords have been read."""
+
+    backend: Any
+    _keywords: Mapping[str, Any]
+    _options: Mapping[str, Any]
+    _request: Request
+
+    @classmethod
+    def read(cls, cluster_options: Any, given: Mapping[str, Any], config: ClientConfig) -> Self:
+        """From `submit`'s arguments; ValueError or TypeError names the keyword that is wrong."""
+        # Anything else than a mapping is refused by dask-gateway itself.
+        chosen = dict(cluster_options) if isinstance(cluster_options, Mapping) else {}
+        keywords = {name: value for name, value in given.items() if name in KEYWORDS}
+        options = {name: value for name, value in given.items() if name not in KEYWORDS}
+        said = {**chosen, **options}
+        return cls(
+            backend=said.get(WORKER_BACKEND_OPTION, WORKER_BACKEND_HTCONDOR),
+            _keywords=keywords,
+            _options=options,
+            _request=read_keywords(keywords, said, config),
+        )
+
+    @property
+    def is_htcondor(self) -> bool:
+        """Whether the cluster gets a worker pool."""
+        return bool(self.backend == WORKER_BACKEND_HTCONDOR)
+
+    @property
+    def template(self) -> Template:
+        """What a worker of that pool is."""
+        return self._request.template
+
+    def options_for(self, offered: Mapping[str, Any], address: str) -> dict[str, Any]:
+        """The cluster options to send, given those that the gateway offers and their defaults."""
+        if WORKER_BACKEND_OPTION not in offered:
+            raise extension_missing(address, WORKER_BACKEND_OPTION)
+        options = {
+            **self._options,
+            **self._request.options_for(offered),
+            WORKER_BACKEND_OPTION: self.backend,
+        }
+        for name in options:
+            if name not in offered:
+                raise option_missing(address, name, list(offered))
+        if not self.is_htcondor:
+            self._refuse_htcondor_keywords(offered)
+        return options
+
+    def _refuse_htcondor_keywords(self, offered: Mapping[str, Any]) -> None:
+        for name, value in self._keywords.items():
+            if value is not None and name not in offered:
+                raise ValueError(
+                    f"{name} is for HTCondor workers, and {WORKER_BACKEND_OPTION} is {self.backend!r}"
+                )

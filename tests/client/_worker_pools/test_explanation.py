@@ -1,0 +1,43 @@
+"""What a person reads about the workers, as text and as HTML, from a pool's status alone."""
+
+from htcdaskgateway import ClusterExplanation
+from htcdaskgateway._worker_pools.explanation import NO_POOL, status_html
+from tests.client.pool_statuses import SINCE, WAITING, condition, pool
+
+
+def test_the_text_lists_counts_reasons_and_the_last_failures() -> None:
+    text = str(ClusterExplanation("gateway.a29b", (WAITING,)))
+    assert text == repr(ClusterExplanation("gateway.a29b", (WAITING,)))
+    assert text.splitlines() == [
+        "HTCondor workers of cluster gateway.a29b",
+        "  pool default: 2 of 4 workers connected (1 idle, 3 running, 1 failed)",
+        "    1 waiting: NoMatchingSlots: no slot has 64 cores",
+        "    Ready is False: WorkersMissing: 2 of 4 workers are connected",
+        f"    worker w-1 on slot1@<ep> at {SINCE}: Exited (exit code 2)",
+        "    its last lines:",
+        "      Traceback",
+        "      ModuleNotFoundError: no module named 'x'",
+    ]
+
+
+def test_a_stalled_pool_says_why() -> None:
+    stalled = pool(conditions=[condition("Stalled", "True", "ImageMissing", "no such image")])
+    assert "Stalled is True: ImageMissing: no such image" in str(ClusterExplanation("c", (stalled,)))
+
+
+def test_html_is_escaped() -> None:
+    html = ClusterExplanation("gateway.a29b", (WAITING,))._repr_html_()
+    assert "slot1@&lt;ep&gt;" in html
+    assert "<pre>Traceback\nModuleNotFoundError" in html
+
+
+def test_no_pool_is_said_and_several_are_told_apart() -> None:
+    assert NO_POOL in str(ClusterExplanation("c", ()))
+    assert NO_POOL in ClusterExplanation("c", ())._repr_html_()
+    assert NO_POOL in status_html([])
+    several = status_html([pool("cpu"), pool("gpu", desiredReplicas=2)])
+    assert "HTCondor, gpu:</b> 0 of 2 workers connected" in several
+
+
+def test_a_pool_that_nobody_looked_at_says_so() -> None:
+    assert "the operator has not looked at this pool yet" in str(ClusterExplanation("c", (pool(),)))

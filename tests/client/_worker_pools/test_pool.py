@@ -1,0 +1,15 @@
+"""A pool in one line, from its status alone."""
+
+from htcdaskgateway._worker_pools.pool import one_line
+from tests.client.pool_statuses import WAITING, condition, pool
+
+
+def test_one_line_counts_the_workers_and_gives_the_first_reason() -> None:
+    expected = "2 of 4 workers connected, 1 starting, 1 idle; NoMatchingSlots: no slot has 64 cores"
+    assert one_line(WAITING.status) == expected
+    assert repr(WAITING) == f"Pool<default: {expected}>"
+
+
+def test_a_stalled_pool_says_why_first() -> None:
+    stalled = pool(conditions=[condition("Stalled", "True", "ImageMissing", "no such image")])
+    assert one_line(stalled.status) == "0 of 0 workers connected; ImageMissing: no such image"

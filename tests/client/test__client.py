@@ -1,0 +1,196 @@
+"""`HTCGateway` and `HTCGatewayCluster`: dask-gateway's own signatures, and clusters of a real gateway."""
+
+import inspect
+import operator
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import dask_gateway
+import pytest
+from dask_gateway import Gateway, GatewayCluster
+from dask_gateway.auth import BasicAuth
+
+import htcdaskgateway
+from htcdaskgateway import HTCGateway, HTCGatewayCluster
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._worker_pools.access import pool_access
+from htcdaskgateway._worker_pools.keywords import KEYWORDS
+from tests.client.gateway_site import IMAGE, PASSWORD, Site
+
+PAIRS = [
+    (dask_gateway.Gateway, htcdaskgateway.HTCGateway),
+    (dask_gateway.GatewayCluster, htcdaskgateway.HTCGatewayCluster),
+]
+
+
+def public_methods() -> Iterator[Any]:
+    for upstream, ours in PAIRS:
+        for name, member in inspect.getmembers(upstream):
+            if callable(member) and (not name.startswith("_") or name == "__init__"):
+                yield pytest.param(upstream, ours, name, id=f"{upstream.__name__}.{name}")
+
+
+@pytest.mark.parametrize(("upstream", "ours", "name"), list(public_methods()))
+def test_every_signature_is_upstreams_and_what_is_added_is_optional(
+    upstream: type, ours: type, name: str
+) -> None:
+    theirs = inspect.signature(getattr(upstream, name)).parameters
+    added = dict(inspect.signature(getattr(ours, name)).parameters)
+    for parameter, expected in theirs.items():
+        found = added.pop(parameter)
+        assert (found.name, found.kind, found.default) == (expected.name, expected.kind, expected.default)
+    positional = [p.name for p in theirs.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert list(inspect.signature(getattr(ours, name)).parameters)[: len(positional)] == positional
+    assert all(parameter.default is None for parameter in added.values())
+
+
+@pytest.mark.parametrize(("upstream", "ours"), PAIRS)
+def test_the_classes_are_dask_gateways_own(upstream: type, ours: type) -> None:
+    assert issubclass(ours, upstream)
+
+
+def test_new_cluster_lists_every_keyword() -> None:
+    parameters = inspect.signature(htcdaskgateway.HTCGateway.new_cluster).parameters
+    assert {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == KEYWORDS
+
+
+def test_a_new_cluster_has_a_pool_and_workers_and_its_shutdown_leaves_nothing(site: Site) -> None:
+    with site.gateway() as gateway:
+        cluster = gateway.new_cluster(container_image=IMAGE, worker_cores=2, worker_memory=1.5)
+        assert type(cluster) is HTCGatewayCluster
+        assert type(cluster.gateway) is HTCGateway
+        [pool] = site.pools_of(cluster.name)
+        bare = cluster.name.removeprefix("gateway.")
+        assert pool["metadata"]["name"] == f"default-{bare}"
+        assert pool["spec"] == {
+            "clusterRef": {"name": bare},
+            "template": {"containerImage": IMAGE, "cores": 2, "memory": "1536Mi"},
+        }
+        cluster.scale(2)
+        client = cluster.get_client()
+        client.wait_for_workers(2, timeout=30)
+        assert client.submit(operator.add, 1, 2).result(timeout=30) == 3
+        cluster.adapt(0, 3)
+        cluster.shutdown()
+        assert gateway.list_clusters() == []
+
+
+def test_a_submitted_cluster_has_a_pool_and_is_connected_to_by_name(site: Site) -> None:
+    with site.gateway("grace") as gateway:
+        name = gateway.submit(container_image=IMAGE)
+        assert [pool["spec"]["template"] for pool in site.pools_of(name)] == [{"containerImage": IMAGE}]
+        with gateway.connect(name, shutdown_on_close=True) as cluster:
+            assert cluster.status == "running"
+        assert gateway.list_clusters() == []
+
+
+def test_the_cluster_class_alone_makes_a_cluster_and_its_pool(site: Site) -> None:
+    auth = BasicAuth("linus", PASSWORD)
+    with HTCGatewayCluster(address=site.address, auth=auth, container_image=IMAGE) as cluster:
+        assert len(site.pools_of(cluster.name)) == 1
+        assert [pool.name for pool in cluster.pools] == ["default"]
+
+
+async def test_an_asynchronous_gateway_is_awaited_for_the_same(site: Site) -> None:
+    async with site.gateway("async", asynchronous=True) as gateway:
+        async with gateway.new_cluster(container_image=IMAGE) as cluster:
+            await cluster.scale(1)
+            async with cluster.get_client() as client:
+                await client.wait_for_workers(1, timeout=30)
+                assert await client.submit(operator.add, 1, 2) == 3
+            [pool] = await cluster.pools
+            assert pool.spec.template.container_image == IMAGE
+            await site.set_status(cluster.name, {"desiredReplicas": 1, "connected": 1})
+            assert "1 of 1 workers connected" in str(await cluster.explain())
+            assert "1 of 1 workers connected" in repr(cluster)
+            assert await cluster.logs() == {}
+            with pytest.raises(ValueError, match="-1"):
+                await cluster.scale(-1)
+        assert await gateway.list_clusters() == []
+
+
+def test_cluster_options_choose_htcondor_and_give_sizes(site: Site) -> None:
+    with site.gateway("sizes") as gateway:
+        options = gateway.cluster_options()
+        assert options.worker_backend == "htcondor"
+        options.worker_cores = 2
+        name = gateway.submit(options, environment={"A": "1"}, worker_memory="4Gi")
+        assert gateway.get_cluster(name).options == {
+            "worker_backend": "htcondor",
+            "worker_cores": 2,
+            "worker_memory": 4.0,
+            "environment": {"A": "1"},
+        }
+        assert [pool["spec"]["template"] for pool in site.pools_of(name)] == [
+            {"cores": 2, "memory": "4Gi", "environment": {"A": "1"}}
+        ]
+        gateway.stop_cluster(name)
+
+
+async def test_plain_dask_gateway_makes_clusters_without_pools_beside_it(site: Site) -> None:
+    auth = BasicAuth("plain", PASSWORD)
+    async with (
+        Gateway(site.address, auth=auth, asynchronous=True) as gateway,
+        gateway.new_cluster() as cluster,
+    ):
+        assert type(cluster) is GatewayCluster
+        bare = cluster.name.partition(".")[2]
+        assert all(pool["spec"]["clusterRef"]["name"] != bare for pool in await site.pools())
+
+
+def test_a_failed_cluster_lets_go_of_its_loop(site: Site) -> None:
+    with site.gateway("loop") as gateway:
+        with pytest.raises(ValueError, match="worker_cores") as refused:
+            gateway.new_cluster(worker_cores=0)
+        [frame] = [
+            f for f in refused.traceback if f.name == "_init_internal" and Path(f.path).name == "_client.py"
+        ]
+        assert not frame.locals["self"].gateway._loop_runner.is_started()
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "said"),
+    [
+        (
+            lambda g, name: g.scale_cluster(name, -1),
+            ValueError,
+            "n must be a number of workers from 0, got -1",
+        ),
+        (lambda g, name: g.scale_cluster(name, 1.5), TypeError, "whole number"),
+        (lambda g, name: g.adapt_cluster(name, minimum=-1), ValueError, "minimum must be"),
+        (lambda g, name: g.adapt_cluster(name, 4, 2), ValueError, "minimum must not exceed maximum"),
+        (lambda g, name: g.scale_cluster("gateway.nobody", 1), ValueError, "not found"),
+        (lambda g, name: g.connect("gateway.nobody"), ValueError, "not found"),
+    ],
+)
+def test_a_wrong_number_or_cluster_name_is_refused_in_words(
+    site: Site, call: Any, kind: type[Exception], said: str
+) -> None:
+    with site.gateway("numbers") as gateway, pytest.raises(kind, match=said):
+        call(gateway, "gateway.any")
+
+
+def test_the_third_argument_of_scale_cluster_means_nothing(site: Site) -> None:
+    with site.gateway("third") as gateway, gateway.new_cluster() as cluster:
+        gateway.scale_cluster(cluster.name, 1, "htcondor")
+        cluster.get_client().wait_for_workers(1, timeout=30)
+
+
+def test_somebody_elses_cluster_is_neither_listed_nor_connected_to(site: Site) -> None:
+    with site.gateway("owner") as owner, owner.new_cluster() as cluster, site.gateway("stranger") as stranger:
+        assert stranger.list_clusters() == []
+        with pytest.raises(aiohttp.ClientResponseError, match="does not allow this to user 'stranger'"):
+            stranger.connect(cluster.name)
+        with pytest.raises(ValueError, match="not found"):
+            stranger.sync(pool_access(stranger, ClientConfig.read()).list, cluster.name)
+        assert cluster.status == "running"
+
+
+def test_a_wrong_password_is_refused_with_the_user_s_name(site: Site) -> None:
+    with site.gateway(auth=BasicAuth("ada", "wrong")) as gateway:
+        with pytest.raises(aiohttp.ClientResponseError) as refused:
+            gateway.new_cluster(container_image=IMAGE)
+        assert refused.value.status == 401
+        assert "did not accept the password or token of user 'ada' (BasicAuth)" in str(refused.value)
