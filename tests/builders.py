@@ -9,17 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template
-from htcdask_operator.core.model import (
-    ClusterFacts,
-    Gone,
-    Job,
-    JobStatus,
-    Observed,
-    Policy,
-    PoolFacts,
-    Role,
-    Unseen,
-)
+from htcdask_operator.core.model import ClusterFacts, Gone, Job, JobStatus, Observed, PoolFacts, Role, Unseen
+from htcdask_operator.core.policy import Policy
 
 NOW = 1_800_000_000.0
 POOL = "pool-uid"

@@ -25,7 +25,7 @@ from htcdask_operator import settings as site
 from htcdask_operator.assemble import assemble
 from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.client import CondorClient
-from htcdask_operator.core.model import Policy
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.kube.api import KubeApi, connect
 from htcdask_operator.ports import Ports
 from htcdask_operator.process import health

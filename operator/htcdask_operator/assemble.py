@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import kopf
 
-from htcdask_operator.core.model import Policy
 from htcdask_operator.core.plan import plan
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile.cycle import Cycle, Planner
 from htcdask_operator.reconcile.loop import Reconciler

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from htcdask_operator import settings_errors
-from htcdask_operator.core.model import Policy, Profile
+from htcdask_operator.core.policy import Policy, Profile
 from htcdask_operator.core.submit import images
 from htcdask_operator.settings_types import (
     AttributeName,

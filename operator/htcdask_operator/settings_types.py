@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from htcdask_api import Template, expressions
-from htcdask_operator.core.model import PortRange
+from htcdask_operator.core.policy import PortRange
 from htcdask_operator.core.submit import quoting, reserved_attributes
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from htcdask_api import Template, names
 from htcdask_operator.condor.port import Condor
-from htcdask_operator.core.model import JobStatus, Profile
+from htcdask_operator.core.model import JobStatus
+from htcdask_operator.core.policy import Profile
 from htcdask_operator.core.submit import descriptions
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template

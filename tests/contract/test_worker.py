@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from htcdask_operator.condor.worker.bundle import render
-from htcdask_operator.core.model import JobStatus, PortRange
+from htcdask_operator.core.model import JobStatus
+from htcdask_operator.core.policy import PortRange
 from htcdask_operator.core.submit import descriptions
 from playground import images_worker
 from playground.condor.bare import BarePool

@@ -14,7 +14,8 @@ import pytest
 from htcdask_operator import settings
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.condor.worker.bundle import render
-from htcdask_operator.core.model import Job, JobStatus, Policy
+from htcdask_operator.core.model import Job, JobStatus
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.submit import descriptions
 from playground import images_worker
 from playground.condor.bare import BarePool

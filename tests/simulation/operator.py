@@ -14,7 +14,7 @@ import kopf
 
 from htcdask_api import names
 from htcdask_operator.assemble import assemble
-from htcdask_operator.core.model import Policy
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile.cycle import Planner
 from htcdask_operator.watch.resync import WatchSilent

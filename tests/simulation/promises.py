@@ -30,13 +30,13 @@ from htcdask_operator.core.model import (
     JobId,
     JobStatus,
     Observed,
-    Policy,
     PoolFacts,
     PoolUid,
     Role,
     Unseen,
     WorkerName,
 )
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.reconcile.cycle import Planner

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from htcdask_operator.core.model import Job, JobStatus, PortRange, Role
+from htcdask_operator.core.model import Job, JobStatus, Role
+from htcdask_operator.core.policy import PortRange
 from tests.simulation.line import SYSTEM, Kind, System, Trouble
 from tests.simulation.steps import Step, whose
 from tests.simulation.world import World

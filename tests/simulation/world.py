@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from htcdask_api import Template
-from htcdask_operator.core.actions import Plan
-from htcdask_operator.core.model import Job, JobStatus, Observed, Policy, PoolFacts, PoolUid, Role
-from htcdask_operator.core.plan import plan
+from htcdask_operator.core.model import Job, JobStatus, Observed, PoolFacts, PoolUid, Role
+from htcdask_operator.core.plan import Plan, plan
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.pools import cluster
 from htcdask_operator.core.scaling import desired
 from htcdask_operator.kube import clusters, pools

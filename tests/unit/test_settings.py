@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from htcdask_operator.core.model import PortRange
+from htcdask_operator.core.policy import PortRange
 from htcdask_operator.settings import SettingsError, load, parse
 
 LEAST = {

@@ -39,6 +39,7 @@ ATTRIBUTES: Final = (
     "MemoryUsage",
     "RequestMemory",
     "LastRejMatchReason",
+    "RemoveReason",
     names.AD_POOL_UID,
     names.AD_POOL,
     names.AD_USER,
@@ -47,6 +48,7 @@ ATTRIBUTES: Final = (
     names.AD_TEMPLATE,
     names.AD_ROLE,
     names.AD_LEASE,
+    names.AD_ANCHOR,
 )
 _TOO_LARGE: Final = 2**53
 _LONGEST_TEXT: Final = 4096
@@ -65,6 +67,7 @@ def job(ad: Mapping[str, Plain], offset: float = 0.0) -> Job:
     held = status is JobStatus.HELD  # a released job keeps the reason of its last hold
     ended = status is JobStatus.COMPLETED  # before that the exit code is of an earlier run
     by_signal = ad.get("ExitBySignal") is True
+    slot, _, machine = (_text(ad, "RemoteHost") or _text(ad, "LastRemoteHost") or "").rpartition("@")
     return Job(
         id=f"{cluster}.{proc}",
         status=status,
@@ -80,7 +83,8 @@ def job(ad: Mapping[str, Plain], offset: float = 0.0) -> Job:
         shadow_starts=_int(ad, "NumShadowStarts") or 0,
         reconnects=_int(ad, "NumJobReconnects") or 0,
         started_at=_time(ad, "JobCurrentStartExecutingDate", offset),
-        machine=_text(ad, "RemoteHost") or _text(ad, "LastRemoteHost"),
+        slot=slot or None,
+        machine=machine or None,
         hold_code=_int(ad, "HoldReasonCode") if held else None,
         hold_subcode=_int(ad, "HoldReasonSubCode") if held else None,
         hold_reason=_text(ad, "HoldReason") if held else None,
@@ -93,6 +97,8 @@ def job(ad: Mapping[str, Plain], offset: float = 0.0) -> Job:
         memory_mib=_memory(ad),
         request_memory_mib=_int(ad, "RequestMemory"),
         reject_reason=_text(ad, "LastRejMatchReason"),
+        anchor=_text(ad, names.AD_ANCHOR) or "",
+        remove_reason=_text(ad, "RemoveReason"),
         user=unquote(_text(ad, names.AD_USER) or "", errors="surrogatepass"),
         namespace=(_text(ad, names.AD_POOL) or "").partition("/")[0],
     )

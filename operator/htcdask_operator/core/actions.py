@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from htcdask_api import PoolStatus
-from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, Remembered, WorkerName
+from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, WorkerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +146,3 @@ Action = (
 def pool_of(action: Action) -> PoolUid | None:
     """Whose action it is; nobody's, if it makes the pool."""
     return None if isinstance(action, CreatePool) else action.pool
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do now, what to publish then, and when to look again if nothing happens before."""
-
-    actions: tuple[Action, ...] = ()
-    statuses: Mapping[PoolUid, PoolStatus] = field(default_factory=dict)
-    wake_at: float | None = None
-    mistakes: tuple[str, ...] = ()  # of the operator, for its log; each left the other pools alone
-    remembered: Remembered = field(default_factory=Remembered)

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from htcdask_api import PoolSpec, PoolStatus, Template
-from htcdask_operator.core.scaling.stabilization import Demand
-from htcdask_operator.core.setback import Setback
+from htcdask_api import PoolSpec, PoolStatus
 
 JobId = str
 """`cluster.proc`, as condor_q prints it: `"17.0"`."""
@@ -21,9 +19,6 @@ JobId = str
 WorkerName = str
 PoolUid = str
 ClusterUid = str
-Standing = tuple[tuple[int, float], ...]
-"""How many workers are too many, and since when: so many since then, so many more since later."""
-
 UNKNOWN_TIME: Final = 1e11
 """When something happened that has no time: in the year 5138, so it is never long ago."""
 
@@ -84,7 +79,8 @@ class Job:
     shadow_starts: int = 0  # NumShadowStarts
     reconnects: int = 0  # NumJobReconnects: a schedd restart, not a new life
     started_at: float | None = None  # JobCurrentStartExecutingDate: the process really runs
-    machine: str | None = None  # RemoteHost, or LastRemoteHost of an ended job
+    slot: str | None = None  # RemoteHost, or LastRemoteHost of an ended job: what stands before the @
+    machine: str | None = None  # and what stands behind it
     hold_code: int | None = None
     hold_subcode: int | None = None
     hold_reason: str | None = None
@@ -99,6 +95,8 @@ class Job:
     user: str = ""  # HTCDaskUser: who owns the Dask cluster
     namespace: str = ""  # of the pool: the first half of HTCDaskPool
     reject_reason: str | None = None  # LastRejMatchReason
+    anchor: JobId = ""  # HTCDaskAnchor: whose files it reads
+    remove_reason: str | None = None  # RemoveReason
 
     @property
     def understood(self) -> bool:
@@ -155,7 +153,7 @@ class ClusterFacts:
     active: bool  # spec.active, not being deleted, and phase neither Stopped nor Failed
     running: bool  # phase Running: scheduler and credentials are there
     phase: str
-    wanted: int  # N = spec.htcondorReplicas; 0 when absent or not a whole number >= 0
+    replicas: int  # N = spec.htcondorReplicas; 0 when absent or not a whole number >= 0
     htcondor: bool  # the cluster's worker_backend is htcondor
     username: str
     config: Mapping[str, object] = field(
@@ -174,35 +172,6 @@ class SchedulerWorkers:
 
 
 @dataclass(frozen=True, slots=True)
-class LastScale:
-    """What we last told a scheduler that it should want: remembered by the shell."""
-
-    count: int
-    at: float
-    times: int = 1  # how often in a row the same
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The access point answered a submit of this pool with no: remembered by the shell until one succeeds."""
-
-    why: str
-    at: float  # when it last refused
-    times: int = 1  # how often in a row
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What `plan` remembers of a cluster from cycle to cycle: kept by the shell, and not looked into."""
-
-    wanted: Demand | None = None
-    shares: Mapping[PoolUid, Demand] = field(
-        default_factory=dict
-    )  # of it, and of what people ask of each pool
-    standing: Mapping[PoolUid, Standing] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Observed:
     """All that one decision is made from, for the pools of one cluster."""
 
@@ -213,73 +182,4 @@ class Observed:
     strangers: int = 0  # workers that the scheduler knows and that are no jobs of this cluster
     neighbours: tuple[Job, ...] = ()  # jobs of pools that are gone, and where a limit counts them, of others
     condor_identity: str | None = None  # who the access point says we are, once asked
-    # What only the shell can remember between two cycles; each may be empty and nothing goes wrong.
-    logs: Mapping[WorkerName, str] = field(
-        default_factory=dict
-    )  # answers to ReadLogs; "" where there is no log
-    dropped: Mapping[WorkerName, float] = field(
-        default_factory=dict
-    )  # once connected, missing in every answer since: time without answers does not count
-    refusals: Mapping[PoolUid, Refusal] = field(default_factory=dict)
-    setbacks: Mapping[PoolUid, Setback] = field(default_factory=dict)  # pools of which an action failed
-    told: LastScale | None = None
-    wanted_since: float | None = None  # since when the scheduler has asked for as many as now
-    remembered: Remembered = field(default_factory=Remembered)
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it
-
-
-@dataclass(frozen=True, slots=True)
-class PortRange:
-    """TCP ports first..last, both included."""
-
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Admin-named defaults and additions: raw ClassAd text is allowed here and nowhere else."""
-
-    name: str
-    template: Template
-    requirements: str | None = None
-    rank: str | None = None
-    accounting_group: str | None = None
-    attributes: Mapping[str, object] = field(default_factory=dict)
-    max_replicas: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The site's settings as far as decisions depend on them: seconds, counts, templates."""
-
-    operator_id: str
-    scheduler_address: str  # host:port of the SNI entry as execute nodes see it
-    default_template: Template
-    profiles: Mapping[str, Profile] = field(default_factory=dict)
-    worker_ports: PortRange | None = None
-    nanny_ports: PortRange | None = None
-    accounting_group: str | None = None
-    image_path_template: str | None = None  # where execute nodes see an image: "/cvmfs/…/{registry}/{name}"
-    allowed_images: tuple[str, ...] = ()  # fnmatch patterns; empty: any
-    image_trees: tuple[str, ...] = ("/cvmfs",)  # where unpacked images are: no other folder is run
-    allow_user_expressions: bool = True
-    max_replicas_per_pool: int = 1000
-    max_replicas_per_user: int | None = None
-    max_replicas: int | None = None  # of all users together
-    drain_seconds: float = 3600.0  # so long may surplus workers finish their tasks
-    default_pool: bool = True  # for clusters that ask for workers and have no pool
-    delivery: str = "stream"
-    job_expiry_seconds: float = 3600.0
-    ended_seconds: float = 300.0  # leave_in_queue
-    vacate_seconds: float = 20.0
-    death_timeout_seconds: int = 60
-    connect_seconds: float = 120.0  # running but not connected for longer than this is said
-    backoff_first_seconds: float = 10.0
-    backoff_last_seconds: float = 600.0
-    breaker_failures: int = 5  # consecutive failures, none connected: Stalled
-
-    @property
-    def counts_neighbours(self) -> bool:
-        """Whether workers of other clusters matter to this one."""
-        return self.max_replicas_per_user is not None or self.max_replicas is not None

@@ -4,17 +4,12 @@ Called by `reconcile` with all pools of one cluster, after `observe` and before 
 clock, no I/O, no exception. After its actions have taken effect, planning again yields none. `Unseen` never
 leads to a submit or a remove. An exception about one pool is that pool's status; the others go on.
 
-    fallback    a pool where there is none                look         at all pools before any is decided
-    life        the middle of a pool's life               ending       its end, or its cluster's
+    pools/      cluster (all of them, seen), active (the middle of a pool's life), finalize (its end)
+    checks/     what keeps workers away                 status/     what people are told
+    scaling/    how many, and who goes                  submit/     what is submitted
+    workers/    what each job is, and what became of those that ended
 
-    triage      what each job is                          checks       what keeps workers away
-    failures    what ended, counted once                  backoff      when the next may come
-    steady      which N is acted on                       limits       the most a pool may have
-    desired     how many each pool should have            telling      what the scheduler has to be told
-    scaledown   who goes                                  drain        and who had time enough
-    anchor      the job that keeps the files              submission   what is submitted
-    setback     a pool of which an action failed          mistake      a pool at which we failed
-    explain, summary                                      what is published
+What is remembered from plan to plan is in `memory`; why, in words that people see, in `reasons`.
 """
 
 from __future__ import annotations
@@ -23,11 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from htcdask_operator.core import mistake, setback
+from htcdask_api import PoolStatus
+from htcdask_operator.core import memory as memories
+from htcdask_operator.core import mistake, pool_state, setback
 from htcdask_operator.core.actions import (
     Action,
     CreatePool,
-    Plan,
     ReadLogs,
     RemoveFinalizer,
     ScaleScheduler,
@@ -35,21 +31,15 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
     pool_of,
 )
+from htcdask_operator.core.memory import ClusterMemory, PoolMemory
 from htcdask_operator.core.mistake import Mistake
-from htcdask_operator.core.model import (
-    ClusterFacts,
-    Observed,
-    Policy,
-    PoolFacts,
-    PoolUid,
-    Remembered,
-    Unseen,
-    WorkerName,
-)
+from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, Unseen, WorkerName
+from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.pool_state import Sight
 from htcdask_operator.core.pools import active, cluster, finalize
-from htcdask_operator.core.pools.cluster import Pool
 from htcdask_operator.core.pools.decision import Decision
-from htcdask_operator.core.scaling import default_pool, desired, scale_scheduler, stabilization
+from htcdask_operator.core.pools.steps import Step
+from htcdask_operator.core.scaling import default_pool, scale_scheduler, stabilization
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.scale_scheduler import Verdict
 from htcdask_operator.core.scaling.stabilization import Demand
@@ -59,120 +49,145 @@ ORPHAN_SECONDS: Final = 2.0
 """How often it is looked whether workers of pools that are gone have left, and made room."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, what to publish then, and when to look again if nothing happens before."""
+
+    actions: tuple[Action, ...] = ()
+    statuses: Mapping[PoolUid, PoolStatus] = field(default_factory=dict)
+    memory: ClusterMemory = field(default_factory=ClusterMemory)
+    wake_at: float | None = None
+    mistakes: tuple[str, ...] = ()  # of the operator, for its log; each left the other pools alone
+
+
 @dataclass(slots=True)
 class Common:
     """What the pools of a cluster have in common."""
 
-    shares: Mapping[PoolUid, Allocation] = field(default_factory=dict)
-    room: int = 0
+    allocations: Mapping[PoolUid, Allocation] = field(default_factory=dict)
+    submit_budget: int = 0
     taken: set[WorkerName] = field(default_factory=set)
     scheduler_retires: bool = True
 
 
-def plan(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
+def plan(
+    pools: Sequence[PoolFacts], observed: Observed, memory: ClusterMemory, policy: Policy, now: float
+) -> Plan:
     """What to do for these pools, all of one cluster, now."""
+    memory = memories.answered(memory, observed, now)
     if not pools:
         missing = default_pool.missing(observed, policy)
-        return Plan((missing,) if missing is not None else ())
-    looked = cluster.judged(sorted(pools, key=desired.by_age), observed, policy, now)
-    wanted = cluster.demand(observed, now)
-    looked, common = _common(looked, observed, cluster.asked_for(observed, wanted), policy)
+        return Plan((missing,) if missing is not None else (), memory=replace(memory, pools={}))
+    sights = cluster.seen(pools, observed, memory, policy, now)
+    demand = cluster.demand(observed, memory, now)
+    sights, common = _common(sights, observed, cluster.asked_for(observed, demand), memory, policy)
     followed = {
-        uid: stabilization.follow(observed.remembered.shares.get(uid), share.desired, now)
-        for uid, share in common.shares.items()
+        uid: stabilization.follow(memory.of(uid).demand, allocation.replicas, now)
+        for uid, allocation in common.allocations.items()
     }
     decisions: dict[PoolUid, Decision] = {}
-    for pool in looked:  # the oldest first: it is served first
-        decisions[pool.uid] = decision = _decide(pool, common, followed, observed)
-        common.room -= decision.submitted
+    for sight in sights:  # the oldest first: it is served first
+        decisions[sight.uid] = decision = _decide(sight, common, followed)
+        for action in decision.actions:
+            if isinstance(action, SubmitWorkers):
+                common.submit_budget -= len(action.names)
+                common.taken.update(action.names)
     actions = [action for decision in decisions.values() for action in decision.actions]
-    told, failed = _tell(looked, decisions, common.shares, observed, now)
-    if told.action is not None:
-        actions.append(told.action)
-    wake: list[float | None] = [at for decision in decisions.values() for at in decision.wake]
-    wake += [setback.wake_at(pool.waits, now) for pool in looked if pool.waits is not None]
+    verdict, failed = _scale_scheduler(sights, decisions, common.allocations, observed, demand, now)
+    if verdict.action is not None:
+        actions.append(verdict.action)
+    wake: list[float | None] = [decision.recheck_at for decision in decisions.values()]
+    wake += [setback.wake_at(sight.waits, now) for sight in sights if sight.waits is not None]
     if cluster.orphans(observed):
         wake.append(now + ORPHAN_SECONDS)  # nobody wakes us when they have left
-    wake += [heard.recheck_at for heard in (wanted, *followed.values()) if heard is not None]
+    wake += [heard.recheck_at for heard in (demand, *followed.values()) if heard is not None]
+    statuses = {uid: decision.status for uid, decision in decisions.items()}
     return Plan(
-        actions=tuple(sorted(actions, key=_turns(looked, observed))),
-        statuses={uid: decision.status for uid, decision in decisions.items()},
-        wake_at=min((at for at in (*wake, told.wake) if at is not None and at > now), default=None),
-        mistakes=_mistakes(looked, decisions, failed),
-        remembered=Remembered(
-            wanted,
-            {
-                uid: heard
-                for uid, heard in {**observed.remembered.shares, **followed}.items()
-                if uid in decisions
-            },
-            {uid: decision.standing for uid, decision in decisions.items() if decision.standing},
+        actions=tuple(sorted(actions, key=_turns(sights, memory))),
+        statuses=statuses,
+        wake_at=min((at for at in (*wake, verdict.wake) if at is not None and at > now), default=None),
+        mistakes=_mistakes(sights, decisions, failed),
+        memory=replace(
+            memory,
+            demand=demand,
+            logs=memories.wanted_logs(memory, statuses),
+            pools={uid: _remembered(uid, decision, followed) for uid, decision in decisions.items()},
         ),
     )
 
 
+def _remembered(uid: PoolUid, decision: Decision, followed: Mapping[PoolUid, Demand]) -> PoolMemory:
+    return replace(decision.memory, demand=followed.get(uid, decision.memory.demand))
+
+
 def _common(
-    looked: list[Pool], observed: Observed, asked: Observed, policy: Policy
-) -> tuple[list[Pool], Common]:
+    sights: list[Sight], observed: Observed, asked: Observed, memory: ClusterMemory, policy: Policy
+) -> tuple[list[Sight], Common]:
     """What the pools share; one that breaks this is left out of it. `asked`: with the N that is acted on."""
     try:
-        return looked, _shared(looked, observed, asked, policy)
+        return sights, _shared(sights, observed, asked, memory, policy)
     except Exception as error:
-        looked = cluster.blame(looked, observed, policy, error)
+        sights = cluster.blame(sights, observed, policy, error)
     try:
-        return looked, _shared(looked, observed, asked, policy)
+        return sights, _shared(sights, observed, asked, memory, policy)
     except Exception:
-        return looked, Common()
+        return sights, Common()
 
 
-def _shared(looked: Sequence[Pool], observed: Observed, asked: Observed, policy: Policy) -> Common:
+def _shared(
+    sights: Sequence[Sight], observed: Observed, asked: Observed, memory: ClusterMemory, policy: Policy
+) -> Common:
     return Common(
-        cluster.allocations(looked, asked, policy),
-        min(cluster.submit_budget(looked, seen, policy) for seen in (observed, asked)),
-        cluster.names_seen(looked, observed),
+        cluster.allocations(sights, asked, policy),
+        min(cluster.submit_budget(sights, seen, policy) for seen in (observed, asked)),
+        cluster.names_taken(sights, observed, memory),
         cluster.scheduler_retires(observed),
     )
 
 
-def _decide(pool: Pool, common: Common, followed: Mapping[PoolUid, Demand], observed: Observed) -> Decision:
+def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) -> Decision:
     """What to do about one pool; a mistake of ours about it is no other pool's."""
     try:
-        if pool.case.pool.deleting:
-            return finalize.of_pool(pool)
-        if pool.over is not None:
-            return finalize.of_cluster(pool)
-        if pool.mistake is None:
-            share = common.shares.get(pool.uid)
-            if share is not None:
-                share = replace(share, desired=stabilization.between(followed[pool.uid], len(pool.live)))
-            return active.decide(
-                pool, share, common.room, common.taken, scheduler_knows=common.scheduler_retires
+        if sight.ends or sight.mistake is None:
+            allocation = Allocation(0) if sight.ends else common.allocations.get(sight.uid)
+            if allocation is not None and not sight.ends:
+                replicas = stabilization.between(followed[sight.uid], len(sight.live))
+                allocation = replace(allocation, replicas=replicas)
+            state = pool_state.complete(
+                sight,
+                allocation,
+                common.submit_budget,
+                common.taken,
+                scheduler_retires=common.scheduler_retires,
             )
-        found = pool.mistake
+            if sight.pool.deleting:
+                return finalize.of_pool(state)
+            return finalize.of_cluster(state) if sight.ends else active.decide(state)
+        found = sight.mistake
     except Exception as error:
         found = mistake.of(error)
-    actions, wake = _end(pool)
-    standing = observed.remembered.standing.get(pool.uid, ())
-    status = summary.mistaken(pool.case, found)
-    return Decision(actions, status, wake=wake, standing=standing, mistake=found)
+    end = _end(sight)
+    status = summary.mistaken(sight, found)
+    return Decision(end.actions, status, sight.remembered, end.recheck_at, mistake=found)
 
 
-def _end(pool: Pool) -> tuple[tuple[Action, ...], tuple[float, ...]]:
+def _end(sight: Sight) -> Step:
     """The end, where nothing else about the pool could be decided."""
-    if not pool.ends:
-        return (), ()
+    if not sight.ends:
+        return Step()
     try:
-        return finalize.deeds(pool)
+        return finalize.deeds(sight)
     except Exception:
-        return finalize.release(pool), ()
+        return Step(finalize.remove_finalizer(sight))
 
 
-def _turns(looked: Sequence[Pool], observed: Observed) -> Callable[[Action], tuple[int, ...]]:
+def _turns(sights: Sequence[Sight], memory: ClusterMemory) -> Callable[[Action], tuple[int, ...]]:
     """Who comes first: ends before the rest, submits after what makes room, and courtesies last of all.
 
     A pool of which an action failed before comes after the others, as it may make them wait.
     """
-    ending = {pool.uid for pool in looked if pool.ends}
+    ending = {sight.uid for sight in sights if sight.ends}
+    failed = memory.setbacks.keys()
 
     def turn(action: Action) -> tuple[int, ...]:
         pool = pool_of(action)
@@ -187,46 +202,51 @@ def _turns(looked: Sequence[Pool], observed: Observed) -> Callable[[Action], tup
                 place = 3
             case _:
                 place = 0 if pool in ending else 1
-        return (2 if pool in observed.setbacks else 1, place)
+        return (2 if pool in failed else 1, place)
 
     return turn
 
 
-def _tell(
-    looked: Sequence[Pool],
+def _scale_scheduler(
+    sights: Sequence[Sight],
     decisions: Mapping[PoolUid, Decision],
-    shares: Mapping[PoolUid, Allocation],
+    allocations: Mapping[PoolUid, Allocation],
     observed: Observed,
+    demand: Demand | None,
     now: float,
 ) -> tuple[Verdict, Mistake | None]:
     """What the scheduler has to hear; a pool that cannot have workers asks for none."""
-    if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.jobs, Unseen):
+    if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.jobs, Unseen) or not sights:
         return Verdict(), None
-    planned = [pool for pool in looked if pool.understood and pool.spec is None and pool.uid in shares]
+    memory = sights[0].memory
+    sound = [
+        sight.pool
+        for sight in sights
+        if sight.understood and decisions[sight.uid].sound and sight.uid in allocations
+    ]
     actions = [action for decision in decisions.values() for action in decision.actions]
     try:
-        leaving = cluster.leaving(looked, observed, actions)
         return scale_scheduler.decide(
-            [pool.case.pool for pool in planned],
-            shares,
+            sound,
+            allocations,
             observed.cluster,
-            observed.told,
-            observed.wanted_since,
-            leaving,
+            memory.last_scale,
+            now if demand is None else demand.since,
+            cluster.leaving(sights, observed, actions),
             now,
-            cluster.kept(looked),
+            cluster.kept(sights),
         ), None
     except Exception as error:
         return Verdict(), mistake.of(error)
 
 
 def _mistakes(
-    looked: Sequence[Pool], decisions: Mapping[PoolUid, Decision], failed: Mistake | None
+    sights: Sequence[Sight], decisions: Mapping[PoolUid, Decision], failed: Mistake | None
 ) -> tuple[str, ...]:
     """For the operator's log."""
     told = [] if failed is None else [f"What the scheduler has to be told cannot be planned: {failed}"]
-    for pool in looked:
-        found = decisions[pool.uid].mistake or pool.mistake
+    for sight in sights:
+        found = decisions[sight.uid].mistake or sight.mistake
         if found is not None:
-            told.append(f"Pool {pool.case.pool.name} cannot be planned: {found}")
+            told.append(f"Pool {sight.pool.name} cannot be planned: {found}")
     return tuple(told)

@@ -1,36 +1,41 @@
-"""One pool with all that is known of it, and what a check may find. Data only.
+"""One pool with all that is known of it: complete before the first check, and never changed afterwards.
 
-Made by `plan`; read by every check and by `summary`.
+`pools.cluster` makes a `Sight` of each pool of a cluster, from which follows what each may have; with that it
+becomes a `PoolState`, which every check, every step and the status are made from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, fields, replace
 
 from htcdask_api import Template
-from htcdask_operator.core.model import ClusterFacts, Observed, Policy, PoolFacts, PoolUid
+from htcdask_operator.core.memory import ClusterMemory, PoolMemory
+from htcdask_operator.core.mistake import Mistake
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Job,
+    JobId,
+    Observed,
+    PoolFacts,
+    PoolUid,
+    Role,
+    Unseen,
+    WorkerName,
+)
+from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.scaling import drain, scale_down
+from htcdask_operator.core.scaling.desired import Allocation
+from htcdask_operator.core.scaling.scale_down import Surplus
+from htcdask_operator.core.setback import Setback
+from htcdask_operator.core.submit import anchor, descriptions
 from htcdask_operator.core.submit.anchor import Anchors
+from htcdask_operator.core.token_bucket import Rate
+from htcdask_operator.core.workers import backoff, failures, identity, ledger, states
 from htcdask_operator.core.workers.backoff import Backoff
-
-
-@dataclass(frozen=True, slots=True)
-class PoolState:
-    """All that is known of one pool when it is judged."""
-
-    pool: PoolFacts
-    observed: Observed
-    policy: Policy
-    now: float
-    template: Template  # resolved
-    gateway_pool: PoolUid | None  # the one that follows scale() and adapt()
-    anchors: Anchors = field(default_factory=Anchors)
-    outlook: Backoff = field(default_factory=Backoff)
-    missing: int = 0  # workers wanted, and not there
-
-    @property
-    def cluster(self) -> ClusterFacts | None:
-        return self.observed.cluster if isinstance(self.observed.cluster, ClusterFacts) else None
+from htcdask_operator.core.workers.failures import Record
+from htcdask_operator.core.workers.ledger import Ledger
+from htcdask_operator.core.workers.states import State, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +48,207 @@ class Finding:
     until: float | None = None  # when to look again at the latest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """One pool as it is seen, before anything is decided about one of its cluster's."""
+
+    pool: PoolFacts
+    observed: Observed  # its jobs Unseen, where nobody knows what became of what was asked for
+    memory: ClusterMemory
+    policy: Policy
+    now: float
+    gateway_pool: PoolUid | None  # the one that follows scale() and adapt()
+    template: Template  # resolved
+    jobs: tuple[Job, ...] = ()  # its own, of any role and identity
+    workers: tuple[Worker, ...] = ()
+    over: Finding | None = None  # its cluster has ended
+    mistake: Mistake | None = None  # of ours: nothing can be decided about the middle of its life
+
+    @property
+    def uid(self) -> PoolUid:
+        return self.pool.uid
+
+    @property
+    def cluster(self) -> ClusterFacts | None:
+        return self.observed.cluster if isinstance(self.observed.cluster, ClusterFacts) else None
+
+    @property
+    def remembered(self) -> PoolMemory:
+        return self.memory.of(self.pool.uid)
+
+    @property
+    def ours(self) -> tuple[Job, ...]:
+        """Those of its jobs that we may touch."""
+        us = self.observed.condor_identity
+        return tuple(job for job in self.jobs if not identity.is_foreign(job, us))
+
+    @property
+    def ends(self) -> bool:
+        return self.pool.deleting or self.over is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the pool is in the middle of its life and its cluster is seen: workers may come and go."""
+        return not self.ends and self.cluster is not None
+
+    @property
+    def understood(self) -> bool:
+        return self.settled and self.pool.invalid is None and self.mistake is None
+
+    @property
+    def waits(self) -> Setback | None:
+        """After which failure nothing is done for it now; its end waits for removals that fail alone."""
+        setback = self.remembered.setback
+        if setback is None or not setback.waits or (self.ends and not setback.removal):
+            return None
+        return setback
+
+    @property
+    def live(self) -> list[Job]:
+        """Its workers that are there or on their way; where we failed to judge them, by the queue's word."""
+        if self.mistake is None:
+            return [worker.job for worker in self.workers if worker.state in states.LIVE]
+        return [job for job in self.jobs if states.counts_as_live(job)]
+
+    @property
+    def expected(self) -> int:
+        """Workers that the access point accepted a moment ago, and that no answer has shown yet."""
+        known = self.remembered.ledger
+        return 0 if known is None else len(known.unseen.keys() - {job.id for job in self.jobs})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolState(Sight):
+    """The same, with what its cluster has for it, and what became of its workers."""
+
+    allocation: Allocation | None = None  # None: it cannot be known now
+    submit_budget: int = 0  # workers that the cluster may still get in all
+    taken: Collection[WorkerName] = ()  # names that nobody may get
+    template_hash: str | None = None  # None: nothing can be submitted of this template
+    anchors: Anchors = field(default_factory=Anchors)
+    ended: tuple[Worker, ...] = ()  # over: to be recorded and forgotten
+    ledger: Ledger = field(default_factory=Ledger)
+    record: Record = field(default_factory=Record)
+    backoff: Backoff = field(default_factory=Backoff)
+    anchor_backoff: Backoff = field(default_factory=Backoff)
+    missing: int = 0  # workers wanted, and not there
+    surplus: Surplus = field(default_factory=Surplus)
+    standing: drain.Standing = ()
+
+    @property
+    def pace(self) -> Rate:
+        """How many jobs it may submit in some time."""
+        return ledger.pace(0 if self.allocation is None else self.allocation.replicas)
+
+    @property
+    def may_come(self) -> int:
+        """How many workers may be submitted now."""
+        most = [self.missing, self.submit_budget, self.ledger.left(self.pace, self.now)]
+        if self.backoff.allowed is not None:
+            most.append(self.backoff.allowed)
+        return min(*most, self.ledger.batch.size(self.now))
+
+    @property
+    def more_at(self) -> float | None:
+        """When the pool's pace allows another job; None: now."""
+        waits = self.ledger.left(self.pace, self.now) <= 0
+        return self.ledger.more_at(self.pace, self.now) if waits else None
+
+    @property
+    def outdated(self) -> tuple[Job, ...]:
+        """Jobs that wait, of another template, or whose files are gone: they can never start rightly."""
+        there = {job.id for job in self.anchors.all}
+        going = {worker.job.id for worker in (*self.surplus.go, *self.surplus.late)}
+        return tuple(
+            worker.job
+            for worker in self.workers
+            if worker.state is State.IDLE
+            and worker.job.id not in going
+            and self._is_outdated(worker.job, there)
+        )
+
+    def _is_outdated(self, job: Job, anchors: Collection[JobId]) -> bool:
+        changed = self.template_hash is not None and job.template not in (self.template_hash, "")
+        return changed or (job.anchor != "" and job.anchor not in anchors)
+
+    @property
+    def unaffordable(self) -> int:
+        """Workers that it lacks, and that the cluster may not get."""
+        return max(0, self.missing - self.submit_budget)
+
+
 Check = Callable[[PoolState], Finding | None]
+
+
+def complete(
+    sight: Sight,
+    allocation: Allocation | None,
+    submit_budget: int,
+    taken: Collection[WorkerName],
+    *,
+    scheduler_retires: bool,
+) -> PoolState:
+    """All that follows from what is seen, remembered, and wanted."""
+    state = PoolState(
+        **{field.name: getattr(sight, field.name) for field in fields(sight)},
+        allocation=allocation,
+        submit_budget=submit_budget,
+        taken=taken,
+        standing=sight.remembered.standing,
+        ledger=sight.remembered.ledger or ledger.begun(sight.pool.status),
+        record=failures.remembered(sight.pool.status),
+    )
+    if state.cluster is None or allocation is None or isinstance(state.observed.jobs, Unseen):
+        return state
+    if state.waits is not None or state.ends:
+        return state
+    return _with_workers(_with_ends(state, allocation), allocation, scheduler_retires)
+
+
+def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
+    """With those that have ended, recorded."""
+    policy, now = state.policy, state.now
+    known, lost = ledger.after_answer(
+        state.ledger, state.jobs, policy.ended_seconds / 2, policy.job_expiry_seconds, now
+    )
+    workers = tuple(worker for worker in state.workers if worker.state not in states.OVER)
+    ended = tuple(worker for worker in state.workers if worker.state in states.OVER)
+    missing = max(0, allocation.replicas - states.live(workers) - known.expected())
+    if not missing:
+        ended = tuple(states.forgive(worker) for worker in ended)
+    gone = tuple(ledger.removed_by_others(job) for job in lost if job.may_be_worker)
+    record, new = failures.record(
+        state.record,
+        (*ended, *gone),
+        [job for job in lost if job.role is Role.ANCHOR],
+        state.memory.logs,
+        now,
+    )
+    known = known.failed(new, now).succeeded(workers, states.EARLY_SECONDS, now)
+    return replace(state, workers=workers, ended=ended, ledger=known, record=record, missing=missing)
+
+
+def _with_workers(state: PoolState, allocation: Allocation, scheduler_retires: bool) -> PoolState:
+    """With what may come and what has to go."""
+    workers, policy, now, cluster = state.workers, state.policy, state.now, state.cluster
+    assert cluster is not None
+    try:
+        template_hash = descriptions.template_hash(state.pool, cluster, state.template, policy)
+    except ValueError:  # a check says so
+        template_hash = None
+    surplus = scale_down.surplus(
+        workers, allocation.replicas, state.observed.busy, scheduler_knows=scheduler_retires
+    )
+    standing = drain.standing(state.standing, drain.too_many(workers, allocation.replicas), now)
+    told = {failure.worker: failure for failure in state.record.recent}
+    events = [told.get(failure.worker, failure) for failure in state.ledger.failures]
+    since = state.ledger.succeeded_at
+    return replace(
+        state,
+        template_hash=template_hash,
+        anchors=anchor.sort(state.ours, template_hash, now),
+        backoff=backoff.after(backoff.of_workers(events), workers, policy, now, since),
+        anchor_backoff=backoff.after(backoff.of_anchors(events), (), policy, now),
+        surplus=drain.limited(surplus, workers, standing, now, policy.drain_seconds),
+        standing=standing,
+    )

@@ -37,7 +37,11 @@ class Spent:
 
     def one_more(self, rate: Rate, now: float) -> Spent:
         """One was written."""
-        return Spent(self._used(rate, now) + 1, now)
+        return self.more(1, rate, now)
+
+    def more(self, count: int, rate: Rate, now: float) -> Spent:
+        """So many were; a negative count gives back."""
+        return Spent(max(0.0, self._used(rate, now) + count), now)
 
     def next_at(self, rate: Rate, now: float) -> float:
         """When one may be written."""

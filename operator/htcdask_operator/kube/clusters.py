@@ -46,7 +46,7 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
         active=active,
         running=active and phase == "Running",
         phase=phase,
-        wanted=number(spec.get(names.WANTED_FIELD)),
+        replicas=number(spec.get(names.WANTED_FIELD)),
         htcondor=options.get(names.WORKER_BACKEND_OPTION) == names.WORKER_BACKEND_HTCONDOR,
         username=str(spec.get("username", "")),
         config={key: config[key] for key in _CONFIG if config.get(key) is not None},

@@ -15,24 +15,25 @@ from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator import metrics
-from htcdask_operator.core import sanitize
+from htcdask_operator.core import memory, sanitize
 from htcdask_operator.core.actions import (
     Action,
-    Plan,
     ReadLogs,
     Remove,
     RemoveFinalizer,
     SubmitAnchor,
     SubmitWorkers,
 )
-from htcdask_operator.core.model import Observed, Policy, PoolFacts, PoolUid, Unseen
-from htcdask_operator.core.scaling import scale_scheduler
+from htcdask_operator.core.memory import ClusterMemory
+from htcdask_operator.core.model import Observed, PoolFacts, PoolUid, Unseen
+from htcdask_operator.core.plan import Plan
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.timestamps import doubled
 from htcdask_operator.ports import ClusterKey, Ports
-from htcdask_operator.reconcile.memory import Memory
 from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs
 from htcdask_operator.reconcile.perform import Outcome, perform
 from htcdask_operator.reconcile.publish import publish_all
+from htcdask_operator.reconcile.unpublished import Unpublished
 from htcdask_operator.reconcile.worker_logs import WorkerLogs
 from htcdask_operator.state.known import Known
 
@@ -45,7 +46,7 @@ _BACKOFF_LAST: Final = 60.0
 _QUEUE_AGE: Final = 2.0  # seconds: twice the interval of a poller that is busy
 _PAUSE: Final = 1.0  # after many rounds, let others have their turn
 
-Planner = Callable[[Sequence[PoolFacts], Observed, Policy, float], Plan]
+Planner = Callable[[Sequence[PoolFacts], Observed, ClusterMemory, Policy, float], Plan]
 
 
 @dataclass(slots=True)
@@ -59,7 +60,8 @@ class ClusterTask:
     mistakes: frozenset[str] = frozenset()  # of the last plan: logged already
     stale: bool = True  # what the poller saw last may be older than what this cluster did last
     pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
-    memory: Memory = field(default_factory=Memory)
+    memory: ClusterMemory = field(default_factory=ClusterMemory)  # the core's own
+    unpublished: Unpublished = field(default_factory=Unpublished)
     worker_logs: WorkerLogs = field(default_factory=WorkerLogs)
 
 
@@ -95,7 +97,7 @@ class Cycle:
         """One cycle. When to look again, or None when the cluster has no pools and needs none."""
         await self._read(key, cluster)
         wake_at, failure = await self._act(key, cluster)
-        again = await publish_all(self._ports.kube, cluster.pools, cluster.memory, self.clock())
+        again = await publish_all(self._ports.kube, cluster.pools, cluster.unpublished, self.clock())
         if failure is not None:
             again = _sooner(again, self.after_failure(key, cluster, failure))
         else:
@@ -106,8 +108,7 @@ class Cycle:
 
     async def _act(self, key: ClusterKey, cluster: ClusterTask) -> tuple[float | None, str | None]:
         """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
-        memory = cluster.memory
-        memory.begin(self.clock())
+        cluster.memory = memory.begun(cluster.memory, cluster.pools, self.clock())
         fresh = cluster.stale or self.clock() - self._known.queue.asked_at > _QUEUE_AGE
         cluster.stale, logs_wait = True, False
         for _ in range(_ROUNDS):
@@ -121,36 +122,34 @@ class Cycle:
                 fresh=fresh,
                 neighbours=self._policy.counts_neighbours,
             )
-            observed = memory.recall(seen, now)
-            planned = self._planned(pools, memory, observed)
+            planned = self._planned(cluster, seen)
             if not fresh and any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in planned.actions):
                 # Before a submit, ask the queue again; the rest was asked a moment ago.
                 jobs = await ask_queue(self._ports, self._known, tuple(pools.values()), now, fresh=True)
                 seen = await with_jobs(self._ports, self._known, key, seen, jobs)
-                observed = memory.recall(seen, now)
-                planned = self._planned(pools, memory, observed)
-            finished = {uid: self._status(pool, memory).finished for uid, pool in pools.items()}
-            memory.decided(planned.statuses)
-            self._tell_mistakes(key, cluster, planned.mistakes)
+                planned = self._planned(cluster, seen)
+            finished = {uid: self._status(pool, cluster).finished for uid, pool in pools.items()}
+            self._decided(key, cluster, planned)
             todo = [action for action in planned.actions if not self._is_done(action)]
             logs = [] if logs_wait else [action for action in planned.actions if isinstance(action, ReadLogs)]
             if not todo and not logs:
-                memory.got_through()
-                cluster.stale = isinstance(observed.jobs, Unseen) or bool(memory.setbacks)
+                cluster.memory = memory.ended(cluster.memory)
+                cluster.stale = isinstance(seen.jobs, Unseen) or bool(cluster.memory.setbacks)
                 soon = now + _PAUSE if logs_wait and not cluster.worker_logs.under_way else None
-                return _sooner(planned.wake_at, soon), self._unanswered(observed)
-            do = partial(perform, self._ports, pools=pools, observed=observed, clock=self.clock)
+                return _sooner(planned.wake_at, soon), self._unanswered(seen)
+            do = partial(perform, self._ports, pools=pools, observed=seen, clock=self.clock)
             outcome = await do(todo)
             self._note(outcome, cluster)
             self.on_action()
             # Jobs that ended and are still there will be counted again.
             left = {action.pool for action in outcome.undone if isinstance(action, Remove)}
-            memory.uncount({uid: count for uid, count in finished.items() if uid in left})
+            cluster.unpublished.uncount({uid: count for uid, count in finished.items() if uid in left})
             if outcome.failure is not None:
                 return planned.wake_at, outcome.failure
             if outcome.silent is not None:
-                return self._after_silence(pools, memory, memory.recall(seen, now)), None
-            if not await cluster.worker_logs.read(logs, do, memory, cluster.woken):
+                return self._after_silence(cluster, seen), None
+            told = partial(self._heard, cluster)
+            if not await cluster.worker_logs.read(logs, do, told, cluster.woken):
                 logs_wait = True
             fresh = True
             await self._read(key, cluster)
@@ -162,14 +161,14 @@ class Cycle:
             return self.finalizer_may_go(action.pool).is_set()
         return isinstance(action, ReadLogs)
 
-    def _after_silence(
-        self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed
-    ) -> float | None:
+    def _after_silence(self, cluster: ClusterTask, seen: Observed) -> float | None:
         """HTCondor is not asked again in this cycle; the pools that needed it say so."""
-        planned = self._planned(pools, memory, observed)
-        waiting = {pool for pool, last in memory.setbacks.items() if last.waits}
-        memory.decided({uid: status for uid, status in planned.statuses.items() if uid in waiting})
-        memory.got_through()
+        planned = self._planned(cluster, seen)
+        waiting = {pool for pool, last in cluster.memory.setbacks.items() if last.waits}
+        cluster.unpublished.statuses |= {
+            uid: status for uid, status in planned.statuses.items() if uid in waiting
+        }
+        cluster.memory = memory.ended(planned.memory)
         return planned.wake_at
 
     def _unanswered(self, observed: Observed) -> str | None:
@@ -190,41 +189,44 @@ class Cycle:
         self._known.clusters.remember(pools.values())
         metrics.POOLS.set(len(self._known.clusters.pools))
         cluster.pools = pools
-        cluster.memory.keep_only(pools)
+        cluster.unpublished.keep_only(pools)
 
-    def _planned(self, pools: dict[PoolUid, PoolFacts], memory: Memory, observed: Observed) -> Plan:
+    def _planned(self, cluster: ClusterTask, seen: Observed) -> Plan:
         """The plan, made with what this cycle would publish so far: nothing that it learned is forgotten."""
-        known = [replace(pool, status=self._status(pool, memory)) for pool in pools.values()]
-        observed = replace(observed, remembered=memory.remembered)
-        planned = self._plan(known, observed, self._policy, self.clock())
-        memory.remembered = planned.remembered
-        return planned
+        pools = [replace(pool, status=self._status(pool, cluster)) for pool in cluster.pools.values()]
+        return self._plan(pools, seen, cluster.memory, self._policy, self.clock())
 
     @staticmethod
-    def _status(pool: PoolFacts, memory: Memory) -> PoolStatus:
-        return memory.statuses.get(pool.uid, pool.status)
+    def _status(pool: PoolFacts, cluster: ClusterTask) -> PoolStatus:
+        return cluster.unpublished.statuses.get(pool.uid, pool.status)
+
+    def _decided(self, key: ClusterKey, cluster: ClusterTask, planned: Plan) -> None:
+        cluster.memory = planned.memory
+        cluster.unpublished.statuses |= planned.statuses
+        self._tell_mistakes(key, cluster, planned.mistakes)
+
+    def _heard(self, cluster: ClusterTask, outcome: Outcome) -> None:
+        cluster.memory = memory.performed(cluster.memory, outcome.results, self.clock())
 
     def _note(self, outcome: Outcome, cluster: ClusterTask) -> None:
-        memory = cluster.memory
-        memory.logs.update(outcome.logs)
-        if outcome.told is not None:
-            memory.told = scale_scheduler.after(memory.told, outcome.told, self.clock())
         for pool, event in outcome.events:
-            memory.events.setdefault(pool, []).append(event)
-        for pool in outcome.released:
+            cluster.unpublished.events.setdefault(pool, []).append(event)
+        for pool in outcome.may_go:
             self.finalizer_may_go(pool).set()
-        for pool in outcome.accepted:
-            memory.refusals.pop(pool, None)
         for pool, identity in outcome.recorded.items():
-            memory.recorded(pool, identity)
-        for pool, why in outcome.refused.items():
-            memory.refused(pool, why, self.clock())
-            _log.warning("Pool %s: %s", pool, sanitize.line(why))
-        for pool, setback in outcome.setbacks.items():
-            before = memory.setbacks.get(pool)
-            if setback.times and (before is None or before.why != setback.why):
-                _log.warning("Pool %s: %s", cluster.pools[pool].name, sanitize.line(setback.why))
-        memory.failed(outcome.setbacks)
+            cluster.unpublished.recorded(pool, identity)
+        for pool, refused in outcome.refused.items():
+            _log.warning(
+                "Pool %s: a submit of %d was refused: %s",
+                cluster.pools[pool].name,
+                refused.count,
+                sanitize.line(refused.why),
+            )
+        before = cluster.memory.setbacks
+        for pool, failure in outcome.setbacks.items():
+            if failure.times and (pool not in before or before[pool].why != failure.why):
+                _log.warning("Pool %s: %s", cluster.pools[pool].name, sanitize.line(failure.why))
+        self._heard(cluster, outcome)
 
     def _tell_mistakes(self, key: ClusterKey, cluster: ClusterTask, mistakes: Sequence[str]) -> None:
         """Said once, not at every plan."""

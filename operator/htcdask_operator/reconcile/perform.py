@@ -32,7 +32,8 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
     pool_of,
 )
-from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, WorkerName
+from htcdask_operator.core.memory import RefusedSubmit, Results
+from htcdask_operator.core.model import ClusterFacts, JobId, Observed, PoolFacts, PoolUid, WorkerName
 from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.status.events import Event
 from htcdask_operator.kube.errors import KubeError
@@ -52,16 +53,31 @@ class Outcome:
 
     undone: list[Action] = field(default_factory=list)  # failed, or left out because something failed
     logs: dict[WorkerName, str] = field(default_factory=dict)
-    released: list[PoolUid] = field(default_factory=list)
-    refused: dict[PoolUid, str] = field(default_factory=dict)
-    accepted: list[PoolUid] = field(default_factory=list)
+    may_go: list[PoolUid] = field(default_factory=list)  # deleted pools of which nothing is left
+    workers: dict[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
+    anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
+    refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
+    late: dict[PoolUid, int] = field(default_factory=dict)
     recorded: dict[PoolUid, str] = field(default_factory=dict)
-    told: int | None = None
+    scaled: int | None = None
     events: list[tuple[PoolUid, Event]] = field(default_factory=list)
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
     failure: str | None = None  # of an action that belongs to no pool
     silent: str | None = None  # what HTCondor said last, when it did not answer any more
     logs_wait: bool = False  # the rest of them is better asked for in another cycle
+
+    @property
+    def results(self) -> Results:
+        """What the core has to hear of it."""
+        return Results(
+            workers=self.workers,
+            anchors=self.anchors,
+            refused=self.refused,
+            late=self.late,
+            failed=self.setbacks,
+            logs=self.logs,
+            scaled=self.scaled,
+        )
 
     def hinders(self, action: Action) -> bool:
         """Whether this action is of no use after what failed before it."""
@@ -111,11 +127,14 @@ async def perform(
             await _one(ports, action, pools, observed, outcome)
         except CondorError as error:
             if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
-                outcome.refused[action.pool] = str(error)
+                count = len(action.names) if isinstance(action, SubmitWorkers) else 1
+                outcome.refused[action.pool] = RefusedSubmit(str(error), count)
                 metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
                 continue
             if isinstance(error, CondorUnreachable):
                 outcome.silent, outcome.logs_wait = str(error), True
+                if isinstance(action, SubmitWorkers):
+                    outcome.late[action.pool] = len(action.names)
             outcome.fail(action, str(error), clock())
         except KubeError as error:
             if not (isinstance(action, Adopt | RecordIdentity) and error.gone):  # the pool may have ended
@@ -154,12 +173,14 @@ async def _one(
         case SubmitAnchor(pool, description, bundle):
             credentials = await _credentials(ports, pools[pool], observed)
             content = render(bundle, credentials.certificate, credentials.key)
-            await ports.condor.submit_anchor(description, content, observed.condor_identity)
-            outcome.accepted.append(pool)
+            outcome.anchors[pool] = await ports.condor.submit_anchor(
+                description, content, observed.condor_identity
+            )
             _log.info("Pool %s: anchor submitted", pools[pool].name)
         case SubmitWorkers(pool, description, names):
-            await ports.condor.submit_workers(description, names, observed.condor_identity)
-            outcome.accepted.append(pool)
+            outcome.workers[pool] = await ports.condor.submit_workers(
+                description, names, observed.condor_identity
+            )
             metrics.SUBMITTED.inc(len(names))
             _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))
         case Hold(_, jobs, reason):
@@ -173,7 +194,7 @@ async def _one(
         case ReadLogs():
             await _read_logs(ports, action, outcome)
         case RemoveFinalizer(pool):
-            outcome.released.append(pool)
+            outcome.may_go.append(pool)
         case _:
             assert_never(action)
 
@@ -181,7 +202,7 @@ async def _one(
 async def _tell_scheduler(
     ports: Ports, action: ScaleScheduler, pool: PoolFacts, observed: Observed, outcome: Outcome
 ) -> None:
-    outcome.told = action.count
+    outcome.scaled = action.count
     credentials = await _credentials(ports, pool, observed)
     await ports.scheduler.scale(
         pool.namespace, pool.spec.cluster_ref.name, action.count, credentials.api_token

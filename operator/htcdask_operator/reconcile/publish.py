@@ -18,7 +18,7 @@ from htcdask_operator.core.status.events import Event, between, within
 from htcdask_operator.core.token_bucket import Publicity
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Kube
-from htcdask_operator.reconcile.memory import Memory
+from htcdask_operator.reconcile.unpublished import Unpublished
 
 _log = logging.getLogger(__name__)
 
@@ -34,50 +34,50 @@ class Published:
 
 
 async def publish_all(
-    kube: Kube, pools: Mapping[PoolUid, PoolFacts], memory: Memory, now: float
+    kube: Kube, pools: Mapping[PoolUid, PoolFacts], waiting: Unpublished, now: float
 ) -> float | None:
     """Write what was decided of every pool; when to come again for what was refused or has to wait.
 
     A status that the API server refuses concerns its pool alone. KubeError if the API server does not answer.
     """
     waits: list[float] = []
-    for uid in sorted(memory.statuses, key=lambda uid: uid in memory.unwritten):
-        last = memory.unwritten.get(uid)
+    for uid in sorted(waiting.statuses, key=lambda uid: uid in waiting.refused):
+        last = waiting.refused.get(uid)
         if last is not None and setback.in_next_cycle(last, now).waits:
             continue
         try:
-            until = await _publish_one(kube, pools[uid], memory, now)
+            until = await _publish_one(kube, pools[uid], waiting, now)
         except KubeError as error:
-            _refused(memory, pools[uid], str(error), now)
+            _refused(waiting, pools[uid], str(error), now)
             if error.status is None:
                 raise
         except Exception as error:
-            _refused(memory, pools[uid], str(mistake.of(error)), now)
+            _refused(waiting, pools[uid], str(mistake.of(error)), now)
         else:
-            memory.unwritten.pop(uid, None)
+            waiting.refused.pop(uid, None)
             if until is None:
-                del memory.statuses[uid]  # until it is written, it is kept
+                del waiting.statuses[uid]  # until it is written, it is kept
             else:
                 waits.append(until)
-    waits += [setback.wake_at(last, now) for last in memory.unwritten.values()]
+    waits += [setback.wake_at(last, now) for last in waiting.refused.values()]
     return min(waits, default=None)
 
 
-async def _publish_one(kube: Kube, pool: PoolFacts, memory: Memory, now: float) -> float | None:
-    spent = await post(kube, pool, memory.events.pop(pool.uid, ()), memory.spent(pool.uid), now)
-    memory.publicity[pool.uid] = spent
-    published = await publish(kube, pool, memory.statuses[pool.uid], spent, now)
-    memory.publicity[pool.uid] = published.publicity
+async def _publish_one(kube: Kube, pool: PoolFacts, waiting: Unpublished, now: float) -> float | None:
+    spent = await post(kube, pool, waiting.events.pop(pool.uid, ()), waiting.spent(pool.uid), now)
+    waiting.publicity[pool.uid] = spent
+    published = await publish(kube, pool, waiting.statuses[pool.uid], spent, now)
+    waiting.publicity[pool.uid] = published.publicity
     return published.until
 
 
-def _refused(memory: Memory, pool: PoolFacts, why: str, now: float) -> None:
+def _refused(waiting: Unpublished, pool: PoolFacts, why: str, now: float) -> None:
     """Said once, not at every try."""
-    last = memory.unwritten.get(pool.uid)
+    last = waiting.refused.get(pool.uid)
     if last is None or last.why != why:
         said = sanitize.line(why, _LONGEST)
         _log.warning("Pool %s: its status could not be written, and is kept: %s", pool.name, said)
-    memory.unwritten[pool.uid] = setback.one_more(last, Setback(why, now))
+    waiting.refused[pool.uid] = setback.one_more(last, Setback(why, now))
 
 
 async def publish(

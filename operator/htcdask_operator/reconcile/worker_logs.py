@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core.actions import ReadLogs
-from htcdask_operator.reconcile.memory import Memory
 from htcdask_operator.reconcile.perform import Outcome
 
 PATIENCE: Final = 2.0
@@ -32,10 +31,10 @@ class WorkerLogs:
         self,
         actions: Sequence[ReadLogs],
         perform: Callable[[Sequence[ReadLogs]], Awaitable[Outcome]],
-        memory: Memory,
+        found: Callable[[Outcome], None],
         woken: asyncio.Event,
     ) -> bool:
-        """Whether all of them have come."""
+        """Whether all of them have come. `found` is told what has."""
         if not actions:
             return True
         if self._reading is not None and not self._reading.done():
@@ -43,7 +42,7 @@ class WorkerLogs:
 
         async def reading() -> bool:
             outcome = await perform(actions)
-            memory.logs.update(outcome.logs)
+            found(outcome)
             return not outcome.undone
 
         self._reading = asyncio.create_task(reading(), name="last words")

@@ -6,7 +6,7 @@ import pytest
 
 from htcdask_operator.condor.description import check, check_names
 from htcdask_operator.condor.errors import SubmitRefused
-from htcdask_operator.core.model import Profile
+from htcdask_operator.core.policy import Profile
 from htcdask_operator.core.submit import descriptions
 from tests.builders import NOW, make_cluster, make_policy, make_pool, make_template
 

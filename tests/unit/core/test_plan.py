@@ -21,7 +21,8 @@ from htcdask_operator.core.actions import (
     SubmitAnchor,
     SubmitWorkers,
 )
-from htcdask_operator.core.model import Gone, JobStatus, Observed, PoolFacts, Refusal
+from htcdask_operator.core.memory import Refusal
+from htcdask_operator.core.model import Gone, JobStatus, Observed, PoolFacts
 from htcdask_operator.core.plan import plan
 from htcdask_operator.core.submit import descriptions, worker_names
 from tests.builders import (

@@ -29,9 +29,7 @@ from htcdask_operator.core.model import (
     Job,
     JobId,
     JobStatus,
-    LastScale,
     Observed,
-    Policy,
     PoolFacts,
     PoolUid,
     Remembered,
@@ -40,6 +38,8 @@ from htcdask_operator.core.model import (
     WorkerName,
 )
 from htcdask_operator.core.plan import plan
+from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.scaling.scale_scheduler import LastScale
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,

@@ -2,7 +2,8 @@
 
 from htcdask_api import PoolStatus
 from htcdask_api.status import Failure
-from htcdask_operator.core.model import Gone, Job, Observed, Refusal, Unseen
+from htcdask_operator.core.memory import Refusal
+from htcdask_operator.core.model import Gone, Job, Observed, Unseen
 from htcdask_operator.reconcile.memory import Memory
 from tests.unit.jobs import running
 

@@ -11,17 +11,17 @@ from typing import Final
 from htcdask_operator.core import reasons
 from htcdask_operator.core.checks import preconditions, spec
 from htcdask_operator.core.model import Gone, Unseen
-from htcdask_operator.core.pool_state import Check, Finding, PoolState
+from htcdask_operator.core.pool_state import Check, Finding, PoolState, Sight
 
 
-def first(chain: tuple[Check, ...], case: PoolState) -> Finding | None:
+def first(chain: tuple[Check, ...], state: PoolState) -> Finding | None:
     """The first finding of a chain."""
-    return next((finding for check in chain if (finding := check(case)) is not None), None)
+    return next((finding for check in chain if (finding := check(state)) is not None), None)
 
 
-def cluster_is_over(case: PoolState) -> Finding | None:
+def cluster_is_over(sight: Sight) -> Finding | None:
     """Make sure no worker outlives its cluster."""
-    cluster, pool = case.observed.cluster, case.pool
+    cluster, pool = sight.observed.cluster, sight.pool
     name = pool.spec.cluster_ref.name
     if isinstance(cluster, Unseen):
         return None
@@ -30,7 +30,7 @@ def cluster_is_over(case: PoolState) -> Finding | None:
     )
     if isinstance(cluster, Gone):
         # A pool that no cluster ever owned waits for its cluster: `cluster_is_not_found`.
-        return gone if pool.owner_uid is not None or _has_jobs(case) else None
+        return gone if pool.owner_uid is not None or _has_jobs(sight) else None
     if pool.owner_uid is not None and pool.owner_uid != cluster.uid:
         return gone
     if not cluster.active:
@@ -38,10 +38,9 @@ def cluster_is_over(case: PoolState) -> Finding | None:
     return None
 
 
-def _has_jobs(case: PoolState) -> bool:
+def _has_jobs(sight: Sight) -> bool:
     """Whether it was owned once: nothing is submitted before, and somebody may have taken the owner away."""
-    jobs = case.observed.jobs
-    return not isinstance(jobs, Unseen) and any(job.pool_uid == case.pool.uid for job in jobs)
+    return not isinstance(sight.observed.jobs, Unseen) and bool(sight.jobs)
 
 
 SPEC: Final[tuple[Check, ...]] = (
@@ -67,7 +66,9 @@ MOMENT: Final[tuple[Check, ...]] = (
     preconditions.condor_identity_is_unknown,
     preconditions.another_identity_has_jobs,
     preconditions.identity_is_not_recorded,
+    preconditions.jobs_are_not_shown,
     preconditions.submit_was_refused,
+    preconditions.anchor_is_removed,
 )
 """An anchor can be submitted now."""
 
@@ -75,6 +76,7 @@ WORKERS: Final[tuple[Check, ...]] = (
     preconditions.anchor_is_not_ready,
     preconditions.scheduler_is_unreachable,
     preconditions.workers_fail,
+    preconditions.pace_is_reached,
 )
 """Workers can be submitted now (`workers_fail` may still let one through)."""
 

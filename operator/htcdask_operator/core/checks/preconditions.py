@@ -5,15 +5,17 @@ Listed in order in `checks.MOMENT` and `checks.WORKERS`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import Disputed, Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState
 from htcdask_operator.core.workers import backoff, identity
 
 
-def cluster_is_pending(case: PoolState) -> Finding | None:
+def cluster_is_pending(state: PoolState) -> Finding | None:
     """Make sure the scheduler runs and its credentials are there."""
-    cluster = case.cluster
+    cluster = state.cluster
     if cluster is None or (cluster.running and cluster.credentials_secret is not None):
         return None
     return Finding(
@@ -22,94 +24,141 @@ def cluster_is_pending(case: PoolState) -> Finding | None:
     )
 
 
-def pool_is_not_finalized(case: PoolState) -> Finding | None:
+def pool_is_not_finalized(state: PoolState) -> Finding | None:
     """Make sure the pool cannot vanish without us."""
-    if case.pool.finalized:
+    if state.pool.finalized:
         return None
     return Finding(reasons.NOT_FINALIZED, "The pool has no finalizer of this operator yet.")
 
 
-def pool_is_not_adopted(case: PoolState) -> Finding | None:
+def pool_is_not_adopted(state: PoolState) -> Finding | None:
     """Make sure the pool goes with its cluster."""
-    if case.pool.owner_uid is not None:
+    if state.pool.owner_uid is not None:
         return None
     return Finding(reasons.NOT_ADOPTED, "The pool does not belong to its DaskCluster yet.")
 
 
-def condor_is_unreachable(case: PoolState) -> Finding | None:
+def condor_is_unreachable(state: PoolState) -> Finding | None:
     """Make sure we know what is in the queue."""
-    if not isinstance(case.observed.jobs, Unseen):
+    if not isinstance(state.observed.jobs, Unseen):
         return None
-    if isinstance(case.observed.jobs, Disputed):
-        return Finding(reasons.ANOTHER_OPERATOR, f"Nothing is done: {case.observed.jobs.why}.", stalled=True)
-    return Finding(reasons.CONDOR_UNREACHABLE, f"The access point does not answer: {case.observed.jobs.why}")
+    if isinstance(state.observed.jobs, Disputed):
+        return Finding(reasons.ANOTHER_OPERATOR, f"Nothing is done: {state.observed.jobs.why}.", stalled=True)
+    return Finding(reasons.CONDOR_UNREACHABLE, f"The access point does not answer: {state.observed.jobs.why}")
 
 
-def condor_identity_is_unknown(case: PoolState) -> Finding | None:
+def condor_identity_is_unknown(state: PoolState) -> Finding | None:
     """Make sure the token is good: reading needs none, so an answer alone proves nothing."""
-    if case.observed.condor_identity is not None:
+    if state.observed.condor_identity is not None:
         return None
     return Finding(
         reasons.CONDOR_IDENTITY_UNKNOWN, "The access point has not accepted the operator's token (yet)."
     )
 
 
-def another_identity_has_jobs(case: PoolState) -> Finding | None:
+def another_identity_has_jobs(state: PoolState) -> Finding | None:
     """Make sure nothing is submitted beside jobs that only an earlier identity may touch."""
-    us, jobs = case.observed.condor_identity, case.observed.jobs
-    older = () if isinstance(jobs, Unseen) else identity.older(jobs, case.pool, us)
+    us, jobs = state.observed.condor_identity, state.observed.jobs
+    older = () if isinstance(jobs, Unseen) else identity.older(jobs, state.pool, us)
     if us is None or not older:
         return None
-    message = identity.blocked_by(older, case.pool, us)
+    message = identity.blocked_by(older, state.pool, us)
     return Finding(reasons.ANOTHER_IDENTITY, message, stalled=True)
 
 
-def identity_is_not_recorded(case: PoolState) -> Finding | None:
+def identity_is_not_recorded(state: PoolState) -> Finding | None:
     """Make sure these jobs will be found when the token is replaced by somebody else's."""
-    if case.pool.submitted_as == case.observed.condor_identity:
+    if state.pool.submitted_as == state.observed.condor_identity:
         return None
     return Finding(
         reasons.IDENTITY_NOT_RECORDED, "The pool's status does not say yet as whom its jobs are submitted."
     )
 
 
-def submit_was_refused(case: PoolState) -> Finding | None:
-    """Make sure a submit that was refused is not repeated at once."""
-    refusal = case.observed.refusals.get(case.pool.uid)
-    if refusal is None or (until := backoff.refused_until(refusal, case.policy)) <= case.now:
+def jobs_are_not_shown(state: PoolState) -> Finding | None:
+    """Make sure that what was submitted can be seen: else more and more would be, and nobody would know."""
+    missing = state.ledger.not_shown(state.now)
+    if not missing:
         return None
+    until = min(state.ledger.unseen[job].at for job in missing) + state.policy.job_expiry_seconds
     return Finding(
-        reasons.SUBMIT_REFUSED,
-        f"The access point refused the submit: {refusal.why} Next try at {timestamps.written(until)}.",
-        stalled=refusal.times >= case.policy.breaker_failures,
+        reasons.JOBS_NOT_SHOWN,
+        f"The access point accepted {len(missing)} jobs ({_some(missing)}), and its queue does not show them "
+        "to the operator, so no more are submitted. Look on the access point: condor_q -allusers "
+        f"{missing[0]}, condor_history {missing[0]}. Are they another user's than "
+        f"{state.observed.condor_identity}, changed by a transform or a JobRouter, or removed at once? "
+        f"Next try at {timestamps.written(until)}.",
+        stalled=True,
         until=until,
     )
 
 
-def anchor_is_not_ready(case: PoolState) -> Finding | None:
+def anchor_is_removed(state: PoolState) -> Finding | None:
+    """Make sure an anchor that somebody removes again and again does not come again and again."""
+    found = state.anchor_backoff
+    if state.anchors.usable is not None or found.allowed is None or found.until is None:
+        return None
+    next_try = f"{found.why} Next try at {timestamps.written(found.until)}."
+    reason = found.stalled or reasons.BACKING_OFF
+    return Finding(reason, next_try, stalled=found.stalled is not None, until=found.until)
+
+
+def submit_was_refused(state: PoolState) -> Finding | None:
+    """Make sure a submit that was refused is not repeated at once."""
+    refusal = state.remembered.refusal
+    if refusal is None:
+        return None
+    until = backoff.refused_until(refusal.at, refusal.times, state.policy)
+    if until <= state.now:
+        return None
+    return Finding(
+        reasons.SUBMIT_REFUSED,
+        f"The access point refused the submit: {refusal.why} Next try at {timestamps.written(until)}.",
+        stalled=refusal.times >= state.policy.breaker_failures,
+        until=until,
+    )
+
+
+def anchor_is_not_ready(state: PoolState) -> Finding | None:
     """Make sure the workers' files are on the access point."""
-    if case.anchors.usable is not None:
+    if state.anchors.usable is not None:
         return None
     return Finding(reasons.ANCHOR_SPOOLING, "The workers' files are being sent to the access point.")
 
 
-def scheduler_is_unreachable(case: PoolState) -> Finding | None:
+def scheduler_is_unreachable(state: PoolState) -> Finding | None:
     """Make sure a worker would find its scheduler."""
-    if not isinstance(case.observed.connected, Unseen):
+    if not isinstance(state.observed.connected, Unseen):
         return None
     return Finding(
-        reasons.SCHEDULER_UNREACHABLE, f"The Dask scheduler does not answer: {case.observed.connected.why}"
+        reasons.SCHEDULER_UNREACHABLE, f"The Dask scheduler does not answer: {state.observed.connected.why}"
     )
 
 
-def workers_fail(case: PoolState) -> Finding | None:
+def workers_fail(state: PoolState) -> Finding | None:
     """Make sure failing workers do not come in crowds."""
-    outlook = case.outlook
-    if not case.missing or (outlook.allowed is None and outlook.stalled is None):
+    found = state.backoff
+    if not state.missing or (found.allowed is None and found.stalled is None):
         return None
-    next_try = f" Next try at {timestamps.written(outlook.until)}." if outlook.until is not None else ""
-    if outlook.stalled is not None:
-        return Finding(outlook.stalled, f"{outlook.why}{next_try}", stalled=True, until=outlook.until)
-    if outlook.until is None:
-        return Finding(reasons.BACKING_OFF, f"One worker is on trial. {outlook.why}")
-    return Finding(reasons.BACKING_OFF, f"{outlook.why}{next_try}", until=outlook.until)
+    next_try = f" Next try at {timestamps.written(found.until)}." if found.until is not None else ""
+    if found.stalled is not None:
+        return Finding(found.stalled, f"{found.why}{next_try}", stalled=True, until=found.until)
+    if found.until is None:
+        return Finding(reasons.BACKING_OFF, f"One worker is on trial. {found.why}")
+    return Finding(reasons.BACKING_OFF, f"{found.why}{next_try}", until=found.until)
+
+
+def pace_is_reached(state: PoolState) -> Finding | None:
+    """Make sure no pool submits without end, whatever becomes of its jobs."""
+    if not state.missing or (until := state.more_at) is None:
+        return None
+    return Finding(
+        reasons.SUBMITTING_SLOWLY,
+        f"{state.pace.burst} jobs in ten minutes are the most for this pool, as its workers end soon and are "
+        f"replaced: see recentFailures. The next comes at {timestamps.written(until)}.",
+        until=until,
+    )
+
+
+def _some(jobs: Sequence[str]) -> str:
+    return ", ".join(jobs[:3]) + (", ..." if len(jobs) > 3 else "")

@@ -13,25 +13,25 @@ from htcdask_operator.core.pool_state import Finding, PoolState
 from htcdask_operator.core.submit import descriptions, images, quoting
 
 
-def pool_is_invalid(case: PoolState) -> Finding | None:
+def pool_is_invalid(state: PoolState) -> Finding | None:
     """Make sure the spec is understood."""
-    if case.pool.invalid is None:
+    if state.pool.invalid is None:
         return None
-    return Finding(reasons.INVALID_POOL, f"The spec cannot be used: {case.pool.invalid}", stalled=True)
+    return Finding(reasons.INVALID_POOL, f"The spec cannot be used: {state.pool.invalid}", stalled=True)
 
 
-def cluster_is_unseen(case: PoolState) -> Finding | None:
+def cluster_is_unseen(state: PoolState) -> Finding | None:
     """Make sure we know what the cluster wants."""
-    if not isinstance(case.observed.cluster, Unseen):
+    if not isinstance(state.observed.cluster, Unseen):
         return None
-    return Finding(reasons.CLUSTER_UNSEEN, f"The cluster could not be read: {case.observed.cluster.why}")
+    return Finding(reasons.CLUSTER_UNSEEN, f"The cluster could not be read: {state.observed.cluster.why}")
 
 
-def cluster_is_not_found(case: PoolState) -> Finding | None:
+def cluster_is_not_found(state: PoolState) -> Finding | None:
     """Make sure there is a cluster."""
-    if not isinstance(case.observed.cluster, Gone):
+    if not isinstance(state.observed.cluster, Gone):
         return None
-    pool = case.pool
+    pool = state.pool
     return Finding(
         reasons.CLUSTER_NOT_FOUND,
         f"There is no DaskCluster {pool.spec.cluster_ref.name} in namespace {pool.namespace}; "
@@ -39,21 +39,21 @@ def cluster_is_not_found(case: PoolState) -> Finding | None:
     )
 
 
-def cluster_uses_kubernetes_workers(case: PoolState) -> Finding | None:
+def cluster_uses_kubernetes_workers(state: PoolState) -> Finding | None:
     """Make sure the cluster's workers are ours to make."""
-    if case.cluster is None or case.cluster.htcondor:
+    if state.cluster is None or state.cluster.htcondor:
         return None
     return Finding(
         reasons.CLUSTER_USES_KUBERNETES_WORKERS,
-        f"The cluster {case.cluster.name} was made with Kubernetes workers; "
+        f"The cluster {state.cluster.name} was made with Kubernetes workers; "
         "make a cluster with the option worker_backend=htcondor.",
         stalled=True,
     )
 
 
-def another_pool_follows_gateway(case: PoolState) -> Finding | None:
+def another_pool_follows_gateway(state: PoolState) -> Finding | None:
     """Make sure one pool alone follows scale() and adapt()."""
-    if case.pool.spec.scaling != "Gateway" or case.gateway_pool in (None, case.pool.uid):
+    if state.pool.spec.scaling != "Gateway" or state.gateway_pool in (None, state.pool.uid):
         return None
     return Finding(
         reasons.ANOTHER_POOL_FOLLOWS_GATEWAY,
@@ -62,18 +62,18 @@ def another_pool_follows_gateway(case: PoolState) -> Finding | None:
     )
 
 
-def profile_is_unknown(case: PoolState) -> Finding | None:
+def profile_is_unknown(state: PoolState) -> Finding | None:
     """Make sure the profile exists."""
-    profile, known = case.template.profile, case.policy.profiles
+    profile, known = state.template.profile, state.policy.profiles
     if profile is None or profile in known:
         return None
     there = f"there are {', '.join(sorted(known))}" if known else "it has none"
     return Finding(reasons.UNKNOWN_PROFILE, f"The site has no profile {profile}: {there}.", stalled=True)
 
 
-def image_is_missing(case: PoolState) -> Finding | None:
+def image_is_missing(state: PoolState) -> Finding | None:
     """Make sure somebody said which image: jobs of one account are apart only inside containers."""
-    if case.template.container_image:
+    if state.template.container_image:
         return None
     return Finding(
         reasons.IMAGE_MISSING,
@@ -82,9 +82,9 @@ def image_is_missing(case: PoolState) -> Finding | None:
     )
 
 
-def image_is_not_allowed(case: PoolState) -> Finding | None:
+def image_is_not_allowed(state: PoolState) -> Finding | None:
     """Make sure the site allows the image."""
-    image, allowed = case.template.container_image or "", case.policy.allowed_images
+    image, allowed = state.template.container_image or "", state.policy.allowed_images
     if not allowed or any(fnmatchcase(image, pattern) for pattern in allowed):
         return None
     return Finding(
@@ -94,9 +94,9 @@ def image_is_not_allowed(case: PoolState) -> Finding | None:
     )
 
 
-def image_is_a_window(case: PoolState) -> Finding | None:
+def image_is_a_window(state: PoolState) -> Finding | None:
     """Make sure a worker sees an image, and not the execute node's own files."""
-    image, trees = case.template.container_image or "", case.policy.image_trees
+    image, trees = state.template.container_image or "", state.policy.image_trees
     if not images.is_window(image, trees):
         return None
     where = f"below {' or '.join(trees)}" if trees else "nowhere at this site"
@@ -108,10 +108,10 @@ def image_is_a_window(case: PoolState) -> Finding | None:
     )
 
 
-def expressions_are_not_allowed(case: PoolState) -> Finding | None:
+def expressions_are_not_allowed(state: PoolState) -> Finding | None:
     """Make sure that who writes expressions may."""
-    own = case.pool.spec.template
-    if case.policy.allow_user_expressions or not (own.requirements or own.rank):
+    own = state.pool.spec.template
+    if state.policy.allow_user_expressions or not (own.requirements or own.rank):
         return None
     return Finding(
         reasons.EXPRESSIONS_NOT_ALLOWED,
@@ -120,12 +120,12 @@ def expressions_are_not_allowed(case: PoolState) -> Finding | None:
     )
 
 
-def template_is_unusable(case: PoolState) -> Finding | None:
+def template_is_unusable(state: PoolState) -> Finding | None:
     """Make sure that what the site's profile adds can be written down."""
-    if case.cluster is None:
+    if state.cluster is None:
         return None
     try:
-        descriptions.template_hash(case.pool, case.cluster, case.template, case.policy)
+        descriptions.template_hash(state.pool, state.cluster, state.template, state.policy)
     except quoting.UnquotableError as error:
         return Finding(
             reasons.BAD_EXPRESSION,

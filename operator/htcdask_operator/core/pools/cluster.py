@@ -1,4 +1,4 @@
-"""Look at all pools of a cluster before anything is decided about one of them.
+"""All pools of a cluster, seen before anything is decided about one of them.
 
 Called by `plan`: what each pool's jobs are, what the pools share among them, which names are taken. A pool at
 which this fails by a mistake of ours is marked, and counts with the workers that it has.
@@ -7,115 +7,74 @@ which this fails by a mistake of ours is marked, and counts with the workers tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pydantic import ValidationError
 
 from htcdask_operator.core import mistake
 from htcdask_operator.core.actions import Action, Remove
 from htcdask_operator.core.checks import chains
-from htcdask_operator.core.mistake import Mistake
+from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import (
     ClusterFacts,
     Gone,
     Job,
     Observed,
-    Policy,
     PoolFacts,
     PoolUid,
     Unseen,
     WorkerName,
 )
-from htcdask_operator.core.pool_state import Finding, PoolState
+from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.pool_state import Finding, Sight
 from htcdask_operator.core.scaling import desired, limits, stabilization
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.stabilization import Demand
-from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.submit import template
-from htcdask_operator.core.workers import identity, states
-from htcdask_operator.core.workers.states import Worker
+from htcdask_operator.core.workers import states
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """One pool, looked at and not yet decided."""
-
-    case: PoolState
-    jobs: tuple[Job, ...]
-    workers: tuple[Worker, ...]
-    over: Finding | None  # its cluster has ended
-    spec: Finding | None  # what is asked for makes no sense
-    mistake: Mistake | None = None  # of ours: nothing can be decided about the middle of its life
-
-    @property
-    def uid(self) -> PoolUid:
-        return self.case.pool.uid
-
-    @property
-    def ours(self) -> tuple[Job, ...]:
-        """Those of its jobs that we may touch."""
-        us = self.case.observed.condor_identity
-        return tuple(job for job in self.jobs if not identity.is_foreign(job, us))
-
-    @property
-    def settled(self) -> bool:
-        """Whether the pool is in the middle of its life and its cluster is seen: workers may come and go."""
-        return not self.ends and self.case.cluster is not None
-
-    @property
-    def understood(self) -> bool:
-        return self.settled and self.case.pool.invalid is None and self.mistake is None
-
-    @property
-    def ends(self) -> bool:
-        return self.case.pool.deleting or self.over is not None
-
-    @property
-    def waits(self) -> Setback | None:
-        """After which failure nothing is done for it now; its end waits for removals that fail alone."""
-        setback = self.case.observed.setbacks.get(self.uid)
-        if setback is None or not setback.waits or (self.ends and not setback.removal):
-            return None
-        return setback
-
-    @property
-    def live(self) -> list[Job]:
-        """Its workers that are there or on their way; where we failed to judge them, by the queue's word."""
-        if self.mistake is None:
-            return [worker.job for worker in self.workers if worker.state in states.LIVE]
-        return [job for job in self.jobs if states.counts_as_live(job)]
-
-
-def judged(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> list[Pool]:
+def seen(
+    pools: Sequence[PoolFacts], observed: Observed, memory: ClusterMemory, policy: Policy, now: float
+) -> list[Sight]:
+    """The pools, oldest first, with their jobs."""
     jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
     gateway_pool = desired.gateway_pool([pool for pool in pools if pool.invalid is None])
-    looked = []
-    for pool in pools:
-        own = tuple(job for job in jobs if job.pool_uid == pool.uid)
-        case = PoolState(pool, observed, policy, now, pool.spec.template, gateway_pool)
+    sights = []
+    for pool in sorted(pools, key=desired.by_age):
+        sight = Sight(
+            pool=pool,
+            observed=observed,
+            memory=memory,
+            policy=policy,
+            now=now,
+            gateway_pool=gateway_pool,
+            template=pool.spec.template,
+            jobs=tuple(job for job in jobs if job.pool_uid == pool.uid),
+        )
         try:
-            looked.append(_doubting(_look(case, own)))
+            sights.append(_doubting(_judged(sight)))
         except Exception as error:
             # Whatever it is, the other pools go on, and this one can still end.
-            looked.append(Pool(case, own, (), _over(case), None, mistake.of(error)))
-    return looked
+            over = _over(sight)
+            sights.append(replace(sight, over=over, mistake=mistake.of(error)))
+    return sights
 
 
-def _look(case: PoolState, jobs: tuple[Job, ...]) -> Pool:
-    """One pool."""
+def _judged(sight: Sight) -> Sight:
+    """With what its jobs are."""
+    pool, worker = sight.pool, sight.template
     try:
-        worker = template.resolve(case.pool, case.cluster, case.policy)
+        worker = template.resolve(pool, sight.cluster, sight.policy)
     except ValueError as error:
-        pool = replace(case.pool, invalid=f"with the site's defaults it breaks a rule: {_rule(error)}")
-        case = replace(case, pool=pool)
-    else:
-        case = replace(case, template=worker)
-    return Pool(
-        case,
-        jobs,
-        states.judged(replace(case.observed, jobs=jobs), case.policy, case.now),
-        chains.cluster_is_over(case),
-        chains.first(chains.SPEC, case),
+        pool = replace(pool, invalid=f"with the site's defaults it breaks a rule: {_rule(error)}")
+    dropped = sight.memory.contact.dropped
+    return replace(
+        sight,
+        pool=pool,
+        template=worker,
+        workers=states.judged(sight.jobs, sight.observed, dropped, sight.policy, sight.now),
+        over=chains.cluster_is_over(sight),
     )
 
 
@@ -127,83 +86,81 @@ def _rule(error: ValueError) -> str:
     return ": ".join((*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")))
 
 
-def _over(case: PoolState) -> Finding | None:
+def _over(sight: Sight) -> Finding | None:
     try:
-        return chains.cluster_is_over(case)
+        return chains.cluster_is_over(sight)
     except Exception:
         return None
 
 
-def _doubting(pool: Pool) -> Pool:
+def _doubting(sight: Sight) -> Sight:
     """After HTCondor failed for a pool, nobody knows what it has done of what was asked."""
-    if pool.waits is None or not pool.waits.condor:
-        return pool
-    observed = replace(pool.case.observed, jobs=Unseen(pool.waits.why))
-    return replace(pool, case=replace(pool.case, observed=observed))
+    if sight.waits is None or not sight.waits.condor:
+        return sight
+    return replace(sight, observed=replace(sight.observed, jobs=Unseen(sight.waits.why)))
 
 
-def blame(looked: Sequence[Pool], observed: Observed, policy: Policy, error: Exception) -> list[Pool]:
+def blame(sights: Sequence[Sight], observed: Observed, policy: Policy, error: Exception) -> list[Sight]:
     """Mark the pools with which alone what all share fails; every pool if it fails with all of them only."""
-    marked = [_blamed(pool, observed, policy) for pool in looked]
+    marked = [_blamed(sight, observed, policy) for sight in sights]
     try:
         allocations(marked, observed, policy)
         submit_budget(marked, observed, policy)
     except Exception:
-        return [replace(pool, mistake=mistake.of(error)) for pool in looked]
+        return [replace(sight, mistake=mistake.of(error)) for sight in sights]
     return marked
 
 
-def _blamed(pool: Pool, observed: Observed, policy: Policy) -> Pool:
+def _blamed(sight: Sight, observed: Observed, policy: Policy) -> Sight:
     try:
-        allocations([pool], observed, policy)
-        submit_budget([pool], observed, policy)
+        allocations([sight], observed, policy)
+        submit_budget([sight], observed, policy)
     except Exception as error:
-        return replace(pool, mistake=mistake.of(error))
-    return pool
+        return replace(sight, mistake=mistake.of(error))
+    return sight
 
 
-def demand(observed: Observed, now: float) -> Demand | None:
+def demand(observed: Observed, memory: ClusterMemory, now: float) -> Demand | None:
     """N, as it is acted on."""
-    before = observed.remembered.wanted
     if not isinstance(observed.cluster, ClusterFacts):
-        return before
-    return stabilization.follow(before, observed.cluster.wanted, now)
+        return memory.demand
+    return stabilization.follow(memory.demand, observed.cluster.replicas, now)
 
 
-def asked_for(observed: Observed, wanted: Demand | None) -> Observed:
+def asked_for(observed: Observed, demand: Demand | None) -> Observed:
     """What is seen, as if the scheduler asked for what is acted on."""
-    if wanted is None or not isinstance(observed.cluster, ClusterFacts):
+    if demand is None or not isinstance(observed.cluster, ClusterFacts):
         return observed
-    return replace(observed, cluster=replace(observed.cluster, wanted=wanted.acted_on))
+    return replace(observed, cluster=replace(observed.cluster, replicas=demand.acted_on))
 
 
-def allocations(looked: Sequence[Pool], observed: Observed, policy: Policy) -> dict[PoolUid, Allocation]:
+def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> dict[PoolUid, Allocation]:
     """How many workers each pool should have; nothing for a pool of which that cannot be said."""
     if isinstance(observed.cluster, Gone):
-        return {pool.uid: Allocation(0) for pool in looked}
+        return {sight.uid: Allocation(0) for sight in sights}
     if isinstance(observed.cluster, Unseen):
         return {}
-    pools = [pool.case.pool for pool in looked if pool.understood]
+    pools = [sight.pool for sight in sights if sight.understood]
     if not observed.cluster.htcondor:
         return {pool.uid: Allocation(0) for pool in pools}
-    live = {pool.uid: len(pool.live) for pool in looked}
-    templates = {pool.uid: pool.case.template for pool in looked}
-    together = limits.of_cluster(observed.cluster, observed, _live(looked), policy)
+    live = {sight.uid: len(sight.live) for sight in sights}
+    templates = {sight.uid: sight.template for sight in sights}
+    cluster_limit = limits.of_cluster(observed.cluster, observed, _live(sights), policy)
     # What a pool has that cannot be planned, the others do not get.
-    left = max(0, observed.cluster.wanted - (kept(looked) or 0))
-    return desired.allocations(
-        pools, replace(observed.cluster, wanted=left), live, templates, policy, together
-    )
+    left = max(0, observed.cluster.replicas - (kept(sights) or 0))
+    cluster = replace(observed.cluster, replicas=left)
+    return desired.allocations(pools, cluster, live, templates, policy, cluster_limit)
 
 
-def submit_budget(looked: Sequence[Pool], observed: Observed, policy: Policy) -> int:
-    """How many workers the cluster may get in all: some pools may have more than their share, for now."""
+def submit_budget(sights: Sequence[Sight], observed: Observed, policy: Policy) -> int:
+    """How many workers the cluster may get in all: some pools may have more than their part, for now."""
     if not isinstance(observed.cluster, ClusterFacts):
         return 0
-    own = _live(looked)
-    free = desired.submit_budget(observed.cluster, len(own) + len(orphans(observed)))
-    together = limits.of_cluster(observed.cluster, observed, own, policy)
-    return free if together is None else max(0, min(free, together.count - len(own)))
+    own = _live(sights)
+    coming = sum(sight.expected for sight in sights)
+    free = desired.submit_budget(observed.cluster, len(own) + coming + len(orphans(observed)))
+    cluster_limit = limits.of_cluster(observed.cluster, observed, own, policy)
+    return free if cluster_limit is None else max(0, min(free, cluster_limit.count - len(own) - coming))
 
 
 def orphans(observed: Observed) -> list[Job]:
@@ -214,40 +171,41 @@ def orphans(observed: Observed) -> list[Job]:
     return [job for job in observed.neighbours if job.cluster_uid == uid and states.counts_as_live(job)]
 
 
-def kept(looked: Sequence[Pool]) -> int | None:
+def kept(sights: Sequence[Sight]) -> int | None:
     """The live workers of pools that cannot be planned: they stay as they are. None: no such pool."""
-    left_alone = [len(pool.live) for pool in looked if pool.settled and pool.mistake is not None]
+    left_alone = [len(sight.live) for sight in sights if sight.settled and sight.mistake is not None]
     return sum(left_alone) if left_alone else None
 
 
-def _live(looked: Sequence[Pool]) -> list[Job]:
-    return [job for pool in looked for job in pool.live]
+def _live(sights: Sequence[Sight]) -> list[Job]:
+    return [job for sight in sights for job in sight.live]
 
 
 def scheduler_retires(observed: Observed) -> bool:
     """Whether the scheduler has more workers than it wants, and so retires some by itself."""
     if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.connected, Unseen):
         return True  # who can tell
-    return len(observed.connected) + observed.strangers > observed.cluster.wanted
+    return len(observed.connected) + observed.strangers > observed.cluster.replicas
 
 
-def leaving(looked: Sequence[Pool], observed: Observed, actions: Sequence[Action]) -> frozenset[WorkerName]:
+def leaving(sights: Sequence[Sight], observed: Observed, actions: Sequence[Action]) -> frozenset[WorkerName]:
     """Connected workers whose jobs are removed, by these actions or before: the scheduler will lose them."""
     connected = frozenset() if isinstance(observed.connected, Unseen) else observed.connected
     removed = {job for action in actions if isinstance(action, Remove) for job in action.jobs}
     return connected.intersection(
         worker.job.worker
-        for pool in looked
-        for worker in pool.workers
+        for sight in sights
+        for worker in sight.workers
         if worker.state is states.State.REMOVED or worker.job.id in removed
     )
 
 
-def names_seen(looked: Sequence[Pool], observed: Observed) -> set[WorkerName]:
-    seen: set[WorkerName] = {*observed.logs, *observed.dropped}
+def names_taken(sights: Sequence[Sight], observed: Observed, memory: ClusterMemory) -> set[WorkerName]:
+    """Names that no new worker may get."""
+    taken: set[WorkerName] = {*memory.logs, *memory.contact.missing}
     if not isinstance(observed.connected, Unseen):
-        seen |= observed.connected
-    for pool in looked:
-        seen.update(job.worker for job in pool.jobs)
-        seen.update(failure.worker for failure in pool.case.pool.status.recent_failures)
-    return seen
+        taken |= observed.connected
+    for sight in sights:
+        taken.update(job.worker for job in sight.jobs)
+        taken.update(failure.worker for failure in sight.pool.status.recent_failures)
+    return taken

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from htcdask_api import names
 from htcdask_operator.core.actions import CreatePool
-from htcdask_operator.core.model import ClusterFacts, Observed, Policy
+from htcdask_operator.core.model import ClusterFacts, Observed
+from htcdask_operator.core.policy import Policy
 
 
 def missing(observed: Observed, policy: Policy) -> CreatePool | None:
@@ -16,7 +17,7 @@ def missing(observed: Observed, policy: Policy) -> CreatePool | None:
     cluster = observed.cluster
     if not isinstance(cluster, ClusterFacts) or not policy.default_pool or observed.had_pools:
         return None
-    if not (cluster.htcondor and cluster.active and cluster.wanted):
+    if not (cluster.htcondor and cluster.active and cluster.replicas):
         return None
     name = names.pool_name(names.DEFAULT_POOL, cluster.name)
     return CreatePool(name, cluster.namespace, cluster.name, cluster.uid)

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from htcdask_api import Template
-from htcdask_operator.core.model import ClusterFacts, Policy, PoolFacts, PoolUid
+from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.scaling import limits
 from htcdask_operator.core.scaling.limits import Limit
 
@@ -20,7 +21,7 @@ from htcdask_operator.core.scaling.limits import Limit
 class Allocation:
     """One pool's part of N, and the limit that made it smaller, if one did."""
 
-    desired: int
+    replicas: int
     capped_by: str | None = None  # a sentence
     withheld: int = 0  # workers that the limit keeps away
     waits: bool = False  # for workers of other clusters to leave: the limit counts them too
@@ -43,27 +44,29 @@ def allocations(
     live: Mapping[PoolUid, int],
     templates: Mapping[PoolUid, Template],
     policy: Policy,
-    together: Limit | None = None,
+    cluster_limit: Limit | None = None,
 ) -> dict[PoolUid, Allocation]:
     """What each pool should have. Only pools that may have workers are passed, oldest first."""
     first = gateway_pool(pools)
     result = {}
     for pool in pools:
         if pool.spec.scaling == "Manual":
-            share = _capped(pool.spec.replicas, limits.of_pool(pool, cluster, templates[pool.uid], policy))
-            result[pool.uid], together = _within(share, together)
-    manual = sum(max(share.desired, live.get(uid, 0)) for uid, share in result.items())
+            allocation = _capped(
+                pool.spec.replicas, limits.of_pool(pool, cluster, templates[pool.uid], policy)
+            )
+            result[pool.uid], cluster_limit = _within(allocation, cluster_limit)
+    manual = sum(max(allocation.replicas, live.get(uid, 0)) for uid, allocation in result.items())
     for pool in pools:
         if pool.uid == first:
-            rest = max(0, cluster.wanted - manual)
-            share = _capped(rest, limits.of_pool(pool, cluster, templates[pool.uid], policy))
-            result[pool.uid], together = _within(share, together)
+            rest = max(0, cluster.replicas - manual)
+            allocation = _capped(rest, limits.of_pool(pool, cluster, templates[pool.uid], policy))
+            result[pool.uid], cluster_limit = _within(allocation, cluster_limit)
     return {pool.uid: result.get(pool.uid, Allocation(0)) for pool in pools}
 
 
 def submit_budget(cluster: ClusterFacts, live: int) -> int:
     """How many workers may be added in all."""
-    return max(0, cluster.wanted - live)
+    return max(0, cluster.replicas - live)
 
 
 def _capped(count: int, limit: Limit) -> Allocation:
@@ -75,11 +78,11 @@ def _capped(count: int, limit: Limit) -> Allocation:
     )
 
 
-def _within(share: Allocation, together: Limit | None) -> tuple[Allocation, Limit | None]:
-    """The share inside what the cluster may have in all, and what is left of that for its other pools."""
-    if together is None:
-        return share, None
-    inside = share
-    if share.desired > together.count:
-        inside = replace(_capped(share.desired, together), waits=True)
-    return inside, Limit(together.count - inside.desired, together.name)
+def _within(allocation: Allocation, cluster_limit: Limit | None) -> tuple[Allocation, Limit | None]:
+    """The part of it that the cluster may have in all, and what is left of that for its other pools."""
+    if cluster_limit is None:
+        return allocation, None
+    inside = allocation
+    if allocation.replicas > cluster_limit.count:
+        inside = replace(_capped(allocation.replicas, cluster_limit), waits=True)
+    return inside, Limit(cluster_limit.count - inside.replicas, cluster_limit.name)

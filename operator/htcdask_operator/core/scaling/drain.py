@@ -12,9 +12,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
-from htcdask_operator.core.model import Standing
 from htcdask_operator.core.scaling.scale_down import Surplus
 from htcdask_operator.core.workers.states import State, Worker
+
+Standing = tuple[tuple[int, float], ...]
+"""How many workers are too many, and since when: so many since then, so many more since later."""
 
 ORDER: Final = (State.DISCONNECTED, State.CONNECTED, State.NOT_ASKED)
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from htcdask_api import Template
-from htcdask_operator.core.model import ClusterFacts, Job, Observed, Policy, PoolFacts
+from htcdask_operator.core.model import ClusterFacts, Job, Observed, PoolFacts
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.workers.states import counts_as_live
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.actions import ScaleScheduler
-from htcdask_operator.core.model import ClusterFacts, LastScale, PoolFacts, PoolUid
+from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
 from htcdask_operator.core.scaling import desired, limits
 from htcdask_operator.core.scaling.desired import Allocation
 
@@ -29,6 +29,15 @@ STILL_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class LastScale:
+    """What we last told a scheduler that it should want."""
+
+    count: int
+    at: float
+    times: int = 1  # how often in a row the same
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What to tell now, or when to look again."""
 
@@ -38,40 +47,41 @@ class Verdict:
 
 def decide(
     pools: Sequence[PoolFacts],
-    shares: Mapping[PoolUid, Allocation],
+    allocations: Mapping[PoolUid, Allocation],
     cluster: ClusterFacts,
-    told: LastScale | None,
-    wanted_since: float | None,
+    last: LastScale | None,
+    asked_since: float,
     leaving: Collection[str],
     now: float,
     kept: int | None = None,
 ) -> Verdict:
-    """`pools` may have workers, oldest first; `leaving` are connected workers that are on their way out.
+    """`pools` may have workers, oldest first; `asked_since`: since when the scheduler has wanted as many;
+    `leaving` are connected workers that are on their way out.
 
     `kept` workers are of pools that cannot be planned: the scheduler must not retire them for our mistake.
     """
     manual = [pool for pool in pools if pool.spec.scaling == "Manual"]
     if not manual or not cluster.running or cluster.credentials_secret is None:
         return Verdict()
-    total = sum(shares[pool.uid].desired for pool in manual) + (kept or 0)
+    total = sum(allocations[pool.uid].replicas for pool in manual) + (kept or 0)
     most = limits.max_workers(cluster)
     if most is not None:
         total = min(total, most)  # the gateway would not let more through
-    if cluster.wanted == total:
+    if cluster.replicas == total:
         return Verdict()
-    if cluster.wanted > total and (desired.gateway_pool(pools) is not None or leaving or kept is not None):
+    if cluster.replicas > total and (desired.gateway_pool(pools) is not None or leaving or kept is not None):
         return Verdict()
     not_before = max(
-        told.at + timestamps.doubled(PAUSE_SECONDS, told.times, LONGEST_PAUSE_SECONDS)
-        if told is not None
+        last.at + timestamps.doubled(PAUSE_SECONDS, last.times, LONGEST_PAUSE_SECONDS)
+        if last is not None
         else 0.0,
-        (wanted_since if wanted_since is not None else now) + STILL_SECONDS,
+        asked_since + STILL_SECONDS,
     )
     if now < not_before:
         return Verdict(wake=not_before)
     message = (
         f"The Dask scheduler is told to want {total} workers, for spec.replicas of its Manual pools "
-        f"(it wanted {cluster.wanted}). This ends adapt(), if it was on."
+        f"(it wanted {cluster.replicas}). This ends adapt(), if it was on."
     )
     return Verdict(ScaleScheduler(manual[0].uid, total, reasons.SCHEDULER_TOLD, message), now + PAUSE_SECONDS)
 

@@ -18,7 +18,7 @@ from htcdask_operator.core.workers.states import State, Worker
 
 def explanations(
     workers: Sequence[Worker],
-    share: Allocation,
+    allocation: Allocation,
     unaffordable: int,
     address: str,
 ) -> tuple[Explanation, ...]:
@@ -32,8 +32,8 @@ def explanations(
             reasons.WAITING_FOR_SCHEDULER,
             "The scheduler asks for fewer workers than the cluster's pools want together: cluster.scale(n).",
         ] = unaffordable
-    if share.capped_by is not None:
-        found[reasons.CAPPED, share.capped_by] = share.withheld
+    if allocation.capped_by is not None:
+        found[reasons.CAPPED, allocation.capped_by] = allocation.withheld
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return tuple(
         Explanation(reason=reason, message=sanitize.line(message), count=count)
@@ -55,6 +55,8 @@ def _why(worker: Worker, address: str) -> tuple[str, str] | None:
             )
         case State.HELD:
             return reasons.HELD_BY_USER, f"The job is held by a person or the site: {worker.message}"
+        case State.SUSPENDED:
+            return reasons.SUSPENDED, worker.message
         case State.KEPT:
             return worker.reason or reasons.NOT_UNDERSTOOD, worker.message
         case _:

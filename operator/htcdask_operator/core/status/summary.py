@@ -9,37 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from htcdask_api import Condition, PoolStatus, names, status
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import Disputed, Gone, Unseen
-from htcdask_operator.core.pool_state import Finding, PoolState
+from htcdask_operator.core.pool_state import Finding, PoolState, Sight
 from htcdask_operator.core.scaling.desired import Allocation
-from htcdask_operator.core.scaling.scale_down import Surplus
 from htcdask_operator.core.status.explain import explanations
 from htcdask_operator.core.workers import identity
-from htcdask_operator.core.workers.failures import Record
-from htcdask_operator.core.workers.states import LIVE, RUNS, State, Worker
+from htcdask_operator.core.workers.states import LIVE, RUNS, State
 
 Truth = Literal["True", "False", "Unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What was found and decided about one pool."""
-
-    case: PoolState
-    workers: tuple[Worker, ...]  # without those that this plan records and forgets
-    jobs: int  # of any kind, still in the queue
-    share: Allocation | None  # None: it cannot be known now
-    over: Finding | None  # the cluster is at its end
-    finding: Finding | None  # what keeps workers away
-    record: Record
-    unaffordable: int = 0
-    surplus: Surplus = field(default_factory=Surplus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +39,19 @@ class Counts:
     retiring: int
 
 
-def summarize(picture: Picture) -> PoolStatus:
-    """The pool's new status."""
-    case, record = picture.case, picture.record
-    counts = _counts(picture)
-    explanation = case.pool.status.explanation
-    if not isinstance(case.observed.jobs, Unseen):
+def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
+    """The pool's new status. `finding`: what keeps workers away."""
+    record, counts = state.record, _counts(state)
+    explanation = state.pool.status.explanation
+    if not isinstance(state.observed.jobs, Unseen):
         explanation = explanations(
-            picture.workers,
-            picture.share or Allocation(0),
-            picture.unaffordable,
-            case.policy.scheduler_address,
+            state.workers,
+            state.allocation or Allocation(0),
+            state.unaffordable,
+            state.policy.scheduler_address,
         )
     told = PoolStatus(
-        observed_generation=case.pool.generation,
+        observed_generation=state.pool.generation,
         desired_replicas=counts.desired,
         replicas=counts.live,
         submitting=counts.submitting,
@@ -82,15 +64,15 @@ def summarize(picture: Picture) -> PoolStatus:
         failed=record.failed,
         explanation=explanation,
         recent_failures=record.recent,
-        submitted_as=case.pool.submitted_as,
-        conditions=_conditions(picture, counts),
+        submitted_as=state.pool.submitted_as,
+        conditions=_conditions(state, counts, finding),
     )
     return sanitize.status(told)
 
 
-def mistaken(case: PoolState, mistake: Mistake) -> PoolStatus:
+def mistaken(state: Sight, mistake: Mistake) -> PoolStatus:
     """The pool's status where nothing could be decided: all that was known of it stays."""
-    before = case.pool.status
+    before = state.pool.status
     message = (
         f"The operator cannot plan this pool ({mistake.kind}): a mistake of the operator, not of the pool. "
         "Its jobs are left as they are, and deleting it works. Tell the site's people: the operator's log "
@@ -101,16 +83,16 @@ def mistaken(case: PoolState, mistake: Mistake) -> PoolStatus:
         (status.RECONCILING, "False", ""),
         (status.STALLED, "True", message),
     )
-    ours = tuple(_condition(case, kind, truth, reasons.OPERATOR_MISTAKE, text) for kind, truth, text in said)
+    ours = tuple(_condition(state, kind, truth, reasons.OPERATOR_MISTAKE, text) for kind, truth, text in said)
     kinds = {condition.type for condition in ours}
     others = tuple(condition for condition in before.conditions if condition.type not in kinds)
-    changes = {"conditions": (*ours, *others), "observed_generation": case.pool.generation}
+    changes = {"conditions": (*ours, *others), "observed_generation": state.pool.generation}
     return sanitize.status(before.model_copy(update=changes))
 
 
-def _counts(picture: Picture) -> Counts:
-    before, observed = picture.case.pool.status, picture.case.observed
-    desired = before.desired_replicas if picture.share is None else picture.share.desired
+def _counts(state: PoolState) -> Counts:
+    before, observed = state.pool.status, state.observed
+    desired = before.desired_replicas if state.allocation is None else state.allocation.replicas
     if isinstance(observed.jobs, Unseen):
         return Counts(
             desired,
@@ -122,7 +104,7 @@ def _counts(picture: Picture) -> Counts:
             before.held,
             before.retiring,
         )
-    states = Counter(worker.state for worker in picture.workers)
+    states = Counter(worker.state for worker in state.workers)
     unknown = isinstance(observed.connected, Unseen)
     running = sum(states[state] for state in RUNS)
     return Counts(
@@ -137,48 +119,46 @@ def _counts(picture: Picture) -> Counts:
     )
 
 
-def _conditions(picture: Picture, counts: Counts) -> tuple[Condition, ...]:
-    ready = _ready(picture, counts)
+def _conditions(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[Condition, ...]:
+    ready = _ready(state, counts, finding)
     is_ready, reason, message, stalled = ready
-    at_rest = is_ready or stalled or (picture.over is not None and not picture.jobs)
+    at_rest = is_ready or stalled or (state.over is not None and not len(state.jobs))
     said: Sequence[tuple[str, Truth, str, str]] = (
         (status.READY, _truth(is_ready), reason, message),
         (status.RECONCILING, _truth(not at_rest), reason, "" if at_rest else message),
         (status.STALLED, _truth(stalled), reason, message if stalled else ""),
-        (status.CLUSTER_ACTIVE, *_cluster_active(picture)),
-        (status.CONDOR_REACHABLE, *_condor_reachable(picture)),
+        (status.CLUSTER_ACTIVE, *_cluster_active(state)),
+        (status.CONDOR_REACHABLE, *_condor_reachable(state)),
     )
-    return tuple(_condition(picture.case, *one) for one in said)
+    return tuple(_condition(state, *one) for one in said)
 
 
-def _ready(picture: Picture, counts: Counts) -> tuple[bool, str, str, bool]:
+def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[bool, str, str, bool]:
     """(ready, reason, message, stalled)"""
-    case = picture.case
-    if case.pool.deleting:
-        return _deleting(picture)
-    if picture.over is not None:
-        return False, picture.over.reason, picture.over.message, False
-    finding = picture.finding
+    if state.pool.deleting:
+        return _deleting(state)
+    if state.over is not None:
+        return False, state.over.reason, state.over.message, False
     if finding is not None:
-        too_many = f" {_too_many(picture, counts)}" if picture.surplus.until is not None else ""
+        too_many = f" {_too_many(state, counts)}" if state.surplus.until is not None else ""
         return False, finding.reason, f"{finding.message}{too_many}", finding.stalled
     if counts.live > counts.desired:
-        return False, reasons.SCALING_DOWN, _too_many(picture, counts), False
+        return False, reasons.SCALING_DOWN, _too_many(state, counts), False
     if counts.connected < counts.desired:
         message = (
             f"{counts.connected} of {counts.desired} workers are connected; "
             f"{counts.idle} idle, {counts.running - counts.connected} starting, {counts.held} held."
         )
-        waits = reasons.WAITING_FOR_SCHEDULER if picture.unaffordable else reasons.WAITING_FOR_WORKERS
+        waits = reasons.WAITING_FOR_SCHEDULER if state.unaffordable else reasons.WAITING_FOR_WORKERS
         return False, waits, message, False
     if counts.desired == 0:
         return True, reasons.NO_WORKERS_WANTED, "The scheduler asks for no worker of this pool.", False
     return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False
 
 
-def _too_many(picture: Picture, counts: Counts) -> str:
+def _too_many(state: PoolState, counts: Counts) -> str:
     """Who may stay for now, and for how long at the most."""
-    surplus, waits = picture.surplus, ""
+    surplus, waits = state.surplus, ""
     latest = "" if surplus.until is None else f"{timestamps.written(surplus.until)} at the latest"
     if surplus.busy:
         waits = f"; {surplus.busy} may finish their tasks first" + (f", until {latest}" if latest else "")
@@ -187,21 +167,21 @@ def _too_many(picture: Picture, counts: Counts) -> str:
     return f"{counts.live} workers are there, {counts.desired} wanted{waits}."
 
 
-def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:
-    observed, pool = picture.case.observed, picture.case.pool
+def _deleting(state: PoolState) -> tuple[bool, str, str, bool]:
+    observed, pool = state.observed, state.pool
     us, why = observed.condor_identity, None
     if isinstance(observed.jobs, Disputed):
         why = observed.jobs.why
     elif isinstance(observed.jobs, Unseen):
         why = f"the access point does not answer ({observed.jobs.why})"
-    elif observed.condor_identity is None and picture.jobs:
+    elif observed.condor_identity is None and len(state.jobs):
         why = "the access point has not accepted the operator's token"
     elif us is not None and (older := identity.older(observed.jobs, pool, us)):
         why = identity.blocked_by(older, pool, us).rstrip(".")
-    elif (setback := observed.setbacks.get(pool.uid)) and setback.waits and setback.removal:
+    elif (setback := state.remembered.setback) and setback.waits and setback.removal:
         why = setback.why
     if why is None:
-        return False, reasons.REMOVING_JOBS, f"{picture.jobs} jobs are leaving the queue.", False
+        return False, reasons.REMOVING_JOBS, f"{len(state.jobs)} jobs are leaving the queue.", False
     message = (
         f"The pool's jobs cannot be removed: {why}. It is tried again until it works; to let the pool go "
         f"without, set the annotation {names.RELEASE_ANNOTATION} (jobs that are left end with their lease)."
@@ -209,19 +189,19 @@ def _deleting(picture: Picture) -> tuple[bool, str, str, bool]:
     return False, reasons.CLEANUP_BLOCKED, message, True
 
 
-def _cluster_active(picture: Picture) -> tuple[Truth, str, str]:
-    cluster = picture.case.observed.cluster
+def _cluster_active(state: PoolState) -> tuple[Truth, str, str]:
+    cluster = state.observed.cluster
     if isinstance(cluster, Unseen):
         return "Unknown", reasons.CLUSTER_UNSEEN, cluster.why
-    if picture.over is not None:
-        return "False", picture.over.reason, picture.over.message
+    if state.over is not None:
+        return "False", state.over.reason, state.over.message
     if isinstance(cluster, Gone):
         return "False", reasons.CLUSTER_NOT_FOUND, "There is no DaskCluster of this name."
     return "True", reasons.CLUSTER_ACTIVE, ""
 
 
-def _condor_reachable(picture: Picture) -> tuple[Truth, str, str]:
-    observed = picture.case.observed
+def _condor_reachable(state: PoolState) -> tuple[Truth, str, str]:
+    observed = state.observed
     if isinstance(observed.jobs, Disputed):
         return "Unknown", reasons.ANOTHER_OPERATOR, observed.jobs.why
     if isinstance(observed.jobs, Unseen):
@@ -235,18 +215,18 @@ def _condor_reachable(picture: Picture) -> tuple[Truth, str, str]:
     return "True", reasons.CONDOR_REACHABLE, f"Submitting as {observed.condor_identity}."
 
 
-def _condition(case: PoolState, kind: str, truth: Truth, reason: str, message: str) -> Condition:
-    before = case.pool.status.condition(kind)
+def _condition(state: Sight, kind: str, truth: Truth, reason: str, message: str) -> Condition:
+    before = state.pool.status.condition(kind)
     flipped = before is None or before.status != truth
     return Condition(
         type=kind,
         status=truth,
         reason=reason,
         message=sanitize.line(message),
-        last_transition_time=timestamps.written(case.now)
+        last_transition_time=timestamps.written(state.now)
         if flipped or before is None
         else before.last_transition_time,
-        observed_generation=case.pool.generation,
+        observed_generation=state.pool.generation,
     )
 
 

@@ -4,7 +4,7 @@ Called by `plan` for each pool. The road of an anchor:
 
     SubmitAnchor -> code 16, spooling -> staged, idle -> Hold -> held: usable -> ... -> Remove, last of all
                          -> no StageInFinish after 2 min: Remove, and a new one
-    the template's fingerprint changed: a new one; the old goes when no worker of its fingerprint is left
+    the template's template_hash changed: a new one; the old goes when no worker of its template_hash is left
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Anchors:
     all: tuple[Job, ...] = ()  # but for those that are leaving the queue anyway
 
 
-def sort(jobs: Sequence[Job], fingerprint: str | None, now: float) -> Anchors:
-    """What the pool's anchors are, for workers of this fingerprint (None: it cannot be known)."""
+def sort(jobs: Sequence[Job], template_hash: str | None, now: float) -> Anchors:
+    """What the pool's anchors are, for workers of this template_hash (None: it cannot be known)."""
     anchors = sorted(
         (job for job in jobs if job.role is Role.ANCHOR), key=lambda job: (job.queued_at, job.id)
     )
@@ -39,9 +39,9 @@ def sort(jobs: Sequence[Job], fingerprint: str | None, now: float) -> Anchors:
     broken = [job for job in there if never_spooled(job, now) or job.status is JobStatus.COMPLETED]
     sound = [job for job in there if job not in broken]
     hold = tuple(job for job in sound if _to_hold(job))
-    if fingerprint is None:
+    if template_hash is None:
         return Anchors(None, None, hold, tuple(broken), tuple(there))
-    ours = [job for job in sound if job.template == fingerprint]
+    ours = [job for job in sound if job.template == template_hash]
     usable = next((job for job in ours if _usable(job)), None)
     pending = None if usable else next(iter(ours), None)
     # A second one, from a submit whose answer was lost, has no workers unless it is usable too.
@@ -51,7 +51,7 @@ def sort(jobs: Sequence[Job], fingerprint: str | None, now: float) -> Anchors:
         job
         for job in sound
         # A worker that does not say which anchor it uses may use any.
-        if job.template != fingerprint and not used & {job.template, ""} and job.understood
+        if job.template != template_hash and not used & {job.template, ""} and job.understood
     ]
     gone = (*broken, *twins, *stale)
     return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there))

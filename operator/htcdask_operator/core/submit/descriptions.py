@@ -13,7 +13,8 @@ from typing import Final
 
 from htcdask_api import Template, names
 from htcdask_operator.core.actions import Bundle
-from htcdask_operator.core.model import ClusterFacts, Policy, PoolFacts, PortRange
+from htcdask_operator.core.model import ClusterFacts, JobId, PoolFacts
+from htcdask_operator.core.policy import Policy, PortRange
 from htcdask_operator.core.submit import images, quoting, template
 
 BUNDLE: Final = "bundle.sh"
@@ -84,9 +85,11 @@ def workers(
     iwd: str,
     policy: Policy,
     now: float,
+    anchor: JobId = "",
 ) -> Mapping[str, str]:
-    """The workers' common description; each name becomes `$(wname)`."""
+    """The workers' common description; each name becomes `$(wname)`. `anchor`: whose files they read."""
     return {
+        f"My.{names.AD_ANCHOR}": quoting.string(anchor),
         **_worker(pool, cluster, worker, policy, iwd),
         **_identity(pool, cluster, template_hash, names.ROLE_WORKER, "$(wname)", policy, now),
     }

@@ -16,7 +16,8 @@ from typing import Any, Final, TypeGuard
 from pydantic import ValidationError
 
 from htcdask_api import Template, complaint
-from htcdask_operator.core.model import ClusterFacts, Policy, PoolFacts
+from htcdask_operator.core.model import ClusterFacts, PoolFacts
+from htcdask_operator.core.policy import Policy
 
 # dask-gateway writes its defaults into every DaskCluster: equal to them means that nobody chose.
 _STOCK_CORES: Final = 1

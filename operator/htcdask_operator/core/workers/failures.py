@@ -14,7 +14,7 @@ from typing import Final
 from htcdask_api import Failure, PoolStatus
 from htcdask_api.status import MAX_RECENT_FAILURES
 from htcdask_operator.core import reasons, sanitize, timestamps
-from htcdask_operator.core.model import JobStatus, WorkerName
+from htcdask_operator.core.model import Job, JobStatus, WorkerName
 from htcdask_operator.core.workers.states import State, Worker
 
 EVENT_SECONDS: Final = 120.0
@@ -30,25 +30,34 @@ _CONTAINER: Final = re.compile(r"^(?:FATAL:   |/bin/bash: error while loading sh
 class Record:
     """What the status remembers of workers that ended."""
 
-    finished: int
-    failed: int
-    recent: tuple[Failure, ...]
+    finished: int = 0
+    failed: int = 0
+    recent: tuple[Failure, ...] = ()
 
 
-def record(status: PoolStatus, over: Sequence[Worker], logs: Mapping[WorkerName, str], now: float) -> Record:
-    """The memory after `over`, with the log lines that have come since."""
-    recent = tuple(_with_log(_not_later(failure, now), logs) for failure in status.recent_failures)
+def remembered(status: PoolStatus) -> Record:
+    """As the status has it."""
+    return Record(status.finished, status.failed, tuple(status.recent_failures))
+
+
+def record(
+    before: Record, over: Sequence[Worker], anchors: Sequence[Job], logs: Mapping[WorkerName, str], now: float
+) -> tuple[Record, tuple[Failure, ...]]:
+    """The memory after `over`, with the log lines that have come since; and what is new in it, newest first.
+
+    `anchors`: those that somebody else has removed.
+    """
+    recent = tuple(_with_log(_not_later(failure, now), logs) for failure in before.recent)
     known = {failure.worker for failure in recent}
     failed = [worker for worker in over if worker.state is State.FAILED and _name(worker) not in known]
     finished = sum(worker.state is State.FINISHED for worker in over)
+    new: tuple[Failure, ...] = ()
     for worker in failed:
-        if not any(_same_event(worker, failure, now) for failure in recent):
-            recent = (_with_log(_failure(worker, now), logs), *recent)
-    return Record(
-        finished=status.finished + finished,
-        failed=status.failed + len(failed),
-        recent=recent[:MAX_RECENT_FAILURES],
-    )
+        if not any(_same_event(worker, failure, now) for failure in (*new, *recent)):
+            new = (_with_log(_failure(worker, now), logs), *new)
+    new = (*(_of_anchor(job, now) for job in anchors[:1]), *new)
+    recent = (*new, *recent)[:MAX_RECENT_FAILURES]
+    return Record(before.finished + finished, before.failed + len(failed), recent), new
 
 
 def missing_logs(recent: Sequence[Failure], now: float) -> tuple[WorkerName, ...]:
@@ -83,6 +92,18 @@ def _failure(worker: Worker, now: float) -> Failure:
         hold_reason_code=job.hold_code,
         # HTCondor brings the output of a job that completed. Of any other there is none, and never will be.
         log_tail=None if job.status is JobStatus.COMPLETED else "",
+    )
+
+
+def _of_anchor(job: Job, now: float) -> Failure:
+    why = f": {job.remove_reason}" if job.remove_reason else ""
+    message = f"The job {job.id}, which keeps the workers' files, was removed by somebody else{why}."
+    return Failure(
+        time=timestamps.written(now),
+        worker=f"(job {job.id})",
+        reason=reasons.ANCHOR_REMOVED,
+        message=sanitize.line(message),
+        log_tail="",
     )
 
 

@@ -7,16 +7,18 @@ and, for a job that is over, the reason and the sentence under which it is recor
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
 from htcdask_operator.core import reasons
-from htcdask_operator.core.model import Job, JobStatus, Observed, Policy, Unseen
-from htcdask_operator.core.workers import hold_codes, identity, vacate_codes
+from htcdask_operator.core.model import Job, JobStatus, Observed, Unseen, WorkerName
+from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.workers import failure_policy, identity
+from htcdask_operator.core.workers.failure_policy import HoldAction
 
 SPOOL_SECONDS: Final = 120.0  # a submitter has 30 s in all; the rest is for clocks that differ
-AT_ONCE_SECONDS: Final = 5.0  # Python alone takes two of them: such a worker was of no use
+EARLY_SECONDS: Final = 60.0  # a worker that ended within them was of no use
 
 
 class State(enum.Enum):
@@ -29,6 +31,7 @@ class State(enum.Enum):
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"  # the scheduler dropped it; its process is about to end
     NOT_ASKED = "not asked"  # runs; the scheduler could not be asked
+    SUSPENDED = "suspended"  # HTCondor has stopped its process for a while
     HELD = "held"  # by a person
     KEPT = "kept"  # not understood, or another identity's: it is there, and goes with its pool at most
     REMOVED = "removed"  # its process has not ended yet
@@ -45,6 +48,7 @@ LIVE: Final = frozenset(
         State.CONNECTED,
         State.DISCONNECTED,
         State.NOT_ASKED,
+        State.SUSPENDED,
         State.HELD,
         State.KEPT,
     }
@@ -65,14 +69,17 @@ class Worker:
     message: str = ""
 
 
-def judged(observed: Observed, policy: Policy, now: float) -> tuple[Worker, ...]:
-    """All worker jobs, oldest first."""
-    jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
-    workers = (judge(job, observed, policy, now) for job in jobs if job.may_be_worker)
+def judged(
+    jobs: Iterable[Job], observed: Observed, dropped: Mapping[WorkerName, float], policy: Policy, now: float
+) -> tuple[Worker, ...]:
+    """The workers among these jobs, oldest first. `dropped`: since when their scheduler has missed whom."""
+    workers = (judge(job, observed, dropped, policy, now) for job in jobs if job.may_be_worker)
     return tuple(sorted(workers, key=lambda worker: (worker.job.queued_at, worker.job.worker)))
 
 
-def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
+def judge(
+    job: Job, observed: Observed, dropped: Mapping[WorkerName, float], policy: Policy, now: float
+) -> Worker:
     """The state of one worker job."""
     if identity.is_foreign(job, observed.condor_identity):
         return _foreign(job)
@@ -83,12 +90,12 @@ def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
             return _vacated(job)
         case JobStatus.IDLE:
             return Worker(job, State.IDLE)
-        case JobStatus.RUNNING | JobStatus.TRANSFERRING_OUTPUT | JobStatus.SUSPENDED:
-            return (
-                _lost(job)
-                if _is_lost(job, observed, policy, now)
-                else Worker(job, _running(job, observed, policy, now))
-            )
+        case JobStatus.SUSPENDED:
+            return _suspended(job, policy, now)
+        case JobStatus.RUNNING | JobStatus.TRANSFERRING_OUTPUT:
+            if _is_lost(job, observed, dropped, policy, now):
+                return _lost(job)
+            return Worker(job, _running(job, observed, dropped, policy, now))
         case JobStatus.REMOVED:
             return Worker(job, State.REMOVED)
         case JobStatus.COMPLETED:
@@ -102,7 +109,7 @@ def judge(job: Job, observed: Observed, policy: Policy, now: float) -> Worker:
 
 def forgive(worker: Worker) -> Worker:
     """A worker that ended at once because the scheduler did not want it any more has done nothing wrong."""
-    return Worker(worker.job, State.FINISHED) if worker.reason == reasons.ENDED_AT_ONCE else worker
+    return Worker(worker.job, State.FINISHED) if worker.reason == reasons.ENDED_EARLY else worker
 
 
 def never_spooled(job: Job, now: float) -> bool:
@@ -143,22 +150,26 @@ def _not_understood(job: Job) -> Worker:
     return Worker(job, State.KEPT, reasons.NOT_UNDERSTOOD, message)
 
 
-def _running(job: Job, observed: Observed, policy: Policy, now: float) -> State:
+def _running(
+    job: Job, observed: Observed, dropped: Mapping[WorkerName, float], policy: Policy, now: float
+) -> State:
     if isinstance(observed.connected, Unseen):
         return State.NOT_ASKED
     if job.worker in observed.connected:
         return State.CONNECTED
-    if job.worker in observed.dropped:
+    if job.worker in dropped:
         return State.DISCONNECTED
     since = job.started_at if job.started_at is not None else job.status_since
     return State.STARTING if now - since < policy.connect_seconds else State.NOT_CONNECTED
 
 
-def _is_lost(job: Job, observed: Observed, policy: Policy, now: float) -> bool:
+def _is_lost(
+    job: Job, observed: Observed, dropped: Mapping[WorkerName, float], policy: Policy, now: float
+) -> bool:
     """Whether the scheduler has missed it for as long as a worker may take to connect, and longer to end."""
     if isinstance(observed.connected, Unseen) or job.worker in observed.connected:
         return False  # only an answer tells that it is missing still
-    missing_since = observed.dropped.get(job.worker)
+    missing_since = dropped.get(job.worker)
     return missing_since is not None and now - missing_since >= policy.connect_seconds
 
 
@@ -172,9 +183,9 @@ def _completed(job: Job) -> Worker:
     if job.exit_code:
         message = f"Worker {job.worker} ended with exit code {job.exit_code}{after}{where}."
         return Worker(job, State.FAILED, reasons.WORKER_FAILED, message)
-    if ran is not None and ran < AT_ONCE_SECONDS:
+    if ran is not None and ran < EARLY_SECONDS:
         message = f"Worker {job.worker} ended{after}{where}, although with exit code 0."
-        return Worker(job, State.FAILED, reasons.ENDED_AT_ONCE, message)
+        return Worker(job, State.FAILED, reasons.ENDED_EARLY, message)
     return Worker(job, State.FINISHED)
 
 
@@ -189,21 +200,32 @@ def _lost(job: Job) -> Worker:
 def _vacated(job: Job) -> Worker:
     where = f" on {job.machine}" if job.machine else ""
     message = f"Worker {job.worker} lost its slot{where}: {_quoted(job.vacate_reason)}."
-    return Worker(job, State.FAILED, vacate_codes.reason(job), message)
+    early = job.started_at is None or job.status_since - job.started_at < EARLY_SECONDS
+    return Worker(job, State.FAILED, failure_policy.of_vacate(job, early=early), message)
+
+
+def _suspended(job: Job, policy: Policy, now: float) -> Worker:
+    where = f" on {job.machine}" if job.machine else ""
+    since = now - job.status_since
+    message = f"HTCondor has suspended worker {job.worker}{where}; it goes on when its machine allows it."
+    if policy.suspended_seconds is None or since < policy.suspended_seconds:
+        return Worker(job, State.SUSPENDED, reasons.SUSPENDED, message)
+    message = f"Worker {job.worker} was suspended{where} for {_duration(since)}, and is replaced."
+    return Worker(job, State.FAILED, reasons.SUSPENDED, message)
 
 
 def _held(job: Job, now: float) -> Worker:
     if job.spooling and not never_spooled(job, now):
         return Worker(job, State.SUBMITTING)
-    treatment = hold_codes.treatment(job)
-    match treatment.action:
-        case hold_codes.Action.WAIT:
-            return Worker(job, State.HELD, treatment.reason, job.hold_reason or "")
-        case hold_codes.Action.END:
+    hold = failure_policy.of_hold(job)
+    match hold.action:
+        case HoldAction.WAIT:
+            return Worker(job, State.HELD, hold.reason, job.hold_reason or "")
+        case HoldAction.REPLACE:
             said = _quoted(job.hold_reason)
             message = f"The job of worker {job.worker} was held (code {job.hold_code or 0}): {said}."
-            return Worker(job, State.FAILED, treatment.reason, message)
-    assert_never(treatment.action)
+            return Worker(job, State.FAILED, hold.reason, message)
+    assert_never(hold.action)
 
 
 def _quoted(text: str | None) -> str:

@@ -20,7 +20,7 @@ from htcdask_api import Template, expressions, names
 from htcdask_operator.condor.agent.schedd import parsed
 from htcdask_operator.condor.description import check
 from htcdask_operator.condor.errors import SubmitRefused
-from htcdask_operator.core.model import Profile
+from htcdask_operator.core.policy import Profile
 from htcdask_operator.core.submit import descriptions, quoting
 from tests.builders import NOW, make_cluster, make_policy, make_pool, make_template
 

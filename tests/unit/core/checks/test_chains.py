@@ -8,7 +8,9 @@ import pytest
 
 from htcdask_api import Template
 from htcdask_operator.core.checks import chains
-from htcdask_operator.core.model import Gone, Profile, Refusal
+from htcdask_operator.core.memory import Refusal
+from htcdask_operator.core.model import Gone
+from htcdask_operator.core.policy import Profile
 from htcdask_operator.core.pool_state import PoolState
 from htcdask_operator.core.submit.anchor import Anchors
 from htcdask_operator.core.workers.backoff import Backoff

@@ -8,18 +8,11 @@ from dataclasses import replace
 import pytest
 
 from htcdask_operator.core.actions import Action, CreatePool, Remove, ScaleScheduler, SubmitWorkers
-from htcdask_operator.core.model import (
-    ClusterFacts,
-    Gone,
-    Job,
-    JobStatus,
-    LastScale,
-    Observed,
-    Policy,
-    PoolFacts,
-)
+from htcdask_operator.core.model import ClusterFacts, Gone, Job, JobStatus, Observed, PoolFacts
 from htcdask_operator.core.plan import plan
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.scaling import scale_scheduler
+from htcdask_operator.core.scaling.scale_scheduler import LastScale
 from htcdask_operator.core.submit import descriptions
 from tests.builders import (
     ACCESS_POINT_SILENT,

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from htcdask_operator.core.actions import Plan, Remove
-from htcdask_operator.core.model import JobStatus, Observed, PoolFacts, Remembered, Standing
+from htcdask_operator.core.model import JobStatus, Observed, PoolFacts, Remembered
 from htcdask_operator.core.plan import plan
 from htcdask_operator.core.scaling import drain
+from htcdask_operator.core.scaling.drain import Standing
 from htcdask_operator.core.submit import descriptions
 from tests.builders import (
     ACCESS_POINT_SILENT,

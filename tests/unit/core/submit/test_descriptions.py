@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from htcdask_api import Template, names
 from htcdask_operator.condor.agent.classads import Plain
 from htcdask_operator.condor.jobs import ATTRIBUTES, job
-from htcdask_operator.core.model import ClusterFacts, PortRange, Profile
+from htcdask_operator.core.model import ClusterFacts
+from htcdask_operator.core.policy import PortRange, Profile
 from htcdask_operator.core.submit import (
     descriptions,
     images,

@@ -1,0 +1,168 @@
+"""What is remembered of a cluster between two plans: frozen, made here and by `plan`, kept by the shell.
+
+The shell never looks into it: it hands it to `plan`, takes the new one from the `Plan`, and says with
+`performed` what came of the actions. Losing it costs nothing but time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from htcdask_api import PoolStatus
+from htcdask_operator.core import setback
+from htcdask_operator.core.model import JobId, Observed, PoolUid, WorkerName
+from htcdask_operator.core.scaling import scale_scheduler
+from htcdask_operator.core.scaling.drain import Standing
+from htcdask_operator.core.scaling.scale_scheduler import LastScale
+from htcdask_operator.core.scaling.stabilization import Demand
+from htcdask_operator.core.setback import Setback
+from htcdask_operator.core.workers import ledger
+from htcdask_operator.core.workers.contact import Contact
+from htcdask_operator.core.workers.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The access point answered a submit of this pool with no; until one succeeds."""
+
+    why: str
+    at: float  # when it last refused
+    times: int = 1  # how often in a row
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMemory:
+    """Of one pool."""
+
+    demand: Demand | None = None  # how many workers it should have, as it was asked for
+    standing: Standing = ()  # how many are too many, and since when
+    refusal: Refusal | None = None
+    setback: Setback | None = None  # an action failed
+    ledger: Ledger | None = None  # None: nobody has looked yet
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterMemory:
+    """Of one cluster and its pools."""
+
+    demand: Demand | None = None  # N, as it was asked for
+    contact: Contact = field(default_factory=Contact)
+    last_scale: LastScale | None = None
+    logs: Mapping[WorkerName, str] = field(default_factory=dict)  # answers to ReadLogs; "": there is none
+    pools: Mapping[PoolUid, PoolMemory] = field(default_factory=dict)
+
+    def of(self, pool: PoolUid) -> PoolMemory:
+        """What is remembered of this pool."""
+        return self.pools.get(pool, _NOTHING)
+
+    @property
+    def setbacks(self) -> Mapping[PoolUid, Setback]:
+        """The pools of which an action failed."""
+        return {pool: its.setback for pool, its in self.pools.items() if its.setback is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSubmit:
+    """A submit of so many jobs that the access point did not take, in its own words."""
+
+    why: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What came of a round of actions, as far as anything depends on it."""
+
+    workers: Mapping[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
+    anchors: Mapping[PoolUid, JobId] = field(default_factory=dict)  # accepted
+    refused: Mapping[PoolUid, RefusedSubmit] = field(default_factory=dict)
+    late: Mapping[PoolUid, int] = field(default_factory=dict)  # submits of so many that were not answered
+    failed: Mapping[PoolUid, Setback] = field(default_factory=dict)  # actions that failed, or were left out
+    logs: Mapping[WorkerName, str] = field(default_factory=dict)
+    scaled: int | None = None  # what the scheduler was told
+
+
+_NOTHING = PoolMemory()
+
+
+def answered(memory: ClusterMemory, seen: Observed, now: float) -> ClusterMemory:
+    """After these answers."""
+    return replace(memory, contact=memory.contact.after(seen, now))
+
+
+def begun(memory: ClusterMemory, pools: Collection[PoolUid], now: float) -> ClusterMemory:
+    """A cycle begins: pools that are gone are forgotten, and who failed is tried again, if it is time."""
+    kept = {}
+    for pool in pools:
+        its, last = memory.of(pool), memory.of(pool).setback
+        again = setback.in_next_cycle(last, now) if last is not None and last.times else None
+        kept[pool] = replace(its, setback=again)
+    return replace(memory, pools=kept)
+
+
+def ended(memory: ClusterMemory) -> ClusterMemory:
+    """A cycle is over: who did not fail in it has no setback any more."""
+    pools = {
+        pool: its if its.setback is None or its.setback.waits else replace(its, setback=None)
+        for pool, its in memory.pools.items()
+    }
+    return replace(memory, pools=pools)
+
+
+def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMemory:
+    """After a round of actions."""
+    pools = dict(memory.pools)
+    for uid, jobs in results.workers.items():
+        pools[uid] = _accepted(pools.get(uid, _NOTHING), jobs, now, anchor=False)
+    for uid, job in results.anchors.items():
+        pools[uid] = _accepted(pools.get(uid, _NOTHING), (job,), now, anchor=True)
+    for uid, refused in results.refused.items():
+        pools[uid] = _refused(pools.get(uid, _NOTHING), refused, now)
+    for uid, count in results.late.items():
+        pools[uid] = _smaller(pools.get(uid, _NOTHING), count, now)
+    for uid, failure in results.failed.items():
+        its = pools.get(uid, _NOTHING)
+        pools[uid] = replace(its, setback=_failed(its.setback, failure))
+    scale = memory.last_scale
+    if results.scaled is not None:
+        scale = scale_scheduler.after(scale, results.scaled, now)
+    return replace(memory, pools=pools, logs={**memory.logs, **results.logs}, last_scale=scale)
+
+
+def wanted_logs(memory: ClusterMemory, statuses: Mapping[PoolUid, PoolStatus]) -> Mapping[WorkerName, str]:
+    """Those that no status carries yet."""
+    waiting = {
+        failure.worker
+        for status in statuses.values()
+        for failure in status.recent_failures
+        if failure.log_tail is None
+    }
+    return {worker: text for worker, text in memory.logs.items() if worker in waiting}
+
+
+def _accepted(its: PoolMemory, jobs: Collection[JobId], now: float, *, anchor: bool) -> PoolMemory:
+    known = ledger.accepted(its.ledger or Ledger(), jobs, now, anchor=anchor)
+    return replace(its, refusal=None, ledger=known)
+
+
+def _refused(its: PoolMemory, refused: RefusedSubmit, now: float) -> PoolMemory:
+    """A smaller submit may pass at once; of one job, there is no smaller."""
+    its = _smaller(its, refused.count, now)
+    if refused.count > 1:
+        return its
+    times = its.refusal.times + 1 if its.refusal is not None else 1
+    return replace(its, refusal=Refusal(refused.why, now, times))
+
+
+def _smaller(its: PoolMemory, count: int, now: float) -> PoolMemory:
+    known = its.ledger or Ledger()
+    return replace(its, ledger=replace(known, batch=known.batch.too_many(count, now)))
+
+
+def _failed(before: Setback | None, failure: Setback) -> Setback:
+    """Counted, unless the action was only left out because of another's."""
+    if failure.times:
+        return setback.one_more(before, failure)
+    times, at = (before.times, before.at) if before is not None else (0, failure.at)
+    return replace(failure, times=times, at=at)

@@ -1,0 +1,194 @@
+"""What is done for a pool in the middle of its life, one step after the other.
+
+Each is `step(state) -> Step`: the actions, and when time alone would make it decide otherwise. A new policy
+is one function and one line in `STEPS`. Used by `active`; `finalize` has the ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from htcdask_operator.core.actions import (
+    Action,
+    Adopt,
+    ForceRemove,
+    Hold,
+    ReadLogs,
+    RecordIdentity,
+    Remove,
+    SubmitAnchor,
+    SubmitWorkers,
+)
+from htcdask_operator.core.checks import chains
+from htcdask_operator.core.model import Job, JobStatus, Unseen
+from htcdask_operator.core.pool_state import PoolState, Sight
+from htcdask_operator.core.submit import anchor, descriptions, worker_names
+from htcdask_operator.core.workers import contact, failures, states
+from htcdask_operator.core.workers.states import State
+
+BUSY_SECONDS: Final = 2.0
+"""How often it is looked whether a worker that should go has finished its task."""
+NEIGHBOUR_SECONDS: Final = 10.0
+"""How often it is looked whether other clusters have left room below a limit that they share."""
+LEAVE_SECONDS: Final = 60.0
+"""So much longer than its process may take does a removed job stay, if its execute node is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step comes to."""
+
+    actions: tuple[Action, ...] = ()
+    recheck_at: float | None = None
+
+
+def adopt(state: Sight) -> Step:
+    """The DaskCluster becomes the pool's owner, at first sight."""
+    if state.cluster is None or state.pool.owner_uid is not None:
+        return Step()
+    return Step((Adopt(state.uid, state.cluster.uid),))
+
+
+def record_identity(state: Sight) -> Step:
+    """It is written down as whom jobs are going to be submitted, once no earlier identity has any."""
+    us = state.observed.condor_identity
+    if us is None or state.pool.submitted_as == us or len(state.ours) < len(state.jobs):
+        return Step()
+    return Step((RecordIdentity(state.uid, us),))
+
+
+def force_remove(state: Sight) -> Step:
+    """What was removed and does not leave is taken out."""
+    patience = state.policy.vacate_seconds + LEAVE_SECONDS
+    leaving = [job for job in state.ours if job.status is JobStatus.REMOVED]
+    late = tuple(job.id for job in leaving if state.now - job.status_since >= patience)
+    reason = "HTCDask: its execute node does not answer"
+    actions = (ForceRemove(state.uid, late, reason),) if late else ()
+    return Step(actions, _first(job.status_since + patience for job in leaving))
+
+
+def keep_anchor(state: PoolState) -> Step:
+    """The pool's anchor comes one step further on its road."""
+    actions: list[Action] = []
+    if state.anchors.hold:
+        ids = tuple(job.id for job in state.anchors.hold)
+        actions.append(Hold(state.uid, ids, anchor.hold_reason(state.pool)))
+    if state.anchors.remove:
+        actions.append(remove(state.anchors.remove, "no worker needs its files"))
+    needed = state.anchors.usable is None and state.anchors.pending is None
+    if needed and state.template_hash and state.cluster is not None and _may_submit(state):
+        description = descriptions.anchor(
+            state.pool, state.cluster, state.template_hash, state.policy, state.now
+        )
+        bundle = descriptions.bundle(state.cluster, state.template, state.policy)
+        actions.append(SubmitAnchor(state.uid, description, bundle))
+    pending = state.anchors.pending
+    recheck = None if pending is None else pending.queued_at + states.SPOOL_SECONDS + 1
+    return Step(tuple(actions), recheck)
+
+
+def remove_ended(state: PoolState) -> Step:
+    """What is over, and recorded in this plan's status, leaves the queue."""
+    return _removal((worker.job for worker in state.ended), "it is over and recorded")
+
+
+def remove_outdated(state: PoolState) -> Step:
+    """A job that waits and can never start rightly makes room for one that can."""
+    if chains.first(chains.SPEC, state) is not None:
+        return Step()  # what would come in its place cannot
+    return _removal(state.outdated, "the pool's template or its files are others now")
+
+
+def scale_down(state: PoolState) -> Step:
+    """Who is too many goes, as far as that is ours to do."""
+    gone = _removal((worker.job for worker in state.surplus.go), "fewer workers are wanted")
+    late = _removal(
+        (worker.job for worker in state.surplus.late),
+        "fewer workers are wanted, and these had time to finish",
+    )
+    busy = state.now + BUSY_SECONDS if state.surplus.busy else None
+    return Step((*gone.actions, *late.actions), _first((busy, state.surplus.until)))
+
+
+def submit(state: PoolState) -> Step:
+    """The workers that are missing come, as many as may come now."""
+    kept, until = state.anchors.usable, _first((state.backoff.until, state.more_at))
+    recheck = until if state.missing else None
+    if not state.template_hash or kept is None or kept.iwd is None or state.cluster is None:
+        return Step((), recheck)
+    count = state.may_come
+    if count <= 0 or isinstance(state.observed.connected, Unseen) or not _may_submit(state):
+        return Step((), recheck)
+    names = worker_names.new_names(state.uid, count, state.taken, state.now)
+    if not names:  # as many are in sight as there are files for them
+        return Step((), recheck)
+    description = descriptions.workers(
+        state.pool,
+        state.cluster,
+        state.template,
+        state.template_hash,
+        kept.iwd,
+        state.policy,
+        state.now,
+        kept.id,
+    )
+    return Step((SubmitWorkers(state.uid, description, names),), recheck)
+
+
+def read_logs(state: PoolState) -> Step:
+    """The last words of workers that failed; they lie in the anchor's directory."""
+    asked = failures.missing_logs(state.record.recent, state.now)
+    if state.anchors.usable is None or not asked:
+        return Step()
+    return Step((ReadLogs(state.uid, state.anchors.usable.id, asked),))
+
+
+def wait_for_workers(state: PoolState) -> Step:
+    """It is looked again when one has had the time to connect, to end, or to go on."""
+    times: list[float] = []
+    for worker in state.workers:
+        job = worker.job
+        if worker.state is State.STARTING:
+            times.append((job.started_at or job.status_since) + state.policy.connect_seconds)
+        elif worker.state is State.DISCONNECTED:  # lost only by answers that were asked for
+            times.append(state.now + min(contact.MOST_SECONDS, state.policy.connect_seconds / 4))
+        elif worker.state is State.SUSPENDED and state.policy.suspended_seconds is not None:
+            times.append(job.status_since + state.policy.suspended_seconds)
+    if state.allocation is not None and state.allocation.waits:
+        times.append(state.now + NEIGHBOUR_SECONDS)
+    return Step((), _first(times))
+
+
+STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
+    adopt,
+    record_identity,
+    force_remove,
+    keep_anchor,
+    remove_ended,
+    remove_outdated,
+    scale_down,
+    submit,
+    read_logs,
+    wait_for_workers,
+)
+
+
+def remove(jobs: Iterable[Job], why: str) -> Remove:
+    """Remove these jobs, all of one pool and one at the least, and say why."""
+    its = tuple(jobs)
+    return Remove(its[0].pool_uid, tuple(job.id for job in its), f"HTCDask: {why}")
+
+
+def _removal(jobs: Iterable[Job], why: str) -> Step:
+    its = tuple(jobs)
+    return Step((remove(its, why),)) if its else Step()
+
+
+def _may_submit(state: PoolState) -> bool:
+    return chains.first((*chains.SPEC, *chains.MOMENT), state) is None
+
+
+def _first(times: Iterable[float | None]) -> float | None:
+    return min((at for at in times if at is not None), default=None)

@@ -1,0 +1,127 @@
+"""What it means that a worker ended or is held: one row a code of HTCondor's, one row a reason of ours.
+
+`states` takes the reason of a job from here, `backoff` what follows from the reason: how long the next worker
+waits, and from when on nothing but a person helps.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from htcdask_operator.core import reasons
+from htcdask_operator.core.model import Job
+
+
+class HoldAction(enum.Enum):
+    """What to do with a held job."""
+
+    WAIT = "wait"  # never released by us; it counts as live
+    REPLACE = "replace"  # record and remove; another one comes as the reason's policy allows
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One HoldReasonCode."""
+
+    action: HoldAction
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePolicy:
+    """How a failure of some reason slows down what follows. The default doubles until the breaker trips."""
+
+    penalty: bool = True  # the pause doubles with each event of this reason
+    pause: bool = True  # the next worker waits at least the first delay
+    breaker: bool = True  # with other failures it counts towards WorkersKeepFailing
+    events: int | None = None  # so many of this reason: nothing but a person helps
+    machines: int | None = None  # the same on so many machines: it is not the machine
+
+
+def _replace(reason: str, *codes: int) -> dict[int, Hold]:
+    return {code: Hold(HoldAction.REPLACE, reason) for code in codes}
+
+
+def _wait(reason: str, *codes: int) -> dict[int, Hold]:
+    return {code: Hold(HoldAction.WAIT, reason) for code in codes}
+
+
+HOLD_CODES: Final[Mapping[int, Hold]] = {
+    **_wait(reasons.HELD_BY_USER, 1, 15),  # by a person; submitted on hold by a site's transform
+    **_replace(reasons.HELD_BY_POLICY, 3),
+    **_replace(reasons.CREDENTIAL_INVALID, 4),
+    **_replace(reasons.POLICY_BROKEN, 5, 27),
+    **_replace(reasons.BAD_IMAGE, 6, 35, 45),
+    **_replace(reasons.ACCESS_POINT_FILES, 7, 8, 9, 10, 13, 14),
+    **_replace(reasons.TRANSFER_FAILED, 11, 12, 18, 33),  # 33: it printed more than may be brought back
+    **_replace(reasons.NEVER_SPOOLED, 16),  # only once it has waited too long: `states`
+    **_replace(reasons.MACHINE_REFUSED, 19, 21),
+    **_replace(reasons.HELD_BY_SITE, 22, 23, 26, 32, 43, 44, 48),
+    **_replace(reasons.OUT_OF_RESOURCES, 34),
+    **_replace(reasons.RUN_TIME_OVER, 46, 47),
+}
+_UNKNOWN_HOLD: Final = Hold(HoldAction.REPLACE, reasons.HELD)
+
+VACATE_CODES: Final[Mapping[int, str]] = {
+    45: reasons.BAD_IMAGE,
+    1001: reasons.VACATED_BY_POLICY,
+    1008: reasons.CONTACT_LOST,
+    1023: reasons.REMOVED_BY_OTHERS,
+    **dict.fromkeys((1004, 1009, 1010, 1013, 1014, 1016, 1017, 1018, 1019, 1022), reasons.EVICTED),
+    **dict.fromkeys((1002, 1007, 1012, 1021, 1024, 1031, 1036), reasons.MACHINE_FAILED),
+    **dict.fromkeys(
+        (1003, 1005, 1006, 1026, 1027, 1028, 1029, 1030, 1032, 1033, 1034, 1035), reasons.NEVER_STARTED
+    ),
+}
+
+_FREE: Final = FailurePolicy(penalty=False, pause=False)
+_PAUSE: Final = FailurePolicy(penalty=False)
+_SLOWER: Final = FailurePolicy(breaker=False)  # ever longer pauses, and nobody is called
+_STOP: Final = FailurePolicy(events=1)
+
+BY_REASON: Final[Mapping[str, FailurePolicy]] = {
+    reasons.EVICTED: _FREE,
+    reasons.EVICTED_EARLY: _SLOWER,
+    reasons.RUN_TIME_OVER: _FREE,
+    reasons.CONTACT_LOST: _FREE,
+    reasons.SUSPENDED: _FREE,
+    reasons.MACHINE_FAILED: _PAUSE,
+    reasons.NEVER_SPOOLED: _PAUSE,
+    reasons.NEVER_STARTED: FailurePolicy(),
+    reasons.BAD_IMAGE: FailurePolicy(machines=2),
+    reasons.MACHINE_REFUSED: FailurePolicy(machines=3),
+    reasons.OUT_OF_RESOURCES: FailurePolicy(events=3),
+    reasons.REMOVED_BY_OTHERS: FailurePolicy(events=3),
+    reasons.ANCHOR_REMOVED: FailurePolicy(events=3),
+    reasons.ACCESS_POINT_FILES: FailurePolicy(events=2),
+    reasons.HELD: FailurePolicy(events=2),
+    reasons.HELD_BY_POLICY: _STOP,
+    reasons.HELD_BY_SITE: _STOP,
+    reasons.CREDENTIAL_INVALID: _STOP,
+    reasons.POLICY_BROKEN: _STOP,
+}
+_DEFAULT: Final = FailurePolicy()
+
+
+def of_hold(job: Job) -> Hold:
+    """What to do with this held job."""
+    return HOLD_CODES.get(job.hold_code or 0, _UNKNOWN_HOLD)
+
+
+def of_vacate(job: Job, *, early: bool) -> str:
+    """Why this job lost its slot. `early`: before its worker can have been of use.
+
+    An access point before 25 says nothing. What it then does not tell is an eviction where the worker had run
+    for a while, and else taken for a worker that cannot start, such as one with a bad image.
+    """
+    unknown = reasons.NEVER_STARTED if early else reasons.EVICTED
+    reason = VACATE_CODES.get(job.vacate_code, unknown) if job.vacate_code is not None else unknown
+    return reasons.EVICTED_EARLY if early and reason == reasons.EVICTED else reason
+
+
+def of(reason: str) -> FailurePolicy:
+    """What follows from a failure of this reason."""
+    return BY_REASON.get(reason, _DEFAULT)

@@ -1,0 +1,188 @@
+"""What a pool has submitted and how it went: births, deaths, and the pace that no submit escapes.
+
+Kept from plan to plan (`memory`). Without it only what the queue shows now would count: jobs that somebody
+removes, or that the access point never shows, would be replaced for ever. After a restart it begins anew from
+the pool's status and the queue; wiping the status loses only the memory of failures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from htcdask_api import Failure, PoolStatus
+from htcdask_operator.core import reasons, timestamps
+from htcdask_operator.core.model import Job, JobId, JobStatus
+from htcdask_operator.core.token_bucket import Rate, Spent
+from htcdask_operator.core.workers.states import State, Worker
+
+FORGET_SECONDS: Final = 3600.0
+"""So long ago, a failure or what a submit was refused for says nothing about the next one."""
+SHOWN_SECONDS: Final = 30.0
+"""A job that was accepted is in the next answer of the queue. One that is not by then will not be."""
+LARGEST_SUBMIT: Final = 1000
+"""Jobs: it takes the access point about a second."""
+
+_LIVES: Final = 3  # of each wanted worker, in ten minutes
+_FEWEST: Final = 20
+_WINDOW: Final = 600.0
+_ALIKE: Final = 8  # failures of one reason that are remembered
+_REMOVED_SECONDS: Final = 900.0  # for so long a job that we removed may take to leave
+_GROWTH: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many jobs one submit may have, by what the access point took and refused."""
+
+    accepted: int = 0  # the most
+    refused: int | None = None  # the fewest; None: none, or nobody has tried for long
+    at: float = 0.0
+
+    def size(self, now: float) -> int:
+        """How many to try next: between the two, quickly down and quickly up."""
+        if self.refused is None or now - self.at >= FORGET_SECONDS:
+            return min(LARGEST_SUBMIT, self.accepted * _GROWTH) if self.accepted else LARGEST_SUBMIT
+        if not self.accepted:
+            return max(1, self.refused // _GROWTH)
+        return max(
+            1, self.accepted, (self.accepted + self.refused) // 2 if self.refused > self.accepted + 1 else 1
+        )
+
+    def took(self, count: int) -> Batch:
+        """A submit of so many was accepted."""
+        refused = None if self.refused is not None and count >= self.refused else self.refused
+        return replace(self, accepted=max(self.accepted, count), refused=refused)
+
+    def too_many(self, count: int, now: float) -> Batch:
+        """A submit of so many was refused, or was not answered in time."""
+        return Batch(self.accepted if self.accepted < count else 0, count, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job that the access point accepted, and that no answer has shown since."""
+
+    at: float
+    anchor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Of one pool."""
+
+    live: Mapping[JobId, Job] = field(default_factory=dict)  # in the last answer, and not on their way out
+    looked_at: float = 0.0
+    unseen: Mapping[JobId, Submitted] = field(default_factory=dict)
+    removed: Mapping[JobId, float] = field(default_factory=dict)  # by us, and when
+    failures: tuple[Failure, ...] = ()  # one for each event, newest first
+    succeeded_at: float = 0.0  # when the youngest worker that was of use had started
+    submits: Spent = field(default_factory=Spent)
+    batch: Batch = field(default_factory=Batch)
+
+    def failed(self, new: Iterable[Failure], now: float) -> Ledger:
+        """With these events, newest first; those that are long ago are forgotten."""
+        kept, alike = [], Counter[str]()
+        for failure in (*new, *self.failures):
+            alike[failure.reason] += 1
+            if alike[failure.reason] <= _ALIKE and now - timestamps.read(failure.time) < FORGET_SECONDS:
+                kept.append(failure)
+        return replace(self, failures=tuple(kept))
+
+    def succeeded(self, workers: Iterable[Worker], good_seconds: float, now: float) -> Ledger:
+        """With the workers that are connected for so long that they are of use."""
+        starts = [
+            worker.job.started_at or worker.job.status_since
+            for worker in workers
+            if worker.state is State.CONNECTED
+        ]
+        useful = [at for at in starts if now - at >= good_seconds]
+        return replace(self, succeeded_at=max((self.succeeded_at, *useful)))
+
+    def removing(self, jobs: Iterable[JobId], now: float) -> Ledger:
+        """We ask for the removal of these jobs."""
+        return replace(self, removed={**self.removed, **dict.fromkeys(jobs, now)})
+
+    def submitting(self, count: int, rate: Rate, now: float) -> Ledger:
+        """So many jobs are about to be submitted."""
+        return replace(self, submits=_within(self.submits, rate).more(count, rate, now))
+
+    def gave_back(self, count: int, rate: Rate, now: float) -> Ledger:
+        """So many workers ended as somebody wished: whoever comes in their place is free."""
+        return replace(self, submits=_within(self.submits, rate).more(-count, rate, now)) if count else self
+
+    def left(self, rate: Rate, now: float) -> int:
+        """How many jobs may be submitted now."""
+        return _within(self.submits, rate).left(rate, now)
+
+    def more_at(self, rate: Rate, now: float) -> float:
+        """When one may be."""
+        return _within(self.submits, rate).next_at(rate, now)
+
+    def not_shown(self, now: float) -> tuple[JobId, ...]:
+        """Jobs that were accepted and that the queue does not show."""
+        late = (job for job, its in self.unseen.items() if now - its.at >= SHOWN_SECONDS)
+        return tuple(sorted(late, key=_by_number))
+
+    def expected(self) -> int:
+        """Workers that were accepted, and that an answer has yet to show."""
+        return sum(not its.anchor for its in self.unseen.values())
+
+
+def begun(status: PoolStatus) -> Ledger:
+    """All that is known when the operator has just started."""
+    return Ledger(failures=tuple(status.recent_failures))
+
+
+def pace(replicas: int) -> Rate:
+    """How many jobs a pool of so many workers may submit: at once, and one more after so many seconds."""
+    burst = max(_FEWEST, _LIVES * replicas)
+    return Rate(burst, _WINDOW / burst)
+
+
+def after_answer(
+    ledger: Ledger, jobs: Sequence[Job], longest_gap: float, expiry: float, now: float
+) -> tuple[Ledger, tuple[Job, ...]]:
+    """With what the queue shows of the pool, and the jobs that somebody else has removed since.
+
+    After a longer gap nobody knows whether a job that is gone had ended by itself. What was not shown is
+    given up once its own expiry would have ended it.
+    """
+    shown = {job.id: job for job in jobs}
+    leaving = [job for job in jobs if job.status is JobStatus.REMOVED]
+    lost: list[Job] = []
+    if now - ledger.looked_at <= longest_gap:
+        lost += [job for id_, job in ledger.live.items() if id_ not in shown and id_ not in ledger.removed]
+        lost += [job for job in leaving if job.id in ledger.live and job.id not in ledger.removed]
+    removed = {
+        id_: at for id_, at in ledger.removed.items() if id_ in shown or now - at < _REMOVED_SECONDS
+    } | dict.fromkeys((job.id for job in lost), now)
+    unseen = {id_: its for id_, its in ledger.unseen.items() if id_ not in shown and now - its.at < expiry}
+    live = {id_: job for id_, job in shown.items() if job.status is not JobStatus.REMOVED}
+    after = replace(ledger, live=live, looked_at=now, removed=removed, unseen=unseen)
+    return after, tuple(sorted(lost, key=lambda job: (job.queued_at, job.id)))
+
+
+def removed_by_others(job: Job) -> Worker:
+    """A worker's job that somebody else has removed."""
+    why = f": {job.remove_reason}" if job.remove_reason else ""
+    message = f"The job {job.id} of worker {job.worker} was removed by somebody else{why}."
+    return Worker(job, State.FAILED, reasons.REMOVED_BY_OTHERS, message)
+
+
+def accepted(ledger: Ledger, jobs: Collection[JobId], now: float, *, anchor: bool) -> Ledger:
+    """The access point took these."""
+    unseen = {**ledger.unseen, **{job: Submitted(now, anchor) for job in jobs}}
+    batch = ledger.batch if anchor else ledger.batch.took(len(jobs))
+    return replace(ledger, unseen=unseen, batch=batch)
+
+
+def _within(spent: Spent, rate: Rate) -> Spent:
+    """A pool that wants fewer workers than before has not spent more than it may."""
+    return Spent(min(rate.burst, spent.used), spent.at)
+
+
+def _by_number(job: JobId) -> tuple[int, ...]:
+    return tuple(int(part) for part in job.split(".") if part.isdigit())
