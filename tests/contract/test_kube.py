@@ -151,7 +151,7 @@ async def test_a_cluster_says_what_it_wants(site: Site) -> None:
     uid = site.create_cluster(cluster(site))
     found = await site.kube.cluster(site.namespace, "c1")
     assert isinstance(found, ClusterFacts)
-    assert (found.uid, found.running, found.wanted, found.htcondor) == (uid, True, 4, True)
+    assert (found.uid, found.running, found.replicas, found.htcondor) == (uid, True, 4, True)
     assert (found.username, found.credentials_secret) == ("alice", "dask-credentials-c1")
 
 

@@ -96,8 +96,8 @@ def remove_ended(state: PoolState) -> Step:
 
 def remove_outdated(state: PoolState) -> Step:
     """A job that waits and can never start rightly makes room for one that can."""
-    if chains.first(chains.SPEC, state) is not None:
-        return Step()  # what would come in its place cannot
+    if not _may_submit(state):
+        return Step()  # nothing could come in its place
     return _removal(state.outdated, "the pool's template or its files are others now")
 
 
