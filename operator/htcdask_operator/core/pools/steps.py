@@ -77,7 +77,7 @@ def keep_anchor(state: PoolState) -> Step:
         actions.append(Hold(state.uid, ids, anchor.hold_reason(state.pool)))
     if state.anchors.remove:
         actions.append(remove(state.anchors.remove, "no worker needs its files"))
-    needed = state.anchors.usable is None and state.anchors.pending is None
+    needed = state.anchors.usable is None and state.anchors.pending is None and state.more_at is None
     if needed and state.template_hash and state.cluster is not None and _may_submit(state):
         description = descriptions.anchor(
             state.pool, state.cluster, state.template_hash, state.policy, state.now
