@@ -1,4 +1,4 @@
-"""The playground's command line. It only says what happens; the work is in node.py, site.py and builds.py."""
+"""The playground's command line. It only says what happens; the work is in build/, node/ and site/."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from playground import builds, paths
-from playground import node as node_module
-from playground.errors import PlaygroundError
-from playground.node import Node
-from playground.progress import say, step
+from playground.build import paths, programs
+from playground.build.errors import PlaygroundError
+from playground.build.progress import say, step
+from playground.node import node as node_module
+from playground.node.node import Node
 
 _DESCRIPTION = """\
 A whole site on this machine: a Kubernetes node in its own namespaces, with dask-gateway, Traefik and
@@ -86,7 +86,7 @@ def _up(options: argparse.Namespace, passed: list[str]) -> int:
     if options.bare:
         node.up(fresh=options.fresh)
         return _status(options, passed)
-    from playground import site  # heavier, and the other commands need nothing of it
+    from playground.site import site  # heavier, and the other commands need nothing of it
 
     _prepare(options)
     node.up(fresh=options.fresh)
@@ -95,7 +95,7 @@ def _up(options: argparse.Namespace, passed: list[str]) -> int:
 
 
 def _demo(options: argparse.Namespace, passed: list[str]) -> int:
-    from playground import demo
+    from playground.site import demo
 
     _prepare(options)
     demo.run(options.name)
@@ -134,7 +134,7 @@ def _build(options: argparse.Namespace, passed: list[str]) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> dict[str, Path]:
-    from playground import prepare
+    from playground.build import prepare
 
     node_module.refuse_where_impossible()  # before half an hour of building
     return prepare.everything()
@@ -194,12 +194,12 @@ def _exec(node: Node, namespace: str, deployment: str, command: list[str]) -> in
 
 def _run(node: Node, tool: str, arguments: list[str]) -> int:
     node.enter()  # refuses when the node is down
-    return subprocess.run([str(builds.program(tool)), *arguments], env=_environment(node)).returncode
+    return subprocess.run([str(programs.path(tool)), *arguments], env=_environment(node)).returncode
 
 
 def _environment(node: Node) -> dict[str, str]:
-    programs = str(Path(builds.program("kubectl")).parent)
-    path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    folder = str(Path(programs.path("kubectl")).parent)
+    path = os.pathsep.join([folder, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     return {**os.environ, "KUBECONFIG": str(node.kubeconfig), "PATH": path}
 
 

@@ -26,7 +26,7 @@ from htcdask_operator.reconcile import Reconciler
 from htcdask_operator.resync import Resync, WatchSilent
 from htcdask_operator.settings import Poll
 from htcdask_operator.view import View
-from playground.controlplane import ControlPlane
+from playground.node.controlplane import ControlPlane
 from tests.builders import make_policy
 from tests.fakes.condor import FakeCondor, FakeSchedd
 from tests.fakes.scheduler import FakeScheduler
