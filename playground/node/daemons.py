@@ -150,6 +150,8 @@ def _kubelet(state: Path, authority: Authority, cgroup: str) -> list[str]:
         "clusterDomain": dns.DOMAIN,
         "containerRuntimeEndpoint": f"unix://{containers.SOCKET}",
         "enforceNodeAllocatable": [],
+        # Out of memory, the largest process of a container ends, not all of it: one worker, not HTCondor.
+        "singleProcessOOMKill": True,
         # The disk is the developer's own: the playground does not evict because that is nearly full.
         "evictionHard": {
             "memory.available": "50Mi",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 
 from playground.build import rootfs_condor
 from playground.build.progress import step
@@ -13,6 +14,11 @@ IDENTITY = f"dask@{rootfs_condor.DOMAIN}"
 _SECRET = "condor-token"  # noqa: S105 (its name)
 # The pod whose key signed the token: the key lives on the pod's disk, which a restart of HTCondor keeps.
 _SIGNER = "htcdask.test/signer"
+
+
+def memory_limit() -> int:
+    """What HTCondor's pod, and all workers in it, may take: two thirds of the machine's memory, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 2 // 3
 
 
 def run(node: Node, *argv: str) -> str:

@@ -130,6 +130,7 @@ def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: st
         "condor_configuration": _checksum(condor),
         "notebook_configuration": _checksum(dask),
         "condor_target": f"/{rootfs_condor.CONFIG_TARGET}",
+        "condor_memory": f"{access_point.memory_limit() >> 20}Mi",
         "cvmfs": str(cvmfs),
     }
     command = ("apply", "--server-side", "--force-conflicts", "--field-manager=playground", "--filename=-")

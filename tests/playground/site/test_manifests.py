@@ -1,13 +1,14 @@
 """What the site applies, looked at without a node: the order of the gateway's snippets, images, names."""
 
 import string
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from playground.build import images
-from playground.site import gateway
+from playground.site import access_point, gateway
 
 MANIFESTS = sorted(gateway.MANIFESTS.glob("*.yaml"))
 VALUES = {"htcdask-values", "idle-timeout", "image-customization"}
@@ -66,3 +67,12 @@ def test_traefiks_resources_are_named_as_traefik_asks_for_them() -> None:
     for text in gateway.traefik_crds():
         crd = yaml.safe_load(text)
         assert crd["metadata"]["name"] == f"{crd['spec']['names']['plural']}.{crd['spec']['group']}"
+
+
+def test_all_workers_together_leave_the_machine_some_memory() -> None:
+    """The kernel ends the largest process of HTCondor's pod before the machine has no memory left."""
+    [condor] = [each for each in documents("condor") if each["kind"] == "Deployment"]
+    [container] = condor["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "/condor_memory"
+    machine = int(Path("/proc/meminfo").read_text().split()[1]) << 10
+    assert 0.6 * machine < access_point.memory_limit() < 0.7 * machine
