@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from playground.build import paths, programs
+from playground.build import paths, programs, pruning
 from playground.build.errors import PlaygroundError
 from playground.build.progress import say, step
 from playground.node import node as node_module
@@ -18,7 +20,7 @@ from playground.node.node import Node
 _DESCRIPTION = """\
 A whole site on this machine: a Kubernetes node in its own namespaces, with dask-gateway, Traefik and
 HTCondor on it. It needs root on Linux. Everything is built or installed from package registries, once, into
-${XDG_CACHE_HOME:-~/.cache}/htcdask: the first `up` takes about half an hour, the others less than a minute.
+${XDG_CACHE_HOME:-~/.cache}/htcdask: the first `up` takes about ten minutes, the others less than one.
 """
 
 
@@ -71,8 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     add("demo", _demo, "the site, and a notebook's worth of work on it")
     down = add("down", _down, "end the site; its state stays for the next `up`")
     down.add_argument("--all", action="store_true", help="every playground of this user")
+    down.add_argument("--forget", action="store_true", help="take its state away, too")
     add("status", _status, "show what runs, and where it can be reached")
     add("build", _build, "build all programs and images now, so that `up` need not")
+    held = add("cache", _cache, "show what the cache holds, and what of it nobody needs any more")
+    held.add_argument("--prune", action="store_true", help="take that away now; each build does so, too")
     logs = add("logs", _logs, "the log of a part of the node (see `status`) or of a deployment")
     logs.add_argument("part", nargs="?", help="default: the end of each")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
@@ -106,6 +111,9 @@ def _down(options: argparse.Namespace, passed: list[str]) -> int:
     for name in paths.instances() if options.all else [options.name]:
         with step(f"ending {name!r}"):
             Node(name).down()
+        if options.forget and paths.instance(name).is_dir():
+            with step(f"forgetting {name!r}"):
+                shutil.rmtree(paths.instance(name))
     return 0
 
 
@@ -133,10 +141,17 @@ def _build(options: argparse.Namespace, passed: list[str]) -> int:
     return 0
 
 
+def _cache(options: argparse.Namespace, passed: list[str]) -> int:
+    if options.prune:
+        say(f"{pruning.readable(pruning.prune(time.time()))} freed")
+    print("\n".join(pruning.report(time.time())))
+    return 0
+
+
 def _prepare(options: argparse.Namespace) -> dict[str, Path]:
     from playground.build import prepare
 
-    node_module.refuse_where_impossible()  # before half an hour of building
+    node_module.refuse_where_impossible()  # before minutes of building
     return prepare.everything()
 
 

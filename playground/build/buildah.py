@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -42,12 +43,16 @@ def ensure(tag: str, archive: Path) -> None:
 
 def export(tag: str, archive: Path, reference: str) -> None:
     """Write the image as an oci-archive that carries `reference`."""
-    draft = archive.with_name(f".{archive.name}")
-    draft.unlink(missing_ok=True)
     # zstd at its lowest level: gzip would take longer than the build of a changed layer.
     compression = ("--compression-format", "zstd", "--compression-level", "1")
-    run("push", "--quiet", *compression, tag, f"oci-archive:{draft}:{reference}")
-    draft.replace(archive)
+    run("push", "--quiet", *compression, tag, f"oci-archive:{archive}:{reference}")
+
+
+def empty() -> None:
+    """Begin anew: the store is made again from the archives as it is needed."""
+    with turn():
+        for part in ("store", "run"):
+            shutil.rmtree(paths.cache() / "buildah" / part, ignore_errors=True)
 
 
 def has_container(name: str) -> bool:

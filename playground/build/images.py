@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from playground.build import buildah, paths, programs, rootfs_condor, rootfs_debian
-from playground.build.progress import step
+from playground.build import buildah, cache, paths, programs, rootfs_condor, rootfs_debian
 
 REPOSITORY = paths.REPOSITORY
 # Without the operator: a change there leaves the gateway, the schedulers and the notebooks alone.
 _CLIENT = ("pyproject.toml", "client", "crds", "gateway")
-_KEPT = 3
 _OTHER_THAN_CODE = {"__pycache__", ".mypy_cache", ".ruff_cache"}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file of the cache: where it will be, and how it comes there."""
+
+    target: Callable[[], Path]
+    make: Callable[[], Path]
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Recipe:
     # Files and folders of the repository that the Containerfile copies.
     sources: tuple[str, ...] = ()
     # A file of the cache that it adds instead: a root file system or a program.
-    artifact: Callable[[], Path] | None = None
+    artifact: Artifact | None = None
     # The project's own Dockerfile is built as users build it: from the repository, by its own rules.
     own: bool = False
 
@@ -63,10 +68,10 @@ class Image:
         return f"localhost/htcdask/{self.name}:{self.key}"
 
 
-_RECIPES = {
+RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("base", artifact=rootfs_debian.rootfs),
+        Recipe("base", artifact=Artifact(rootfs_debian.target, rootfs_debian.build)),
         Recipe("pause", base="base"),
         Recipe(
             "dask-deps", base="base", sources=("playground/build/containerfiles/dask-deps/requirements.txt",)
@@ -78,8 +83,10 @@ _RECIPES = {
             sources=(*_CLIENT, "operator", "README.md", "LICENSE"),
             own=True,
         ),
-        Recipe("condor", artifact=rootfs_condor.build),
-        Recipe("traefik", artifact=lambda: programs.path("traefik")),
+        Recipe("condor", artifact=Artifact(rootfs_condor.target, rootfs_condor.build)),
+        Recipe(
+            "traefik", artifact=Artifact(lambda: programs.target("traefik"), lambda: programs.path("traefik"))
+        ),
     )
 }
 # What nodes load; the others are only stood upon.
@@ -87,31 +94,38 @@ NAMES = ("pause", "traefik", "dask", "operator", "condor")
 
 
 def build() -> dict[str, Image]:
-    """All images that a node loads, by name. What Go has to build first comes last."""
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="image") as pool:
-        # The two root file systems are downloads: they overlap, and buildah takes one image at a time anyway.
-        condor = pool.submit(image, "condor")
-        done = {name: pool.submit(image, name) for name in ("pause", "dask", "operator", "traefik")}
-        return {name: future.result() for name, future in {**done, "condor": condor}.items()}
+    """All images that a node loads, by name."""
+    return {name: image(name) for name in NAMES}
+
+
+def planned(name: str) -> Image:
+    """What `image` will most likely return; nothing is built."""
+    recipe = RECIPES[name]
+    base = planned(recipe.base) if recipe.base else None
+    return _image(recipe, base, recipe.artifact.target() if recipe.artifact else None)
 
 
 def image(name: str) -> Image:
     """One image; it and what it stands on are built if the cache has not got them."""
-    recipe = _RECIPES[name]
+    recipe = RECIPES[name]
     base = image(recipe.base) if recipe.base else None
-    artifact = recipe.artifact() if recipe.artifact else None
-    key = _key(recipe, base, artifact)
-    found = Image(name, key, paths.cache() / "images" / f"{name}-{key}.tar")
-    if found.archive.exists():
-        return found
-    found.archive.parent.mkdir(parents=True, exist_ok=True)
-    with step(f"building image {name}"), buildah.turn():
-        if not found.archive.exists():
-            _build(recipe, found, base, artifact)
+    artifact = recipe.artifact.make() if recipe.artifact else None
+    found = _image(recipe, base, artifact)
+    cache.once(
+        found.archive,
+        f"building image {name}",
+        lambda draft: _build(recipe, found, base, artifact, draft),
+        buildah.turn,
+    )
     return found
 
 
-def _build(recipe: Recipe, target: Image, base: Image | None, artifact: Path | None) -> None:
+def _image(recipe: Recipe, base: Image | None, artifact: Path | None) -> Image:
+    key = _key(recipe, base, artifact)
+    return Image(recipe.name, key, paths.cache() / "images" / f"{recipe.name}-{key}.tar")
+
+
+def _build(recipe: Recipe, target: Image, base: Image | None, artifact: Path | None, draft: Path) -> None:
     arguments: dict[str, str] = {}
     if base is not None:
         buildah.ensure(base.tag, base.archive)
@@ -126,19 +140,7 @@ def _build(recipe: Recipe, target: Image, base: Image | None, artifact: Path | N
         else ["--ignorefile", str(paths.SOURCE / "build" / "containerfiles" / "ignore")]
     )
     buildah.build(target.tag, recipe.file, context, arguments, options)
-    buildah.export(target.tag, target.archive, target.reference)
-    _prune(target)
-
-
-def _prune(newest: Image) -> None:
-    archives = [
-        path
-        for path in newest.archive.parent.glob(f"{newest.name}-*.tar")
-        if path.name.rpartition("-")[0] == newest.name
-    ]
-    # A few stay: another checkout, or another run that is just loading one, may use them.
-    for old in sorted(archives, key=lambda path: path.stat().st_mtime)[:-_KEPT]:
-        old.unlink(missing_ok=True)
+    buildah.export(target.tag, draft, target.reference)
 
 
 def _key(recipe: Recipe, base: Image | None, artifact: Path | None) -> str:
@@ -147,7 +149,7 @@ def _key(recipe: Recipe, base: Image | None, artifact: Path | None) -> str:
         digest.update(base.key.encode())
     if artifact is not None:
         # Its place in the cache already names all that it was made from.
-        digest.update(f"{artifact.parent.name}/{artifact.name} {artifact.stat().st_size}".encode())
+        digest.update(f"{artifact.parent.name}/{artifact.name}".encode())
     for source in recipe.sources:
         for file in _files(REPOSITORY / source):
             digest.update(f"{file.relative_to(REPOSITORY)}\0".encode() + file.read_bytes() + b"\0")

@@ -1,12 +1,12 @@
 """Programs that are built from Go modules, once, into the cache. Node, site and tests ask here for a path.
 
 A program is looked for in $KUBEBUILDER_ASSETS (the folder that envtest users have), then in the cache, under
-a key made of everything it is built from, and is built only then.
+a key made of everything it is built from. Only then it is fetched as a wheel, where there is one, or built.
 """
 
 from __future__ import annotations
 
-import fcntl
+import functools
 import hashlib
 import os
 import subprocess
@@ -14,8 +14,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from playground.build import paths, toolchain
-from playground.build.progress import step
+from playground.build import cache, paths, toolchain, wheels
+from playground.build.progress import say
 
 KUBERNETES = "1.34.4"
 _STAMP = "k8s.io/component-base/version"
@@ -40,20 +40,21 @@ class Module:
         return ["-buildvcs=false", "-ldflags", " ".join(["-s -w", *(f"-X {stamp}" for stamp in self.stamps)])]
 
 
+_COMMANDS = "k8s.io/kubernetes/cmd"
 MODULES = (
+    # One module, so that Kubernetes' packages are compiled once: CoreDNS and Helm are of versions that use
+    # those of this Kubernetes. kube-apiserver first: it is the longest, and most tests wait for it.
     Module(
         "kubernetes",
-        # kube-apiserver first: most tests wait for that one.
         {
-            name: f"k8s.io/kubernetes/cmd/{name}"
-            for name in (
-                "kube-apiserver",
-                "kubectl",
-                "kube-controller-manager",
-                "kube-scheduler",
-                "kubelet",
-                "kube-proxy",
-            )
+            "kube-apiserver": f"{_COMMANDS}/kube-apiserver",
+            "kubelet": f"{_COMMANDS}/kubelet",
+            "kube-controller-manager": f"{_COMMANDS}/kube-controller-manager",
+            "helm": "helm.sh/helm/v3/cmd/helm",
+            "kubectl": f"{_COMMANDS}/kubectl",
+            "kube-proxy": f"{_COMMANDS}/kube-proxy",
+            "coredns": "./coredns",
+            "kube-scheduler": f"{_COMMANDS}/kube-scheduler",
         },
         # Without these the programs report v0.0.0 and charts that ask for a Kubernetes version refuse.
         (
@@ -63,21 +64,29 @@ MODULES = (
             f"k8s.io/client-go/pkg/version.gitVersion=v{KUBERNETES}",
         ),
     ),
-    Module("coredns", {"coredns": "."}),
-    Module("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}),
     Module("traefik", {"traefik": "github.com/traefik/traefik/v3/cmd/traefik"}),
 )
 _OWNER = {program: module for module in MODULES for program in module.programs}
+_WHEELS = {wheel.program: wheel for wheel in (wheels.TRAEFIK,)}
+# The longest first; Traefik last, since it comes as a wheel.
+NAMES = tuple(_OWNER)
 _LOCKS = {program: threading.Lock() for program in _OWNER}
 _FOUND: dict[str, Path] = {}
 
 
 def path(name: str) -> Path:
     """The path of a program of the table above; it is built if this machine never built it."""
-    with _LOCKS[name]:  # several threads may want it, and one line of progress is enough
+    with _LOCKS[name]:  # several threads may want it, and one answer of the wheel's index is enough
         if name not in _FOUND:
-            _FOUND[name] = _find(name)
+            _FOUND[name] = asset(name) or _fetched(name) or _built(name)
         return _FOUND[name]
+
+
+def target(name: str) -> Path:
+    """Where `path` will most likely find it; nothing is built or fetched."""
+    built = _target(name)
+    wheel = _wheel(name)
+    return asset(name) or (built if wheel is None or built.exists() else wheel)
 
 
 def asset(name: str) -> Path | None:
@@ -94,53 +103,49 @@ def asset(name: str) -> Path | None:
     return Path(folder) / name if f" v{KUBERNETES.rpartition('.')[0]}." in said else None
 
 
-def _find(name: str) -> Path:
-    return asset(name) or _cached(_OWNER[name], name)
-
-
-def everything() -> dict[str, Path]:
-    """All programs. Traefik, the longest, is built beside the others."""
-    failures: list[BaseException] = []
-
-    def traefik() -> None:
-        try:
-            path("traefik")
-        except BaseException as error:
-            failures.append(error)
-
-    beside = threading.Thread(target=traefik, name="build traefik")
-    beside.start()
-    try:
-        found = {name: path(name) for name in _OWNER if name != "traefik"}
-    finally:
-        beside.join()
-    if failures:
-        raise failures[0]
-    return {**found, "traefik": path("traefik")}
-
-
 def key(module: Module, go_version: str) -> str:
     """Changes with anything that may change the binaries."""
     digest = hashlib.sha256()
-    sources = sorted(path for path in module.folder.iterdir() if path.suffix in {".mod", ".sum", ".go"})
+    sources = sorted(path for path in module.folder.rglob("*") if path.suffix in {".mod", ".sum", ".go"})
     for source in sources:
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+        name = source.relative_to(module.folder)
+        digest.update(str(name).encode() + b"\0" + source.read_bytes() + b"\0")
     for word in (*module.flags, go_version, toolchain.architecture()):
         digest.update(word.encode() + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _cached(module: Module, name: str) -> Path:
-    go = toolchain.go()
-    version = go.run("env", "GOVERSION", cwd=module.folder)
-    target = paths.cache() / "programs" / f"{module.name}-{key(module, version)}" / name
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with step(f"building {name}"), (target.parent / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # somebody else may be building it right now
-        if not target.exists():
-            draft = target.with_name(f".{name}.new")
-            go.run("build", *module.flags, "-o", str(draft), module.programs[name], cwd=module.folder)
-            draft.replace(target)
-    return target
+def _wheel(name: str) -> Path | None:
+    return _WHEELS[name].target(toolchain.architecture()) if name in _WHEELS else None
+
+
+def _fetched(name: str) -> Path | None:
+    place = _wheel(name)
+    if place is None or (_target(name).exists() and not place.exists()):
+        return None
+    try:
+        return cache.once(place, f"fetching {name}", lambda draft: wheels.fetch(_WHEELS[name], draft))
+    except wheels.NoWheelError as error:
+        say(f"       {error}\n       So {name} is built from source.")
+        return None
+
+
+@functools.cache
+def _go_version(folder: Path) -> str:
+    return toolchain.go().run("env", "GOVERSION", cwd=folder)
+
+
+def _target(name: str) -> Path:
+    module = _OWNER[name]
+    of_module = f"{module.name}-{key(module, _go_version(module.folder))}"
+    return paths.cache() / "programs" / of_module / name
+
+
+def _built(name: str) -> Path:
+    module = _OWNER[name]
+
+    def build(draft: Path) -> None:
+        go = toolchain.go()
+        go.run("build", *module.flags, "-o", str(draft), module.programs[name], cwd=module.folder)
+
+    return cache.once(_target(name), f"building {name}", build)

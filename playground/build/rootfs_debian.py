@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import subprocess
 from pathlib import Path
 
-from playground.build import paths
+from playground.build import cache, paths
 from playground.build.errors import PlaygroundError
 from playground.build.packages import need
-from playground.build.progress import step
 
 # Its Python is 3.11: in later ones a broken TLS connection can end another one of the same process
 # (cpython#148594), and schedulers closed a client whenever a nanny had hung up.
@@ -29,27 +27,21 @@ _PACKAGES = (
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
-def rootfs() -> Path:
-    """The tar of the root file system, made once for each list of packages."""
+def target() -> Path:
+    """Where its tar lies, or will lie."""
     key = hashlib.sha256(repr((_SUITE, _PACKAGES, _LEFT_OUT)).encode()).hexdigest()[:16]
-    target = paths.cache() / "rootfs" / f"{_SUITE}-{key}.tar"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # somebody else may be making it right now
-        if not target.exists():
-            with step(f"making a root file system of Debian {_SUITE}"):
-                _make(target)
-    return target
+    return paths.cache() / "rootfs" / f"{_SUITE}-{key}.tar"
 
 
-def _make(target: Path) -> None:
-    draft = target.with_name(f".{target.name}")
+def build() -> Path:
+    """The tar of the root file system, made once for each list of packages."""
+    return cache.once(target(), f"making a root file system of Debian {_SUITE}", _make)
+
+
+def _make(draft: Path) -> None:
     options = ["--quiet", "--variant=minbase", "--format=tar", f"--include={','.join(_PACKAGES)}"]
     options += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
     command = [*need("mmdebstrap"), *options, _SUITE, str(draft)]
     outcome = subprocess.run(command, capture_output=True, text=True)
     if outcome.returncode != 0:
         raise PlaygroundError(f"mmdebstrap {_SUITE} failed:\n{outcome.stderr.strip()[-3000:]}")
-    draft.replace(target)

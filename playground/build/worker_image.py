@@ -6,11 +6,9 @@ It is the image that schedulers run, without this project's code, so both sides 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 
-from playground.build import buildah, images, paths
-from playground.build.progress import step
+from playground.build import buildah, cache, images, paths
 
 # Below the root that pods mount at /cvmfs: CVMFS publishes images by registry and name.
 _REGISTRY = "unpacked.cern.ch/registry.hub.docker.com"
@@ -20,24 +18,27 @@ _ALIASES = ("htcdask/dask:dev", "daskgateway/dask-gateway:latest", "ncsa/dask-pu
 _CONTAINER = "htcdask-unpack"
 
 
+def target() -> Path:
+    """Where that folder lies, or will lie."""
+    return _target(images.planned("dask-deps"), images.planned("condor"))
+
+
 def tree() -> Path:
     """The folder to mount at /cvmfs; the image in it is unpacked by Apptainer if the cache has not got it."""
     worker, condor = images.image("dask-deps"), images.image("condor")
+    what = "unpacking the worker image for /cvmfs"
+    return cache.once(
+        _target(worker, condor), what, lambda draft: _unpack(worker, condor, draft), buildah.turn
+    )
+
+
+def _target(worker: images.Image, condor: images.Image) -> Path:
     # Apptainer writes files of its own into the folder, so its version counts as well.
     key = hashlib.sha256(repr((worker.key, condor.key, _NAME, _ALIASES)).encode()).hexdigest()[:16]
-    root = paths.cache() / "cvmfs" / key
-    if root.exists():
-        return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with step("unpacking the worker image for /cvmfs"), buildah.turn():
-        if not root.exists():
-            _unpack(worker, condor, root)
-    return root
+    return paths.cache() / "cvmfs" / key
 
 
-def _unpack(worker: images.Image, condor: images.Image, root: Path) -> None:
-    draft = root.with_name(f".{root.name}")
-    shutil.rmtree(draft, ignore_errors=True)
+def _unpack(worker: images.Image, condor: images.Image, draft: Path) -> None:
     (draft / _REGISTRY / _NAME).parent.mkdir(parents=True)
     for alias in _ALIASES:
         link = draft / _REGISTRY / alias
@@ -53,4 +54,3 @@ def _unpack(worker: images.Image, condor: images.Image, root: Path) -> None:
         buildah.run("run", "--cap-add=CAP_MKNOD", *mounts, _CONTAINER, "--", *command)
     finally:
         buildah.run("rm", _CONTAINER)
-    draft.replace(root)
