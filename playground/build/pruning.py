@@ -3,7 +3,8 @@
 Kept is what
 - the last build of a checkout that still exists was made of: each checkout notes that (`note`),
 - a process of this machine runs from, names in its command line or has mounted: an instance that is up,
-- was used in the last day: somebody else may be building just this, or not have noted it yet.
+- was used in the last day: somebody else may be building just this, or not have noted it yet. Of images, of
+  which a day of work on the code makes dozens, the last three of each name.
 All else can be made again from its sources, and goes. A folder of an instance is never taken away here, but
 one that has been down for a week loses its image store, which the next `up` fills again.
 """
@@ -14,6 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from playground.build import buildah, cache, paths
 DAY = 86400.0
 _UNUSED = DAY
 _DOWN = 7 * DAY
+_RECENT_IMAGES = 3
 # What is made from sources; the folders of the cache in which each entry is one such thing.
 KINDS = ("programs", "images", "rootfs", "condor", "cvmfs")
 # Layers that nobody names cannot be told apart, so beyond this buildah begins anew, from the archives.
@@ -59,15 +62,20 @@ def entries(now: float) -> list[Entry]:
     """All that is made from sources, with the reason for which it is kept."""
     noted, running = _noted(), "\n".join(_running())
     found = []
+    recent: Counter[str] = Counter()
     for kind in KINDS:
-        for path in _things(paths.cache() / kind):
+        newest_first = sorted(_things(paths.cache() / kind), key=lambda path: -path.stat().st_mtime)
+        for path in newest_first:
             used = path.stat().st_mtime
             why = noted.get(str(path), "")
             # The table of mounts has paths from their own disk on, so the end of ours has to do.
             if f"{kind}/{path.name}" in running:
                 why = "in use by a process"
             elif not why and now - used < _UNUSED:
-                why = "used in the last day"
+                name = path.name.rpartition("-")[0]
+                recent[name] += 1
+                if kind != "images" or recent[name] <= _RECENT_IMAGES:
+                    why = "used in the last day"
             found.append(Entry(path, why, used))
     return found
 

@@ -28,7 +28,7 @@ class Terminal(io.StringIO):
 
 
 def _terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """In place of stderr until the test ends. No fixture: pytest sets stderr anew between fixture and test."""
+    """In place of stderr until the test ends. No fixture: pytest sets stderr anew before the test."""
     monkeypatch.setattr(progress, "_HEARTBEAT_TTY", 0.01)
     monkeypatch.setattr(progress, "_ticking", False)
     made = Terminal()

@@ -74,6 +74,14 @@ def test_what_was_used_in_the_last_day_stays(cache: Path) -> None:
     assert recent.exists()
 
 
+def test_of_a_days_many_images_the_last_three_of_a_name_stay(cache: Path) -> None:
+    made = [thing(cache, f"images/dask-{number}.tar", NOW - 100 * number) for number in range(5)]
+    other = thing(cache, "images/dask-deps-1.tar", NOW - 1000)
+    pruning.prune(NOW)
+    assert [path.exists() for path in made] == [True, True, True, False, False]
+    assert other.exists()
+
+
 def test_what_a_process_runs_from_or_names_stays(cache: Path) -> None:
     program = thing(cache, "programs/kubernetes-1/sleep")
     program.write_bytes(Path("/bin/sleep").read_bytes())
@@ -83,7 +91,7 @@ def test_what_a_process_runs_from_or_names_stays(cache: Path) -> None:
         os.utime(path, (LONG_AGO, LONG_AGO))
     processes = [
         subprocess.Popen([program, "60"]),
-        subprocess.Popen(["sh", "-c", f"sleep 60 # {named}"]),
+        subprocess.Popen(["tail", "-f", named], stdout=subprocess.DEVNULL),
     ]
     try:
         pruning.prune(NOW)
