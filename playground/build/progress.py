@@ -20,7 +20,7 @@ _lock = threading.RLock()
 _running: dict[int, tuple[str, float]] = {}  # what each step does, and when it began
 _last = 0  # the number of the last step
 _drawn = 0  # how many lines at the terminal's end are those of running steps
-_ticking = False
+_idle: threading.Event | None = None  # set when no step runs any more
 
 
 def say(text: str) -> None:
@@ -32,6 +32,7 @@ def say(text: str) -> None:
 @contextmanager
 def step(what: str) -> Iterator[None]:
     """Show `what` while the body runs, then how long it took; a failure is shown and passes through."""
+    global _idle
     number = _begin(what)
     mark = "failed"
     try:
@@ -41,6 +42,9 @@ def step(what: str) -> Iterator[None]:
         with _lock:
             _, began = _running.pop(number)
             _print(f"{mark:>6} {what} ({duration(time.monotonic() - began)})")
+            if not _running and _idle is not None:
+                _idle.set()
+                _idle = None
 
 
 def duration(seconds: float) -> str:
@@ -53,25 +57,22 @@ def duration(seconds: float) -> str:
 
 
 def _begin(what: str) -> int:
-    global _last, _ticking
+    global _last, _idle
     with _lock:
         _last += 1
         _running[_last] = (what, time.monotonic())
         _print(None if sys.stderr.isatty() else f"   ... {what}")
-        if not _ticking:
-            _ticking = True
-            threading.Thread(target=_tick, daemon=True, name="progress").start()
+        if _idle is None:
+            _idle = threading.Event()
+            threading.Thread(target=_tick, args=(_idle,), daemon=True, name="progress").start()
         return _last
 
 
-def _tick() -> None:
-    global _ticking
+def _tick(idle: threading.Event) -> None:
     began = time.monotonic()
-    while True:
-        time.sleep(_HEARTBEAT_TTY)
+    while not idle.wait(_HEARTBEAT_TTY):
         with _lock:
-            if not _running:
-                _ticking = False
+            if idle.is_set():
                 return
             if sys.stderr.isatty():
                 _print(None)

@@ -30,7 +30,6 @@ class Terminal(io.StringIO):
 def _terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """In place of stderr until the test ends. No fixture: pytest sets stderr anew before the test."""
     monkeypatch.setattr(progress, "_HEARTBEAT_TTY", 0.01)
-    monkeypatch.setattr(progress, "_ticking", False)
     made = Terminal()
     monkeypatch.setattr("sys.stderr", made)
     return made
@@ -78,7 +77,7 @@ def test_in_a_log_there_are_few_lines(
     with progress.step("one"), progress.step("two"):
         time.sleep(0.1)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[:2] == ["   ... one", "   ... two"]
-    beats = lines[2:-2]
-    assert beats and all(re.fullmatch(r"   \.\.\. one 0\.\d s, two 0\.\d s", line) for line in beats)
-    assert [line.split(" (")[0] for line in lines[-2:]] == ["    ok two", "    ok one"]
+    beats = [line for line in lines if re.fullmatch(r"   \.\.\. (one \d\.\d s)?(, )?(two \d\.\d s)?", line)]
+    assert beats
+    rest = [line.partition(" (")[0] for line in lines if line not in beats]
+    assert rest == ["   ... one", "   ... two", "    ok two", "    ok one"]

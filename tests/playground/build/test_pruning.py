@@ -94,6 +94,9 @@ def test_what_a_process_runs_from_or_names_stays(cache: Path) -> None:
         subprocess.Popen(["tail", "-f", named], stdout=subprocess.DEVNULL),
     ]
     try:
+        for process in processes:  # for a moment after its start a process has no command line
+            while not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+                time.sleep(0.01)
         pruning.prune(NOW)
         assert program.exists() and named.exists()
     finally:
