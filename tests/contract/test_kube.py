@@ -21,7 +21,7 @@ from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials
-from playground.controlplane import ControlPlane
+from playground.node.controlplane import ControlPlane
 from tests.fakes.kube import FakeKube
 from tests.worst import WORST
 
