@@ -54,6 +54,7 @@ class Entry:
     owner: str
     matches: bool = True  # false: its requirements are literally false
     anchor: JobId | None = None  # whose directory its output goes to
+    hidden: bool = False  # no answer shows it
 
 
 @dataclass
@@ -68,6 +69,8 @@ class FakeSchedd:
     files: dict[JobId, dict[str, str]] = field(default_factory=dict)
     clusters: int = 0
     silent: bool = False  # execute nodes do not answer: a removed job that runs does not leave
+    dead: set[str] = field(default_factory=set)  # machines that are so for good
+    hides: bool = False  # what is submitted now is shown to nobody
 
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass, and everything happen that had to."""
@@ -75,7 +78,7 @@ class FakeSchedd:
         for entry in list(self.queue.values()):
             self._step(entry)
 
-    def vacate(self, job: JobId, code: int = 1022, reason: str = "Vacated by a person") -> None:
+    def vacate(self, job: JobId, code: int | None = 1022, reason: str = "Vacated by a person") -> None:
         """Evict a running job: its one life is over, it stays idle with the reason."""
         if self.queue[job].job.status is JobStatus.RUNNING:
             self._change(job, JobStatus.IDLE, vacate_code=code, vacate_reason=reason, started_at=None)
@@ -84,6 +87,16 @@ class FakeSchedd:
         """A running job's process ends by itself, or by a signal."""
         if self.queue[job].job.status is JobStatus.RUNNING:
             self._change(job, JobStatus.COMPLETED, exit_code=exit_code, exit_signal=exit_signal)
+
+    def suspend(self, job: JobId) -> None:
+        """A running job's process is stopped for a while."""
+        if self.queue[job].job.status is JobStatus.RUNNING:
+            self._change(job, JobStatus.SUSPENDED)
+
+    def go_on(self, job: JobId) -> None:
+        """It goes on."""
+        if self.queue[job].job.status is JobStatus.SUSPENDED:
+            self._change(job, JobStatus.RUNNING)
 
     def restart(self) -> None:
         """The schedd is started anew: the queue is kept, and running jobs are found again."""
@@ -119,12 +132,14 @@ class FakeSchedd:
                 namespace=_string(description, attributes.AD_POOL).partition("/")[0],
                 worker=worker,
                 template=_string(description, attributes.AD_TEMPLATE),
+                anchor=_string(description, attributes.AD_ANCHOR),
                 queued_at=self.now,
                 status_since=self.now,
                 lease=float(lease) if lease else None,
                 request_memory_mib=int(description.get("request_memory", "1")),
             )
-            self.queue[job.id] = Entry(job, operator, owner, matches, source.removeprefix("/spool/") or None)
+            anchor = source.removeprefix("/spool/") or None
+            self.queue[job.id] = Entry(job, operator, owner, matches, anchor, self.hides)
             ids.append(job.id)
         return ids
 
@@ -166,7 +181,7 @@ class FakeSchedd:
         age = self.now - job.status_since
         process = job.started_at is not None and not ended(job)
         closing = self.life(job.worker).closing if process else 0.0
-        if job.status is JobStatus.REMOVED and process and self.silent:
+        if job.status is JobStatus.REMOVED and process and (self.silent or job.machine in self.dead):
             pass
         elif (job.status is JobStatus.REMOVED and age >= closing) or (
             job.status is JobStatus.COMPLETED and age >= ENDED_SECONDS
@@ -199,7 +214,8 @@ class FakeSchedd:
             JobStatus.RUNNING,
             shadow_starts=job.shadow_starts + 1,
             started_at=self.now,
-            machine=f"slot1@node{self.clusters % self.machines + 1}",
+            slot="slot1",
+            machine=f"node{self.clusters % self.machines + 1}",
         )
 
     def _print(self, entry: Entry, text: str) -> None:
@@ -304,7 +320,7 @@ class FakeCondor:
         return {
             job: entry
             for job, entry in self.schedd.queue.items()
-            if entry.operator == self.operator_id and entry.owner in identities
+            if entry.operator == self.operator_id and entry.owner in identities and not entry.hidden
         }
 
     def _seen(self, job: Job) -> Job:

@@ -40,13 +40,20 @@ from tests.simulation.trouble import (
     Wait,
 )
 from tests.simulation.world import (
+    ANCHOR_REMOVER,
     BAD_IMAGE,
+    BAD_IMAGE_UNSAID,
+    DEAD,
+    EVICTOR,
+    HIDDEN,
+    IMPATIENT,
     NO_ANCHOR,
     NO_HEARTBEATS,
     NO_NETWORK,
     NO_PLAN,
     NO_SECRET,
     NO_SLOTS,
+    REMOVER,
     USERS,
 )
 
@@ -83,8 +90,9 @@ PEOPLE = st.one_of(
     st.builds(TouchPool, CLUSTERS, POOLS, st.sampled_from([STRIPPED, RELEASED, WIPED])),
     DELETIONS,
 )
+FOR_EVER = [REMOVER, ANCHOR_REMOVER, EVICTOR, IMPATIENT, BAD_IMAGE_UNSAID, HIDDEN, DEAD]
 HOLDS = st.sampled_from([0, 1, 3, 6, 12, 13, 15, 21, 34, 46, 99])
-VACATES = st.sampled_from([45, 1001, 1002, 1004, 1008, 1022, 1023, 1026, 4711])
+VACATES = st.sampled_from([None, 45, 1001, 1002, 1004, 1008, 1022, 1023, 1026, 4711])
 WORKERS = st.one_of(
     st.builds(ToJob, PICKS, st.just("loses its slot"), VACATES),
     st.builds(ToJob, PICKS, st.just("ends with exit code"), st.sampled_from([0, 1, 3])),
@@ -92,6 +100,7 @@ WORKERS = st.one_of(
     st.builds(ToJob, PICKS, st.just("is held"), HOLDS),
     st.builds(ToJob, PICKS, st.just("is released by a person"), role=st.sampled_from(Role)),
     st.builds(ToJob, PICKS, st.just("is removed by a person"), role=st.sampled_from(Role)),
+    st.builds(ToJob, PICKS, st.sampled_from(["is suspended", "goes on"])),
 )
 SITE = st.one_of(
     st.builds(Restart, st.sampled_from(["schedd", *USERS])),
@@ -131,6 +140,7 @@ OUTAGES = st.one_of(
         Bad, st.sampled_from([BAD_IMAGE, NO_SLOTS, NO_NETWORK, NO_HEARTBEATS]), st.sampled_from([5, 30, 120])
     ),
     st.builds(Bad, st.sampled_from([NO_SECRET, NO_ANCHOR, NO_PLAN]), st.sampled_from([30, 400])),
+    st.builds(Bad, st.sampled_from(FOR_EVER), st.sampled_from([5, 60, 400])),
 )
 LINES = st.one_of(
     OUTAGES,

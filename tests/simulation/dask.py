@@ -116,6 +116,8 @@ class Schedulers:
         if dask is None or not self.workers_connect:
             if age > 60 or (dask is None and age > CONNECTING):  # --death-timeout
                 self._schedd.end(job.id, 1)
+        elif job.machine in self._schedd.dead:
+            dask.connected.discard(job.worker)  # and nobody ends it
         elif job.worker in dask.closing:
             self._schedd.end(job.id, 0)
         elif job.worker in dask.seen:

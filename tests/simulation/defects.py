@@ -16,7 +16,8 @@ from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.pools import cluster, finalize, steps
 from htcdask_operator.core.scaling import scale_down
 from htcdask_operator.core.submit import worker_names
-from htcdask_operator.core.workers import states
+from htcdask_operator.core.token_bucket import Rate
+from htcdask_operator.core.workers import failure_policy, ledger, states
 from htcdask_operator.reconcile import loop, observe
 from tests.simulation.search import search
 
@@ -119,6 +120,31 @@ def forget_who_was_held(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(states, "LIVE", states.LIVE - {states.State.HELD})
 
 
+def believe_that_nobody_else_removes(patch: pytest.MonkeyPatch) -> None:
+    """What is gone has ended by itself."""
+    after = ledger.after_answer
+
+    def blind(*arguments: Any) -> tuple[ledger.Ledger, tuple[Job, ...]]:
+        return after(*arguments)[0], ()
+
+    patch.setattr(ledger, "after_answer", blind)
+    patch.setattr(ledger, "pace", lambda replicas: Rate(10**6, 1.0))
+
+
+def submit_without_a_pace(patch: pytest.MonkeyPatch) -> None:
+    """Whoever is evicted is replaced."""
+    patch.setattr(
+        failure_policy, "of", lambda reason: failure_policy.FailurePolicy(penalty=False, pause=False)
+    )
+    patch.setattr(ledger, "pace", lambda replicas: Rate(10**6, 1.0))
+
+
+def submit_what_was_not_shown_again(patch: pytest.MonkeyPatch) -> None:
+    """What the queue does not show is not there."""
+    patch.setattr(ledger, "accepted", lambda known, jobs, now, *, anchor: known)
+    patch.setattr(ledger, "pace", lambda replicas: Rate(10**6, 1.0))
+
+
 DEFECTS: Mapping[str, tuple[Plant, str]] = {
     plant.__name__: (plant, promise)
     for plant, promise in (
@@ -131,6 +157,9 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (leave_orphans, "is left of a pool"),
         (remove_the_anchor_with_the_workers, "no anchor goes before its workers"),
         (submit_without_a_finalizer, "a submit for a pool that may vanish"),
+        (believe_that_nobody_else_removes, "no more submits than the pace allows"),
+        (submit_without_a_pace, "no more submits than the pace allows"),
+        (submit_what_was_not_shown_again, ""),
         (remove_one_too_many, ""),
         (forget_who_was_held, ""),
     )

@@ -38,6 +38,7 @@ from htcdask_operator.core.model import (
 )
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.workers import ledger
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.reconcile.cycle import Planner
@@ -46,6 +47,7 @@ from tests.fakes.kube import FakeKube
 
 SCALE_DOWN = "HTCDask: fewer workers are wanted"
 BY_PEOPLE = (1, 15)
+BURST = ledger.pace(8).burst  # of the largest pool that a history may have
 LONG_BUSY = 40.0  # longer than from any look at the scheduler to the removal that follows from it
 
 
@@ -74,6 +76,8 @@ class Promises:
     pools_there: Callable[[], set[PoolUid]] = set  # truly
     polled: frozenset[JobId] = frozenset()  # the queue, likewise
     busy_since: Callable[[WorkerName], float | None] = lambda worker: None
+    paid: dict[PoolUid, list[tuple[float, int]]] = field(default_factory=dict)  # submits, and what made room
+    restarts: list[float] = field(default_factory=list)
 
     def breaks(self, promise: str) -> None:
         """Remember the first."""
@@ -81,6 +85,7 @@ class Promises:
 
     def restarted(self) -> None:
         """A new operator has been told nothing."""
+        self.restarts.append(self.schedd.now)
         self.wanted.clear()
         self.caps.clear()
         self.polled = frozenset()
@@ -115,12 +120,23 @@ class Promises:
             if limit is not None and own + len(others) > limit:
                 count = own + len(others)
                 self.breaks(f"no more workers than {whose} may have: {count} after this submit of {limit}")
+        self._keeps_pace(pool, len(names))
         for name in names:
             self.names[cluster, name] += 1
             if self.names[cluster, name] > 1:
                 self.breaks(f"no worker name twice: {name}")
             if len(name) > 12 or name.isdigit():
                 self.breaks(f"names are short and no numbers: {name}")
+
+    def _keeps_pace(self, pool: PoolUid, count: int) -> None:
+        """No history submits more than the pace allows: whatever becomes of the jobs, but for good ends."""
+        now, burst = self.schedd.now, BURST
+        self.paid.setdefault(pool, []).append((now, count))
+        since = now - 600
+        lately = sum(paid for at, paid in self.paid[pool] if at > since)
+        allowed = 2 * burst + burst * sum(at > since for at in self.restarts)
+        if lately > allowed:
+            self.breaks(f"no more submits than the pace allows: {lately} in ten minutes of {allowed}")
 
     def _known(self, job: Job) -> bool:
         """A pool that was robbed of its finalizer leaves jobs: they count as of the last poll."""
@@ -136,6 +152,8 @@ class Promises:
             if entry.operator != "htcdask":
                 self.breaks(f"only what is ours is touched: {id_}")
             job = entry.job
+            if job.exit_code == 0 or reason == SCALE_DOWN:
+                self.paid.setdefault(job.pool_uid, []).append((self.schedd.now, -1))
             if job.role is Role.ANCHOR:
                 its = [other.job for other in self.schedd.queue.values() if other.anchor == id_]
                 its = [other for other in its if not ended(other)]
@@ -171,7 +189,7 @@ class Promises:
                 after = [replace(pool, status=planned.statuses[pool.uid]) for pool in pools]
                 again = decide(after, observed, planned.memory, policy, now)
                 if again.actions or again.statuses != planned.statuses:
-                    self.breaks("what is planned twice is the same")
+                    self.breaks(f"what is planned twice is the same: {_difference(planned, again)}")
             return planned
 
         return watched
@@ -185,6 +203,16 @@ class Promises:
                     self.breaks(f"nobody who may be busy is removed for scale-down: {job.worker}")
                 elif job.worker in observed.busy:
                     self.breaks(f"no worker in the middle of a task is removed for scale-down: {job.worker}")
+
+
+def _difference(planned: Plan, again: Plan) -> str:
+    changes = [
+        f"{field} {old!r} -> {getattr(again.statuses[uid], field)!r}"
+        for uid, status in planned.statuses.items()
+        for field, old in status
+        if old != getattr(again.statuses[uid], field)
+    ]
+    return "; ".join([*changes, *map(repr, again.actions)])
 
 
 def _unseen(action: object, observed: Observed, pools: Mapping[PoolUid, PoolFacts]) -> str | None:

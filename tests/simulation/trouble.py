@@ -35,12 +35,14 @@ class ToJob:
 
     def _statuses(self) -> Sequence[JobStatus]:
         match self.what:
-            case "loses its slot" | "ends with exit code" | "is killed by signal":
+            case "loses its slot" | "ends with exit code" | "is killed by signal" | "is suspended":
                 return RUNNING
             case "is released by a person":
                 return (JobStatus.HELD,)
             case "is held":
                 return WAITING
+            case "goes on":
+                return (JobStatus.SUSPENDED,)
             case _:
                 return ANY
 
@@ -59,10 +61,14 @@ class ToJob:
                 schedd.release(job.id)
             case "is removed by a person":
                 schedd.remove(job.id)
+            case "is suspended":
+                schedd.suspend(job.id)
+            case "goes on":
+                schedd.go_on(job.id)
 
     def __str__(self) -> str:
         who = "a worker's job" if self.role is Role.WORKER else "an anchor"
-        code = "" if "person" in self.what else f" ({self.code})"
+        code = f" ({self.code})" if self.code else ""
         return f"{who} {self.what}{code}"
 
 

@@ -41,6 +41,11 @@ BAD_IMAGE, NO_SLOTS = "the image is bad", "the pool has one slot"
 NO_NETWORK, NO_HEARTBEATS = "no worker reaches its scheduler", "no heartbeat reaches the gateway"
 NO_SECRET, NO_ANCHOR = "the cluster's Secret cannot be read", "every submit of an anchor hangs"
 NO_PLAN = "no Manual pool can be planned, by a mistake of the operator"
+REMOVER, ANCHOR_REMOVER = "somebody removes every worker", "somebody removes every anchor"
+EVICTOR, IMPATIENT = "every worker is evicted at once", "every worker ends with 0 after six seconds"
+BAD_IMAGE_UNSAID = "the image is bad, and the access point does not say so"
+HIDDEN = "the queue does not show what is submitted"
+DEAD = "node1 is dead"
 UNDISTURBED = 90.0  # the last question that hung has ended, and the cycle after it too
 
 
@@ -147,10 +152,12 @@ class World:
         self.schedd.slots = 1 if self.is_bad(NO_SLOTS) else 1000
         self.schedulers.workers_connect = not self.is_bad(NO_NETWORK)
         self.gateway.heartbeats_arrive = not self.is_bad(NO_HEARTBEATS)
-        if self.is_bad(BAD_IMAGE):
-            for job in self.workers(JobStatus.RUNNING):
-                if job.started_at is not None and self.schedd.now - job.started_at >= 1:
-                    self.schedd.vacate(job.id, 45, "Singularity test failed")
+        self._do_to_workers()
+        self.schedd.hides = self.is_bad(HIDDEN)
+        if not self.schedd.hides:
+            for entry in self.schedd.queue.values():
+                entry.hidden = False
+        self.schedd.dead = {"node1"} if self.is_bad(DEAD) else set()
         self.schedulers.tick(now)
         self.gateway.tick(now)
         self.kube.collect_garbage()
@@ -167,6 +174,21 @@ class World:
         for id_, job in self.foreign.items():
             if id_ not in self.schedd.queue or self.schedd.queue[id_].job != job:
                 self.promises.breaks(f"nothing that is not ours is touched: {id_}")
+
+    def _do_to_workers(self) -> None:
+        """What happens to every one of them, while it does."""
+        codes = {BAD_IMAGE: 45, BAD_IMAGE_UNSAID: None, EVICTOR: 1022}
+        for job in self.workers(JobStatus.RUNNING):
+            age = 0.0 if job.started_at is None else self.schedd.now - job.started_at
+            for what, code in codes.items():
+                if age >= 1 and self.is_bad(what):
+                    self.schedd.vacate(job.id, code, "Somebody's reason")
+            if age >= 6 and self.is_bad(IMPATIENT):
+                self.schedd.end(job.id, 0)
+        for job in self.ours():
+            removed = REMOVER if job.role is Role.WORKER else ANCHOR_REMOVER
+            if self.is_bad(removed) and not job.spooling:
+                self.schedd.remove(job.id)
 
     def _mistaken(self, planner: Planner) -> Planner:
         """Planning a Manual pool may fail, as if the core had a mistake."""
@@ -204,6 +226,8 @@ class World:
         self.bad.clear()
         self.complaints.last = None
         self.starts_again = min(self.starts_again, self.clock.now)
+        for job in self.ours():
+            self.schedd.go_on(job.id)
         for dask in self.schedulers.dasks.values():
             dask.busy.clear()
             dask.beat_at = 0.0  # what was forged is written over by the next heartbeat

@@ -6,7 +6,7 @@ becomes a `PoolState`, which every check, every step and the status are made fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from htcdask_api import Template
@@ -34,7 +34,7 @@ from htcdask_operator.core.token_bucket import Rate
 from htcdask_operator.core.workers import backoff, failures, identity, ledger, states
 from htcdask_operator.core.workers.backoff import Backoff
 from htcdask_operator.core.workers.failures import Record
-from htcdask_operator.core.workers.ledger import Ledger
+from htcdask_operator.core.workers.ledger import Ledger, Submitted
 from htcdask_operator.core.workers.states import State, Worker
 
 
@@ -111,10 +111,15 @@ class Sight:
         return [job for job in self.jobs if states.counts_as_live(job)]
 
     @property
+    def unseen(self) -> Mapping[JobId, Submitted]:
+        """Jobs that the access point accepted, and that no answer has shown yet."""
+        known = self.remembered.ledger or Ledger()
+        return ledger.unseen(known, self.jobs, self.policy.job_expiry_seconds, self.now)
+
+    @property
     def expected(self) -> int:
-        """Workers that the access point accepted a moment ago, and that no answer has shown yet."""
-        known = self.remembered.ledger
-        return 0 if known is None else len(known.unseen.keys() - {job.id for job in self.jobs})
+        """The workers among them."""
+        return sum(not its.anchor for its in self.unseen.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,17 +206,16 @@ def complete(
     )
     if state.cluster is None or allocation is None or isinstance(state.observed.jobs, Unseen):
         return state
-    if state.waits is not None or state.ends:
+    if state.waits is not None:
         return state
+    if state.ends:
+        return replace(state, ledger=_after_answer(state)[0])
     return _with_workers(_with_ends(state, allocation), allocation, scheduler_retires)
 
 
 def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
     """With those that have ended, recorded."""
-    policy, now = state.policy, state.now
-    known, lost = ledger.after_answer(
-        state.ledger, state.jobs, policy.ended_seconds / 2, policy.job_expiry_seconds, now
-    )
+    now, (known, lost) = state.now, _after_answer(state)
     workers = tuple(worker for worker in state.workers if worker.state not in states.OVER)
     ended = tuple(worker for worker in state.workers if worker.state in states.OVER)
     missing = max(0, allocation.replicas - states.live(workers) - known.expected())
@@ -229,6 +233,11 @@ def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
     return replace(
         state, workers=workers, ended=ended, lost=lost, ledger=known, record=record, missing=missing
     )
+
+
+def _after_answer(state: PoolState) -> tuple[Ledger, tuple[Job, ...]]:
+    gap, expiry = state.policy.ended_seconds / 2, state.policy.job_expiry_seconds
+    return ledger.after_answer(state.ledger, state.jobs, gap, expiry, state.now)
 
 
 def _with_workers(state: PoolState, allocation: Allocation, scheduler_retires: bool) -> PoolState:

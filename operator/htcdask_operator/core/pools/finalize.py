@@ -6,6 +6,8 @@ told by the queue alone: a pool that cannot be planned otherwise can still end.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from htcdask_operator.core.actions import Action, RemoveFinalizer
 from htcdask_operator.core.model import Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
@@ -31,7 +33,8 @@ def of_cluster(state: PoolState) -> Decision:
 def _decided(state: PoolState, first: tuple[Action, ...]) -> Decision:
     end = deeds(state)
     status = summary.summarize(state, None)
-    return Decision((*first, *end.actions), status, state.remembered, end.recheck_at)
+    memory = replace(state.remembered, ledger=state.ledger)
+    return Decision((*first, *end.actions), status, memory, end.recheck_at)
 
 
 def deeds(state: Sight) -> Step:
@@ -46,7 +49,7 @@ def deeds(state: Sight) -> Step:
 def remove_finalizer(state: Sight) -> tuple[Action, ...]:
     """Let a deleted pool go when nothing of it is left; whatever is left and whatever fails, if so asked."""
     pool = state.pool
-    nothing_left = not isinstance(state.observed.jobs, Unseen) and not state.jobs
+    nothing_left = not isinstance(state.observed.jobs, Unseen) and not state.jobs and not state.unseen
     if pool.deleting and pool.finalized and (nothing_left or pool.release):
         return (RemoveFinalizer(pool.uid),)
     return ()

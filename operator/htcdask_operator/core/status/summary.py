@@ -180,6 +180,10 @@ def _deleting(state: PoolState) -> tuple[bool, str, str, bool]:
         why = identity.blocked_by(older, pool, us).rstrip(".")
     elif (setback := state.remembered.setback) and setback.waits and setback.removal:
         why = setback.why
+    elif not state.jobs and (hidden := state.ledger.not_shown(state.now)):
+        why = (
+            f"the access point accepted {len(hidden)} jobs, such as {hidden[0]}, that its queue does not show"
+        )
     if why is None:
         return False, reasons.REMOVING_JOBS, f"{len(state.jobs)} jobs are leaving the queue.", False
     message = (

@@ -159,10 +159,16 @@ def after_answer(
     removed = {
         id_: at for id_, at in ledger.removed.items() if id_ in shown or now - at < _REMOVED_SECONDS
     } | dict.fromkeys((job.id for job in lost), now)
-    unseen = {id_: its for id_, its in ledger.unseen.items() if id_ not in shown and now - its.at < expiry}
+    not_shown = unseen(ledger, jobs, expiry, now)
     live = {id_: job for id_, job in shown.items() if job.status is not JobStatus.REMOVED}
-    after = replace(ledger, live=live, looked_at=now, removed=removed, unseen=unseen)
+    after = replace(ledger, live=live, looked_at=now, removed=removed, unseen=not_shown)
     return after, tuple(sorted(lost, key=lambda job: (job.queued_at, job.id)))
+
+
+def unseen(ledger: Ledger, jobs: Iterable[Job], expiry: float, now: float) -> Mapping[JobId, Submitted]:
+    """What was accepted, and is not among these jobs."""
+    shown = {job.id for job in jobs}
+    return {id_: its for id_, its in ledger.unseen.items() if id_ not in shown and now - its.at < expiry}
 
 
 def removed_by_others(job: Job) -> Worker:
@@ -174,9 +180,9 @@ def removed_by_others(job: Job) -> Worker:
 
 def accepted(ledger: Ledger, jobs: Collection[JobId], now: float, *, anchor: bool) -> Ledger:
     """The access point took these."""
-    unseen = {**ledger.unseen, **{job: Submitted(now, anchor) for job in jobs}}
+    more = {**ledger.unseen, **{job: Submitted(now, anchor) for job in jobs}}
     batch = ledger.batch if anchor else ledger.batch.took(len(jobs))
-    return replace(ledger, unseen=unseen, batch=batch)
+    return replace(ledger, unseen=more, batch=batch)
 
 
 def _within(spent: Spent, rate: Rate) -> Spent:
