@@ -113,6 +113,7 @@ async def _operate(settings: Settings, kube: KubeApi, instance: str, kubernetes:
             collector=settings.access_point.collector,
             schedd=settings.access_point.schedd,
             token_file=settings.token_file,
+            namespaces=settings.gateway_namespaces,
         ),
         leases.valid_until,
         clock,

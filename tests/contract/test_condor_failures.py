@@ -76,7 +76,7 @@ async def connect(bare_pool: BarePool, operator_id: str, tmp_path: Path) -> Asyn
         deadline: float = 20.0,
         valid_until: Callable[[], float] = lambda: math.inf,
     ) -> CondorClient:
-        access = AccessPoint(operator_id, collector, schedd, token_file, deadline, log_deadline=2.0)
+        access = AccessPoint(operator_id, collector, schedd, token_file, deadline=deadline, log_deadline=2.0)
         agents.append(CondorClient(access, valid_until))
         return agents[-1]
 

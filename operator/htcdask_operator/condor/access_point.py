@@ -14,5 +14,6 @@ class AccessPoint:
     collector: str
     schedd: str
     token_file: Path
+    namespaces: tuple[str, ...] = ()  # of the pools that the operator works for; none: any
     deadline: float = 30.0  # seconds for any one request; then the agent is killed and started anew
     log_deadline: float = 10.0  # the same for what workers printed, which nobody needs that much

@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from htcdask_api import names
 from htcdask_operator import metrics
-from htcdask_operator.condor import clocks, token
+from htcdask_operator.condor import clocks, constraints, token
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.errors import CondorRefused
 from htcdask_operator.condor.jobs import ATTRIBUTES, job, server_time
 from htcdask_operator.condor.private_folder import PrivateFolder
 from htcdask_operator.condor.process import AgentProcess
-from htcdask_operator.core.model import Job, JobId, PoolUid, Role, WorkerName
+from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
 from htcdask_operator.core.submit import worker_names
 
 _BUNDLE: Final = "bundle.sh"
@@ -77,11 +77,11 @@ class CondorClient:
         return await self._who()
 
     async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
-        return await self._query(await self._of(await self._who(), *also))
+        return await self._query(self._of(await self._who(), *also))
 
     async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
-        known = await self._of(await self._who(), *also)
-        return await self._query(f"{known} && {names.AD_POOL_UID} =?= {_string(pool)}")
+        known = self._of(await self._who(), *also)
+        return await self._query(constraints.of_pool(known, pool))
 
     async def submit_anchor(
         self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
@@ -115,16 +115,14 @@ class CondorClient:
 
     async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
         files = {worker: worker_names.output(worker) for worker in names[:_LOGS]}
-        found: dict[str, str] = await self._ask("retrieve", await self._anchor(anchor), files, of=self._logs)
+        found: dict[str, str] = await self._ask(
+            "retrieve", constraints.of_anchor(await self._ours(), anchor), files, of=self._logs
+        )
         return {worker: found[worker] for worker in files if worker in found}
-
-    async def _anchor(self, job: JobId) -> str:
-        (this,) = rows([job])
-        return f'{await self._ours()} && {names.AD_ROLE} == "{Role.ANCHOR}" && {this}'
 
     async def _act(self, action: str, jobs: Sequence[JobId], reason: str) -> None:
         """By a constraint: ids alone, which may be somebody else's, never reach the schedd."""
-        ours, these = await self._ours(), rows(jobs)
+        ours, these = await self._ours(), constraints.rows(jobs)
         for first in range(0, len(these), _RUNS):
             some = " || ".join(these[first : first + _RUNS])
             await self._ask("act", action, f"{ours} && ({some})", reason)
@@ -149,14 +147,10 @@ class CondorClient:
 
     async def _ours(self) -> str:
         """The constraint for jobs of this operator; its owner too, as anybody may write our id into a job."""
-        return await self._of(await self._who())
+        return self._of(await self._who())
 
-    async def _of(self, *identities: str) -> str:
-        users = " || ".join(f"User =?= {_string(user)}" for user in sorted(set(identities)))
-        return (
-            f"{names.AD_OPERATOR} =?= {_string(self._access.operator_id)} && ({users}) "
-            "&& RoutedFromJobId =?= undefined"  # a routed copy carries our attributes, too
-        )
+    def _of(self, *identities: str) -> str:
+        return constraints.of_operator(self._access.operator_id, self._access.namespaces, identities)
 
     async def _submit(self, identity: str | None, *request: Any) -> Any:
         if identity is not None and await self._who() != identity:
@@ -201,26 +195,8 @@ class CondorClient:
         }
 
 
-def rows(jobs: Sequence[JobId]) -> list[str]:
-    """A constraint for each row of successive jobs of one submit: a thousand workers are one or a few."""
-    rows: list[tuple[int, int, int]] = []
-    for cluster, proc in sorted(tuple(map(int, id_.split("."))) for id_ in jobs):
-        if rows and rows[-1][0] == cluster and rows[-1][2] == proc - 1:
-            rows[-1] = (cluster, rows[-1][1], proc)
-        else:
-            rows.append((cluster, proc, proc))
-    return [
-        f"(ClusterId == {cluster} && ProcId >= {first} && ProcId <= {last})" for cluster, first, last in rows
-    ]
-
-
 def _replaced(identity: str | None) -> CondorRefused:
     return CondorRefused(
         f"nothing was submitted: the jobs were planned for {identity}, and the operator's token has been "
         "replaced since by another identity's"
     )
-
-
-def _string(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -101,6 +101,7 @@ class ScaleScheduler:
     count: int
     reason: str
     message: str
+    before: int = 0  # what it wanted by itself
 
 
 @dataclass(frozen=True, slots=True)

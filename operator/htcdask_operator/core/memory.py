@@ -80,7 +80,7 @@ class Results:
     late: Mapping[PoolUid, int] = field(default_factory=dict)  # submits of so many that were not answered
     failed: Mapping[PoolUid, Setback] = field(default_factory=dict)  # actions that failed, or were left out
     logs: Mapping[WorkerName, str] = field(default_factory=dict)
-    scaled: int | None = None  # what the scheduler was told
+    scaled: tuple[int, int] | None = None  # what the scheduler was told, and had wanted by itself
 
 
 _NOTHING = PoolMemory()
@@ -126,7 +126,7 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
         pools[uid] = replace(its, setback=_failed(its.setback, failure))
     scale = memory.last_scale
     if results.scaled is not None:
-        scale = scale_scheduler.after(scale, results.scaled, now)
+        scale = scale_scheduler.after(scale, *results.scaled, now)
     return replace(memory, pools=pools, logs={**memory.logs, **results.logs}, last_scale=scale)
 
 

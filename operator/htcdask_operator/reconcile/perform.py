@@ -59,7 +59,7 @@ class Outcome:
     refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
     late: dict[PoolUid, int] = field(default_factory=dict)
     recorded: dict[PoolUid, str] = field(default_factory=dict)
-    scaled: int | None = None
+    scaled: tuple[int, int] | None = None
     events: list[tuple[PoolUid, Event]] = field(default_factory=list)
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
     failure: str | None = None  # of an action that belongs to no pool
@@ -202,7 +202,7 @@ async def _one(
 async def _tell_scheduler(
     ports: Ports, action: ScaleScheduler, pool: PoolFacts, observed: Observed, outcome: Outcome
 ) -> None:
-    outcome.scaled = action.count
+    outcome.scaled = (action.count, action.before)
     credentials = await _credentials(ports, pool, observed)
     await ports.scheduler.scale(
         pool.namespace, pool.spec.cluster_ref.name, action.count, credentials.api_token

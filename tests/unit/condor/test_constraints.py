@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from htcdask_operator.condor.client import rows
+from htcdask_operator.condor.constraints import of_operator, rows
 
 
 def test_successive_jobs_of_one_submit_are_one_run() -> None:
@@ -20,3 +20,12 @@ def test_successive_jobs_of_one_submit_are_one_run() -> None:
 
 def test_no_jobs_are_no_run() -> None:
     assert rows([]) == []
+
+
+def test_another_release_with_the_same_id_is_asked_about_its_own_namespaces_only() -> None:
+    found = of_operator("htcdask/uid", ("gateway", "a-1"), ("dask@x", 'o"dd@x'))
+    assert found == (
+        'HTCDaskOperator =?= "htcdask/uid" && (User =?= "dask@x" || User =?= "o\\"dd@x") '
+        '&& regexp("^(a-1|gateway)/", HTCDaskPool) =?= true && RoutedFromJobId =?= undefined'
+    )
+    assert "regexp" not in of_operator("htcdask/uid", (), ("dask@x",))

@@ -184,8 +184,8 @@ class World:
                 self.memory = memory.performed(self.memory, Results(logs=found), self.now)
             case RemoveFinalizer(pool):
                 del self.pools[pool]
-            case ScaleScheduler(_, count, _, _):
-                self.memory = memory.performed(self.memory, Results(scaled=count), self.now)
+            case ScaleScheduler(_, count, _, _, before):
+                self.memory = memory.performed(self.memory, Results(scaled=(count, before)), self.now)
                 assert isinstance(self.cluster, ClusterFacts)
                 self.cluster = replace(self.cluster, replicas=count)
             case CreatePool():

@@ -32,7 +32,11 @@ def cluster_is_over(sight: Sight) -> Finding | None:
         # A pool that no cluster ever owned waits for its cluster: `cluster_is_not_found`.
         return gone if pool.owner_uid is not None or _has_jobs(sight) else None
     if pool.owner_uid is not None and pool.owner_uid != cluster.uid:
-        return gone
+        return Finding(
+            reasons.CLUSTER_GONE,
+            f"The DaskCluster {name} that this pool belonged to (uid {pool.owner_uid}) no longer exists: the "
+            "one of that name is another. Make a new pool for it.",
+        )
     if not cluster.active:
         return Finding(reasons.CLUSTER_INACTIVE, f"The cluster {name} has ended (phase {cluster.phase}).")
     return None

@@ -5,6 +5,7 @@ Manual pools are of no use unless it knows of them. To be told ends adapt(): an 
 
     N below the Manual pools' total                       -> told the total
     N above it, and no pool follows the gateway           -> told the total, once our own surplus has left
+    N above it, one does, and N is what we told last      -> told the total, or what was wanted before
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class LastScale:
     count: int
     at: float
     times: int = 1  # how often in a row the same
+    before: int = 0  # what it wanted by itself, before we told it anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,16 @@ def decide(
         total = min(total, most)  # the gateway would not let more through
     if cluster.replicas == total:
         return Verdict()
-    if cluster.replicas > total and (desired.gateway_pool(pools) is not None or leaving or kept is not None):
-        return Verdict()
+    if cluster.replicas > total:
+        if leaving or kept is not None:
+            return Verdict()
+        if desired.gateway_pool(pools) is not None:
+            # What it was told for Manual pools is taken back; what somebody asked for is not ours to lower.
+            if last is None or cluster.replicas != last.count:
+                return Verdict()
+            total = max(total, last.before)
+            if total >= cluster.replicas:
+                return Verdict()
     not_before = max(
         last.at + timestamps.doubled(PAUSE_SECONDS, last.times, LONGEST_PAUSE_SECONDS)
         if last is not None
@@ -83,10 +93,13 @@ def decide(
         f"The Dask scheduler is told to want {total} workers, for spec.replicas of its Manual pools "
         f"(it wanted {cluster.replicas}). This ends adapt(), if it was on."
     )
-    return Verdict(ScaleScheduler(manual[0].uid, total, reasons.SCHEDULER_TOLD, message), now + PAUSE_SECONDS)
+    ours = last is not None and cluster.replicas == last.count
+    before = last.before if last is not None and ours else cluster.replicas
+    action = ScaleScheduler(manual[0].uid, total, reasons.SCHEDULER_TOLD, message, before)
+    return Verdict(action, now + PAUSE_SECONDS)
 
 
-def after(before: LastScale | None, count: int, now: float) -> LastScale:
-    """It was told `count` now: to be remembered."""
-    again = before is not None and before.count == count and now - before.at < FORGET_SECONDS
-    return LastScale(count, now, before.times + 1 if before is not None and again else 1)
+def after(last: LastScale | None, count: int, before: int, now: float) -> LastScale:
+    """It was told `count` now, and had wanted `before` by itself: to be remembered."""
+    again = last is not None and last.count == count and now - last.at < FORGET_SECONDS
+    return LastScale(count, now, last.times + 1 if last is not None and again else 1, before)

@@ -152,7 +152,8 @@ def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[b
         waits = reasons.WAITING_FOR_SCHEDULER if state.unaffordable else reasons.WAITING_FOR_WORKERS
         return False, waits, message, False
     if counts.desired == 0:
-        return True, reasons.NO_WORKERS_WANTED, "The scheduler asks for no worker of this pool.", False
+        whose = "spec.replicas of this pool" if state.pool.spec.scaling == "Manual" else "The scheduler"
+        return True, reasons.NO_WORKERS_WANTED, f"{whose} asks for no worker.", False
     return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False
 
 

@@ -22,6 +22,7 @@ from htcdask_operator.core.policy import Policy
 # dask-gateway writes its defaults into every DaskCluster: equal to them means that nobody chose.
 _STOCK_CORES: Final = 1
 _STOCK_MEMORY: Final = 2 * 2**30
+_STOCK_IMAGE: Final = "daskgateway/dask-gateway:latest"
 
 
 def resolve(pool: PoolFacts, cluster: ClusterFacts | None, policy: Policy) -> Template:
@@ -48,7 +49,7 @@ def of_cluster(config: Mapping[str, object], image_path_template: str | None = N
         chosen["cores"] = math.ceil(cores)
     if _number(memory) and memory != _STOCK_MEMORY:
         chosen["memory"] = str(math.ceil(memory))
-    if isinstance(image, str) and image_path_template:
+    if isinstance(image, str) and image != _STOCK_IMAGE and image_path_template:
         chosen["container_image"] = _image_path(image, image_path_template)
     return Template(**{key: value for key, value in chosen.items() if _valid(key, value)})
 

@@ -139,6 +139,32 @@ def test_it_is_told_nothing_while_somebodys_number_may_be_on_its_way() -> None:
     assert told(plan_for(pools, observed, POLICY, NOW + 1, waiting.memory).actions) == [3]
 
 
+@pytest.mark.parametrize(
+    ("replicas", "last", "expected"),
+    [
+        (0, LastScale(5, NOW - 60, before=2), [2]),
+        (3, LastScale(5, NOW - 60, before=2), [3]),
+        (0, LastScale(5, NOW - 60, before=7), []),
+        (0, LastScale(4, NOW - 60, before=2), []),
+        (0, None, []),
+    ],
+    ids=[
+        "taken back",
+        "as far as it is not needed",
+        "no more than was told",
+        "somebody has scaled it",
+        "not ours",
+    ],
+)
+def test_what_it_was_told_for_a_manual_pool_is_taken_back_with_it(
+    replicas: int, last: LastScale | None, expected: list[int]
+) -> None:
+    """Else the pool that follows the gateway would get workers that nobody asked for."""
+    pools = [GATEWAY, manual(replicas)]
+    observed = seen(pools, make_cluster(5), workers("gateway", 2))
+    assert told(plan_for(pools, observed, POLICY, NOW, last_scale=last).actions) == expected
+
+
 def test_what_it_is_told_says_that_adapt_ends() -> None:
     (action,) = [a for a in decided([manual(3)], make_observed()) if isinstance(a, ScaleScheduler)]
     assert (action.pool, action.reason) == ("manual", "SchedulerTold")
@@ -324,8 +350,8 @@ def test_a_scheduler_that_does_not_listen_is_told_less_and_less_often() -> None:
         planned = plan_for(pools, observed, POLICY, now, last_scale=before)
         if told(planned.actions):
             said.append(now - NOW)
-            before = scale_scheduler.after(before, 3, now)
+            before = scale_scheduler.after(before, 3, 0, now)
         assert planned.wake_at is not None
         now = planned.wake_at
     assert said == [0, 10, 30, 70, 150, 270, 390, 510]
-    assert scale_scheduler.after(before, 4, now).times == 1, "another number is another wish"
+    assert scale_scheduler.after(before, 4, 0, now).times == 1, "another number is another wish"
