@@ -1,9 +1,8 @@
 """HTCondor, behind one port.
 
-port        what the operator asks, and `errors`, how it fails
-agent       the port on a real access point: ours-only constraints, the token, plain attributes -> `Job`
-private     the folder with the token and the children's files
-process     a child process with a deadline for each request; `serve` is what runs in it, `wire` what they say
-schedd      the child's side, the only importer of htcondor2; `sandbox` for files that come and go
-worker/     what runs on the execute node
+port         what the operator asks, and `errors`, how it fails
+client       the port on a real access point: only our own jobs (`constraints`), the token, ads -> `jobs`
+process      a child process with a deadline for each request; `wire` is what the two say to each other
+agent/       what runs in the child: the only importer of htcondor2
+worker/      what runs on the execute node
 """

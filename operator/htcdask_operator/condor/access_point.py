@@ -1,4 +1,4 @@
-"""Which access point, as whom, and for which operator: what `agent.CondorAgent` is made from."""
+"""Which access point, as whom, and for which operator: what `client.CondorClient` is made from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The port `Condor` on a real access point, by way of a process of its own (`process`, `serve`, `schedd`).
+"""The port `Condor` on a real access point, by way of a process of its own (`process`, `agent`).
 
 Made by `__main__`, once. Here is what HTCondor must not be asked without: every question and every change is
 about jobs of this operator's id and of its own identity. A rotated token is noticed before each request.

@@ -1,4 +1,4 @@
-"""How far the access point's clock is ahead of ours. Pure; used by `agent`, and by the tests' fake.
+"""How far the access point's clock is ahead of ours. Pure; used by `client`, and by the tests' fake.
 
 The core reckons with one clock, ours: the times of jobs are put back by this much when they are read, and the
 lease of a job, which HTCondor compares with its own clock, is put ahead by it when it is sent.

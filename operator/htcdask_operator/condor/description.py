@@ -1,7 +1,7 @@
 """The last look at a submit description before it leaves: it is code, so nothing unexpected passes.
 
-Called by `agent`. `core.submission` writes the descriptions and quotes in them; what is refused here is a
-mistake of ours, or somebody who found a way around the quoting.
+Called by `client`. `core.submit.descriptions` writes them, and quotes in them; what is refused here is a mistake
+of ours, or somebody who found a way around the quoting.
 """
 
 from __future__ import annotations

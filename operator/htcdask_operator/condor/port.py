@@ -1,4 +1,4 @@
-"""What the operator asks of HTCondor: all of it. Implemented by `agent.CondorAgent` and by the tests' fake.
+"""What the operator asks of HTCondor: all of it. Implemented by `client.CondorClient` and by the tests' fake.
 
 Every call is about jobs of this operator only, every change about those of its identity; jobs of others are
 neither seen nor touched. Times are by our clock, whatever the access point's shows. Every call may raise

@@ -1,7 +1,7 @@
 """The folder with the operator's token and the agents' files: private, and gone with the operator.
 
 A folder whose operator was killed is wiped by the next one. Each holds a lock on its own folder, which the
-kernel lets go of when the process ends. Used by `agent`.
+kernel lets go of when the process ends. Used by `client`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The agent's process as its parent sees it: requests with a deadline, one at a time. Used by `agent`.
+"""The agent's process as its parent sees it: requests with a deadline, one at a time. Used by `client`.
 
 A process that does not answer in time, dies, or says what is no answer is killed, what it left behind is
 wiped, and the next request starts a new one. Whoever waited for their turn meanwhile has waited long enough:

@@ -1,7 +1,7 @@
 """The IDTOKEN: read from where it is mounted, checked, and copied to where HTCondor accepts it.
 
 HTCondor silently ignores a token file that is not owned by the process with mode 0600, which a mounted Secret
-never is. Used by `agent`, which restarts its process when `read` returns something new: an HTCondor client
+never is. Used by `client`, which restarts its process when `read` returns something new: an HTCondor client
 keeps its sessions, so an identity cannot change inside a process.
 """
 

@@ -3,7 +3,7 @@
     parent: [number, method, arguments, seconds, valid_until]
     child:  {"to": number, "value": ...}  or  {"to": number, "error": kind, "text": sentence}
 
-Written by `serve`, read by `process`. The reader believes nothing: what is not an answer to the question that
+Written by `agent`, read by `process`. The reader believes nothing: what is not an answer to the question that
 was asked, in the shape that its method has, is `Garbage`. Nothing in it can hurt who uses it later.
 """
 

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid
+from htcdask_operator.core.model import Job, JobId, PoolUid
+from htcdask_operator.core.workers import states
 from htcdask_operator.core.workers.identity import is_foreign
 
 REASON = "HTCDask: the HTCWorkerPool of this job no longer exists"
@@ -56,6 +57,6 @@ def removal(
     due = tuple(
         job.id
         for job in orphans
-        if job.status is not JobStatus.REMOVED and (job.may_be_worker or job.pool_uid not in with_workers)
+        if not states.is_leaving(job) and (job.may_be_worker or job.pool_uid not in with_workers)
     )
     return Removal(due, REASON) if due else None

@@ -1,6 +1,6 @@
 """Ask the three ports about one cluster and its pools: one frozen `Observed`.
 
-Called by `reconcile` at the start of a cycle and after every round of actions. A question that failed is
+Called by `cycle` at the start of a cycle and after every round of actions. A question that failed is
 `Unseen` with a sentence; nothing here raises for an outside system's failure.
 """
 
@@ -17,14 +17,13 @@ from htcdask_operator.core.model import (
     ClusterFacts,
     Gone,
     Job,
-    JobStatus,
     Observed,
     PoolFacts,
     SchedulerWorkers,
     Unseen,
     WorkerName,
 )
-from htcdask_operator.core.workers import identity
+from htcdask_operator.core.workers import identity, states
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.port import SchedulerError
@@ -32,14 +31,6 @@ from htcdask_operator.state.clusters import Answer
 from htcdask_operator.state.known import Known
 
 _log = logging.getLogger(__name__)
-
-_ALIVE = (
-    JobStatus.UNKNOWN,
-    JobStatus.RUNNING,
-    JobStatus.TRANSFERRING_OUTPUT,
-    JobStatus.SUSPENDED,
-    JobStatus.REMOVED,
-)
 
 
 async def observe(
@@ -152,7 +143,7 @@ async def _scheduler_workers(
 
 def _nobody_to_ask_for(jobs: tuple[Job, ...] | Unseen) -> bool:
     """Whether no job of these pools can have a process, so that no worker can be connected."""
-    return not isinstance(jobs, Unseen) and not any(may_be_connected(job) for job in jobs)
+    return not isinstance(jobs, Unseen) and not any(states.may_have_process(job) for job in jobs)
 
 
 def _mistaken(what: str, key: ClusterKey | None, error: Exception) -> Unseen:
@@ -174,9 +165,4 @@ async def ask_scheduler(ports: Ports, key: ClusterKey, ours: Collection[WorkerNa
 
 def names(jobs: Iterable[Job]) -> frozenset[WorkerName]:
     """The workers that may be connected."""
-    return frozenset(job.worker for job in jobs if may_be_connected(job))
-
-
-def may_be_connected(job: Job) -> bool:
-    """Whether the job's worker process may exist."""
-    return job.may_be_worker and job.status in _ALIVE
+    return frozenset(job.worker for job in jobs if states.may_have_process(job))

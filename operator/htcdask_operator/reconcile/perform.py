@@ -1,6 +1,6 @@
 """Turn each action of a plan into one port call.
 
-Called by `reconcile`, in the plan's order. An action that fails ends the round for its pool alone, but for
+Called by `cycle`, in the plan's order. An action that fails ends the round for its pool alone, but for
 what is to leave the queue, with a sentence that the pool's status tells. Only an access point that is silent
 ends what the others need of HTCondor, so that not each of them waits for the same deadline; what they need of
 Kubernetes is done all the same. Courtesies, such as a log's last lines, never fail anything.

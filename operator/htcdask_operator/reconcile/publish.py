@@ -1,7 +1,7 @@
 """Write what changed: a pool's status once a cycle, then the Events that the change deserves.
 
-Called by `reconcile` at the end of a cycle. Nothing is written when nothing changed, so a status does not
-wake anybody who waits for news; and what changes without end is written no more often than `budget` allows.
+Called by `cycle` at the end of a cycle. Nothing is written when nothing changed, so a status does not
+wake anybody who waits for news; and what changes without end is written as often as `token_bucket` allows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The last lines of workers that failed, read beside the cycle: nobody waits for them for long.
 
-Used by `reconcile`, one for each cluster. They mostly come in a moment, and are told with the failure they
+Used by `cycle`, one for each cluster. They mostly come in a moment, and are told with the failure they
 explain. Where they are slow the cycle goes on without them, and they wake the cluster when they come.
 """
 

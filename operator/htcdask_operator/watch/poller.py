@@ -17,6 +17,7 @@ from htcdask_operator import metrics
 from htcdask_operator.condor.errors import CondorError, CondorRefused
 from htcdask_operator.core.model import Disputed, Job, JobStatus, Unseen
 from htcdask_operator.core.rivals import Renewals
+from htcdask_operator.core.workers import states
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.process.unexpected import Survived
 from htcdask_operator.settings import Poll
@@ -175,12 +176,7 @@ class Poller:
         if self._known.queue.unseen is not None:
             return self._recently()
         soon = self._schedulers.moving or self._recently()
-        return soon or any(_will_change(job) for job in self._all_jobs())
-
-
-def _will_change(job: Job) -> bool:
-    """Anything but a held or a running job is on its way to somewhere."""
-    return job.status not in (JobStatus.HELD, JobStatus.RUNNING, JobStatus.SUSPENDED) or job.spooling
+        return soon or any(not states.is_at_rest(job) for job in self._all_jobs())
 
 
 def _count(jobs: Iterable[Job]) -> None:

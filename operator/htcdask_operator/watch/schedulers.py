@@ -15,8 +15,9 @@ from typing import Final
 
 from htcdask_operator.core import mistake, timestamps
 from htcdask_operator.core.model import Job, SchedulerWorkers, Unseen, WorkerName
+from htcdask_operator.core.workers import states
 from htcdask_operator.ports import ClusterKey, Ports
-from htcdask_operator.reconcile.observe import ask_scheduler, may_be_connected, names
+from htcdask_operator.reconcile.observe import ask_scheduler, names
 from htcdask_operator.settings import Poll
 from htcdask_operator.state.clusters import Answer
 from htcdask_operator.state.known import Known
@@ -127,12 +128,12 @@ class Schedulers:
         found: dict[ClusterKey, list[Job]] = {}
         for pool, jobs in self._known.queue.jobs.items():
             key = self._known.clusters.pools.get(pool)
-            alive = [job for job in jobs if may_be_connected(job)]
+            alive = [job for job in jobs if states.may_have_process(job)]
             if key is not None and alive:
                 found.setdefault(key, []).extend(alive)
         clusters = {jobs[0].cluster_uid: key for key, jobs in found.items()}
         for job in self._known.orphans():
-            if may_be_connected(job) and job.cluster_uid in clusters:
+            if states.may_have_process(job) and job.cluster_uid in clusters:
                 found[clusters[job.cluster_uid]].append(job)
         return found
 

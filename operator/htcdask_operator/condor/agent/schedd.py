@@ -1,4 +1,4 @@
-"""One access point by htcondor2: the only module that imports it. Runs in the agent's process (`serve`).
+"""One access point by htcondor2: the only module that imports it. Runs in the agent's process.
 
 Knows nothing of HTCDask: the parent says which jobs and which attributes. Plain values in and out; raises
 `errors.CondorError`. Calls block, hold the GIL, and some never return: the parent has the deadline.

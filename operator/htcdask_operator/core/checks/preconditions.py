@@ -1,6 +1,6 @@
 """Checks of the moment: what time, or somebody else's work, will mend.
 
-Listed in order in `checks.MOMENT` and `checks.WORKERS`.
+Listed in order in `chains.MOMENT` and `chains.WORKERS`.
 """
 
 from __future__ import annotations

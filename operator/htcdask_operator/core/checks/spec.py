@@ -1,6 +1,6 @@
 """Checks of what is asked for, and of what the site allows: mostly a person's turn.
 
-Listed in order in `checks.SPEC`.
+Listed in order in `chains.SPEC`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
 )
 from htcdask_operator.core.checks import chains
-from htcdask_operator.core.model import Job, JobStatus, Unseen
+from htcdask_operator.core.model import Job, Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.submit import anchor, descriptions, worker_names
 from htcdask_operator.core.workers import contact, failures, states
@@ -62,7 +62,7 @@ def record_identity(state: Sight) -> Step:
 def force_remove(state: Sight) -> Step:
     """What was removed and does not leave is taken out."""
     patience = state.policy.vacate_seconds + LEAVE_SECONDS
-    leaving = [job for job in state.ours if job.status is JobStatus.REMOVED]
+    leaving = [job for job in state.ours if states.is_leaving(job)]
     late = tuple(job.id for job in leaving if state.now - job.status_since >= patience)
     reason = "HTCDask: its execute node does not answer"
     actions = (ForceRemove(state.uid, late, reason),) if late else ()

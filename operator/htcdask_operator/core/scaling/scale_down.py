@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from htcdask_operator.core.model import Job, JobStatus, WorkerName
+from htcdask_operator.core.model import Job, WorkerName
+from htcdask_operator.core.workers import states
 from htcdask_operator.core.workers.states import State, Worker, live
 
 ORDER: Final = (State.SUBMITTING, State.HELD, State.IDLE, State.NOT_CONNECTED, State.STARTING)
@@ -49,5 +50,5 @@ def surplus(
 
 def everything(jobs: Sequence[Job]) -> tuple[Job, ...]:
     """All workers' jobs that are not leaving already: each process is told to close gracefully."""
-    there = (job for job in jobs if job.may_be_worker and job.status is not JobStatus.REMOVED)
+    there = (job for job in jobs if job.may_be_worker and not states.is_leaving(job))
     return tuple(sorted(there, key=lambda job: (job.queued_at, job.worker)))

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from htcdask_operator.core.model import Job, JobStatus, PoolFacts, Role
-from htcdask_operator.core.workers.states import never_spooled
+from htcdask_operator.core.model import Job, PoolFacts, Role
+from htcdask_operator.core.workers import states
 
 HOLD_REASON: Final = "HTCDask: keeps the workers' files of pool {pool}; goes with the pool"
 
@@ -35,8 +35,8 @@ def sort(jobs: Sequence[Job], template_hash: str | None, now: float) -> Anchors:
     anchors = sorted(
         (job for job in jobs if job.role is Role.ANCHOR), key=lambda job: (job.queued_at, job.id)
     )
-    there = [job for job in anchors if job.status is not JobStatus.REMOVED]
-    broken = [job for job in there if never_spooled(job, now) or job.status is JobStatus.COMPLETED]
+    there = [job for job in anchors if not states.is_leaving(job)]
+    broken = [job for job in there if states.never_spooled(job, now) or states.has_ended(job)]
     sound = [job for job in there if job not in broken]
     hold = tuple(job for job in sound if _to_hold(job))
     if template_hash is None:
@@ -46,7 +46,7 @@ def sort(jobs: Sequence[Job], template_hash: str | None, now: float) -> Anchors:
     pending = None if usable else next(iter(ours), None)
     # A second one, from a submit whose answer was lost, has no workers unless it is usable too.
     twins = [job for job in ours if job not in (usable, pending) and not _usable(job) and job.understood]
-    used = {job.template for job in jobs if job.may_be_worker and job.status is not JobStatus.COMPLETED}
+    used = {job.template for job in jobs if job.may_be_worker and not states.has_ended(job)}
     stale = [
         job
         for job in sound
@@ -68,9 +68,9 @@ def _staged(job: Job) -> bool:
 
 def _usable(job: Job) -> bool:
     # Whoever holds it: it never runs, and its directory is there.
-    return job.status is JobStatus.HELD and not job.spooling and _staged(job)
+    return states.is_held(job) and not job.spooling and _staged(job)
 
 
 def _to_hold(job: Job) -> bool:
     # Until it is held, only its impossible Requirements keep it from running.
-    return job.understood and job.status is not JobStatus.HELD and job.stage_in_finish is not None
+    return job.understood and not states.is_held(job) and job.stage_in_finish is not None

@@ -1,6 +1,6 @@
 """What a worker's image is to HTCondor, and which of them would be a window into the execute node.
 
-Called by `spec_checks` and `submission`. A folder is run as it is, as the root of the worker's file system:
+Called by `checks.spec` and `descriptions`. A folder is run as it is, as the root of the worker's file system:
 only where the site keeps unpacked images may one be named. A .sif file is an image wherever it lies, but for
 where any worker can put a link or a folder of that name.
 """

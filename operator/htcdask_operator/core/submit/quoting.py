@@ -1,6 +1,6 @@
 """How text gets into a submit description, safely: the only place that quotes.
 
-Called by `submission`, and by the settings for what a profile may add. Submit descriptions are code: a line
+Called by `descriptions`, and by the settings for what a profile may add. Submit descriptions are code: a line
 break starts a new command and `$` expands macros, so the one is refused and the other neutralised.
 """
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from htcdask_operator.core.model import JobStatus, Observed, Unseen, WorkerName
+from htcdask_operator.core.model import Observed, Unseen, WorkerName
+from htcdask_operator.core.workers import states
 
 MOST_SECONDS: Final = 30.0
 """So much of the time between two answers counts at most: two minutes without a worker are five answers."""
@@ -31,7 +32,7 @@ class Contact:
         """With what was seen now."""
         if isinstance(observed.connected, Unseen) or isinstance(observed.jobs, Unseen):
             return replace(self, gap=True)
-        running = {job.worker for job in observed.jobs if job.status is JobStatus.RUNNING}
+        running = {job.worker for job in observed.jobs if states.is_running(job)}
         connected = (self.connected | observed.connected) & running
         passed = 0.0 if self.gap else max(0.0, min(now - self.answered_at, MOST_SECONDS))
         missing = {

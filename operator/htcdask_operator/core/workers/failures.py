@@ -14,7 +14,8 @@ from typing import Final
 from htcdask_api import Failure, PoolStatus
 from htcdask_api.status import MAX_RECENT_FAILURES
 from htcdask_operator.core import reasons, sanitize, timestamps
-from htcdask_operator.core.model import Job, JobStatus, WorkerName
+from htcdask_operator.core.model import Job, WorkerName
+from htcdask_operator.core.workers import states
 from htcdask_operator.core.workers.states import State, Worker
 
 EVENT_SECONDS: Final = 120.0
@@ -91,7 +92,7 @@ def _failure(worker: Worker, now: float) -> Failure:
         exit_code=job.exit_code if job.exit_signal is None else None,
         hold_reason_code=job.hold_code,
         # HTCondor brings the output of a job that completed. Of any other there is none, and never will be.
-        log_tail=None if job.status is JobStatus.COMPLETED else "",
+        log_tail=None if states.has_ended(job) else "",
     )
 
 

@@ -14,8 +14,9 @@ from typing import Final
 
 from htcdask_api import Failure, PoolStatus
 from htcdask_operator.core import reasons, timestamps
-from htcdask_operator.core.model import Job, JobId, JobStatus
+from htcdask_operator.core.model import Job, JobId
 from htcdask_operator.core.token_bucket import Rate, Spent
+from htcdask_operator.core.workers import states
 from htcdask_operator.core.workers.states import State, Worker
 
 FORGET_SECONDS: Final = 3600.0
@@ -151,7 +152,7 @@ def after_answer(
     given up once its own expiry would have ended it.
     """
     shown = {job.id: job for job in jobs}
-    leaving = [job for job in jobs if job.status is JobStatus.REMOVED]
+    leaving = [job for job in jobs if states.is_leaving(job)]
     lost: list[Job] = []
     if now - ledger.looked_at <= longest_gap:
         lost += [job for id_, job in ledger.live.items() if id_ not in shown and id_ not in ledger.removed]
@@ -160,7 +161,7 @@ def after_answer(
         id_: at for id_, at in ledger.removed.items() if id_ in shown or now - at < _REMOVED_SECONDS
     } | dict.fromkeys((job.id for job in lost), now)
     not_shown = unseen(ledger, jobs, expiry, now)
-    live = {id_: job for id_, job in shown.items() if job.status is not JobStatus.REMOVED}
+    live = {id_: job for id_, job in shown.items() if not states.is_leaving(job)}
     after = replace(ledger, live=live, looked_at=now, removed=removed, unseen=not_shown)
     return after, tuple(sorted(lost, key=lambda job: (job.queued_at, job.id)))
 

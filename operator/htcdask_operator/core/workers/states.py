@@ -57,6 +57,13 @@ RUNS: Final = frozenset(
     {State.STARTING, State.NOT_CONNECTED, State.CONNECTED, State.DISCONNECTED, State.NOT_ASKED}
 )
 OVER: Final = frozenset({State.FINISHED, State.FAILED})
+_WITH_PROCESS: Final = (
+    JobStatus.UNKNOWN,
+    JobStatus.RUNNING,
+    JobStatus.TRANSFERRING_OUTPUT,
+    JobStatus.SUSPENDED,
+    JobStatus.REMOVED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +137,39 @@ def live(workers: Iterable[Worker]) -> int:
     return sum(worker.state in LIVE for worker in workers)
 
 
+def is_leaving(job: Job) -> bool:
+    """Removed, and still in the queue: its process may not have ended."""
+    return job.status is JobStatus.REMOVED
+
+
+def has_ended(job: Job) -> bool:
+    """Its process has ended by itself; it stays in the queue until it is recorded."""
+    return job.status is JobStatus.COMPLETED
+
+
+def is_held(job: Job) -> bool:
+    """It waits for somebody, or something, to let it go on."""
+    return job.status is JobStatus.HELD
+
+
+def is_running(job: Job) -> bool:
+    """Its process runs now, by the queue's word."""
+    return job.status is JobStatus.RUNNING
+
+
+def may_have_process(job: Job) -> bool:
+    """Whether a worker process of this job may exist."""
+    return job.may_be_worker and job.status in _WITH_PROCESS
+
+
+def is_at_rest(job: Job) -> bool:
+    """Held or running: anything else is on its way to somewhere."""
+    return job.status in (JobStatus.HELD, JobStatus.RUNNING, JobStatus.SUSPENDED) and not job.spooling
+
+
 def counts_as_live(job: Job) -> bool:
     """Whether a worker job of a pool that we do not look at is there, by the queue's word alone."""
-    ended = (JobStatus.REMOVED, JobStatus.COMPLETED)
-    return job.may_be_worker and job.status not in ended and not job.vacated
+    return job.may_be_worker and not (is_leaving(job) or has_ended(job) or job.vacated)
 
 
 def _foreign(job: Job) -> Worker:
