@@ -34,6 +34,8 @@ _TOKEN: Final = re.compile(
       | (?P<mark>\|\||&&|=\?=|=!=|==|!=|<=|>=|<<|>>>|>>|\?:|[-+*/%<>&|^!~?:.,;=()[\]{}])""",
     re.VERBOSE,
 )
+_NESTED_MACRO: Final = re.compile(r"\$[A-Za-z_]*\([^)]*\$")
+_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\0+(?![1-7])")
 _LIKE_A_NUMBER: Final = re.compile(r"[0-9][A-Za-z0-9_.]*|\.[0-9]")
 _COMPARES: Final = frozenset({"==", "!=", "=?=", "=!=", "<", "<=", ">", ">=", "is", "isnt"})
 _BINARY: Final = _COMPARES | frozenset(
@@ -66,14 +68,24 @@ def complaint(text: str) -> str | None:
     if odd is not None:
         what = "a line break" if odd in "\n\r" else "a tab" if odd == "\t" else f"the character {odd!a}"
         return f"it has {what}: write it on one line"
-    if "$$" in text:
-        return "it has '$$', which HTCondor would replace by something of the execute node's"
-    if "$(dollar)" in text.lower():
-        return "it has '$(DOLLAR)', which HTCondor would replace by '$': write '$' alone"
     try:
+        wrong = macro(text)
+        if wrong is not None:
+            raise _NoneError(f"it has {wrong}")
         _Reader(text).read()
     except _NoneError as error:
         return str(error)
+    return None
+
+
+def macro(text: str) -> str | None:
+    """What HTCondor would make something else of, although each `$` is escaped (`'$$', which …`)."""
+    if "$$" in text:
+        return "'$$', which HTCondor would replace by something of the execute node's"
+    if "$(dollar)" in text.lower():
+        return "'$(DOLLAR)', which HTCondor would replace by '$': write '$' alone"
+    if _NESTED_MACRO.search(text):
+        return "a '$' inside of what begins like a macro, '$(' or '$NAME(', which HTCondor would replace"
     return None
 
 
@@ -363,6 +375,8 @@ def _after_string(text: str, begin: int) -> int:
     place = begin + 1
     while place < len(text):
         if text[place] == '"':
+            if _NUL.search(text, begin, place):
+                raise _NoneError(f"it has '\\\\0', with which HTCondor ends a text, {_where(text, begin)}")
             return place + 1
         slashes = len(text) - place - len(text[place:].lstrip("\\"))
         place += max(1, slashes)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import classad2
+import htcondor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,6 +99,7 @@ BAD = {
     "a \\": "'\\\\'",
     '"$(Dollar)" == "x"': "'$(DOLLAR)'",
     '"$(DOLLAR)$(DOLLAR)(Machine)" != "y"': "'$(DOLLAR)'",
+    '"$F($(x)" != "$RANDOM_CHOICE(a, $(y))"': "like a macro",
     "!" * 2040 + "true": "more than 150 operators",
     "-" * 151 + "Cpus": "more than 150 operators",
     "||".join(["a"] * 152): "more than 150 operators",
@@ -109,6 +111,8 @@ BAD = {
     'userHome("alice") == ""': "files",
     'absTime("x")[0]': "time()",
     "isUndef(Cpus)": "isundefined()",
+    r'replace("a", Machine, "\0") == ""': "ends a text",
+    r'"a\\\00" == ""': "ends a text",
     "f(1)": "not one of the functions",
     'size(regexps("(.*)", regexps("(.*)", "a", "\\0\\0"), "x")) < 0': "regexps() inside of regexps()",
     f'size(replace("a", Machine, "{"x" * 65}")) < 0': "more than 64 characters",
@@ -335,6 +339,92 @@ def test_no_text_brings_a_command_a_key_or_a_value_of_its_own(wish: str, rank: s
     assert set(job) == {key.removeprefix("My.") for key in description if key.startswith("My.")}
     assert job.eval("Requirements") is not True  # the profile's own requirement holds
     assert job.eval(names.AD_POOL_UID) == "pool-uid"
+
+
+MACROS = (
+    "$(DOLLAR)",
+    "$(dollar)(x)",
+    "$(DOLLAR)$(DOLLAR)(Machine)",
+    "$(DOLLARDOLLAR)",
+    "$$(Machine)",
+    "$$([Cpus])",
+    "$(wname)",
+    "$(x)",
+    "$( DOLLAR )",
+    "$(DOLLAR:1)",
+    "$(x:$(y))",
+    "$ENV(HOME)",
+    "$F(DOLLAR)",
+    "$RANDOM_CHOICE(a,b)",
+    "$STRING(DOLLAR)",
+    "$",
+    "a$b",
+)
+
+
+@pytest.mark.parametrize("text", MACROS)
+def test_a_macro_in_any_text_that_people_write_arrives_as_it_was_written_or_is_refused(text: str) -> None:
+    """As HTCondor expands it, which looks for `$(DOLLAR)` twice."""
+    site = Profile("p", Template(), f'"{text}" != "p"', "1", f"group.{text}", {"Note": text})
+    pool = make_pool(text)
+    cluster = make_cluster(username=text)
+    policy = make_policy(profiles={"p": site}, accounting_group=text)
+    quoted = f'"{text}" != "y"'
+    if expressions.complaint(quoted) is not None:
+        assert "$(dollar)" in text.lower() or "$$" in text or text == "$(x:$(y))"
+        for refused in (lambda: quoting.expression(quoted), lambda: quoting.string(text)):
+            with pytest.raises(quoting.UnquotableError, match=r"\$\(DOLLAR\)|\$\$|like a macro"):
+                refused()
+        return
+    worker = make_template(profile="p", requirements=quoted)
+    made = descriptions.workers(pool, cluster, worker, "hash", f"/spool/{text}", policy, NOW)
+    found = parsed(dict(made))
+    assert found.expand(f"My.{names.AD_USER_REQUIREMENTS}") == quoted
+    assert found.expand(f"My.{names.AD_PROFILE_REQUIREMENTS}") == f'"{text}" != "p"'
+    assert found.expand("My.Note") == f'"{text}"'
+    assert found.expand(f"My.{names.AD_POOL}") == f'"gateway/{pool.name}"'
+    assert found.expand("input") == f"/spool/{text}/bundle.sh"
+    assert found.expand("batch_name").endswith(text)
+    for plain in ("accounting_group", "accounting_group_user", f"My.{names.AD_USER}"):
+        assert "$" not in found.expand(plain)
+
+
+_MACRO_PIECES = st.sampled_from(
+    ("$", "$(", "(", ")", ":", "x", "DOLLAR", "ENV", "F", "INT", " ", "$RANDOM_CHOICE(")
+)
+
+
+@given(st.lists(_MACRO_PIECES, min_size=1, max_size=8).map("".join))
+@settings(max_examples=1000, deadline=None)
+def test_what_is_quoted_is_expanded_to_what_was_written(text: str) -> None:
+    try:
+        quoted = quoting.string(text)
+    except quoting.UnquotableError:
+        return
+    assert htcondor2.Submit(f"My.Note = {quoted}\n").expand("My.Note") == f'"{text}"'
+
+
+@pytest.mark.parametrize(
+    ("value", "job"),
+    [
+        ('"$(DOLLAR)(DOLLAR)(x)"', '"$(DOLLAR)(x)"'),
+        ('"$(DOLLAR)(DOLLAR)$(DOLLAR)(DOLLAR)(Machine)"', "$(DOLLAR)(DOLLAR)(Machine)"),
+        ('"$(DOLLAR)$(DOLLAR)(Machine)"', "$$(Machine)"),
+        ('"$(x)"', '"$(x)"'),
+        ('"$ENV(PATH)"', '"$ENV(PATH)"'),
+        ("$(ClusterId)", "$(ClusterId)"),
+    ],
+)
+def test_the_agent_itself_submits_nothing_that_htcondor_makes_something_else_of(value: str, job: str) -> None:
+    for key in ("My.Note", f"My.{names.AD_USER_REQUIREMENTS}", "container_image"):
+        with pytest.raises(SubmitRefused, match="nothing was sent") as refused:
+            parsed(described() | {key: value})
+        assert "was meant" not in str(refused.value) or job in str(refused.value)
+
+
+def test_what_htcondor_cannot_read_is_not_said_to_be_the_access_point_s_refusal() -> None:
+    with pytest.raises(SubmitRefused, match=r"nothing was sent: .* HTCondor's own parsers"):
+        parsed(described() | {f"My.{names.AD_USER_REQUIREMENTS}": "!" * 2040 + "true"})
 
 
 @given(st.dictionaries(_TEXTS, _TEXTS, max_size=3))
