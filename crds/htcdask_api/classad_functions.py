@@ -24,7 +24,7 @@ PLAIN: Final = _names(
     getdayofmonth getdayofweek getdays gethours getminutes getseconds splittime
     strcmp stricmp substr versioncmp versionlt versionle versiongt versionge versioneq version_in_range
     stringlistsize stringlistsum stringlistavg stringlistmin stringlistmax stringlistmember
-    stringlistimember stringlistsintersect stringlistsubsetmatch stringlistisubsetmatch
+    stringlistimember
     """
 )
 """What these bring is no larger than what they are given, and takes no longer."""
@@ -33,11 +33,13 @@ GROWING: Final = _names("strcat string toupper tolower formattime split splituse
 MATCHING: Final = _names("regexp regexpmember stringlist_regexpmember")
 SUBSTITUTING: Final = _names("regexps replace replaceall")
 """Each match may be replaced by something longer."""
+LISTS_BY_LISTS: Final = _names("stringlistsintersect stringlistsubsetmatch stringlistisubsetmatch")
+"""These compare each item of one list with each of the other."""
 FOR_EACH: Final = _names("evalineachcontext countmatches")
 """These evaluate their first argument as often as there are items in the second."""
-ALLOWED: Final = PLAIN | GROWING | MATCHING | SUBSTITUTING | FOR_EACH
+ALLOWED: Final = PLAIN | GROWING | MATCHING | SUBSTITUTING | LISTS_BY_LISTS | FOR_EACH
 WITH_PATTERN: Final = MATCHING | SUBSTITUTING
-EXPENSIVE: Final = WITH_PATTERN | FOR_EACH
+EXPENSIVE: Final = WITH_PATTERN | LISTS_BY_LISTS | FOR_EACH
 """None of these may be an argument of another."""
 
 GROWING_DEEP: Final = 4

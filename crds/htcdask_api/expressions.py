@@ -23,6 +23,15 @@ PATTERN: Final = (
 )
 """As much of the rule as a pattern can say, for the API server."""
 BRACKETS_PATTERN: Final = rf"{_STRING}|{_NAME}|[()\[\]{{}}]"
+_BETWEEN: Final = rf"(?:{_STRING}|{_NAME}|[^A-Za-z_\x22\x27])*"
+_NO_CALL: Final = rf"(?:{_STRING}|{_NAME}|[^A-Za-z0-9_ (\x22\x27]){_BETWEEN}"
+_CALLABLE: Final = "|".join(sorted(classad_functions.ALLOWED | {"is", "isnt"}))
+FUNCTIONS_PATTERN: Final = (
+    rf"^{_BETWEEN}(?:[A-Za-z_][A-Za-z0-9_]*(?: +(?:{_NO_CALL})?|{_NO_CALL})"
+    rf"|(?i:{_CALLABLE}) *[(]{_BETWEEN})*(?:[A-Za-z_][A-Za-z0-9_]*)?$"
+)
+"""That no other function is called, for the API server."""
+MACRO_PATTERN: Final = r"(?i)[$][(]dollar[)]|[$][a-z_]*[(][^)]*[$]"
 DEEPEST: Final = 50
 HIGHEST: Final = 150
 """Operators and brackets of which each is evaluated inside of the next: HTCondor gives up at 200 to 400."""

@@ -118,6 +118,7 @@ BAD = {
     f'size(replace("a", Machine, "{"x" * 65}")) < 0': "more than 64 characters",
     'size(replaceAll(".", Machine, Name)) < 0': "must be written out",
     'size(replaceAll(".", "a", strcat(Name, Name))) < 0': "more there than one attribute",
+    'countMatches(stringListsIntersect("a", B), {[], []})': "inside of countMatches()",
     "strcat(strcat(strcat(strcat(strcat(1))))) == Name": "inside of 4 others",
     "regexp(Name, Machine)": "must be written out",
     'regexp("(a+)+$", Machine)': "repeats a group that repeats",
@@ -372,9 +373,9 @@ def test_a_macro_in_any_text_that_people_write_arrives_as_it_was_written_or_is_r
     quoted = f'"{text}" != "y"'
     if expressions.complaint(quoted) is not None:
         assert "$(dollar)" in text.lower() or "$$" in text or text == "$(x:$(y))"
-        for refused in (lambda: quoting.expression(quoted), lambda: quoting.string(text)):
+        for quote, unfit in ((quoting.expression, quoted), (quoting.string, text)):
             with pytest.raises(quoting.UnquotableError, match=r"\$\(DOLLAR\)|\$\$|like a macro"):
-                refused()
+                quote(unfit)
         return
     worker = make_template(profile="p", requirements=quoted)
     made = descriptions.workers(pool, cluster, worker, "hash", f"/spool/{text}", policy, NOW)
@@ -401,7 +402,8 @@ def test_what_is_quoted_is_expanded_to_what_was_written(text: str) -> None:
         quoted = quoting.string(text)
     except quoting.UnquotableError:
         return
-    assert htcondor2.Submit(f"My.Note = {quoted}\n").expand("My.Note") == f'"{text}"'
+    submit: Any = htcondor2.Submit
+    assert submit(f"My.Note = {quoted}\n").expand("My.Note") == f'"{text}"'
 
 
 @pytest.mark.parametrize(
