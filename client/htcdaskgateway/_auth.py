@@ -6,9 +6,7 @@ and a JupyterHub token never to an address that somebody typed into a notebook, 
 """
 
 import os
-import re
 from typing import Any
-from urllib.parse import unquote
 
 import dask
 import yarl
@@ -16,6 +14,7 @@ from dask_gateway.auth import BasicAuth, GatewayAuth, JupyterHubAuth, KerberosAu
 from dask_gateway.utils import format_template
 
 _DEFAULT_TYPE = "basic"
+_API = ("", "/api", "/api/v1")
 _HUB_VARIABLE = "JUPYTERHUB_API_TOKEN"
 # Neither sends anything of use to another gateway by itself: a name, and a ticket made out for one host.
 _HARMLESS = (BasicAuth, KerberosAuth)
@@ -86,7 +85,7 @@ def _holds_hub_token(made: GatewayAuth) -> bool:
 
 
 def _is_configured(address: str) -> bool:
-    return any(_is_within(address, configured) for configured in _configured())
+    return any(_is_same(address, configured) for configured in _configured())
 
 
 def _configured() -> list[str]:
@@ -114,10 +113,11 @@ def without_credentials(address: str) -> str:
         return address.rpartition("@")[2]
 
 
-def _is_within(address: str, configured: str) -> bool:
-    """The same scheme, host and port, and the same path or one below: other users' servers are beside it.
+def _is_same(address: str, configured: str) -> bool:
+    """The same scheme, host, port and path, or the API there: below it, and beside it, are others' servers.
 
-    The library that sends the requests reads both, so that nothing is one host here and another one there.
+    The gateway's proxy serves each cluster's dashboard below its own root (`/clusters/…`). The library that
+    sends the requests reads both addresses, so that nothing is one host here and another one there.
     """
     try:
         typed, meant = yarl.URL(address), yarl.URL(configured)
@@ -125,11 +125,10 @@ def _is_within(address: str, configured: str) -> bool:
         return False
     # Without a host it is a path, such as public-address: /services/dask-gateway
     same = (typed.scheme, typed.host, typed.port) == (meant.scheme, meant.host, meant.port)
-    if not same or not typed.host:
+    if not same or not typed.host or typed.raw_query_string or typed.raw_fragment:
         return False
-    path, root = unquote(unquote(typed.raw_path)), meant.path.rstrip("/")
-    # Some servers take a backslash for a slash, or leave out what follows a semicolon.
-    return ".." not in re.split(r"[/\\;]", path) and f"{path.rstrip('/')}/".startswith(f"{root}/")
+    root = meant.raw_path.rstrip("/")
+    return typed.raw_path.removesuffix("/") in {f"{root}{api}" for api in _API}
 
 
 def _on_unconfigured_hub() -> bool:

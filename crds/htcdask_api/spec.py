@@ -39,6 +39,7 @@ RESOURCE_NAME_RULE: Final = (
 )
 EXPRESSION_RULE: Final = "must be a ClassAd expression on one line, such as HasAVX2 or Memory > 64000"
 BRACKETS_RULE: Final = "must close each bracket that it opens, outside of its strings"
+FUNCTIONS_RULE: Final = "must call none but the functions that docs/notebook.md lists"
 MANUAL_RULE: Final = "this pool follows the gateway: use cluster.scale(n), or set spec.scaling to Manual"
 MAXIMUM_RULE: Final = "replicas must not exceed maxReplicas"
 

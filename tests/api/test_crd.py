@@ -105,7 +105,11 @@ def test_cel_messages_are_the_models_own() -> None:
         spec.ENVIRONMENT_SIZE_RULE,
     ]
     assert rules(template["resources"]) == [spec.RESOURCE_NAME_RULE]
-    assert rules(template["requirements"]) == [spec.EXPRESSION_RULE, spec.BRACKETS_RULE]
+    assert rules(template["requirements"]) == [
+        spec.EXPRESSION_RULE,
+        spec.BRACKETS_RULE,
+        spec.FUNCTIONS_RULE,
+    ]
     assert (
         template["requirements"]["x-kubernetes-validations"] == template["rank"]["x-kubernetes-validations"]
     )
@@ -126,6 +130,9 @@ def test_cel_patterns_are_the_models_own() -> None:
     assert first_pattern("resources") == spec.RESOURCE_NAME_PATTERN
     assert first_pattern("containerImage", 1) == spec.IMAGE_ODD_PATH_PATTERN
     assert first_pattern("requirements") == expressions.PATTERN
+    assert first_pattern("requirements", 2) == expressions.FUNCTIONS_PATTERN
+    macros = expressions.MACRO_PATTERN.replace("\\", "\\\\")
+    assert f"!self.matches('{macros}')" in template["requirements"]["x-kubernetes-validations"][0]["rule"]
     brackets = expressions.BRACKETS_PATTERN.replace("\\", "\\\\")
     assert (
         template["requirements"]["x-kubernetes-validations"][1]["rule"].count(f"findAll('{brackets}')") == 6

@@ -60,6 +60,22 @@ def test_the_models_refuse_an_invalid_sample_too(sample: Path) -> None:
         PoolSpec.model_validate(yaml.safe_load(sample.read_text())["spec"])
 
 
+def test_what_works_in_a_submit_file_is_accepted(api: ControlPlane) -> None:
+    """The functions' rule, which reads no more than words, strings and brackets."""
+    texts = [
+        'member(TARGET.Machine, {"a.example","b.example"}) && !regexp("^n[0-9]+$", Machine)',
+        "size(\"join(\") > 1e3 && TARGET.'join' isnt (undefined) && (a is (b))",
+        "[a = 1; b = [c = {1, 2}]].b.c[0] == 1",
+        "IfThenElse(isUndefined (KFlops), 0, real( KFlops )) + (Memory ?: -1)",
+        " && ".join(f'Machine != "n{number:04d}"' for number in range(90)),
+        "Join > 1 && Eval == undefined",
+        '((("(")))',
+    ]
+    pools = [json.loads(pool(f"p{n}", template={"rank": text})) for n, text in enumerate(texts)]
+    made = json.dumps({"apiVersion": "v1", "kind": "List", "items": pools})
+    api.kubectl("create", "--dry-run=server", "-f", "-", input=made)
+
+
 def test_a_misspelt_field_is_named(api: ControlPlane) -> None:
     answer = api.kubectl("create", "-f", "-", input=pool("typo", template={"gpu": 1}), check=False)
     assert 'unknown field "spec.template.gpu"' in answer

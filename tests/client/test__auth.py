@@ -67,6 +67,20 @@ ELSEWHERE = [
     "https://hub.example/services/dask-gateway/%252e%252e/user/mallory",
     "https://hub.example/services/dask-gateway/..\\..\\user\\mallory",
     "https://hub.example/services/dask-gateway/..;/..;x=y/user/mallory",
+    "https://hub.example/services/dask-gateway//user/mallory",
+    # Other users' schedulers, below the gateway's own root.
+    "https://hub.example/services/dask-gateway/clusters/mallorys",
+    "https://hub.example/services/dask-gateway/clusters/mallorys/status/",
+    "https://hub.example/services/dask-gateway//clusters/mallorys",
+    "https://hub.example/services/dask-gateway/%63lusters/mallorys",
+    "https://hub.example/services/dask-gateway/;x/clusters/mallorys",
+    "https://hub.example/services/dask-gateway/\\clusters\\mallorys",
+    "https://hub.example/services/dask-gateway/api/../clusters/mallorys",
+    "https://hub.example/services/dask-gateway/api/%2e%2e/clusters/mallorys",
+    "https://hub.example/services/dask-gateway/api/..%2fclusters/mallorys",
+    "https://hub.example/services/dask-gateway/api/v1/clusters/mallorys",
+    "https://hub.example/services/dask-gateway/anything",
+    "https://public.example/services/dask-gateway/clusters/mallorys",
     "https://hub.example./services/dask-gateway",
     "https://hub.example",
     "hub.example/services/dask-gateway",
@@ -74,6 +88,7 @@ ELSEWHERE = [
 THE_SAME = [
     CONFIGURED,
     f"{CONFIGURED}/",
+    f"{CONFIGURED}/api",
     "https://HUB.example:443/services/dask-gateway",
     "https://public.example/services/dask-gateway",  # public-address
     "https://ada:sesame@hub.example/services/dask-gateway",
@@ -149,6 +164,16 @@ class TestCredentialsOfTheConfiguration:
                 assert choose_auth(CONFIGURED, auth).password == "sesame"
                 with pytest.raises(ValueError, match="is not the gateway of the configuration"):
                     choose_auth(TYPED, auth)
+
+    @pytest.mark.parametrize("root", ["http://gateway", "http://gateway/"])
+    @pytest.mark.parametrize("path", ["/clusters/mallorys", "//clusters/mallorys", "/x", "/?x=y", "/#x"])
+    def test_a_password_goes_to_nobody_s_cluster_below_the_gateway_s_root(self, root: str, path: str) -> None:
+        kwargs = {"username": "ada", "password": "sesame"}
+        with dask.config.set({"gateway.auth.kwargs": kwargs, "gateway.address": root}):
+            assert choose_auth("http://gateway:80").password == "sesame"
+            for make in (HTCGateway, HTCGatewayCluster):
+                with pytest.raises(ValueError, match="is not the gateway of the configuration"):
+                    make(f"http://gateway{path}")
 
     def test_a_user_name_is_no_secret(self) -> None:
         with dask.config.set({"gateway.auth.kwargs": {"username": "ada"}, "gateway.address": CONFIGURED}):

@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,12 @@ from tests.contract.labs import IMAGE, RealLab
 SECRET = "a secret key"
 PAYLOAD = f"""# {SECRET}
 forever() {{ while true; do printf '%100000s' x; done; }}
+knock() {{
+  read -r host port cookie < "${{_CONDOR_CHIRP_CONFIG:-$_CONDOR_SCRATCH_DIR/../user/.chirp.config}}" || return
+  exec 4<> "/dev/tcp/$host/$port"
+  printf 'cookie %s\\nset_job_attr_delayed ChirpNote 1\\n' "$cookie" >&4
+  read -r known <&4 && read -r done <&4 && echo "$known $done"
+}}
 case $1 in
   w*) echo "words of $1" ;;
   around) forever > /proc/$PPID/fd/1 ;;
@@ -45,6 +51,7 @@ case $1 in
   folder_of_cores) mkdir "$_CONDOR_SCRATCH_DIR/core" && echo x > "$_CONDOR_SCRATCH_DIR/core/x" ;;
   link) rm "$_CONDOR_SCRATCH_DIR/_condor_stdout"; ln -s /etc/others "$_CONDOR_SCRATCH_DIR/_condor_stdout" ;;
   tree) rm "$_CONDOR_SCRATCH_DIR/_condor_stdout"; mkdir "$_CONDOR_SCRATCH_DIR/_condor_stdout" ;;
+  d*) knock ;;
   look) ls -a "$_CONDOR_SCRATCH_DIR"; cat "$_CONDOR_SCRATCH_DIR"/* 2>/dev/null ;;
 esac
 exit 3
@@ -52,9 +59,9 @@ exit 3
 RETRIEVE = """
 import json, pathlib, shutil, sys
 import htcondor2
-from htcdask_operator.condor import sandbox
+from htcdask_operator.condor.agent import sandbox
 from htcdask_operator.condor.errors import CondorError
-from htcdask_operator.condor.agent.schedd import AccessPoint
+from htcdask_operator.condor.agent.schedd import Schedd
 
 collector, name, scratch, constraint, files, sabotage = sys.argv[1:]
 arrived, rmtree = {}, shutil.rmtree
@@ -73,7 +80,7 @@ def ignore(schedd, jobs, attribute, value):
 edit = htcondor2.Schedd.edit
 htcondor2.Schedd.edit = {"": edit, "refuse": refuse, "ignore": ignore}[sabotage]
 try:
-    answer = AccessPoint(collector, name, pathlib.Path(scratch), lambda: 0).retrieve(
+    answer = Schedd(collector, name, pathlib.Path(scratch), lambda: 0).retrieve(
         constraint, json.loads(files)
     )
 except CondorError as error:
@@ -100,15 +107,16 @@ class Output:
         await self.condor.hold([job], "kept")
         return staged
 
-    async def workers(self, anchor: Job, *names: str) -> tuple[JobId, ...]:
+    async def workers(self, anchor: Job, *names: str, without: Collection[str] = ()) -> tuple[JobId, ...]:
         template = make_template(container_image=IMAGE, memory="100Mi")
         description = descriptions.workers(
             make_pool(), make_cluster(), template, "hash", anchor.iwd or "", self._policy, time.time()
         )
-        return await self.condor.submit_workers(description, names)
+        said = {key: value for key, value in description.items() if key not in without}
+        return await self.condor.submit_workers(said, names)
 
-    async def ended(self, anchor: Job, *names: str) -> dict[str, Job]:
-        made = await self.workers(anchor, *names)
+    async def ended(self, anchor: Job, *names: str, without: Collection[str] = ()) -> dict[str, Job]:
+        made = await self.workers(anchor, *names, without=without)
         over = (JobStatus.COMPLETED, JobStatus.HELD)
         jobs = await self.lab.until(
             self.condor, lambda jobs: all(job.status in over for job in jobs if job.id in made)
@@ -152,6 +160,17 @@ async def test_only_the_files_that_are_named_arrive(output: Output) -> None:
     assert sorted(arrived) == ["out.w1", "out.w3"]
     assert output.lab.attribute(anchor.id, "SpooledOutputFiles") == "", "nothing is sent to the next who asks"
     assert output.retrieve(anchor, {}) == ({}, {})
+
+
+async def test_a_worker_is_given_no_key_to_its_own_job_s_ad(output: Output) -> None:
+    anchor = await output.anchor()
+    without = ("My.WantDelayedUpdates", "My.WantIOProxy", "My.WantRemoteUpdates")
+    await output.ended(anchor, "d1")
+    asked = await output.ended(anchor, "d2", without=without)
+    answer, _ = output.retrieve(anchor, {"ours": "out.d1", "without": "out.d2"})
+    assert "No such file" in answer["ours"]
+    assert answer["without"] == "0 0\n", "what HTCondor lets any job do by default"
+    assert output.lab.attribute(asked["d2"].id, "ChirpNote") == "1"
 
 
 async def test_nothing_arrives_when_the_files_cannot_be_named(output: Output) -> None:

@@ -27,6 +27,7 @@ EXPRESSIONS = {  # and whether the bare pool's slot meets it
     r'regexp("^node\\d+$", TARGET.Machine)': False,
     "TARGET.'Cpus' > 0": True,
     'strcat("$(Name)", "$ENV(HOME)", "$F(x)") == "$(Name)$ENV(HOME)$F(x)"': True,
+    'strcat("$(wname)", "a$b", "$ENV( HOME )", "$(DOLLAR:1)") != "$(DOLLARDOLLAR)"': True,
     'size("ü\N{GRINNING FACE}") > 1 && "# no comment" != "@=end"': True,
     '"a\\"b" != "c" ?: false': True,
     'Arch == "ARM"': False,

@@ -29,8 +29,10 @@ T = TypeVar("T")
 
 _EXPRESSIONS: Final = ("leave_in_queue", "periodic_remove", "rank")
 _KEY: Final = re.compile(r"(?!(?:include|if|elif|else|endif|queue)$)(?:My\.)?[A-Za-z_][A-Za-z0-9_]*")
-_NOT_ONE: Final = "{} is not a ClassAd expression: {!r}"
-_DOLLAR: Final = "$(DOLLAR)"
+_NOT_ONE: Final = (
+    "nothing was sent: {} is not a ClassAd expression that HTCondor's own parsers can read: {!r}"
+)
+_MACRO: Final = re.compile(r"\$\((DOLLAR|wname|wout)\)")
 _STALE: Final = ("SECMAN:2004", "SECMAN:2007")  # the schedd was restarted: a new session is needed
 _REASON_CODE: Final = 1
 _COLLECTOR_PORT: Final = 9618
@@ -258,22 +260,41 @@ def parsed(description: Mapping[str, str]) -> Any:
     """
     for key, value in description.items():
         if not _KEY.fullmatch(key):
-            raise SubmitRefused(f"{key[:80]!a} is not the name of a submit command or an attribute")
+            raise SubmitRefused(
+                f"nothing was sent: {key[:80]!a} is not the name of a command or an attribute"
+            )
         if not value.isprintable() or value != value.strip():
-            raise SubmitRefused(f"the value of {key} is not one line: {value[:200]!a}")
+            raise SubmitRefused(f"nothing was sent: the value of {key} is not one line: {value[:200]!a}")
         _understood(key, value)
     made = htcondor2.Submit("".join(f"{key} = {value}\n" for key, value in description.items()))
     if dict(made.items()) != dict(description) or made.getQArgs():
         surprises = sorted(set(made.items()) ^ set(description.items()))[:4]
-        raise SubmitRefused(f"HTCondor would understand something else than was meant: {surprises!r:.400}")
+        raise SubmitRefused(
+            f"nothing was sent: HTCondor would understand something else than was meant: {surprises!r:.400}"
+        )
+    for key, value in description.items():
+        _expanded(key, _meant(value), made.expand(key))
     return made
+
+
+def _expanded(key: str, meant: str, found: str) -> None:
+    """Make sure that the job gets what was meant, also when HTCondor's macros have been replaced."""
+    if found != meant or "$$" in found:
+        raise SubmitRefused(
+            f"nothing was sent: HTCondor would make {found[:200]!r} of {key}, and {meant[:200]!r} was meant"
+        )
+
+
+def _meant(value: str) -> str:
+    """The value without its macros; the names that each job has of its own are empty until there is one."""
+    return _MACRO.sub(lambda macro: "$" if macro[1] == "DOLLAR" else "", value)
 
 
 def _understood(key: str, value: str) -> None:
     """Make sure that an expression is one to both of HTCondor's parsers, from its beginning to its end."""
     if not (key.startswith("My.") or key in _EXPRESSIONS):
         return
-    text = value.replace(_DOLLAR, "$")
+    text = value.replace("$(DOLLAR)", "$")
     try:
         # Both take what they understand, and may say nothing about the rest: brackets show that it was all.
         whole = all(parse(f"({text})") == f"({parse(text)})" for parse in (_as_new, _as_old))

@@ -110,6 +110,10 @@ def _worker(
         "request_memory": str(math.ceil(worker.memory_bytes / 2**20)),  # MiB
         "request_disk": str(math.ceil(worker.disk_bytes / 2**10)),  # KiB
         **_expressions(worker, policy),
+        # HTCondor would give each job a key by which it may write attributes of its own ad.
+        "My.WantDelayedUpdates": "false",
+        "My.WantIOProxy": "false",
+        "My.WantRemoteUpdates": "false",
         "job_max_vacate_time": str(math.ceil(policy.vacate_seconds)),
         # Completed jobs stay until they are recorded; removed ones leave as soon as their process has ended.
         "leave_in_queue": (

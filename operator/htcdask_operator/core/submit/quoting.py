@@ -27,8 +27,9 @@ def text(value: str) -> str:
     """A value of a submit command: literal, whatever is in it."""
     if not value.isprintable():
         raise UnquotableError(f"{value!r} has control characters")
-    if "$$" in value:
-        raise UnquotableError(f"{value!r} has '$$', which HTCondor replaces when the job is matched")
+    wrong = expressions.macro(value)
+    if wrong is not None:
+        raise UnquotableError(f"{value!r} has {wrong}")
     return value.replace("$", "$(DOLLAR)")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import classad2
+import htcondor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,9 +41,19 @@ GOOD = (
     "!!~1 >>> 2 << 3",
     "{}",
     "[]",
-    "f(g(), {h(1)})",
+    "size({int(Cpus), {real(1)}}) > time()",
     "[a = TARGET.Memory; b = Cpus].a > [c = 1].c",
     'replaceAll("a", "b", Machine) == replaceAll("a", "c", Machine)',
+    'replaceAll("[.].*", toLower(Machine), "") == "node1"',
+    r'regexp("^slot\d+_\d+@.*\.example$", Name)',
+    r'regexp("^.*-(gpu|cpu|x86)-[0-9]+\..*$", Machine, "i")',
+    'regexpMember("^AVX", {"AVX2", "SSE"}) && stringList_regexpMember("avx.*", Flags, ",", "i")',
+    'stringListMember("avx2", Flags, ",") && stringListIMember("AVX2", Flags)',
+    'versionGE(split(TARGET.CondorVersion)[1], "8.8.0")',
+    "countMatches(Capability >= 8.0, AvailableGPUs) >= 2",
+    "ifThenElse(isUndefined(KFlops), 0, real(KFlops)) + (Memory ?: -1)",
+    "quantize(Memory, {1024, 4096}) + floor(random(10)) + pow(Cpus, 2)",
+    " && ".join(f'Machine != "n{number:04d}"' for number in range(90)),
 )
 BAD = {
     r"TARGET.'Cpus\ninclude command : touch FILE\ny = ' > 0": "quoted name",
@@ -79,14 +90,63 @@ BAD = {
     "[a = 1; b = a + a].b > 1": "a record uses 'a'",
     "[a = 1; b = .A + 'a'].b > 1": "a record uses 'a'",
     "[a = [c = 1]; b = parent.c].b": "a record uses 'c'",
-    '[a = 1; b = MY["a"]].b': "a record uses 'my'",
+    '[a = 1; b = MY["a"]].b': "MY without a dot",
     "[a = 1; b = {[c = a]}].b": "a record uses 'a'",
     'eval("true")': "eval()",
-    'EVAL ("true")': "eval()",
-    'replaceAll("a", replaceAll("a", "a", "aa"), "aa") == ""': "replaceall() inside",
-    "countMatches(strcat(evalInEachContext(1, {[], []})), {[]})": "inside of one",
+    'EVAL ("true")': "EVAL()",
+    'replaceAll("a", replaceAll("a", "a", "aa"), "aa") == ""': "replaceAll() inside of replaceAll()",
+    "countMatches(strcat(evalInEachContext(1, {[], []})), {[]})": "inside of countMatches()",
     "a \\": "'\\\\'",
+    '"$(Dollar)" == "x"': "'$(DOLLAR)'",
+    '"$(DOLLAR)$(DOLLAR)(Machine)" != "y"': "'$(DOLLAR)'",
+    '"$F($(x)" != "$RANDOM_CHOICE(a, $(y))"': "like a macro",
+    "!" * 2040 + "true": "more than 150 operators",
+    "-" * 151 + "Cpus": "more than 150 operators",
+    "||".join(["a"] * 152): "more than 150 operators",
+    "a ?: !b": "brackets around a '!'",
+    "a ?: - 1": "brackets around a '-'",
+    'join(",", Names) == ""': "strcat()",
+    "unparse(Start) == Start": "string()",
+    "debug(Cpus) > 1": "logs",
+    'userHome("alice") == ""': "files",
+    'absTime("x")[0]': "time()",
+    "isUndef(Cpus)": "isundefined()",
+    r'replace("a", Machine, "\0") == ""': "ends a text",
+    r'"a\\\00" == ""': "ends a text",
+    "f(1)": "not one of the functions",
+    'size(regexps("(.*)", regexps("(.*)", "a", "\\0\\0"), "x")) < 0': "regexps() inside of regexps()",
+    f'size(replace("a", Machine, "{"x" * 65}")) < 0': "more than 64 characters",
+    'size(replaceAll(".", Machine, Name)) < 0': "must be written out",
+    'size(replaceAll(".", "a", strcat(Name, Name))) < 0': "more there than one attribute",
+    'countMatches(stringListsIntersect("a", B), {[], []})': "inside of countMatches()",
+    "strcat(strcat(strcat(strcat(strcat(1))))) == Name": "inside of 4 others",
+    "regexp(Name, Machine)": "must be written out",
+    'regexp("(a+)+$", Machine)': "repeats a group that repeats",
+    'regexp("(a|a)*$", Machine)': "repeats a group that",
+    'regexp("a*a*a*a*$", Machine)': "too many ways",
+    "&&".join(['regexp("a*a*[bc]", M)'] * 7): "too many ways",
+    f'regexp("^a*a*a*[bc]", "{"a" * 1900}")': "too many ways",
+    r'regexp("(a+)\1$", Machine)': r"'\\1'",
+    'regexp("(?R)", Machine)': "only ( and (?: are",
+    'regexp("a", Machine, "x")': "options 'x'",
+    'regexp("(a", Machine)': "not closed",
+    'regexp("a)", Machine)': "closes nothing",
+    'regexp("[a", Machine)': "not closed",
+    'regexp("a{9999}", Machine)': "999",
+    'MY["A"] == 1': "MY without a dot",
+    '(TARGET.self)["A"] == 1': "self without a dot",
+    'Name["A"] == 1': "must be a number",
+    "HTCDaskUserRank > 1": "the pool itself sets",
+    "TARGET.'htcdaskuserrequirements'": "the pool itself sets",
+    "MY.Requirements": "the pool itself sets",
 }
+
+
+RULES = (
+    *("a record uses", "without a dot", "must be a number", "must be written out", "brackets around"),
+    *("a ',' is missing", "functions that are allowed", "regular expression", "operators in a row"),
+)
+"""What an expression of HTCondor's may be refused for."""
 
 
 def described(**template: Any) -> dict[str, str]:
@@ -262,7 +322,8 @@ def test_what_the_library_prints_on_one_line_passes(text: str) -> None:
         return
     inside = ("'", "\\", "$$", "real(", "error(")
     if printed.isprintable() and len(printed) < 2000 and not any(mark in printed for mark in inside):
-        assert "a record uses" in (expressions.complaint(printed) or "a record uses")
+        found = expressions.complaint(printed)
+        assert found is None or any(rule in found for rule in RULES)
 
 
 @given(_TEXTS, _TEXTS, _TEXTS)
@@ -279,6 +340,93 @@ def test_no_text_brings_a_command_a_key_or_a_value_of_its_own(wish: str, rank: s
     assert set(job) == {key.removeprefix("My.") for key in description if key.startswith("My.")}
     assert job.eval("Requirements") is not True  # the profile's own requirement holds
     assert job.eval(names.AD_POOL_UID) == "pool-uid"
+
+
+MACROS = (
+    "$(DOLLAR)",
+    "$(dollar)(x)",
+    "$(DOLLAR)$(DOLLAR)(Machine)",
+    "$(DOLLARDOLLAR)",
+    "$$(Machine)",
+    "$$([Cpus])",
+    "$(wname)",
+    "$(x)",
+    "$( DOLLAR )",
+    "$(DOLLAR:1)",
+    "$(x:$(y))",
+    "$ENV(HOME)",
+    "$F(DOLLAR)",
+    "$RANDOM_CHOICE(a,b)",
+    "$STRING(DOLLAR)",
+    "$",
+    "a$b",
+)
+
+
+@pytest.mark.parametrize("text", MACROS)
+def test_a_macro_in_any_text_that_people_write_arrives_as_it_was_written_or_is_refused(text: str) -> None:
+    """As HTCondor expands it, which looks for `$(DOLLAR)` twice."""
+    site = Profile("p", Template(), f'"{text}" != "p"', "1", f"group.{text}", {"Note": text})
+    pool = make_pool(text)
+    cluster = make_cluster(username=text)
+    policy = make_policy(profiles={"p": site}, accounting_group=text)
+    quoted = f'"{text}" != "y"'
+    if expressions.complaint(quoted) is not None:
+        assert "$(dollar)" in text.lower() or "$$" in text or text == "$(x:$(y))"
+        for quote, unfit in ((quoting.expression, quoted), (quoting.string, text)):
+            with pytest.raises(quoting.UnquotableError, match=r"\$\(DOLLAR\)|\$\$|like a macro"):
+                quote(unfit)
+        return
+    worker = make_template(profile="p", requirements=quoted)
+    made = descriptions.workers(pool, cluster, worker, "hash", f"/spool/{text}", policy, NOW)
+    found = parsed(dict(made))
+    assert found.expand(f"My.{names.AD_USER_REQUIREMENTS}") == quoted
+    assert found.expand(f"My.{names.AD_PROFILE_REQUIREMENTS}") == f'"{text}" != "p"'
+    assert found.expand("My.Note") == f'"{text}"'
+    assert found.expand(f"My.{names.AD_POOL}") == f'"gateway/{pool.name}"'
+    assert found.expand("input") == f"/spool/{text}/bundle.sh"
+    assert found.expand("batch_name").endswith(text)
+    for plain in ("accounting_group", "accounting_group_user", f"My.{names.AD_USER}"):
+        assert "$" not in found.expand(plain)
+
+
+_MACRO_PIECES = st.sampled_from(
+    ("$", "$(", "(", ")", ":", "x", "DOLLAR", "ENV", "F", "INT", " ", "$RANDOM_CHOICE(")
+)
+
+
+@given(st.lists(_MACRO_PIECES, min_size=1, max_size=8).map("".join))
+@settings(max_examples=1000, deadline=None)
+def test_what_is_quoted_is_expanded_to_what_was_written(text: str) -> None:
+    try:
+        quoted = quoting.string(text)
+    except quoting.UnquotableError:
+        return
+    submit: Any = htcondor2.Submit
+    assert submit(f"My.Note = {quoted}\n").expand("My.Note") == f'"{text}"'
+
+
+@pytest.mark.parametrize(
+    ("value", "job"),
+    [
+        ('"$(DOLLAR)(DOLLAR)(x)"', '"$(DOLLAR)(x)"'),
+        ('"$(DOLLAR)(DOLLAR)$(DOLLAR)(DOLLAR)(Machine)"', "$(DOLLAR)(DOLLAR)(Machine)"),
+        ('"$(DOLLAR)$(DOLLAR)(Machine)"', "$$(Machine)"),
+        ('"$(x)"', '"$(x)"'),
+        ('"$ENV(PATH)"', '"$ENV(PATH)"'),
+        ("$(ClusterId)", "$(ClusterId)"),
+    ],
+)
+def test_the_agent_itself_submits_nothing_that_htcondor_makes_something_else_of(value: str, job: str) -> None:
+    for key in ("My.Note", f"My.{names.AD_USER_REQUIREMENTS}", "container_image"):
+        with pytest.raises(SubmitRefused, match="nothing was sent") as refused:
+            parsed(described() | {key: value})
+        assert "was meant" not in str(refused.value) or job in str(refused.value)
+
+
+def test_what_htcondor_cannot_read_is_not_said_to_be_the_access_point_s_refusal() -> None:
+    with pytest.raises(SubmitRefused, match=r"nothing was sent: .* HTCondor's own parsers"):
+        parsed(described() | {f"My.{names.AD_USER_REQUIREMENTS}": "!" * 2040 + "true"})
 
 
 @given(st.dictionaries(_TEXTS, _TEXTS, max_size=3))

@@ -190,6 +190,9 @@ def test_the_workers_description() -> None:
             " && TARGET.Memory >= RequestMemory && TARGET.Disk >= RequestDisk"
             " && (NumShadowStarts =?= undefined || NumShadowStarts < 1)"
         ),
+        "My.WantDelayedUpdates": "false",
+        "My.WantIOProxy": "false",
+        "My.WantRemoteUpdates": "false",
         "job_max_vacate_time": "20",
         "leave_in_queue": "JobStatus == 4 && time() - EnteredCurrentStatus < 300",
         "periodic_remove": "JobStatus =!= 2 && time() > HTCDaskLease",
