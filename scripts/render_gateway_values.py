@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = [ROOT / "gateway" / f"{name}.py" for name in ("htcdask_heartbeats", "htcdask_gateway")]
+NAMES = ("htcdask_bodies", "htcdask_heartbeats", "htcdask_gateway")  # each after what it imports
+SOURCES = [ROOT / "gateway" / f"{name}.py" for name in NAMES]
 VALUES = ROOT / "charts" / "htcdask" / "gateway-values.yaml"
 
 HEADER = """\
