@@ -161,8 +161,10 @@ def pair(plane: ControlPlane, bare_pool: BarePool, tmp_path: Path) -> Iterator[P
 def test_one_works_while_the_other_waits_and_takes_over_when_it_is_killed(pair: Pair) -> None:
     a = pair.lead("a")
     b = pair.wait("b", "a")
-    waiting = f"waiting for the lease {pair.namespace}/htcdask, held by a\n"
-    assert (a.answers("/healthz"), b.answers("/healthz")) == ("ok\n", waiting)
+    waiting = f"waiting for the lease {pair.namespace}/htcdask, held by a; it is over in "
+    assert a.answers("/healthz") == a.answers("/readyz") == "ok\n"
+    assert b.answers("/healthz").startswith(waiting)
+    assert b.answers("/readyz").startswith(waiting)
     assert "htcdask_leader 1.0" in a.answers("/metrics")
     assert "htcdask_leader 0.0" in b.answers("/metrics")
     pair.create_cluster(wanted=2)
