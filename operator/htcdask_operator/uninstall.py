@@ -114,7 +114,8 @@ async def _free(
         left = {namespace: seconds for namespace, seconds in left.items() if seconds > 0}
         if not left or clock() - began >= CLAIM_SECONDS:
             break
-        await operator.stand_down(time.time())  # it keeps waiting, and takes nothing
+        with contextlib.suppress(KubeError):
+            await operator.stand_down(time.time())  # it goes on waiting, and takes nothing
         await pause(_PAUSE)
     for namespace, seconds in left.items():
         say(
