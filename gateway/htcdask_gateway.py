@@ -1,11 +1,10 @@
 """HTCondor worker pools for dask-gateway, inside an unmodified dask-gateway API server.
 
-The gateway's configuration calls `configure(c)`, which adds three things to whatever backend class the site
-has (`scripts/render_gateway_values.py` writes this and `htcdask_heartbeats` into values for its chart):
-- a cluster option `worker_backend`, kept in `DaskCluster.spec.options.worker_backend`;
-- for clusters that chose htcondor, the number of workers that the scheduler asks for goes to
-  `DaskCluster.spec.htcondorReplicas`, so that the stock controller makes no worker pods;
-- routes by which the owner of a cluster, and nobody else, reads and writes its HTCWorkerPools.
+The gateway's configuration calls `configure(c)`, which adds this to whatever backend class the site has
+(`scripts/render_gateway_values.py` writes it and its neighbours into values for the gateway's chart):
+- a cluster option `worker_backend`, kept in `DaskCluster.spec.options`; the number that the scheduler of a
+  cluster with htcondor asks for goes to `spec.htcondorReplicas`, so that the controller makes no worker pods;
+- routes for the pools of one's own clusters; and bounds for the bodies of all requests, the stock ones too.
 """
 
 import asyncio
@@ -24,6 +23,7 @@ from traitlets import Enum, Instance, Integer, default
 from traitlets.config import LoggingConfigurable
 from traitlets.utils.importstring import import_item
 
+from htcdask_bodies import Bodies
 from htcdask_heartbeats import DaskClusters, Heartbeats
 
 # htcdask_api.names has these too, but is not installed where this runs; a test compares them.
@@ -91,6 +91,7 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
     async def setup(self, app: web.Application) -> None:
         self._forgers: set[str] = set()
         self.pool_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        Bodies().install(app)
         for path, view in ROUTES.items():
             app.router.add_route("*", path, api_handler(user_authenticated=True)(view.answer))
         await super().setup(app)
@@ -208,8 +209,8 @@ class View(web.View):
     async def body(self, *fields: str) -> Json:
         """The request's JSON object, with exactly these fields and a `spec` that names no other cluster."""
         try:
-            body = await asyncio.wait_for(self.request.json(), 30)  # it may hold the others up
-        except (TimeoutError, ValueError, LookupError, RecursionError):
+            body = await self.request.json()
+        except (ValueError, LookupError, RecursionError):
             body = None
         if not isinstance(body, dict):
             raise error(422, f"the body of the request must be a JSON object with {' and '.join(fields)}")

@@ -12,9 +12,10 @@ LONGEST = 300  # lines of one module
 FREE = ("tests/", "benchmarks/", "examples/")  # long tables are welcome there
 
 # The gateway extension is no package, and import-linter knows packages only. All this comes with its server.
-EXTENSION = ("gateway/htcdask_gateway.py", "gateway/htcdask_heartbeats.py")
+EXTENSION = tuple(f"gateway/htcdask_{name}.py" for name in ("gateway", "heartbeats", "bodies"))
 BESIDE_EXTENSION = {
     "htcdask_heartbeats",
+    "htcdask_bodies",
     "aiohttp",
     "dask_gateway_server",
     "kubernetes_asyncio",

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = [ROOT / "gateway" / f"{name}.py" for name in ("htcdask_heartbeats", "htcdask_gateway")]
+NAMES = ("htcdask_bodies", "htcdask_heartbeats", "htcdask_gateway")  # each after what it imports
+SOURCES = [ROOT / "gateway" / f"{name}.py" for name in NAMES]
 VALUES = ROOT / "charts" / "htcdask" / "gateway-values.yaml"
 
 HEADER = """\
@@ -24,6 +25,8 @@ HEADER = """\
 # - Settings, in an entry of the site's own extraConfig (the defaults are shown):
 #     c.HTCDaskBackend.default_worker_backend = "kubernetes"   # or "htcondor": for who does not choose
 #     c.HTCDaskBackend.max_pools_per_cluster = 8
+# - One of dask-gateway's own that a site should set: else a cluster whose notebook was killed never ends.
+#     c.ClusterConfig.idle_timeout = 1800   # seconds without a task; upstream's default 0 is never
 # - The API server's service account needs the role that the htcdask chart makes for it
 #   (gateway.serviceAccountName in that chart's values).
 gateway:

@@ -30,10 +30,14 @@ from htcdask_operator.settings_types import (
     Text,
     Tree,
     address,
+    collector,
     image_path,
 )
 
 VARIABLE: Final = "HTCDASK_SETTINGS"
+
+LEASES_OF_POLLS: Final = 4
+"""A job's lease is renewed when a third of it is over, which is seen when the queue is: one may be missed."""
 
 
 class SettingsError(Exception):
@@ -43,7 +47,7 @@ class SettingsError(Exception):
 class AccessPoint(Section):
     """Which schedd, and which collector knows it."""
 
-    collector: Text
+    collector: Annotated[Text, BeforeValidator(collector)]
     schedd: Text
 
 
@@ -131,6 +135,21 @@ class Settings(Section):
                 raise ValueError(
                     f"{key}: the image {image} is a folder outside imageTrees, or in a job's scratch"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _times_fit_each_other(self) -> Self:
+        healing, expiry, quiet = self.healing, self.job_expiry_seconds, self.poll.quiet_seconds
+        wrong = []
+        if healing.backoff_first_seconds > healing.backoff_last_seconds:
+            wrong.append("healing.backoffFirstSeconds must not be longer than healing.backoffLastSeconds")
+        if expiry < LEASES_OF_POLLS * quiet:
+            wrong.append(
+                f"jobExpirySeconds ({expiry:g}) must be at least {LEASES_OF_POLLS} times poll.quietSeconds "
+                f"({quiet:g}): else idle jobs end before the operator says again that they are wanted"
+            )
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
     @cached_property

@@ -32,6 +32,13 @@ def address(value: object) -> object:
     raise ValueError('must be "host:port"')
 
 
+def collector(value: object) -> object:
+    match = re.fullmatch(r"(?:[^\s:/]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?(?:\?\S+)?", str(value))
+    if match is not None and (match[1] is None or 1 <= int(match[1]) <= 65535):
+        return value
+    raise ValueError('must be "host" or "host:port"')
+
+
 def image_path(value: object) -> object:
     if isinstance(value, str):
         try:

@@ -31,10 +31,13 @@ from htcdask_operator.kube.draining import Pools, Progress
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.requests import Requests
 from htcdask_operator.kube.spared import SparedPools
-from htcdask_operator.kube.stand_down import LeaseHolder, Operator
+from htcdask_operator.kube.stand_down import Claim, LeaseHolder, Operator
 
 RELEASE_SECONDS: Final = 45.0
 """How long it may take to release pools, after the jobs had their time."""
+
+CLAIM_SECONDS: Final = 12.0
+"""How long the stopped operator may take to give the claims of its namespaces back."""
 
 EXPLAINED: Final = 3
 """The exit status when pools are left, and what was said tells why."""
@@ -77,17 +80,48 @@ async def finish(
     say: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    claims: Mapping[str, Claim] | None = None,
 ) -> list[Progress]:
     """Stop the operator, whose pools have ended; what became of pools that were made meanwhile."""
     try:
         await pause(await operator.stand_down(time.time()))
-        return await drain(namespaces, 0, say, clock, pause)
+        late = await drain(namespaces, 0, say, clock, pause)
+        await _free(claims or {}, operator, say, clock, pause)
+        return late
     except KubeError as error:
         say(f"The operator cannot be told to stop, and may take on a pool that is made now: {error}")
         return []
     finally:
         with contextlib.suppress(KubeError):
             await operator.stand_down(time.time())  # once more: its time begins now
+
+
+async def _free(
+    claims: Mapping[str, Claim],
+    operator: Operator,
+    say: Callable[[str], None],
+    clock: Callable[[], float],
+    pause: Callable[[float], Awaitable[None]],
+) -> None:
+    """See the claims free, so that the next release works at once, or say how long it will wait."""
+    began, left = clock(), dict.fromkeys(claims, 0.0)
+    while True:
+        for namespace in left:
+            try:
+                left[namespace] = await claims[namespace].free()
+            except KubeError:
+                left[namespace] = 1.0  # somebody has just written it, or nobody answers: look again
+        left = {namespace: seconds for namespace, seconds in left.items() if seconds > 0}
+        if not left or clock() - began >= CLAIM_SECONDS:
+            break
+        with contextlib.suppress(KubeError):
+            await operator.stand_down(time.time())  # it goes on waiting, and takes nothing
+        await pause(_PAUSE)
+    for namespace, seconds in left.items():
+        say(
+            f"The operator has not given the Lease {names.CLAIM} in {namespace} back: a release that is "
+            f"installed now waits for it, {seconds:.0f} s at most"
+        )
 
 
 async def _step(progress: Progress, releasing: bool, now: float) -> None:
@@ -165,7 +199,7 @@ async def _run(options: argparse.Namespace) -> int:
         }
         every = await drain(namespaces, options.seconds, _say)
         if all(progress.done for progress in every):
-            late = await finish(namespaces, LeaseHolder(requests, options.lease), _say)
+            late = await finish(namespaces, LeaseHolder(requests, options.lease), _say, claims=namespaces)
             every += [progress for progress in late if progress.seen or not progress.done]
     _say(report(every, options.access_point))
     for namespace, pools in namespaces.items():

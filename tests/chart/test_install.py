@@ -235,6 +235,16 @@ def test_every_object_is_known_to_the_api_server_field_by_field(plane: ControlPl
     plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=text)
 
 
+def test_a_network_policy_with_peers_is_known_to_the_api_server_field_by_field(plane: ControlPlane) -> None:
+    peers = [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
+        {"ipBlock": {"cidr": "192.0.2.0/24"}},
+    ]
+    policy = render("--set-json", f"networkPolicy.from={json.dumps(peers)}")["NetworkPolicy", "htcdask"]
+    text = yaml.safe_dump(policy)
+    plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=text)
+
+
 @pytest.fixture
 def operators_kubeconfig(plane: ControlPlane, tmp_path: Path) -> Path:
     """The API server as the operator's own account, by a token as in its pod."""
@@ -365,6 +375,41 @@ def test_the_hook_ends_with_a_lease_that_keeps_the_operator_from_working(
     assert (after["spec"]["holderIdentity"], after["spec"]["leaseDurationSeconds"]) == ("uninstall", 20)
     assert after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]
     assert after["spec"]["renewTime"]
+
+
+def test_the_hook_leaves_the_namespace_free_for_the_next_release(
+    plane: ControlPlane, operators_kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the operator's own rights: its claim when it is over, and never one that somebody renews."""
+    claim = ("-n", "gateway", "get", "lease", names.CLAIM, "-o", "json")
+
+    def hold(holder: str, seconds: int) -> None:
+        plane.kubectl("-n", "gateway", "delete", "lease", names.CLAIM, "--ignore-not-found")
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": names.CLAIM, "namespace": "gateway"},
+            "spec": {
+                "holderIdentity": holder,
+                "leaseDurationSeconds": seconds,
+                "renewTime": "2026-01-01T00:00:00.000000Z",
+            },
+        }
+        plane.kubectl("create", "-f", "-", input=json.dumps(body))
+
+    hold("htcdask/htcdask/dead-pod", 4)
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=1") == 0
+    assert not json.loads(plane.kubectl(*claim))["spec"].get("holderIdentity")
+    assert "given" not in capsys.readouterr().out
+    hold("htcdask/htcdask/dead-pod", 300)
+    began = time.monotonic()
+    assert drain(operators_kubeconfig, "--namespace=gateway", "--seconds=1") == 0
+    assert time.monotonic() - began < uninstall.CLAIM_SECONDS + 10
+    assert json.loads(plane.kubectl(*claim))["spec"]["holderIdentity"] == "htcdask/htcdask/dead-pod"
+    said = capsys.readouterr().out
+    assert f"has not given the Lease {names.CLAIM} in gateway back" in said
+    assert re.search(r"waits for it, 2\d\d s at most", said)
+    plane.kubectl("-n", "gateway", "delete", "lease", names.CLAIM)
 
 
 def test_a_right_that_is_missing_is_named_by_the_hook(

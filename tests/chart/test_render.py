@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def test_the_chart_makes_these_objects_and_no_secret() -> None:
             "CustomResourceDefinition",
             "Deployment",
             "Job",
+            "NetworkPolicy",
             "ServiceAccount",
             *["ClusterRole"] * 3,
             "ClusterRoleBinding",
@@ -238,6 +240,15 @@ def test_what_has_no_default_is_asked_for(missing: str, sentence: str) -> None:
         ("settings.leader.leaseSeconds=2", "/settings/leader/leaseSeconds", "minimum: got 2, want 3"),
         ("settings.leader.leaseSeconds=301", "/settings/leader/leaseSeconds", "maximum: got 301, want 300"),
         ("settings.leader.name=other", "/settings/leader", "'name' not allowed"),
+        *[
+            (f"condor.collector={text}", "/condor/collector", "does not match pattern")
+            for text in (":99999999", ":9618", "c:99999", "c:0", "c:", "http://c", "a b", "::1:9618")
+        ],
+        ("settings.schedulerAddress=a:65536", "/settings/schedulerAddress", "does not match pattern"),
+        ("settings.limits=null", "/settings", "missing property 'limits'"),
+        ("settings=null", "", "missing property 'settings'"),
+        ("admissionPolicy.enabled=null", "/admissionPolicy", "missing property 'enabled'"),
+        ("networkPolicy.from.podSelector=x", "/networkPolicy/from", "want array"),
         ("image.digest=latest", "/image/digest", "does not match pattern"),
         ("condor.token=eyJhbGciOi", "/condor", "'token' not allowed"),
         ("replicas=2", "", "'replicas' not allowed"),
@@ -249,6 +260,173 @@ def test_a_bad_value_is_refused_by_its_place_and_rule(value: str, place: str, ru
     said = str(caught.value)
     assert f"at '{place}'" in said
     assert rule in said
+
+
+@pytest.mark.parametrize(
+    "collector", ["c", "c.example:1", "192.0.2.7:65535", "[2001:db8::1]:9618", "c:9618?sock=collector"]
+)
+def test_a_collector_is_a_host_and_perhaps_a_port(collector: str) -> None:
+    assert settings_of("--set", f"condor.collector={collector}").access_point.collector == collector
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            ("jobExpirySeconds=60", "poll.quietSeconds=16"),
+            "settings.jobExpirySeconds .60. must be at least four",
+        ),
+        (("jobExpirySeconds=2399", "poll.quietSeconds=600"), "times settings.poll.quietSeconds .600."),
+        (
+            ("healing.backoffFirstSeconds=601",),
+            "settings.healing.backoffFirstSeconds .601. must not be longer",
+        ),
+        (("healing.backoffLastSeconds=9",), "than settings.healing.backoffLastSeconds .9."),
+    ],
+)
+def test_times_that_do_not_fit_each_other_are_refused_by_name(values: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(HelmError, match=sentence):
+        render(*(word for value in values for word in ("--set", f"settings.{value}")))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("jobExpirySeconds=60", "poll.quietSeconds=15"),
+        ("jobExpirySeconds=2400", "poll.quietSeconds=600"),
+        ("healing.backoffFirstSeconds=7", "healing.backoffLastSeconds=7"),
+        ("healing=null", "poll=null", "jobExpirySeconds=null"),
+    ],
+)
+def test_times_that_just_fit_are_taken(values: tuple[str, ...]) -> None:
+    settings_of(*(word for value in values for word in ("--set", f"settings.{value}")))
+
+
+def _places(values: Any, path: str = "") -> list[str]:
+    """The path of every value in values.yaml, sections too."""
+    found = []
+    for key, value in values.items():
+        found.append(f"{path}{key}")
+        if isinstance(value, dict):
+            found += _places(value, f"{path}{key}.")
+    return found
+
+
+def _nulls(value: Any, path: str) -> list[str]:
+    if isinstance(value, dict):
+        return [each for key, item in value.items() for each in _nulls(item, f"{path}.{key}")]
+    if isinstance(value, list):
+        return [each for number, item in enumerate(value) for each in _nulls(item, f"{path}[{number}]")]
+    return [path] if value is None or "%!" in str(value) else []
+
+
+def _with_null(place: str) -> str:
+    """What is odd about the chart when this value is null; nothing if it is refused in words."""
+    try:
+        objects = render("--set", f"{place}=null")
+    except HelmError as error:
+        in_words = "missing property" in str(error) or " is needed" in str(error)
+        return "" if in_words else f"{place}: {error}"
+    text = objects["ConfigMap", "htcdask"]["data"]["settings.yaml"]
+    settings.parse(text)
+    parts = [each for (kind, which), one in objects.items() for each in _nulls(one, f"{kind} {which}")]
+    return f"{place}: {parts}" if parts else ""
+
+
+def test_null_is_a_default_or_refused_in_words_wherever_it_stands() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        assert [odd for odd in threads.map(_with_null, _places(VALUES)) if odd] == []
+
+
+# Names that YAML would take for something else
+
+NAMED = (
+    "name",
+    "namespace",
+    "serviceAccountName",
+    "secretName",
+    "priorityClassName",
+    "policyName",
+    "image",
+    "key",
+)
+
+
+def _not_texts(value: Any, path: str = "") -> list[str]:
+    """Where something stands for a name, and is none."""
+    if isinstance(value, list):
+        return [each for number, item in enumerate(value) for each in _not_texts(item, f"{path}[{number}]")]
+    if not isinstance(value, dict):
+        return []
+    found = []
+    for key, item in value.items():
+        where = f"{path}.{key}"
+        if not isinstance(key, str) or (key in NAMED and not isinstance(item, str)):
+            found.append(f"{where} is {item!r}")
+        elif key in (
+            "labels",
+            "annotations",
+            "matchLabels",
+            "nodeSelector",
+            "resourceNames",
+            "args",
+            "command",
+        ):
+            items = item.values() if isinstance(item, dict) else item
+            found += [f"{where} has {each!r}" for each in items if not isinstance(each, str)]
+        else:
+            found += _not_texts(item, where)
+    return found
+
+
+@pytest.mark.parametrize("name", ["123", "true", "null", "1e3", "0x1f", "on", "2026-01-01"])
+def test_names_are_texts_wherever_they_stand(name: str, tmp_path: Path) -> None:
+    values = {
+        "nameOverride": name,
+        "fullnameOverride": name,
+        "image": {"repository": name, "tag": name},
+        "gateway": {"namespace": name, "serviceAccountName": name, "serviceAccountNamespace": name},
+        "condor": {"collector": name, "schedd": name, "tokenSecret": {"name": name, "key": name}},
+        "settings": {"schedulerAddress": f"{name}:1", "operatorId": name, "accountingGroup": name},
+        "serviceAccount": {"name": name, "annotations": {name: name}},
+        "imagePullSecrets": [{"name": name}],
+        "podLabels": {name: name},
+        "podAnnotations": {name: name},
+        "nodeSelector": {name: name},
+        "priorityClassName": name,
+    }
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps(values))  # every text in quotes
+    for changes in ((), ("--set", "fullnameOverride="), ("--set", "fullnameOverride=,nameOverride=")):
+        objects = render(*changes, values=file, release=name, namespace=name)
+        assert len(objects) == len(render())
+        for (kind, which), one in objects.items():
+            seen = one["metadata"] if kind == "CustomResourceDefinition" else one  # a schema tells of fields
+            assert _not_texts(seen, f"{kind} {which}") == []
+        (config,) = (one for (kind, _), one in objects.items() if kind == "ConfigMap")
+        parsed = settings.parse(config["data"]["settings.yaml"])
+        assert (parsed.gateway_namespaces, parsed.leader.namespace) == ((name,), name)
+        (job,) = (one for (kind, _), one in objects.items() if kind == "Job")
+        given = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert given[:2] == [f"--namespace={name}", f"--access-point={name}"]
+
+
+# Who reaches the operator
+
+
+def test_only_the_health_port_is_reached_and_from_where_the_site_says() -> None:
+    spec = render("--set", "settings.healthPort=9090")["NetworkPolicy", "htcdask"]["spec"]
+    assert spec["policyTypes"] == ["Ingress"]
+    assert spec["ingress"] == [{"ports": [{"protocol": "TCP", "port": 9090}]}]
+    labels = render()["Deployment", "htcdask"]["spec"]["template"]["metadata"]["labels"]
+    assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    given = ("--set-json", f"networkPolicy.from={json.dumps(peers)}")
+    assert render(*given)["NetworkPolicy", "htcdask"]["spec"]["ingress"][0]["from"] == peers
+
+
+def test_there_is_no_network_policy_where_the_site_wants_none() -> None:
+    assert ("NetworkPolicy", "htcdask") not in render("--set", "networkPolicy.enabled=false")
 
 
 def test_an_older_kubernetes_is_refused() -> None:

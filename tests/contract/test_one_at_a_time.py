@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from htcdask_api import manifest, names
+from htcdask_operator import uninstall
 from playground.condor.bare import BarePool
 from playground.node.controlplane import ControlPlane, free_ports
 from tests.contract.labs import remove_jobs
@@ -90,11 +92,11 @@ class Pair:
         self.identity = names.operator_identity(self.namespace, kubernetes)
         self.ours = f'{names.AD_OPERATOR} == "{self.identity}"'
 
-    def start(self, pod: str, release: str = "htcdask") -> Program:
+    def start(self, pod: str, release: str = "htcdask", seconds: int = SECONDS) -> Program:
         settings = {
             "operatorId": self.namespace,
             "gatewayNamespaces": [self.namespace],
-            "leader": {"namespace": self.namespace, "name": release, "leaseSeconds": SECONDS},
+            "leader": {"namespace": self.namespace, "name": release, "leaseSeconds": seconds},
             "accessPoint": {"collector": self.pool.address, "schedd": self.pool.schedd},
             "tokenFile": str(self.folder / "token"),
             "schedulerAddress": "gateway.example:443",
@@ -161,8 +163,10 @@ def pair(plane: ControlPlane, bare_pool: BarePool, tmp_path: Path) -> Iterator[P
 def test_one_works_while_the_other_waits_and_takes_over_when_it_is_killed(pair: Pair) -> None:
     a = pair.lead("a")
     b = pair.wait("b", "a")
-    waiting = f"waiting for the lease {pair.namespace}/htcdask, held by a\n"
-    assert (a.answers("/healthz"), b.answers("/healthz")) == ("ok\n", waiting)
+    waiting = f"waiting for the lease {pair.namespace}/htcdask, held by a; it is over in "
+    assert a.answers("/healthz") == a.answers("/readyz") == "ok\n"
+    assert b.answers("/healthz").startswith(waiting)
+    assert b.answers("/readyz").startswith(waiting)
     assert "htcdask_leader 1.0" in a.answers("/metrics")
     assert "htcdask_leader 0.0" in b.answers("/metrics")
     pair.create_cluster(wanted=2)
@@ -245,6 +249,30 @@ def test_a_second_release_for_one_namespace_says_so_and_follows_when_the_first_i
     assert b.says("Watching the pools") < SECONDS * 2
     assert b.answers("/readyz") == "ok\n"
     assert len(pair.workers()) == 2
+
+
+def test_after_the_hook_of_an_uninstallation_the_next_release_works_at_once(
+    pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However long the leases of the first one are. Its container starts again until Helm takes it away."""
+    a = pair.start("a", seconds=60)
+    a.says("Watching the pools")
+    pair.create_cluster(wanted=2)
+    until(lambda: len(pair.workers()) == 2, 20, "two workers in the queue")
+    restarting = threading.Thread(target=lambda: (a.ends(60), pair.start("a", seconds=60)))
+    restarting.start()
+    lease = f"--lease={pair.namespace}/htcdask"
+    given = (f"--kubeconfig={pair.plane.kubeconfig}", f"--namespace={pair.namespace}", "--seconds=30")
+    assert uninstall.main([*given, lease]) == 0
+    restarting.join()
+    assert pair.workers() == []
+    assert "given" not in capsys.readouterr().out
+    b = pair.start("b", release="second", seconds=60)
+    assert b.says("Watching the pools") < 15
+    again = pair.programs[1]
+    again.says("Waiting for the lease")
+    assert re.search(r"held by uninstall; it is over in \d+ s at most, unless it is renewed", again.log)
+    again.signal(signal.SIGKILL)
 
 
 def test_the_pools_of_a_namespace_that_is_deleted_are_let_go(pair: Pair) -> None:

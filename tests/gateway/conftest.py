@@ -61,7 +61,9 @@ def site(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("site")
     kubeconfig = account_kubeconfig(plane, "api-dask-gateway", folder)
     controller = account_kubeconfig(plane, "controller-dask-gateway", folder)
-    limits = {"limits": f"c.ClusterConfig.cluster_max_workers = {LIMIT}"}
+    limits = {
+        "limits": f"c.ClusterConfig.cluster_max_workers = {LIMIT}\nc.ClusterConfig.idle_timeout = 1800\n"
+    }
     extra = {**extra_config(IMAGE_CUSTOMIZATION), **limits, **extra_config(OURS)}
     with ExitStack() as stack:
         stack.enter_context(running_controller(folder, controller))

@@ -10,7 +10,7 @@ from dask_gateway_server.app import DaskGateway
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.models import User
 
-from tests.gateway.servers import IMAGE_CUSTOMIZATION, OURS, Site, configuration, extra_config
+from tests.gateway.servers import IMAGE_CUSTOMIZATION, OURS, ROOT, Site, configuration, extra_config
 
 FIELD = "from dask_gateway_server.options import Options, String\nimage = String('image', default='site:1')\n"
 STRICT = """
@@ -128,6 +128,13 @@ async def test_a_site_chooses_the_default(tmp_path: Path) -> None:
     backend = backend_of(tmp_path, "c.HTCDaskBackend.default_worker_backend = 'htcondor'")
     options, _ = await backend.process_cluster_options(ADA, {})
     assert options == {"worker_backend": "htcondor"}
+
+
+def test_clusters_that_nobody_ends_are_told_when_to_end_as_the_admin_page_says(site: Site) -> None:
+    assert "c.ClusterConfig.idle_timeout = 1800" in (ROOT / "docs/gateway.md").read_text()
+    for backend in ("htcondor", "kubernetes"):
+        cluster = site.dask_cluster(site.cluster(worker_backend=backend))
+        assert cluster["spec"]["config"]["idle_timeout"] == 1800
 
 
 def test_a_wrong_default_stops_the_server(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

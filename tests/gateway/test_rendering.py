@@ -18,6 +18,7 @@ PARTS = (
     "scripts/render_gateway_values.py",
     "charts/htcdask/gateway-values.yaml",
     "gateway/htcdask_heartbeats.py",
+    "gateway/htcdask_bodies.py",
 )
 
 
@@ -39,7 +40,7 @@ def test_the_values_in_the_chart_are_up_to_date(copy: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("part", [PARTS[0], PARTS[3]])
+@pytest.mark.parametrize("part", [PARTS[0], PARTS[3], PARTS[4]])
 def test_the_check_names_what_to_run_and_writes_nothing(copy: Path, part: str) -> None:
     (copy / part).write_text((copy / part).read_text() + "# changed\n")
     before = (copy / PARTS[2]).read_text()

@@ -83,6 +83,19 @@ def profile(**content: object) -> dict[str, object]:
         ({"template": {"memory": "8GB"}}, "template.memory: must be a Kubernetes quantity"),
         ({"profiles": {"gpu": {"template": {"core": 1}}}}, "profiles.gpu.template.core: no such key"),
         ({"profiles": {"GPU": {}}}, "profiles.GPU: must be lower-case letters"),
+        *[
+            ({"accessPoint": {"collector": text, "schedd": "s"}}, 'accessPoint.collector: must be "host" or')
+            for text in (":99999999", ":9618", "c:0", "c:65536", "c:", "a b", "tls://c")
+        ],
+        (
+            {"jobExpirySeconds": 60, "poll": {"quietSeconds": 16}},
+            "jobExpirySeconds (60) must be at least 4 times poll.quietSeconds (16)",
+        ),
+        (
+            {"healing": {"backoffFirstSeconds": 11, "backoffLastSeconds": 10}},
+            "healing.backoffFirstSeconds must not be longer than healing.backoffLastSeconds",
+        ),
+        ({"healing": {"backoffFirstSeconds": 601}}, "healing.backoffFirstSeconds must not be longer"),
         ({"operatorId": "a\n"}, "operatorId: must be lower-case letters"),
         ({"operatorId": None}, "operatorId: must be set"),
         ({"accessPoint": {"collector": "c:1"}}, "accessPoint.schedd: must be set"),
@@ -137,6 +150,19 @@ def test_a_mistake_is_named_with_its_key(changes: dict[str, object], complaint: 
         parse(settings_text(**changes), "settings.yaml")
     assert str(error.value).startswith("settings.yaml: ")
     assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"jobExpirySeconds": 60, "poll": {"quietSeconds": 15}},
+        {"healing": {"backoffFirstSeconds": 600}},
+        {"accessPoint": {"collector": "[::1]:9618", "schedd": "s"}},
+        {"accessPoint": {"collector": "c:9618?sock=collector", "schedd": "s"}},
+    ],
+)
+def test_what_just_fits_is_taken(changes: dict[str, object]) -> None:
+    parse(settings_text(**changes))
 
 
 TOKEN = "s3cr3t-t0ken"

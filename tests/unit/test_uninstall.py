@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -268,6 +269,50 @@ def test_an_operator_that_cannot_be_stopped_is_no_obstacle() -> None:
     late = asyncio.run(uninstall.finish({"gw": pools}, operator, said.append, clock, clock.pause))
     assert late == []
     assert "cannot be told to stop" in said[0]
+
+
+@dataclass
+class FakeClaim:
+    """Given back by its operator after so many seconds."""
+
+    clock: Clock
+    until: float
+    failing: KubeError | None = None
+
+    async def free(self) -> float:
+        if self.failing is not None:
+            raise self.failing
+        return max(0.0, self.until - self.clock.now)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 8.0])
+def test_the_hook_ends_when_the_claims_are_free(seconds: float) -> None:
+    clock = Clock()
+    said: list[str] = []
+    pools = FakePools(clock)
+    operator = FakeOperator(clock, pools)
+    claims = {"gw": FakeClaim(clock, 6 + seconds), "zoo": FakeClaim(clock, 0)}
+    finishing = uninstall.finish({"gw": pools}, operator, said.append, clock, clock.pause, claims)
+    asyncio.run(finishing)
+    assert claims["gw"].until <= clock.now < claims["gw"].until + 10
+    assert not any("given" in line for line in said)
+    assert all(after - before < 10 for before, after in itertools.pairwise(operator.asked))  # it never works
+
+
+@pytest.mark.parametrize("failing", [None, KubeError("PATCH", "the object has been modified", 409)])
+def test_a_claim_that_stays_held_is_told_with_its_time_and_holds_nothing_up(
+    failing: KubeError | None,
+) -> None:
+    clock = Clock()
+    said: list[str] = []
+    pools = FakePools(clock)
+    operator = FakeOperator(clock, pools)
+    claims = {"gw": FakeClaim(clock, 300, failing)}
+    asyncio.run(uninstall.finish({"gw": pools}, operator, said.append, clock, clock.pause, claims))
+    assert clock.now < 30
+    [line] = [each for each in said if "given" in each]
+    assert "The operator has not given the Lease htcdask-worker-pools in gw back" in line
+    assert " s at most" in line
 
 
 def test_a_pod_without_a_token_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:

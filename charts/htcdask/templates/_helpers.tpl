@@ -41,15 +41,15 @@ install, and nothing where there is no CRD, it is this release's, or nobody can 
 {{- end }}
 
 {{- define "htcdask.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "htcdask.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "htcdask.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "htcdask.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{ include "htcdask.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- end }}
 
 {{- define "htcdask.serviceAccountName" -}}
@@ -62,7 +62,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- /* What every pod of this chart has, whatever runs in it. */}}
 {{- define "htcdask.pod" -}}
-serviceAccountName: {{ include "htcdask.serviceAccountName" . }}
+serviceAccountName: {{ include "htcdask.serviceAccountName" . | quote }}
 # The account itself mounts none: what else uses it shall say so, too.
 automountServiceAccountToken: true
 enableServiceLinks: false
@@ -71,7 +71,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.podSecurityContext }}
 securityContext:
@@ -97,8 +97,8 @@ affinity:
 
 {{- /* What every container of this chart has. */}}
 {{- define "htcdask.container" -}}
-image: {{ include "htcdask.image" . }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+image: {{ include "htcdask.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
 {{- with .Values.securityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
@@ -135,6 +135,21 @@ resources:
 {{- end }}
 {{- end }}
 
+{{- /* What a schema cannot say: two values that must fit each other. The operator holds its file to the same. */}}
+{{- define "htcdask.together" -}}
+{{- $healing := default dict .healing }}
+{{- $first := float64 (default 10 $healing.backoffFirstSeconds) }}
+{{- $last := float64 (default 600 $healing.backoffLastSeconds) }}
+{{- if gt $first $last }}
+{{- fail (printf "settings.healing.backoffFirstSeconds (%v) must not be longer than settings.healing.backoffLastSeconds (%v)" $first $last) }}
+{{- end }}
+{{- $expiry := float64 (default 3600 .jobExpirySeconds) }}
+{{- $quiet := float64 (default 15 (default dict .poll).quietSeconds) }}
+{{- if lt $expiry (mulf 4 $quiet) }}
+{{- fail (printf "settings.jobExpirySeconds (%v) must be at least four times settings.poll.quietSeconds (%v): else idle jobs end before the operator says again that they are wanted" $expiry $quiet) }}
+{{- end }}
+{{- end }}
+
 {{- /* The operator's settings file: .Values.settings, and what other values say. */}}
 {{- define "htcdask.settings" -}}
 {{- $given := deepCopy .Values.settings }}
@@ -142,6 +157,7 @@ resources:
 {{- $address := required "settings.schedulerAddress is needed: host:port of the gateway's proxy for schedulers, as the execute nodes reach it" $given.schedulerAddress }}
 {{- $collector := required "condor.collector is needed: the HTCondor collector as the operator reaches it, for instance condor.example.org:9618" .Values.condor.collector }}
 {{- $schedd := required "condor.schedd is needed: the access point's name, as condor_status -schedd shows it" .Values.condor.schedd }}
+{{- include "htcdask.together" $given }}
 {{- $derived := dict
       "operatorId" $id
       "gatewayNamespaces" (list (include "htcdask.gatewayNamespace" .))

@@ -1,6 +1,6 @@
 """The last look at a submit description before it leaves: it is code, so nothing unexpected passes.
 
-Called by `client`. `core.submit.descriptions` writes them, and quotes in them; what is refused here is a mistake
+Called by `client`. `core.submit.descriptions` writes them, and quotes in them; what is refused is a mistake
 of ours, or somebody who found a way around the quoting.
 """
 

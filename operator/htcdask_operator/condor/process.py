@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from htcdask_operator import descriptors
 from htcdask_operator.condor import wire
 from htcdask_operator.condor.errors import CondorError, CondorTimeout, CondorUnreachable
 
@@ -73,8 +74,9 @@ class AgentProcess:
                 raise self._too_late(method) from error
             except (wire.Garbage, ValueError, OSError) as error:  # ValueError: a line longer than any answer
                 await self._kill()
+                why = descriptors.exhausted(error) or error or type(error).__name__
                 raise CondorUnreachable(
-                    f"the HTCondor agent did not answer {method} ({error or type(error).__name__}); it is "
+                    f"the HTCondor agent did not answer {method} ({why}); it is "
                     "started again with the next question"
                 ) from error
             except BaseException:

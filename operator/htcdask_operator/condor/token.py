@@ -14,7 +14,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from htcdask_operator.condor.errors import CondorRefused
+from htcdask_operator import descriptors
+from htcdask_operator.condor.errors import CondorError, CondorRefused, CondorUnreachable
 
 
 def read(path: Path, now: float) -> str:
@@ -27,7 +28,7 @@ def read(path: Path, now: float) -> str:
             "access point) into the Secret that the operator mounts there"
         ) from error
     except OSError as error:
-        raise CondorRefused(f"the HTCondor token file {path} cannot be read: {error.strerror}") from error
+        raise _because(error, f"the HTCondor token file {path} cannot be read") from error
     except UnicodeDecodeError as error:
         raise CondorRefused(
             f"the HTCondor token file {path} does not hold an IDTOKEN but other bytes"
@@ -53,7 +54,14 @@ def write(folder: Path, token: str) -> None:
             file.write(token + "\n")
         draft.replace(folder / "token")
     except OSError as error:
-        raise CondorRefused(f"the HTCondor token cannot be copied into {folder}: {error.strerror}") from error
+        raise _because(error, f"the HTCondor token cannot be copied into {folder}") from error
+
+
+def _because(error: OSError, what: str) -> CondorError:
+    ours = descriptors.exhausted(error)
+    if ours is not None:  # nothing is wrong with the token
+        return CondorUnreachable(f"{what}: {ours}")
+    return CondorRefused(f"{what}: {error.strerror}")
 
 
 def _when(expires: float) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
-from htcdask_operator import metrics
+from htcdask_operator import descriptors, metrics
 from htcdask_operator.kube import bodies
 from htcdask_operator.kube.errors import KubeError
 
@@ -77,7 +77,8 @@ class Requests:
         except TimeoutError as error:
             raise KubeError(what, f"no answer from the API server in {self._deadline:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise KubeError(what, f"the API server cannot be reached: {error}") from error
+            ours = descriptors.exhausted(error)
+            raise KubeError(what, ours or f"the API server cannot be reached: {error}") from error
 
 
 def _resource(path: str) -> str:

@@ -3,7 +3,8 @@
 Used by `uninstall`. The second release of a namespace does nothing, and is told to go: its hook must not end
 the first one's pools. Who works there is in the claim, the Lease that operators hold in each namespace. Only
 the own clock counts: a claim that is renewed while we look is alive, one that is silent for its time is
-nobody's.
+nobody's. The hook leaves the claim free by the same rule: its operator gives it back when it ends, and the
+claim of one that died is taken from it when it is over, so that the next release need not wait for it.
 """
 
 from __future__ import annotations
@@ -47,21 +48,45 @@ class SparedPools:
         await self._pools.release(pool)
 
     async def _is_anothers(self) -> bool:
-        claim = await self._claim()
-        whose, now = claim.holder.rpartition("/")[0], self._clock()
+        before = self._seen[0]
+        claim, renewed = await self._look()
+        whose = _release_of(claim)
         if whose in ("", self._release):
             self.left_to = ""
             return False
-        before, self._seen = self._seen, (claim.holder, claim.renewed)
-        if before != self._seen:
-            self._since = now
-            if before[0] == claim.holder:
-                self.left_to = whose
+        if renewed and before == claim.holder:
+            self.left_to = whose
         if whose == self.left_to:
             return True
-        if now - self._since > min(claim.seconds or _USUAL, _LONGEST):
+        if self._left(claim) < 0:
             return False
         raise KubeError(f"GET {self._path}", f"the HTCDask release {whose} may be at work here: looking")
+
+    async def free(self) -> float:
+        """Leave the claim to the next release, if it was ours; seconds that it still lasts at most."""
+        claim, _ = await self._look()
+        if _release_of(claim) != self._release:
+            return 0.0
+        left = self._left(claim)
+        if left >= 0:
+            return max(left, 0.1)
+        # As an operator that waited would take it: this version, which is over.
+        change = {"metadata": {"resourceVersion": claim.version}, "spec": {"holderIdentity": ""}}
+        await self._requests.send(
+            "PATCH", self._path, body=change, content_type="application/merge-patch+json"
+        )
+        return 0.0
+
+    async def _look(self) -> tuple[Lease, bool]:
+        """The claim, and whether somebody has written it since the last look."""
+        claim = await self._claim()
+        before, self._seen = self._seen, (claim.holder, claim.renewed)
+        if before != self._seen:
+            self._since = self._clock()
+        return claim, before != self._seen
+
+    def _left(self, claim: Lease) -> float:
+        return self._since + min(claim.seconds or _USUAL, _LONGEST) - self._clock()
 
     async def _claim(self) -> Lease:
         try:
@@ -71,3 +96,7 @@ class SparedPools:
             if error.status in (403, 404):
                 return Lease()
             raise
+
+
+def _release_of(claim: Lease) -> str:
+    return claim.holder.rpartition("/")[0]

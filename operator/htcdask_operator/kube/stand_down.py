@@ -31,6 +31,13 @@ class Operator(Protocol):
         """Take its lease, or take it again; seconds until it has noticed. KubeError when that failed."""
 
 
+class Claim(Protocol):
+    """What the operator held in one namespace."""
+
+    async def free(self) -> float:
+        """Leave it to the next release; seconds that it still lasts at most. KubeError when that failed."""
+
+
 class LeaseHolder:
     """The port `Operator`, by the Lease `namespace/name` of a real API server."""
 

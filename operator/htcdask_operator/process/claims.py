@@ -2,7 +2,8 @@
 
 Its own keeps two pods of one release apart. The one of a namespace has the same name whatever the release is
 called, so that two releases that watch one namespace are kept apart too: the second says so, and does nothing
-until the first is gone. All operators take their leases in one order, so none waits for another in a circle.
+until the first is gone. All operators take their own lease first and the others in one order, so none waits
+for another in a circle, and one that was told to end (`kube.stand_down`) takes no namespace any more.
 """
 
 from __future__ import annotations
@@ -65,9 +66,14 @@ class Claims:
                     await lease.held.wait()
                 self.held.set()
                 metrics.LEADER.set(1)
-        except* LeaseLost as lost:
+        except (
+            BaseExceptionGroup
+        ) as several:  # `except*` wraps what is raised in it, in some versions of Python
             self.held.clear()
-            raise LeaseLost(str(lost.exceptions[0])) from lost
+            lost = several.subgroup(LeaseLost)
+            if lost is None:
+                raise
+            raise LeaseLost(str(lost.exceptions[0])) from several
 
     async def release(self) -> None:
         """Let the next one in at once. Call it when nothing of us acts any more."""
@@ -100,6 +106,6 @@ def claims(
                 calendar,
                 release=whose,
             )
-            for where, whose in sorted(wanted.items())
+            for where, whose in sorted(wanted.items(), key=lambda lease: (lease[1] is not None, lease[0]))
         ]
     )

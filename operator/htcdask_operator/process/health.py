@@ -1,18 +1,23 @@
-"""`/healthz`, `/readyz` and `/metrics`, on one port of their own.
+"""`/healthz`, `/readyz` and `/metrics`, on one port of their own, which any pod may ask (`small_http`).
 
 Run by `__main__` as a supervised task, from the start. Healthy means that the loops turn, or that the lease
 is waited for, not that HTCondor or Kubernetes answer: a pod that is restarted because another system is down
-helps nobody.
+helps nobody. Nothing that is answered is a secret: numbers of jobs and requests, and names of Leases.
 """
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
-from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from htcdask_operator.process import small_http
+from htcdask_operator.process.small_http import Answer
+
+_FRESH: Final = 1.0  # seconds for which the metrics are not reckoned again, whoever asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +32,32 @@ async def serve(
     port: int, check: Callable[[], Health], blocked: Callable[[], str | None] = lambda: None
 ) -> None:
     """Serve until cancelled. `blocked`: what only a person can mend, and keeps the pod from being ready."""
+    metrics = _Metrics()
 
-    async def healthz(_: web.Request) -> web.Response:
-        health = check()
-        return web.Response(text=f"{health.words}\n", status=200 if health.well else 503)
+    def respond(path: str) -> Answer | None:
+        if path == "/healthz":
+            health = check()
+            return _said(health.words, health.well)
+        if path == "/readyz":
+            words = blocked()
+            return _said(words or check().words, words is None)
+        return metrics.answer() if path == "/metrics" else None
 
-    async def readyz(_: web.Request) -> web.Response:
-        words = blocked()
-        return web.Response(text=f"{words or 'ok'}\n", status=200 if words is None else 503)
+    await small_http.serve(port, respond)
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    application = web.Application()
-    application.router.add_get("/healthz", healthz)
-    application.router.add_get("/readyz", readyz)
-    application.router.add_get("/metrics", metrics)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, port=port).start()
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
+class _Metrics:
+    def __init__(self) -> None:
+        self._answer = Answer(b"")
+        self._until = -1.0
+
+    def answer(self) -> Answer:
+        now = time.monotonic()
+        if now >= self._until:
+            self._answer = Answer(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+            self._until = now + _FRESH
+        return self._answer
+
+
+def _said(words: str, well: bool) -> Answer:
+    return Answer(f"{words}\n".encode(), 200 if well else 503)

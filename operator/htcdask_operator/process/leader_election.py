@@ -74,6 +74,9 @@ class Lost:
     why: str
 
 
+LONGER: Final = "if this comes again, raise settings.leader.leaseSeconds, which is {} now"
+
+
 def decide(lease: Lease | None, me: Me, now: float, changed_at: float) -> Acquire | Renew | Wait | Lost:
     """What to do about the Lease as last seen. `changed_at`: when we first saw it so, or began writing it."""
     if me.since is not None:
@@ -114,6 +117,7 @@ class Leadership:
         self._changed_at = clock()
         self._stale = True  # the Lease may be another by now
         self._said: str | None = None
+        self._late = False  # the last request had no answer in time
         self._release = release
         self.before = Lease()  # as it was when we took it
         self._turn = asyncio.Event()  # set once it may be taken
@@ -129,9 +133,18 @@ class Leadership:
         """What it waits for, while it waits."""
         if self.held.is_set():
             return None
-        holder = self._holder
-        said = f"waiting for the lease {self}" + (f", held by {holder}" if holder else "")
+        said, left = self._awaited, self._at_most()
+        if left is not None:
+            said += f"; it is over in {left:.0f} s at most, unless it is renewed"
         return said if self.rival is None else f"{said}: {self.rival}"
+
+    @property
+    def _awaited(self) -> str:
+        return f"waiting for the lease {self}" + (f", held by {self._holder}" if self._holder else "")
+
+    def _at_most(self) -> float | None:
+        verdict = decide(self._lease, self._me, self._clock(), self._changed_at)
+        return verdict.until - self._clock() if isinstance(verdict, Wait) else None
 
     @property
     def rival(self) -> str | None:
@@ -165,7 +178,8 @@ class Leadership:
             verdict = decide(self._lease, self._me, self._clock(), self._changed_at)
             if isinstance(verdict, Lost):
                 self.held.clear()
-                raise LeaseLost(f"the lease {self} is lost: {verdict.why}")
+                advice = f"; {self._longer}" if self._late else ""
+                raise LeaseLost(f"the lease {self} is lost: {verdict.why}{advice}")
             try:
                 async with asyncio.timeout(self._time_left()):
                     if self._stale:
@@ -174,13 +188,15 @@ class Leadership:
                     if isinstance(verdict, Acquire) and not self._turn.is_set():
                         self._stale = True
                     elif isinstance(verdict, Wait):
-                        self._say(str(self.waiting))
+                        self._say(str(self.waiting), self._awaited)
                         self._stale = True
                     else:
                         await self._write(verdict)
             except (KubeError, TimeoutError) as error:
                 self._stale = True  # what was written may have arrived
-                self._say(f"The lease {self}: {str(error) or 'no answer in time'}")
+                self._late = isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError)
+                why = str(error) or "no answer in time"
+                self._say(f"The lease {self}: {why}" + (f"; {self._longer}" if self._late else ""))
             await self._pause()
 
     async def release(self) -> None:
@@ -227,17 +243,23 @@ class Leadership:
             moved = before.version is not None and before.holder != self._me.name
             mine = replace(mine, acquired=now, transitions=before.transitions + moved)
         self._lease = await self._kube.write_lease(*self._where, mine)
-        self._changed_at, self._said = began, None
+        self._changed_at, self._said, self._late = began, None, False
         if isinstance(verdict, Acquire):
             self._me = replace(self._me, since=self._lease.acquired)
             if self._time_left() > 0:  # else this process slept meanwhile, and the lease is over
                 self.held.set()
                 _log.info("%s holds the lease %s", self._me.name, self)
 
-    def _say(self, what: str) -> None:
-        if what != self._said:
+    @property
+    def _longer(self) -> str:
+        return LONGER.format(self._me.seconds)
+
+    def _say(self, what: str, about: str | None = None) -> None:
+        """Once, until it is `about` something else."""
+        about = about or what
+        if about != self._said:
             _log.warning("%s", what[0].upper() + what[1:])
-            self._said = what
+            self._said = about
 
     def __str__(self) -> str:
         return "/".join(self._where)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from htcdask_operator import descriptors
 from htcdask_operator.core.model import SchedulerWorkers, WorkerName
 from htcdask_operator.scheduler import answer, page
 from htcdask_operator.scheduler.exchange import TooLongError, exchange
@@ -94,7 +95,8 @@ def _reason(error: Exception, most: int) -> str:
         case page.NotAPageError():
             return f"this is not the answer of a Dask scheduler: {error}"
         case answer.NotAnAnswerError() | OSError():
-            reason = "".join(letter if letter.isprintable() else " " for letter in str(error))
+            said = descriptors.exhausted(error) or str(error)
+            reason = "".join(letter if letter.isprintable() else " " for letter in said)
             return reason[:_LONGEST_REASON] or type(error).__name__
         case _:
             return f"its answer could not be read ({type(error).__name__})"

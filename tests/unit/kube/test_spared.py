@@ -20,19 +20,25 @@ class ApiServer(Requests):
     def __init__(self, holder: str = "", seconds: int | None = 15) -> None:
         self.holder, self.seconds, self.renewed = holder, seconds, 0
         self.failing: KubeError | None = None
+        self.freed: list[Any] = []
 
-    async def send(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+    async def send(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         if path.endswith(names.PLURAL):
             return {"kind": f"{names.KIND}List", "items": [POOL]}
         assert path == "/apis/coordination.k8s.io/v1/namespaces/gw/leases/htcdask-worker-pools"
         if self.failing:
             raise self.failing
+        if method == "PATCH":
+            assert more["content_type"] == "application/merge-patch+json"
+            self.freed.append(more["body"])
+            self.holder = ""
+            return {}
         spec = {
             "holderIdentity": self.holder,
             "leaseDurationSeconds": self.seconds,
             "renewTime": str(self.renewed),
         }
-        return {"spec": spec}
+        return {"metadata": {"resourceVersion": "v"}, "spec": spec}
 
 
 class Hook:
@@ -93,3 +99,51 @@ async def test_a_claim_that_cannot_be_read(status: int | None, found: int | None
     server = ApiServer("first/htcdask/pod")
     server.failing = KubeError("GET", "no", status)
     assert await Hook(server).found() == found
+
+
+FREED = {"metadata": {"resourceVersion": "v"}, "spec": {"holderIdentity": ""}}
+
+
+async def free(hook: Hook) -> float:
+    hook.now += 1
+    return await hook.pools.free()
+
+
+@pytest.mark.parametrize(
+    "holder", ["", "first/htcdask/pod", "htcdask/htcdask-2/pod", "htcdask/h/htcdask/htcdask"]
+)
+async def test_a_claim_that_is_not_ours_is_left_alone(holder: str) -> None:
+    server = ApiServer(holder)
+    hook = Hook(server)
+    assert [await free(hook) for _ in range(400)] == [0.0] * 400
+    assert server.freed == []
+
+
+async def test_our_claim_is_taken_from_an_operator_that_has_been_silent_for_its_time_and_not_before() -> None:
+    server = ApiServer("htcdask/htcdask/pod-1", 15)
+    hook = Hook(server)
+    for _ in range(10):
+        assert await hook.found() == 1  # the silence counts from the first look
+    server.renewed += 1
+    assert [round(await free(hook)) for _ in range(16)] == [15 - second or 0 for second in range(16)]
+    assert server.freed == []
+    assert await free(hook) == 0
+    assert server.freed == [FREED]
+
+
+async def test_a_claim_that_goes_on_being_renewed_is_never_taken() -> None:
+    server = ApiServer("htcdask/htcdask/pod-1", 3)
+    hook = Hook(server)
+    for _ in range(50):
+        server.renewed += 1
+        assert await free(hook) == 3
+    assert server.freed == []
+
+
+async def test_a_claim_that_its_operator_gives_back_is_free() -> None:
+    server = ApiServer("htcdask/htcdask/pod-1", 300)
+    hook = Hook(server)
+    assert await free(hook) == 300
+    server.holder = ""
+    assert await free(hook) == 0
+    assert server.freed == []
