@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template
+from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template, names
 from htcdask_operator.core.model import ClusterFacts, Gone, Job, JobStatus, Observed, PoolFacts, Role, Unseen
 from htcdask_operator.core.policy import Policy
 
@@ -34,6 +34,7 @@ def make_pool(
     scaling: str = "Gateway",
     replicas: int = 0,
     max_replicas: int = 1000,
+    finalized: bool = True,
     **facts: Any,
 ) -> PoolFacts:
     """A pool in the middle of its life: finalized and adopted."""
@@ -51,6 +52,7 @@ def make_pool(
         "created_at": NOW - 1000,
         "status": PoolStatus(),
         "owner_uid": CLUSTER,
+        "finalizers": (names.FINALIZER,) if finalized else (),
         "submitted_as": IDENTITY,
     }
     return PoolFacts(uid=uid, spec=spec, **(defaults | facts))
