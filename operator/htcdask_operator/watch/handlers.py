@@ -39,11 +39,11 @@ def register(registry: kopf.OperatorRegistry, reconciler: Reconciler, known: Kno
     async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
-    @kopf.on.event(names.GROUP, names.PLURAL, registry=registry)
+    @kopf.on.event(names.GROUP, names.PLURAL, registry=registry, id="pool_seen")
     async def pool_seen(type: str | None, body: Body, **_: Any) -> None:
         pool_event(type, body)
 
-    @kopf.on.event(names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL, registry=registry)
+    @kopf.on.event(names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL, registry=registry, id="cluster_seen")
     async def cluster_seen(type: str | None, body: Body, **_: Any) -> None:
         cluster_event(type, body)
 

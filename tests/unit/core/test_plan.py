@@ -316,7 +316,7 @@ def test_a_deleted_pool_is_released_when_nothing_of_it_is_left() -> None:
     assert actions(pool, make_observed(FOUR, [ANCHOR, make_job("a", JobStatus.REMOVED)])) == ()
     assert removed(actions(pool, make_observed(FOUR, [ANCHOR]))) == ["1.0"]
     assert actions(pool, make_observed(FOUR)) == (RemoveFinalizer(POOL),)
-    assert actions(replace(pool, finalized=False), make_observed(FOUR)) == ()
+    assert actions(replace(pool, finalizers=()), make_observed(FOUR)) == ()
 
 
 def test_a_deleted_pool_is_cleaned_up_although_its_cluster_cannot_be_seen() -> None:

@@ -207,9 +207,7 @@ def _deleting(state: PoolState) -> tuple[bool, str, str, bool]:
         why = setback.why
     failed = state.waits
     if why is None and failed is not None and failed.finalizer:
-        message = (
-            f"The pool's finalizer cannot be taken away: {failed.why}. It is tried again."
-        )
+        message = f"The pool's finalizer cannot be taken away: {failed.why}. It is tried again."
         return False, reasons.ACTION_FAILED, message, failed.times >= STALLED
     if why is None:
         return False, reasons.REMOVING_JOBS, f"{len(state.jobs)} jobs are leaving the queue.", False
