@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from benchmarks import connected, latency, queue, quiet
-from playground.node import Node
-from playground.progress import say, step
-from playground.site import Site, apply
+from playground.build.progress import say, step
+from playground.node.node import Node
+from playground.site.site import Site, apply
 
 Figures = dict[str, float]
 Measure = partial[Figures]

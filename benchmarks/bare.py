@@ -18,8 +18,8 @@ from htcdask_operator.core.submit import descriptions
 from htcdask_operator.core.submit.template import resolve
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.settings import Settings, parse
-from playground import builds
-from playground.site import Site
+from playground.build import programs
+from playground.site.site import Site
 from tests.e2e.look import bare
 
 _CONNECT = """
@@ -144,7 +144,7 @@ def _start(site: Site, script: str, **told: Any) -> subprocess.Popen[str]:
     known = settings(site)
     told |= {"collector": known.access_point.collector, "schedd": known.access_point.schedd}
     told["token"] = str(known.token_file)
-    command = [str(builds.program("kubectl")), f"--kubeconfig={site.node.kubeconfig}", "exec", "--stdin"]
+    command = [str(programs.path("kubectl")), f"--kubeconfig={site.node.kubeconfig}", "exec", "--stdin"]
     command += ["--namespace=htcdask", "deployment/htcdask", "--", "python3", "-c", _CONNECT + script]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None

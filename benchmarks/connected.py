@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks import bare
 from htcdask_api import names
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e import look
 from tests.e2e.notebook import IMAGE, Notebook
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e.look import clean, eventually, settled, status, workers
 from tests.e2e.notebook import Notebook
 

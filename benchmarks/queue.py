@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks import bare
 from benchmarks.connected import wait_for_anchor
 from htcdask_api import names
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e import look
 from tests.e2e.notebook import Notebook
 

@@ -22,15 +22,15 @@ from typing import Any
 import yaml
 
 from htcdask_api import manifest, names
-from playground import paths
+from playground.build import paths
 from playground.condor.bare import BarePool
-from playground.controlplane import ControlPlane, free_ports
+from playground.node.controlplane import ControlPlane, free_ports
 from tests.e2e.look import eventually
 
 NAMESPACE = "gateway"
 JOBS = 1000
 _WINDOW = 40.0
-_CRDS = ("crds/htcworkerpool.yaml", "playground/manifests/daskcluster-crd.yaml")
+_CRDS = ("crds/htcworkerpool.yaml", "playground/site/manifests/daskcluster-crd.yaml")
 
 
 def pools(count: int) -> dict[str, float]:

@@ -1,24 +1,26 @@
-"""The playground's command line. It only says what happens; the work is in node.py, site.py and builds.py."""
+"""The playground's command line. It only says what happens; the work is in build/, node/ and site/."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from playground import builds, paths
-from playground import node as node_module
-from playground.errors import PlaygroundError
-from playground.node import Node
-from playground.progress import say, step
+from playground.build import paths, programs, pruning
+from playground.build.errors import PlaygroundError
+from playground.build.progress import say, step
+from playground.node import node as node_module
+from playground.node.node import Node
 
 _DESCRIPTION = """\
 A whole site on this machine: a Kubernetes node in its own namespaces, with dask-gateway, Traefik and
 HTCondor on it. It needs root on Linux. Everything is built or installed from package registries, once, into
-${XDG_CACHE_HOME:-~/.cache}/htcdask: the first `up` takes about half an hour, the others less than a minute.
+${XDG_CACHE_HOME:-~/.cache}/htcdask: the first `up` takes about ten minutes, the others less than one.
 """
 
 
@@ -71,8 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     add("demo", _demo, "the site, and a notebook's worth of work on it")
     down = add("down", _down, "end the site; its state stays for the next `up`")
     down.add_argument("--all", action="store_true", help="every playground of this user")
+    down.add_argument("--forget", action="store_true", help="take its state away, too")
     add("status", _status, "show what runs, and where it can be reached")
     add("build", _build, "build all programs and images now, so that `up` need not")
+    held = add("cache", _cache, "show what the cache holds, and what of it nobody needs any more")
+    held.add_argument("--prune", action="store_true", help="take that away now; each build does so, too")
     logs = add("logs", _logs, "the log of a part of the node (see `status`) or of a deployment")
     logs.add_argument("part", nargs="?", help="default: the end of each")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
@@ -86,7 +91,7 @@ def _up(options: argparse.Namespace, passed: list[str]) -> int:
     if options.bare:
         node.up(fresh=options.fresh)
         return _status(options, passed)
-    from playground import site  # heavier, and the other commands need nothing of it
+    from playground.site import site  # heavier, and the other commands need nothing of it
 
     _prepare(options)
     node.up(fresh=options.fresh)
@@ -95,7 +100,7 @@ def _up(options: argparse.Namespace, passed: list[str]) -> int:
 
 
 def _demo(options: argparse.Namespace, passed: list[str]) -> int:
-    from playground import demo
+    from playground.site import demo
 
     _prepare(options)
     demo.run(options.name)
@@ -106,6 +111,9 @@ def _down(options: argparse.Namespace, passed: list[str]) -> int:
     for name in paths.instances() if options.all else [options.name]:
         with step(f"ending {name!r}"):
             Node(name).down()
+        if options.forget and paths.instance(name).is_dir():
+            with step(f"forgetting {name!r}"):
+                shutil.rmtree(paths.instance(name))
     return 0
 
 
@@ -133,10 +141,17 @@ def _build(options: argparse.Namespace, passed: list[str]) -> int:
     return 0
 
 
-def _prepare(options: argparse.Namespace) -> dict[str, Path]:
-    from playground import prepare
+def _cache(options: argparse.Namespace, passed: list[str]) -> int:
+    if options.prune:
+        say(f"{pruning.readable(pruning.prune(time.time()))} freed")
+    print("\n".join(pruning.report(time.time())))
+    return 0
 
-    node_module.refuse_where_impossible()  # before half an hour of building
+
+def _prepare(options: argparse.Namespace) -> dict[str, Path]:
+    from playground.build import prepare
+
+    node_module.refuse_where_impossible()  # before minutes of building
     return prepare.everything()
 
 
@@ -194,12 +209,12 @@ def _exec(node: Node, namespace: str, deployment: str, command: list[str]) -> in
 
 def _run(node: Node, tool: str, arguments: list[str]) -> int:
     node.enter()  # refuses when the node is down
-    return subprocess.run([str(builds.program(tool)), *arguments], env=_environment(node)).returncode
+    return subprocess.run([str(programs.path(tool)), *arguments], env=_environment(node)).returncode
 
 
 def _environment(node: Node) -> dict[str, str]:
-    programs = str(Path(builds.program("kubectl")).parent)
-    path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    folder = str(Path(programs.path("kubectl")).parent)
+    path = os.pathsep.join([folder, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     return {**os.environ, "KUBECONFIG": str(node.kubeconfig), "PATH": path}
 
 

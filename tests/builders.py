@@ -5,12 +5,16 @@ make_pool(scaling="Manual", replicas=3)    make_job("a1", JobStatus.RUNNING)    
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template, names
+from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import ClusterFacts, Gone, Job, JobStatus, Observed, PoolFacts, Role, Unseen
+from htcdask_operator.core.plan import Plan, plan
 from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.scaling.stabilization import Demand
+from htcdask_operator.core.workers.contact import Contact
 
 NOW = 1_800_000_000.0
 POOL = "pool-uid"
@@ -71,7 +75,7 @@ def make_cluster(wanted: int = 0, **facts: Any) -> ClusterFacts:
         "username": "alice",
         "credentials_secret": "dask-credentials-abc",
     }
-    return ClusterFacts(wanted=wanted, **(defaults | facts))
+    return ClusterFacts(replicas=wanted, **(defaults | facts))
 
 
 def make_job(worker: str = "w1", status: JobStatus = JobStatus.IDLE, **facts: Any) -> Job:
@@ -82,12 +86,12 @@ def make_job(worker: str = "w1", status: JobStatus = JobStatus.IDLE, **facts: An
         "pool_uid": POOL,
         "cluster_uid": CLUSTER,
         "owner": IDENTITY,
-        "template": "hash",
+        "template": "",
         "queued_at": NOW - 10,
         "status_since": NOW - 5,
     }
     if status in (JobStatus.RUNNING, JobStatus.COMPLETED):
-        defaults |= {"shadow_starts": 1, "started_at": NOW - 5, "machine": "slot1@node7"}
+        defaults |= {"shadow_starts": 1, "started_at": NOW - 5, "slot": "slot1", "machine": "node7"}
     return Job(worker=worker, status=status, **(defaults | facts))
 
 
@@ -118,7 +122,7 @@ def make_observed(
     **facts: Any,
 ) -> Observed:
     """Everything answers; the queue is empty unless told."""
-    defaults: dict[str, Any] = {"condor_identity": IDENTITY, "wanted_since": NOW - 60}
+    defaults: dict[str, Any] = {"condor_identity": IDENTITY}
     return Observed(
         cluster=cluster or make_cluster(),
         jobs=jobs if isinstance(jobs, Unseen) else tuple(jobs),
@@ -135,3 +139,30 @@ def make_policy(**settings: Any) -> Policy:
         "default_template": Template(),
     }
     return Policy(**(defaults | settings))
+
+
+def make_memory(
+    cluster: ClusterFacts | Gone | Unseen | None = None,
+    *,
+    now: float = NOW,
+    dropped: Mapping[str, float] | None = None,
+    **facts: Any,
+) -> ClusterMemory:
+    """Nothing, but that the scheduler has asked for as many for a minute, and since when it misses whom."""
+    missing = {worker: now - at for worker, at in (dropped or {}).items()}
+    defaults: dict[str, Any] = {"contact": Contact(frozenset(missing), missing, now)}
+    if isinstance(cluster, ClusterFacts):
+        defaults["demand"] = Demand(cluster.replicas, now - 60, cluster.replicas)
+    return ClusterMemory(**(defaults | facts))
+
+
+def plan_for(
+    pools: Sequence[PoolFacts],
+    observed: Observed,
+    policy: Policy,
+    now: float = NOW,
+    memory: ClusterMemory | None = None,
+    **facts: Any,
+) -> Plan:
+    """What the core plans; `facts` are those of `make_memory`."""
+    return plan(pools, observed, memory or make_memory(observed.cluster, now=now, **facts), policy, now)

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from playground.condor import rootfs
-from playground.errors import PlaygroundError
-from playground.packages import need
+from playground.build import rootfs_condor
+from playground.build.errors import PlaygroundError
+from playground.build.packages import need
 
 SCHEDD = "ap@condor"
 _INIT = Path(__file__).with_name("bare.sh")
@@ -45,7 +45,7 @@ class BarePool:
         self._pid = ""
 
     def __enter__(self) -> Self:
-        root = rootfs.unpacked()
+        root = rootfs_condor.unpacked()
         self._wipe()
         self._state.mkdir(parents=True, exist_ok=True)
         self._configure()
@@ -110,7 +110,7 @@ class BarePool:
         words = [w for a in authorizations or ("READ", "WRITE") for w in ("-authz", a)]
         if lifetime is not None:
             words += ["-lifetime", str(lifetime)]
-        return self.run("condor_token_create", "-identity", f"{user}@{rootfs.DOMAIN}", *words).strip()
+        return self.run("condor_token_create", "-identity", f"{user}@{rootfs_condor.DOMAIN}", *words).strip()
 
     def run(self, *argv: str, user: str | None = None, input: str | None = None, check: bool = True) -> str:
         """What a command printed that ran inside, as root or as `user`."""
@@ -137,9 +137,9 @@ class BarePool:
             f"COLLECTOR_HOST = 127.0.0.1:{self.port}\n"
             f"SHARED_PORT_PORT = {self.port}\n" + self._settings
         )
-        target = self._state / "upper" / rootfs.CONFIG_TARGET
+        target = self._state / "upper" / rootfs_condor.CONFIG_TARGET
         target.parent.mkdir(parents=True)
-        shutil.copyfile(rootfs.CONFIG, target)
+        shutil.copyfile(rootfs_condor.CONFIG, target)
         target.with_name("60-bare").write_text(local)
 
     def _await(self, *kinds: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.controlplane import ControlPlane
+from playground.node.controlplane import ControlPlane
 
 CRD = Path(__file__).parents[2] / "crds/htcworkerpool.yaml"
 

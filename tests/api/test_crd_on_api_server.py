@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from htcdask_api import PoolSpec, manifest
-from playground.controlplane import ControlPlane
+from playground.node.controlplane import ControlPlane
 
 SAMPLES = Path(__file__).parents[2] / "crds/samples"
 VALID = sorted(SAMPLES.glob("*.yaml"))

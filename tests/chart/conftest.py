@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from playground.controlplane import ControlPlane
+from playground.node.controlplane import ControlPlane
 from tests.chart.helm import CHART, EXAMPLE, run_helm
 
 

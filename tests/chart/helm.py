@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from playground import builds
+from playground.build import programs
 
 CHART = Path(__file__).parents[2] / "charts/htcdask"
 EXAMPLE = CHART / "ci/example-values.yaml"
@@ -20,7 +20,7 @@ class HelmError(Exception):
 
 def run_helm(*arguments: str) -> str:
     """What `helm` printed; HelmError when it refused."""
-    command = [str(builds.program("helm")), *arguments]
+    command = [str(programs.path("helm")), *arguments]
     outcome = subprocess.run(command, capture_output=True, text=True)
     if outcome.returncode != 0:
         raise HelmError(outcome.stderr + outcome.stdout)
@@ -33,7 +33,7 @@ def render(
     """The objects of `helm template`, by kind and name."""
     given = ["--values", str(values)] if values else []
     if "--kube-version" not in arguments:  # a helm without its release's stamps takes itself for 1.20
-        given += ["--kube-version", builds.KUBERNETES]
+        given += ["--kube-version", programs.KUBERNETES]
     text = run_helm("template", release, str(CHART), "--namespace", namespace, *given, *arguments)
     objects = [document for document in yaml.safe_load_all(text) if document]
     return {(o["kind"], o["metadata"]["name"]): o for o in objects}

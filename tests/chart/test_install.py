@@ -12,7 +12,7 @@ import yaml
 
 from htcdask_api import manifest, names
 from htcdask_operator import uninstall
-from playground.controlplane import ControlPlane, free_ports
+from playground.node.controlplane import ControlPlane, free_ports
 from tests.chart.helm import CHART, EXAMPLE, render, run_helm
 
 OPERATOR = "system:serviceaccount:htcdask:htcdask"

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from playground.condor import rootfs
+from playground.build import rootfs_condor
 from playground.condor.bare import BarePool
-from playground.controlplane import ControlPlane
+from playground.node.controlplane import ControlPlane
 from tests.contract.container import make_image
 
 REPOSITORY = Path(__file__).parents[2]
-CRDS = ("crds/htcworkerpool.yaml", "playground/manifests/daskcluster-crd.yaml")
+CRDS = ("crds/htcworkerpool.yaml", "playground/site/manifests/daskcluster-crd.yaml")
 
 
 @pytest.fixture(scope="session")
 def bare_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
     """HTCondor, with an image for jobs that only need bash."""
     folder: Path = tmp_path_factory.mktemp("condor")
-    make_image(rootfs.unpacked(), folder / "cvmfs/img")
+    make_image(rootfs_condor.unpacked(), folder / "cvmfs/img")
     with BarePool(folder / "pool", cvmfs=folder / "cvmfs") as pool:
         yield pool
 

@@ -242,7 +242,8 @@ async def test_a_link_in_the_place_of_the_output_shows_nothing(output: Output) -
     found = await output.condor.logs(anchor.id, ["link"])
     assert found == {"link": "of somebody else\n"}
     failure = Failure(time=timestamps.written(time.time()), worker="link", reason="WorkerFailed")
-    told = failures.record(PoolStatus(recent_failures=(failure,)), (), found, time.time())
+    before = failures.remembered(PoolStatus(recent_failures=(failure,)))
+    told, _ = failures.record(before, (), (), found, time.time())
     assert [failure.log_tail for failure in told.recent] == [""]
 
 

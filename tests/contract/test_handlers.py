@@ -23,7 +23,7 @@ from htcdask_operator.ports import Ports
 from htcdask_operator.settings import Poll
 from htcdask_operator.watch import handlers
 from htcdask_operator.watch.resync import Resync, WatchSilent
-from playground.controlplane import ControlPlane
+from playground.node.controlplane import ControlPlane
 from tests.builders import make_policy
 from tests.fakes.condor import FakeCondor, FakeSchedd
 from tests.fakes.scheduler import FakeScheduler

@@ -22,8 +22,8 @@ from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.watch.stateless import NO_FINALIZER
-from playground.controlplane import ControlPlane
-from playground.errors import PlaygroundError
+from playground.build.errors import PlaygroundError
+from playground.node.controlplane import ControlPlane
 from tests.fakes.kube import FakeKube
 from tests.worst import WORST
 
@@ -162,7 +162,7 @@ async def test_a_cluster_says_what_it_wants(site: Site) -> None:
     uid = site.create_cluster(cluster(site))
     found = await site.kube.cluster(site.namespace, "c1")
     assert isinstance(found, ClusterFacts)
-    assert (found.uid, found.running, found.wanted, found.htcondor) == (uid, True, 4, True)
+    assert (found.uid, found.running, found.replicas, found.htcondor) == (uid, True, 4, True)
     assert (found.username, found.credentials_secret) == ("alice", "dask-credentials-c1")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from playground.controlplane import ControlPlane, free_ports
+from playground.node.controlplane import ControlPlane, free_ports
 
 PROGRAM = (sys.executable, "-m", "htcdask_operator")
 

@@ -19,7 +19,7 @@ import yaml
 
 from htcdask_api import manifest, names
 from playground.condor.bare import BarePool
-from playground.controlplane import ControlPlane, free_ports
+from playground.node.controlplane import ControlPlane, free_ports
 from tests.contract.labs import remove_jobs
 
 SECONDS = 3

@@ -13,7 +13,7 @@ from distributed import Client, Scheduler, Worker
 from htcdask_operator.core.model import SchedulerWorkers
 from htcdask_operator.scheduler.http import SchedulerHttp
 from htcdask_operator.scheduler.port import SchedulerError
-from playground.controlplane import free_ports
+from playground.node.controlplane import free_ports
 
 OURS = ("abc-1", "abc-2")
 

@@ -17,7 +17,7 @@ from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.model import Job, JobStatus
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.submit import descriptions
-from playground import images_worker
+from playground.build import worker_image
 from playground.condor.bare import BarePool
 from tests.builders import IMAGE, make_cluster, make_pool, make_template
 from tests.contract.cluster import Cluster, dask_cluster
@@ -31,7 +31,7 @@ AT_ONCE = b"exit 0\n"
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
     """A pool that sees the worker image."""
-    with BarePool(tmp_path_factory.mktemp("condor"), cvmfs=images_worker.tree()) as made:
+    with BarePool(tmp_path_factory.mktemp("condor"), cvmfs=worker_image.tree()) as made:
         yield made
 
 

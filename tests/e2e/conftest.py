@@ -4,8 +4,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from playground.node import Node
-from playground.site import Site, apply
+from playground.node.node import Node
+from playground.site.site import Site, apply
 from tests.e2e.notebook import DOORS, Door, Notebook
 from tests.e2e.steady import Steady, at_rest
 

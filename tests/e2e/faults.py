@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from playground import containers, site_wait
-from playground.errors import PlaygroundError
-from playground.site import Site
+from playground.build.errors import PlaygroundError
+from playground.node import containers
+from playground.site import wait
+from playground.site.site import Site
 from tests.e2e.look import bare, eventually
 
 Fault = Callable[[Site], AbstractContextManager[None]]
@@ -32,7 +33,7 @@ def operator_down(site: Site) -> Iterator[None]:
         yield
     finally:
         _scale_operators(site, 1)
-        site_wait.deployments(site.node, "--namespace=htcdask")
+        wait.deployments(site.node, "--namespace=htcdask")
 
 
 @contextmanager

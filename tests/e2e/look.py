@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from htcdask_api import names
-from playground.site import Site
+from playground.site.site import Site
 
 T = TypeVar("T")
 ATTRIBUTES = (

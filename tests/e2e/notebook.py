@@ -5,7 +5,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from playground.site import Site
+from playground.site.site import Site
 
 IMAGE = "/cvmfs/unpacked.cern.ch/registry.hub.docker.com/htcdask/worker:latest"
 RESULT = "NOTEBOOK-RESULT "

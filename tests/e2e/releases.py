@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playground import site_wait
-from playground.site import CHART, VALUES, Site
+from playground.site import wait
+from playground.site.site import CHART, VALUES, Site
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def second_release(site: Site, *options: str, starts: bool = True) -> Iterator[t
     site.node.helm("install", name, str(CHART), f"--namespace={name}", f"--values={VALUES}", *given)
     try:
         if starts:
-            site_wait.deployments(site.node, f"--namespace={name}")
+            wait.deployments(site.node, f"--namespace={name}")
         yield name, f"{name}-pools"
     finally:
         if site.node.helm("list", f"--namespace={name}", "-q").strip():

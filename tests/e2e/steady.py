@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from htcdask_api import names
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e import clusters, manifest
 from tests.e2e.clusters import SMALL
 from tests.e2e.look import bare, eventually, queue

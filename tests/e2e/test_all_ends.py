@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from htcdask_api import names
-from playground import site_wait
-from playground.site import CHART, VALUES, Site
+from playground.site import wait
+from playground.site.site import CHART, VALUES, Site
 from tests.e2e import clusters, faults
 from tests.e2e.clusters import SMALL
 from tests.e2e.faults import Fault
@@ -155,7 +155,7 @@ def another_namespace(site: Site, name: str) -> Iterator[str]:
     changes = [f"--set={key}={value}" for key, value in settings.items()]
     site.node.helm("install", name, str(CHART), "--namespace=htcdask", f"--values={VALUES}", *changes)
     try:
-        site_wait.deployments(site.node, "--namespace=htcdask")
+        wait.deployments(site.node, "--namespace=htcdask")
         yield name
     finally:
         site.node.helm("uninstall", name, "--namespace=htcdask", "--no-hooks")

@@ -3,8 +3,8 @@
 import time
 
 from htcdask_api import names
-from playground import site_wait
-from playground.site import Site
+from playground.site import wait
+from playground.site.site import Site
 from tests.e2e import clusters, faults
 from tests.e2e.clusters import SMALL
 from tests.e2e.look import condition, eventually, queue, settled, status, workers
@@ -99,7 +99,7 @@ def test_a_schedd_that_takes_connections_and_never_answers(site: Site) -> None:
 def test_an_operator_that_never_comes_back_leaves_no_idle_and_no_held_job(site: Site) -> None:
     """They end with their lease; and if it does come back, the pool gets what it wants."""
     with site.changed_chart("settings.jobExpirySeconds=60"):
-        site_wait.deployments(site.node, "--namespace=htcdask")
+        wait.deployments(site.node, "--namespace=htcdask")
         left = clusters.by_hand(site, 3)
         idle(site, left.name, 3)
         job = workers(site, left.name)[0]

@@ -2,7 +2,7 @@
 
 import json
 
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e.look import bare, clean, queue, settled, worker_pods
 from tests.e2e.notebook import Notebook
 

@@ -3,7 +3,7 @@
 import json
 
 from htcdask_api import names
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e.look import bare, clean, condition, eventually, pool, queue, settled, workers
 from tests.e2e.notebook import Notebook
 

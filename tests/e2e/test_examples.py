@@ -1,7 +1,7 @@
 """The examples that need a whole site run as they are, in the notebook pod."""
 
-from playground.paths import REPOSITORY
-from playground.site import Site
+from playground.build.paths import REPOSITORY
+from playground.site.site import Site
 from tests.e2e.look import clean
 
 

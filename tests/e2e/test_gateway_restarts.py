@@ -1,7 +1,7 @@
 """The gateway and its proxy are restarted under load, and a scheduler dies."""
 
-from playground import site_wait
-from playground.site import Site
+from playground.site import wait
+from playground.site.site import Site
 from tests.e2e import clusters, faults
 from tests.e2e.look import clean, condition, eventually, settled, status
 from tests.e2e.notebook import Notebook
@@ -55,7 +55,7 @@ def restart(site: Site, *components: str) -> None:
     """Delete the pods of these parts of the gateway and wait for others."""
     which = f"app.kubernetes.io/name=dask-gateway,app.kubernetes.io/component in ({','.join(components)})"
     site.kubectl("-n", "gateway", "delete", "pods", "-l", which)
-    site_wait.deployments(site.node, "--namespace=gateway")
+    wait.deployments(site.node, "--namespace=gateway")
 
 
 def back(site: Site, cluster: str, count: int) -> None:

@@ -1,7 +1,7 @@
 """Workers that restart, die or are vacated."""
 
 from htcdask_api import names
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e.look import clean, eventually, settled, workers
 from tests.e2e.notebook import Notebook
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from htcdask_api import names
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e import clusters, faults
 from tests.e2e.clusters import SMALL
 from tests.e2e.look import eventually, queue, settled, status, workers

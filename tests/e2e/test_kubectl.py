@@ -3,8 +3,8 @@
 import pytest
 
 from htcdask_api import names
-from playground.errors import PlaygroundError
-from playground.site import Site
+from playground.build.errors import PlaygroundError
+from playground.site.site import Site
 from tests.e2e.look import pool, settled
 from tests.e2e.notebook import Notebook
 

@@ -1,7 +1,7 @@
 """A cap that is lowered, and the pool that nobody made. (`steady.py` sizes Manual pools.)"""
 
 from htcdask_api import names
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e import clusters
 from tests.e2e.look import bare, clean, condition, eventually, pool, settled, workers
 from tests.e2e.notebook import Notebook

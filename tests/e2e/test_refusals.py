@@ -5,8 +5,8 @@ import json
 import pytest
 
 from htcdask_api import names
-from playground.errors import PlaygroundError
-from playground.site import Site
+from playground.build.errors import PlaygroundError
+from playground.site.site import Site
 from tests.e2e import clusters
 from tests.e2e import manifest as manifests
 from tests.e2e.clusters import SMALL

@@ -1,6 +1,6 @@
 """scale() and adapt() are followed by the queue, the scheduler and the status, and harm no one's work."""
 
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e.look import clean, eventually, settled, status, worker_pods, workers
 from tests.e2e.notebook import Door, Notebook
 

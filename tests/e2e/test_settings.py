@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from htcdask_api import manifest, names
-from playground import site_wait
-from playground.site import Site
+from playground.site import wait
+from playground.site.site import Site
 from tests.e2e import clusters
 from tests.e2e.clusters import IDLE, SMALL
 from tests.e2e.look import clean, eventually, settled, status
@@ -226,7 +226,7 @@ def test_how_patient_the_operator_is_with_workers_that_fail(release: Release) ->
 def test_a_worker_that_is_not_connected_is_reported_as_soon_as_the_site_says(site: Site) -> None:
     """By the site's own release: only a scheduler that answers can tell who is not connected."""
     with site.changed_chart("settings.healing.connectSeconds=2"):
-        site_wait.deployments(site.node, "--namespace=htcdask")
+        wait.deployments(site.node, "--namespace=htcdask")
         [cluster] = clusters.new(site)
         clusters.add_pool(site, cluster, SMALL)
         # By the cluster's name: the second release's worker that fails is there too, again and again.

@@ -5,7 +5,7 @@ Only the address, the password, the port of the proxy and the image paths differ
 
 from pathlib import Path
 
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e.look import clean, settled, workers
 from tests.e2e.notebook import Door, Notebook
 

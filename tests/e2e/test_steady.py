@@ -2,7 +2,7 @@
 
 import time
 
-from playground.site import Site
+from playground.site.site import Site
 from tests.e2e import clusters, steady
 from tests.e2e.steady import Steady
 

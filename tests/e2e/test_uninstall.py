@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from htcdask_api import names
-from playground import builds, site_wait
-from playground.site import CHART, VALUES, Site, install_chart
+from playground.build import programs
+from playground.site import wait
+from playground.site.site import CHART, VALUES, Site, install_chart
 from tests.e2e import clusters, faults
 from tests.e2e.clusters import SMALL
 from tests.e2e.look import eventually, queue
@@ -45,7 +46,7 @@ def back(site: Site) -> Iterator[None]:
 
 def uninstall(site: Site, release: str, namespace: str) -> str:
     """What Helm printed, the hook's words too; it ended within its own patience."""
-    helm = [str(builds.program("helm")), f"--kubeconfig={site.node.kubeconfig}"]
+    helm = [str(programs.path("helm")), f"--kubeconfig={site.node.kubeconfig}"]
     began = time.monotonic()
     outcome = subprocess.run(
         [*helm, "uninstall", release, f"--namespace={namespace}"], capture_output=True, text=True
@@ -163,7 +164,7 @@ def test_with_a_crd_that_shall_not_be_kept(site: Site, back: None) -> None:
         clusters.make(site, name)
         clusters.want(site, name, 2)
     with site.changed_chart("crds.keep=false"):
-        site_wait.deployments(site.node, "--namespace=htcdask")
+        wait.deployments(site.node, "--namespace=htcdask")
         uninstall(site, "htcdask", "htcdask")
         eventually(
             lambda: site.kubectl("get", "crd", "-o", "name"), 60, "it went", lambda found: CRD not in found

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 import yaml
 
-from playground import builds
-from playground.controlplane import ControlPlane
-from playground.gateway import MANIFESTS, traefik_crds
+from playground.build import programs
+from playground.node.controlplane import ControlPlane
+from playground.site.gateway import MANIFESTS, traefik_crds
 from tests.gateway.servers import (
     IMAGE_CUSTOMIZATION,
     NAMESPACE,
@@ -35,9 +35,9 @@ def _accounts_and_roles() -> str:
 
 
 def _role_of_our_chart() -> str:
-    command = [str(builds.program("helm")), "template", "htcdask", str(CHART)]
+    command = [str(programs.path("helm")), "template", "htcdask", str(CHART)]
     command += ["--values", str(CHART / "ci/example-values.yaml")]
-    command += ["--show-only", "templates/rbac-gateway.yaml", "--kube-version", builds.KUBERNETES]
+    command += ["--show-only", "templates/rbac-gateway.yaml", "--kube-version", programs.KUBERNETES]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import yaml
 
-from playground.controlplane import ControlPlane, free_ports
+from playground.node.controlplane import ControlPlane, free_ports
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "gateway"
 OURS = ROOT / "charts/htcdask/gateway-values.yaml"
-IMAGE_CUSTOMIZATION = ROOT / "playground/manifests/image-customization.yaml"
+IMAGE_CUSTOMIZATION = ROOT / "playground/site/manifests/image-customization.yaml"
 
 # What the upstream chart writes before it pastes gateway.extraConfig, as far as the API server needs it.
 BASE = """

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from htcdask_api import manifest
-from playground.controlplane import ControlPlane
-from playground.errors import PlaygroundError
+from playground.build.errors import PlaygroundError
+from playground.node.controlplane import ControlPlane
 from tests.gateway.servers import NAMESPACE, OURS, Site, account_kubeconfig, extra_config, running_api
 
 TEMPLATE = {"containerImage": "/cvmfs/unpacked.cern.ch/org/image:tag", "cores": 2}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from playground import builds
+from playground.build import programs
 from tests.gateway.servers import IMAGE_CUSTOMIZATION, OURS, ROOT, configuration, extra_config
 
 PARTS = (
@@ -74,7 +74,7 @@ def test_helm_merges_it_with_a_sites_map(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: probe, version: 1.0.0}")
     (tmp_path / "templates/values.yaml").write_text("values: {{ .Values | toJson }}")
-    command = [str(builds.program("helm")), "template", "probe", str(tmp_path)]
+    command = [str(programs.path("helm")), "template", "probe", str(tmp_path)]
     command += ["--values", str(IMAGE_CUSTOMIZATION), "--values", str(OURS)]
     rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     values = yaml.safe_load(rendered)["values"]

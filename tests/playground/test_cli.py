@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from playground import cli, packages
-from playground.errors import PlaygroundError
+from playground import cli
+from playground.build import packages
+from playground.build.errors import PlaygroundError
 
 
 @pytest.fixture(autouse=True)

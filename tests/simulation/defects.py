@@ -12,7 +12,8 @@ from htcdask_operator.core import orphans
 from htcdask_operator.core.actions import RemoveFinalizer
 from htcdask_operator.core.checks import chains, preconditions
 from htcdask_operator.core.model import Job, Unseen
-from htcdask_operator.core.pools import cluster, decision, finalize
+from htcdask_operator.core.pool_state import PoolState, Sight
+from htcdask_operator.core.pools import cluster, finalize, steps
 from htcdask_operator.core.scaling import scale_down
 from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.workers import states
@@ -54,9 +55,9 @@ def release_with_jobs_left(patch: pytest.MonkeyPatch) -> None:
     """A deleted pool goes as soon as its jobs were told to."""
     end = finalize.of_pool
 
-    def at_once(pool: cluster.Pool) -> Any:
-        decided = end(pool)
-        return replace(decided, actions=(*decided.actions, RemoveFinalizer(pool.uid)))
+    def at_once(state: PoolState) -> Any:
+        decided = end(state)
+        return replace(decided, actions=(*decided.actions, RemoveFinalizer(state.uid)))
 
     patch.setattr(finalize, "of_pool", at_once)
 
@@ -91,8 +92,8 @@ def leave_orphans(patch: pytest.MonkeyPatch) -> None:
 def remove_the_anchor_with_the_workers(patch: pytest.MonkeyPatch) -> None:
     """All jobs of a pool at once."""
 
-    def everything(pool: cluster.Pool, why: str) -> list[Any]:
-        return [decision.remove(pool.jobs, why)] if pool.jobs else []
+    def everything(state: Sight, why: str) -> list[Any]:
+        return [steps.remove(state.jobs, why)] if state.jobs else []
 
     patch.setattr(finalize, "_remove_all", everything)
 

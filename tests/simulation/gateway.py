@@ -92,4 +92,4 @@ class Gateway:
     def wanted(self, name: str) -> int:
         """N, as the operator reads it."""
         body = self.body(name)
-        return 0 if body is None else clusters.facts(body).wanted
+        return 0 if body is None else clusters.facts(body).replicas

@@ -14,12 +14,12 @@ from htcdask_api import PoolStatus
 from htcdask_operator.core.actions import (
     CreatePool,
     Hold,
-    Plan,
     Remove,
     RemoveFinalizer,
     SubmitAnchor,
     SubmitWorkers,
 )
+from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import (
     ClusterFacts,
     ClusterUid,
@@ -34,6 +34,7 @@ from htcdask_operator.core.model import (
     Unseen,
     WorkerName,
 )
+from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
@@ -153,8 +154,10 @@ class Promises:
     def planner(self, decide: Planner) -> Planner:
         """The planner, looked at: it never raises, does nothing unseen, and comes to rest."""
 
-        def watched(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
-            planned = decide(pools, observed, policy, now)
+        def watched(
+            pools: Sequence[PoolFacts], observed: Observed, memory: ClusterMemory, policy: Policy, now: float
+        ) -> Plan:
+            planned = decide(pools, observed, memory, policy, now)
             by_uid = {pool.uid: pool for pool in pools}
             for action in planned.actions:
                 wrong = _unseen(action, observed, by_uid)
@@ -164,7 +167,7 @@ class Promises:
                     self._spares(action, observed)
             if not planned.actions:
                 after = [replace(pool, status=planned.statuses[pool.uid]) for pool in pools]
-                again = decide(after, observed, policy, now)
+                again = decide(after, observed, planned.memory, policy, now)
                 if again.actions or again.statuses != planned.statuses:
                     self.breaks("what is planned twice is the same")
             return planned
@@ -252,7 +255,7 @@ class WatchedKube(FakeKube):
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
         facts = await super().cluster(namespace, name)
         if isinstance(facts, ClusterFacts):
-            self._promises.wanted[facts.uid] = facts.wanted
+            self._promises.wanted[facts.uid] = facts.replicas
         return facts
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from htcdask_api import Template
+from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import Job, JobStatus, Observed, PoolFacts, PoolUid, Role
 from htcdask_operator.core.plan import Plan, plan
 from htcdask_operator.core.policy import Policy
@@ -170,10 +171,12 @@ class World:
     def _mistaken(self, planner: Planner) -> Planner:
         """Planning a Manual pool may fail, as if the core had a mistake."""
 
-        def planned(pools: Sequence[PoolFacts], observed: Observed, policy: Policy, now: float) -> Plan:
+        def planned(
+            pools: Sequence[PoolFacts], observed: Observed, memory: ClusterMemory, policy: Policy, now: float
+        ) -> Plan:
             if self.is_bad(NO_PLAN):
                 pools = [_odd(pool) if pool.spec.scaling == "Manual" else pool for pool in pools]
-            return planner(pools, observed, policy, now)
+            return planner(pools, observed, memory, policy, now)
 
         return planned
 
@@ -284,11 +287,11 @@ class World:
                 frozenset(),
                 neighbours=tuple(job for job in jobs if job.pool_uid not in uids),
             )
-            looked = cluster.judged(its, observed, self.policy, self.clock.now)
-            shares = cluster.allocations(looked, observed, self.policy)
-            for pool in looked:
-                if pool.over is None and not pool.case.pool.deleting:
-                    wanted[pool.uid] = shares[pool.uid].desired
+            sights = cluster.seen(its, observed, ClusterMemory(), self.policy, self.clock.now)
+            allocations = cluster.allocations(sights, observed, self.policy)
+            for sight in sights:
+                if not sight.ends:
+                    wanted[sight.uid] = allocations[sight.uid].replicas
         return wanted
 
     def _full(self, name: str, facts: Sequence[PoolFacts], live: Mapping[PoolUid, int]) -> bool:

@@ -57,6 +57,7 @@ class Plan:
     statuses: Mapping[PoolUid, PoolStatus] = field(default_factory=dict)
     memory: ClusterMemory = field(default_factory=ClusterMemory)
     wake_at: float | None = None
+    ask_first: bool = False  # nothing of this before the queue was asked once more, if it was not just now
     mistakes: tuple[str, ...] = ()  # of the operator, for its log; each left the other pools alone
 
 
@@ -92,6 +93,7 @@ def plan(
             if isinstance(action, SubmitWorkers):
                 common.submit_budget -= len(action.names)
                 common.taken.update(action.names)
+    sights = [replace(sight, mistake=decisions[sight.uid].mistake or sight.mistake) for sight in sights]
     actions = [action for decision in decisions.values() for action in decision.actions]
     verdict, failed = _scale_scheduler(sights, decisions, common.allocations, observed, demand, now)
     if verdict.action is not None:
@@ -106,7 +108,8 @@ def plan(
         actions=tuple(sorted(actions, key=_turns(sights, memory))),
         statuses=statuses,
         wake_at=min((at for at in (*wake, verdict.wake) if at is not None and at > now), default=None),
-        mistakes=_mistakes(sights, decisions, failed),
+        ask_first=any(decision.ask_first for decision in decisions.values()),
+        mistakes=_mistakes(sights, failed),
         memory=replace(
             memory,
             demand=demand,
@@ -240,13 +243,10 @@ def _scale_scheduler(
         return Verdict(), mistake.of(error)
 
 
-def _mistakes(
-    sights: Sequence[Sight], decisions: Mapping[PoolUid, Decision], failed: Mistake | None
-) -> tuple[str, ...]:
+def _mistakes(sights: Sequence[Sight], failed: Mistake | None) -> tuple[str, ...]:
     """For the operator's log."""
     told = [] if failed is None else [f"What the scheduler has to be told cannot be planned: {failed}"]
     for sight in sights:
-        found = decisions[sight.uid].mistake or sight.mistake
-        if found is not None:
-            told.append(f"Pool {sight.pool.name} cannot be planned: {found}")
+        if sight.mistake is not None:
+            told.append(f"Pool {sight.pool.name} cannot be planned: {sight.mistake}")
     return tuple(told)

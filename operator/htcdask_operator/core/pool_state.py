@@ -127,6 +127,7 @@ class PoolState(Sight):
     template_hash: str | None = None  # None: nothing can be submitted of this template
     anchors: Anchors = field(default_factory=Anchors)
     ended: tuple[Worker, ...] = ()  # over: to be recorded and forgotten
+    lost: tuple[Job, ...] = ()  # that somebody else has removed
     ledger: Ledger = field(default_factory=Ledger)
     record: Record = field(default_factory=Record)
     backoff: Backoff = field(default_factory=Backoff)
@@ -225,7 +226,9 @@ def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
         now,
     )
     known = known.failed(new, now).succeeded(workers, states.EARLY_SECONDS, now)
-    return replace(state, workers=workers, ended=ended, ledger=known, record=record, missing=missing)
+    return replace(
+        state, workers=workers, ended=ended, lost=lost, ledger=known, record=record, missing=missing
+    )
 
 
 def _with_workers(state: PoolState, allocation: Allocation, scheduler_retires: bool) -> PoolState:

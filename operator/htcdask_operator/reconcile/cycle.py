@@ -19,8 +19,6 @@ from htcdask_operator.core import memory, sanitize
 from htcdask_operator.core.actions import (
     ReadLogs,
     Remove,
-    SubmitAnchor,
-    SubmitWorkers,
 )
 from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import Observed, PoolFacts, PoolUid, Unseen
@@ -111,8 +109,7 @@ class Cycle:
                 neighbours=self._policy.counts_neighbours,
             )
             planned = self._planned(cluster, seen)
-            if not fresh and any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in planned.actions):
-                # Before a submit, ask the queue again; the rest was asked a moment ago.
+            if not fresh and planned.ask_first:
                 jobs = await ask_queue(self._ports, self._known, tuple(pools.values()), now, fresh=True)
                 seen = await with_jobs(self._ports, self._known, key, seen, jobs)
                 planned = self._planned(cluster, seen)

@@ -12,7 +12,7 @@ import pytest
 from htcdask_api import Template, manifest, names
 from htcdaskgateway import HTCDaskError, PoolRefusedError
 from htcdaskgateway._worker_pools.kubernetes_api import KubernetesPools, split_name
-from playground.controlplane import ControlPlane
+from playground.node.controlplane import ControlPlane
 from tests.client.gateway_site import Site
 
 NAMESPACE = "gateway"

@@ -21,9 +21,8 @@ from htcdask_operator.core.actions import (
     SubmitAnchor,
     SubmitWorkers,
 )
-from htcdask_operator.core.memory import Refusal
+from htcdask_operator.core.memory import PoolMemory, Refusal
 from htcdask_operator.core.model import Gone, JobStatus, Observed, PoolFacts
-from htcdask_operator.core.plan import plan
 from htcdask_operator.core.submit import descriptions, worker_names
 from tests.builders import (
     ACCESS_POINT_SILENT,
@@ -35,10 +34,12 @@ from tests.builders import (
     make_anchor,
     make_cluster,
     make_job,
+    make_memory,
     make_observed,
     make_policy,
     make_pool,
     make_template,
+    plan_for,
 )
 from tests.unit.core.world import World
 
@@ -49,7 +50,7 @@ FOUR = make_cluster(4)
 
 
 def actions(pool: PoolFacts, observed: Observed) -> tuple[Action, ...]:
-    return plan([pool], observed, POLICY, NOW).actions
+    return plan_for([pool], observed, POLICY, NOW).actions
 
 
 def kinds(found: Sequence[Action]) -> list[type[Action]]:
@@ -166,8 +167,8 @@ def test_scaling_down_takes_the_newest_idle_first_and_never_a_connected_one() ->
 
 def test_a_worker_that_the_scheduler_retires_is_left_to_close() -> None:
     jobs = [ANCHOR, make_job("a", JobStatus.RUNNING), make_job("b", JobStatus.RUNNING)]
-    closing = make_observed(make_cluster(1), jobs, ["a"], dropped={"b": NOW - 1})
-    assert actions(make_pool(), closing) == ()
+    closing = make_observed(make_cluster(1), jobs, ["a"])
+    assert plan_for([make_pool()], closing, POLICY, NOW, dropped={"b": NOW - 1}).actions == ()
 
 
 def test_the_oldest_pool_is_served_first_and_all_together_do_not_exceed_what_the_scheduler_asks_for() -> None:
@@ -179,14 +180,14 @@ def test_the_oldest_pool_is_served_first_and_all_together_do_not_exceed_what_the
     for number, pool in enumerate(pools):
         template_hash = descriptions.template_hash(pool, FOUR, make_template(), POLICY)
         jobs.append(make_anchor(template_hash, pool_uid=pool.uid, id=f"{number}.0"))
-    found = plan(pools, make_observed(FOUR, jobs), POLICY, NOW).actions
+    found = plan_for(pools, make_observed(FOUR, jobs), POLICY, NOW).actions
     counts = {action.pool: len(action.names) for action in found if isinstance(action, SubmitWorkers)}
     assert counts == {"old": 3, "young": 1}
 
 
 def test_what_the_manual_pools_have_is_taken_from_the_gateway_pool() -> None:
     pools = [make_pool(), make_pool("manual", scaling="Manual", replicas=3)]
-    statuses = plan(pools, make_observed(FOUR), POLICY, NOW).statuses
+    statuses = plan_for(pools, make_observed(FOUR), POLICY, NOW).statuses
     assert [statuses[uid].desired_replicas for uid in (POOL, "manual")] == [1, 3]
 
 
@@ -195,7 +196,7 @@ def test_what_the_manual_pools_have_is_taken_from_the_gateway_pool() -> None:
 
 def test_a_failed_worker_is_recorded_forgotten_and_its_log_asked_for() -> None:
     failed = make_job("bad", JobStatus.COMPLETED, exit_code=3)
-    planned = plan([make_pool()], make_observed(make_cluster(1), [ANCHOR, failed]), POLICY, NOW)
+    planned = plan_for([make_pool()], make_observed(make_cluster(1), [ANCHOR, failed]), POLICY, NOW)
     assert planned.actions == (
         Remove(POOL, ("bad.0",), "HTCDask: it is over and recorded"),
         ReadLogs(POOL, "1.0", ("bad",)),
@@ -210,7 +211,7 @@ def test_a_log_that_came_is_shown_and_not_asked_for_again() -> None:
     failure = Failure(time=timestamps.written(NOW - 1), worker="bad", reason="WorkerFailed")
     pool = make_pool(status=PoolStatus(recent_failures=(failure,)))
     said = "htcdask: worker bad on node ended with 1; its last lines:\n" + "x" * 2000 + "end"
-    planned = plan([pool], make_observed(jobs=[ANCHOR], logs={"bad": said}), POLICY, NOW)
+    planned = plan_for([pool], make_observed(jobs=[ANCHOR]), POLICY, NOW, logs={"bad": said})
     assert planned.actions == ()
     tail = planned.statuses[POOL].recent_failures[0].log_tail
     assert tail is not None and len(tail) == 1024 and tail.endswith("end")
@@ -237,7 +238,7 @@ def test_only_what_the_worker_itself_printed_is_shown(came: str, shown: str) -> 
     """A job can leave a link to any file of the execute node in the place of its standard output."""
     failure = Failure(time=timestamps.written(NOW - 1), worker="bad", reason="WorkerFailed")
     pool = make_pool(status=PoolStatus(recent_failures=(failure,)))
-    planned = plan([pool], make_observed(jobs=[ANCHOR], logs={"bad": came}), POLICY, NOW)
+    planned = plan_for([pool], make_observed(jobs=[ANCHOR]), POLICY, NOW, logs={"bad": came})
     tail = planned.statuses[POOL].recent_failures[0].log_tail
     assert tail is not None and tail.startswith(shown) and "secret" not in tail and "another" not in tail
     assert bool(tail) == bool(shown)
@@ -245,13 +246,13 @@ def test_only_what_the_worker_itself_printed_is_shown(came: str, shown: str) -> 
 
 def test_where_each_slot_has_a_name_in_sight_nobody_is_submitted() -> None:
     connected = {f"other{worker_names.base36(number, 3)}" for number in range(36**3)}
-    planned = plan([make_pool()], make_observed(FOUR, [ANCHOR], connected=connected), POLICY, NOW)
+    planned = plan_for([make_pool()], make_observed(FOUR, [ANCHOR], connected=connected), POLICY, NOW)
     assert not [action for action in planned.actions if isinstance(action, SubmitWorkers)]
 
 
 def test_a_retired_worker_is_finished_and_not_replaced() -> None:
     done = make_job("done", JobStatus.COMPLETED, exit_code=0, started_at=NOW - 100)
-    planned = plan([make_pool()], make_observed(make_cluster(0), [ANCHOR, done]), POLICY, NOW)
+    planned = plan_for([make_pool()], make_observed(make_cluster(0), [ANCHOR, done]), POLICY, NOW)
     assert removed(planned.actions) == ["done.0"]
     assert (planned.statuses[POOL].finished, planned.statuses[POOL].failed) == (1, 0)
 
@@ -259,30 +260,42 @@ def test_a_retired_worker_is_finished_and_not_replaced() -> None:
 @pytest.mark.parametrize(("wanted", "failed"), [(0, 0), (1, 1)], ids=["retired", "of no use"])
 def test_a_worker_that_ended_at_once_failed_only_if_it_was_wanted(wanted: int, failed: int) -> None:
     brief = make_job("brief", JobStatus.COMPLETED, exit_code=0, started_at=NOW - 7)
-    planned = plan([make_pool()], make_observed(make_cluster(wanted), [ANCHOR, brief]), POLICY, NOW)
+    planned = plan_for([make_pool()], make_observed(make_cluster(wanted), [ANCHOR, brief]), POLICY, NOW)
     assert planned.statuses[POOL].failed == failed
     assert planned.statuses[POOL].finished == 1 - failed
 
 
+EVICTED = {"shadow_starts": 1, "vacate_code": 1022, "vacate_reason": "preempted"}
+
+
 def test_an_evicted_worker_is_replaced_at_once_under_a_new_name() -> None:
-    spent = make_job("old", JobStatus.IDLE, shadow_starts=1, vacate_code=1022, vacate_reason="preempted")
-    found = actions(make_pool(), make_observed(make_cluster(1), [ANCHOR, spent]))
+    old = make_job("old", JobStatus.IDLE, started_at=NOW - 500, **EVICTED)
+    found = actions(make_pool(), make_observed(make_cluster(1), [ANCHOR, old]))
     assert kinds(found) == [Remove, SubmitWorkers], "HTCondor brings no log of it"
     assert "old" not in next(action.names for action in found if isinstance(action, SubmitWorkers))
 
 
+def test_a_worker_that_is_evicted_at_once_is_replaced_after_a_pause() -> None:
+    old = make_job("old", JobStatus.IDLE, started_at=NOW - 30, **EVICTED)
+    planned = plan_for([make_pool()], make_observed(make_cluster(1), [ANCHOR, old]), POLICY, NOW)
+    assert kinds(planned.actions) == [Remove]
+    (failure,) = planned.statuses[POOL].recent_failures
+    assert (failure.reason, planned.wake_at) == ("EvictedEarly", NOW + 10)
+
+
 def test_a_job_held_by_a_person_is_left_to_them() -> None:
     paused = make_job("mine", JobStatus.HELD, hold_code=1, hold_reason="looking at it")
-    planned = plan([make_pool()], make_observed(make_cluster(1), [ANCHOR, paused]), POLICY, NOW)
+    planned = plan_for([make_pool()], make_observed(make_cluster(1), [ANCHOR, paused]), POLICY, NOW)
     assert planned.actions == ()
     assert [why.reason for why in planned.statuses[POOL].explanation] == ["HeldByUser"]
 
 
 def test_a_refused_submit_is_tried_again_after_a_pause() -> None:
-    refused = make_observed(FOUR, [ANCHOR], refusals={POOL: Refusal("no such account.", NOW - 5, times=2)})
-    planned = plan([make_pool()], refused, POLICY, NOW)
+    refused = {POOL: PoolMemory(refusal=Refusal("no such account.", NOW - 5, times=2))}
+    observed = make_observed(FOUR, [ANCHOR])
+    planned = plan_for([make_pool()], observed, POLICY, NOW, make_memory(FOUR, pools=refused))
     assert (planned.actions, planned.wake_at) == ((), NOW + 15)
-    assert submitted(plan([make_pool()], refused, POLICY, NOW + 15).actions) == 4
+    assert submitted(plan_for([make_pool()], observed, POLICY, NOW + 15, planned.memory).actions) == 4
 
 
 # --- The end.
@@ -301,9 +314,9 @@ def test_a_cluster_that_ended_loses_its_workers_then_its_anchor_and_the_pool_sta
     observed = make_observed(cluster, jobs, ["b"])  # type: ignore[arg-type]
     assert removed(actions(make_pool(), observed)) == ["a.0", "b.0"]
     closing = replace(observed, jobs=(ANCHOR, make_job("b", JobStatus.REMOVED)))
-    assert actions(make_pool(), closing) == ()
+    assert plan_for([make_pool()], closing, POLICY, NOW, dropped={"b": NOW - 1}).actions == ()
     assert removed(actions(make_pool(), replace(observed, jobs=(ANCHOR,)))) == ["1.0"]
-    over = plan([make_pool()], replace(observed, jobs=()), POLICY, NOW)
+    over = plan_for([make_pool()], replace(observed, jobs=()), POLICY, NOW)
     assert over.actions == ()
     active = over.statuses[POOL].condition("ClusterActive")
     assert active is not None and active.status == "False"
@@ -325,7 +338,7 @@ def test_a_deleted_pool_is_cleaned_up_although_its_cluster_cannot_be_seen() -> N
 
 def test_a_deleted_pool_whose_jobs_cannot_be_seen_waits_and_says_so() -> None:
     pool = make_pool(deleting=True)
-    planned = plan([pool], make_observed(FOUR, ACCESS_POINT_SILENT), POLICY, NOW)
+    planned = plan_for([pool], make_observed(FOUR, ACCESS_POINT_SILENT), POLICY, NOW)
     ready = planned.statuses[POOL].condition("Ready")
     assert planned.actions == ()
     assert ready is not None and ready.reason == "CleanupBlocked"
@@ -340,8 +353,8 @@ def test_a_pool_released_by_hand_goes_whatever_is_left() -> None:
 
 def test_a_worker_whose_execute_node_died_is_recorded_removed_and_replaced() -> None:
     lost = make_job("lost", JobStatus.RUNNING, started_at=NOW - 900)
-    observed = make_observed(make_cluster(1), [ANCHOR, lost], dropped={"lost": NOW - 120})
-    planned = plan([make_pool()], observed, POLICY, NOW)
+    observed = make_observed(make_cluster(1), [ANCHOR, lost])
+    planned = plan_for([make_pool()], observed, POLICY, NOW, dropped={"lost": NOW - 120})
     assert kinds(planned.actions) == [Remove, SubmitWorkers]
     (failure,) = planned.statuses[POOL].recent_failures
     assert (failure.reason, failure.worker, failure.log_tail) == ("ContactLost", "lost", "")
@@ -353,9 +366,9 @@ def test_a_worker_whose_execute_node_died_is_recorded_removed_and_replaced() -> 
 def test_a_removed_job_whose_execute_node_died_is_taken_out(pool: PoolFacts, cluster: object) -> None:
     leaving = make_job("a", JobStatus.REMOVED, status_since=NOW - 79)
     observed = make_observed(cluster, [ANCHOR, leaving])  # type: ignore[arg-type]
-    planned = plan([pool], observed, POLICY, NOW)
+    planned = plan_for([pool], observed, POLICY, NOW)
     assert (planned.actions, planned.wake_at) == ((), NOW + 1)
-    (action,) = plan([pool], observed, POLICY, NOW + 1).actions
+    (action,) = plan_for([pool], observed, POLICY, NOW + 1).actions
     assert action == ForceRemove(POOL, ("a.0",), "HTCDask: its execute node does not answer")
 
 
@@ -394,7 +407,7 @@ def test_a_pool_is_adopted_by_its_cluster_before_anything_is_submitted() -> None
 def test_a_pool_whose_cluster_went_before_it_was_adopted_wants_no_workers() -> None:
     before = PoolStatus(desired_replicas=4, replicas=2)
     pool = make_pool(owner_uid=None, status=before)
-    after = plan((pool,), make_observed(Gone()), POLICY, NOW).statuses[POOL]
+    after = plan_for((pool,), make_observed(Gone()), POLICY, NOW).statuses[POOL]
     assert (after.desired_replicas, after.replicas) == (0, 0)
 
 

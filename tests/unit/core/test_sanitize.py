@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from htcdask_api import Condition, Explanation, Failure, PoolStatus
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import JobStatus
-from htcdask_operator.core.plan import plan
-from tests.builders import NOW, POOL, make_cluster, make_job, make_observed, make_policy, make_pool
+from tests.builders import NOW, POOL, make_cluster, make_job, make_observed, make_policy, make_pool, plan_for
 from tests.worst import WORST
 
 ANY = st.text(alphabet=st.characters(min_codepoint=0, max_codepoint=0x10FFFF, categories=None))
@@ -120,8 +119,8 @@ def test_whatever_htcondor_and_the_worker_say_the_status_is_as_it_will_come_back
         make_job("idle", id="4.0", reject_reason=text),
         make_job("gone", id="5.0", shadow_starts=1, vacate_reason=text, machine=text or None),
     ]
-    observed = make_observed(make_cluster(4), jobs, logs={"gone": text}, condor_identity=text or "x")
-    planned = plan([make_pool()], observed, make_policy(), NOW)
+    observed = make_observed(make_cluster(4), jobs, condor_identity=text or "x")
+    planned = plan_for([make_pool()], observed, make_policy(), NOW, logs={"gone": text})
     assert planned.mistakes == ()
     status = planned.statuses[POOL]
     assert sanitize.status(status) == status

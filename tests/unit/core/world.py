@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from htcdask_operator.core import memory
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
     CreatePool,
     ForceRemove,
     Hold,
-    Plan,
     ReadLogs,
     RecordIdentity,
     Remove,
@@ -23,6 +23,7 @@ from htcdask_operator.core.actions import (
     SubmitAnchor,
     SubmitWorkers,
 )
+from htcdask_operator.core.memory import ClusterMemory, Results
 from htcdask_operator.core.model import (
     ClusterFacts,
     Gone,
@@ -32,14 +33,12 @@ from htcdask_operator.core.model import (
     Observed,
     PoolFacts,
     PoolUid,
-    Remembered,
     Role,
     Unseen,
     WorkerName,
 )
-from htcdask_operator.core.plan import plan
+from htcdask_operator.core.plan import Plan, plan
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.scaling.scale_scheduler import LastScale
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,
@@ -47,6 +46,7 @@ from tests.builders import (
     NOW,
     SCHEDULER_SILENT,
     make_cluster,
+    make_memory,
     make_policy,
 )
 
@@ -63,16 +63,13 @@ class World:
     jobs: dict[JobId, Job] = field(default_factory=dict)
     connected: set[WorkerName] = field(default_factory=set)
     busy: set[WorkerName] = field(default_factory=set)
-    told: LastScale | None = None
-    dropped: dict[WorkerName, float] = field(default_factory=dict)
-    logs: dict[WorkerName, str] = field(default_factory=dict)
     now: float = NOW
     condor_answers: bool = True
     api_answers: bool = True
     scheduler_answers: bool = True
     submitted: list[WorkerName] = field(default_factory=list)
     clusters: int = 0
-    remembered: Remembered = field(default_factory=Remembered)
+    memory: ClusterMemory = field(default_factory=make_memory)
 
     def observe(self) -> Observed:
         """What can be seen of it."""
@@ -82,22 +79,17 @@ class World:
             jobs=tuple(self.jobs.values()) if self.condor_answers else ACCESS_POINT_SILENT,
             connected=frozenset(self.connected) if self.scheduler_answers else SCHEDULER_SILENT,
             busy=frozenset(self.busy & self.connected),
-            told=self.told,
-            wanted_since=0.0,
             had_pools=True,
             condor_identity="dask@htcdask.test",
-            logs=dict(self.logs),
-            dropped=dict(self.dropped),
-            remembered=self.remembered,
         )
 
     def plan(self) -> Plan:
         """What the core would do."""
-        return plan(list(self.pools.values()), self.observe(), self.policy, self.now)
+        return plan(list(self.pools.values()), self.observe(), self.memory, self.policy, self.now)
 
     def apply(self, planned: Plan) -> None:
         """Let a plan take effect."""
-        self.remembered = planned.remembered
+        self.memory = planned.memory
         for uid, status in planned.statuses.items():
             self.pools[uid] = replace(self.pools[uid], status=status)
         for action in planned.actions:
@@ -123,7 +115,6 @@ class World:
         self.jobs[job.id] = changed = replace(job, status=status, status_since=self.now, **facts)  # type: ignore[arg-type]
         if status not in RUNS:
             self.connected.discard(job.worker)
-            self.dropped.pop(job.worker, None)
         return changed
 
     def stage(self) -> None:
@@ -138,7 +129,12 @@ class World:
         if job.vacated:
             return
         self.change(
-            job, JobStatus.RUNNING, shadow_starts=job.shadow_starts + 1, started_at=self.now, machine="node7"
+            job,
+            JobStatus.RUNNING,
+            shadow_starts=job.shadow_starts + 1,
+            started_at=self.now,
+            slot="slot1",
+            machine="node7",
         )
 
     def connect(self, job: Job) -> None:
@@ -184,15 +180,14 @@ class World:
                 for id_ in jobs:
                     del self.jobs[id_]
             case ReadLogs(_, _, workers):
-                self.logs.update(
-                    {name: f"htcdask: worker {name} on n ended\nthe last line\n" for name in workers}
-                )
+                found = {name: f"htcdask: worker {name} on n ended\nthe last line\n" for name in workers}
+                self.memory = memory.performed(self.memory, Results(logs=found), self.now)
             case RemoveFinalizer(pool):
                 del self.pools[pool]
             case ScaleScheduler(_, count, _, _):
-                self.told = LastScale(count, self.now)
+                self.memory = memory.performed(self.memory, Results(scaled=count), self.now)
                 assert isinstance(self.cluster, ClusterFacts)
-                self.cluster = replace(self.cluster, wanted=count)
+                self.cluster = replace(self.cluster, replicas=count)
             case CreatePool():
                 raise AssertionError("this cluster had pools")
 

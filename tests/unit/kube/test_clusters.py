@@ -38,7 +38,7 @@ def test_a_running_cluster() -> None:
     assert cluster.active
     assert cluster.running
     assert cluster.htcondor
-    assert (cluster.wanted, cluster.username) == (4, "alice")
+    assert (cluster.replicas, cluster.username) == (4, "alice")
     assert cluster.credentials_secret == "dask-credentials-a29b"
     assert cluster.config == {"image": "org/image:tag", "worker_cores": 2.0, "worker_memory": 4294967296}
 
@@ -66,11 +66,11 @@ def test_a_cluster_that_ends_is_neither_active_nor_running(ended: Any) -> None:
 
 @pytest.mark.parametrize("forged", [-3, "x", "4", 1.5, True, None, [4], {"count": 4}, float("inf")])
 def test_a_number_of_workers_that_is_none_counts_as_zero(forged: object) -> None:
-    assert facts(body(spec={"htcondorReplicas": forged})).wanted == 0
+    assert facts(body(spec={"htcondorReplicas": forged})).replicas == 0
 
 
 def test_a_huge_number_is_a_number() -> None:
-    assert facts(body(spec={"htcondorReplicas": 10**12})).wanted == 10**12
+    assert facts(body(spec={"htcondorReplicas": 10**12})).replicas == 10**12
 
 
 @pytest.mark.parametrize("options", [None, {}, {"worker_backend": "kubernetes"}, "htcondor"])
@@ -81,4 +81,4 @@ def test_a_cluster_that_does_not_ask_for_htcondor_is_not_ours(options: object) -
 @pytest.mark.parametrize("nonsense", [{}, {"spec": None, "status": "x"}, {"metadata": []}])
 def test_any_body_is_read(nonsense: Any) -> None:
     cluster = facts(nonsense)
-    assert (cluster.wanted, cluster.running, cluster.htcondor) == (0, False, False)
+    assert (cluster.replicas, cluster.running, cluster.htcondor) == (0, False, False)

@@ -11,8 +11,8 @@ import pytest
 from htcdask_api import PoolStatus, names
 from htcdask_operator.condor.errors import CondorError, CondorRefused, CondorTimeout, CondorUnreachable
 from htcdask_operator.core import reasons
+from htcdask_operator.core.checks import chains
 from htcdask_operator.core.model import JobStatus, PoolFacts, Role
-from htcdask_operator.core.pools import active
 from htcdask_operator.core.scaling import limits
 from htcdask_operator.core.status import summary
 from htcdask_operator.core.submit import descriptions, template
@@ -485,12 +485,12 @@ async def test_a_status_that_is_refused_holds_up_no_other_and_is_written_later(
 
 PLACES: list[tuple[object, str, Callable[..., str]]] = [
     (template, "resolve", lambda pool, *_: pool.uid),
-    (states, "judged", lambda seen, *_: seen.jobs[0].pool_uid if seen.jobs else ""),
+    (states, "judged", lambda jobs, *_: jobs[0].pool_uid if jobs else ""),
     (limits, "of_pool", lambda pool, *_: pool.uid),
     (backoff, "after", lambda _, workers, *__: workers[0].job.pool_uid if workers else ""),
     (descriptions, "template_hash", lambda pool, *_: pool.uid),
-    (summary, "summarize", lambda picture: picture.case.pool.uid),
-    (active, "stuck", lambda pool: pool.uid),
+    (summary, "summarize", lambda state, _: state.uid),
+    (chains, "first", lambda _, state: state.uid),
 ]
 
 

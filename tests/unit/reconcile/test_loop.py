@@ -219,11 +219,11 @@ async def test_a_status_that_could_not_be_written_is_written_later(
     monkeypatch.setattr(site.kube, "publish", fails)
     with pytest.raises(Exception, match="down"):
         await site.cycle()
-    assert site.task.memory.statuses
+    assert site.task.unpublished.statuses
     monkeypatch.setattr(site.kube, "publish", writing)
     site.kube.failing = None
     await site.cycle()
-    assert site.task.memory.statuses == {}
+    assert site.task.unpublished.statuses == {}
 
 
 @pytest.mark.parametrize("exit_code", [0, 1])

@@ -50,7 +50,7 @@ class Kopf:
             registry=self.registry,
             settings=handlers.settings("test"),
             memories=self._memories,
-            memobase=ephemera.Memo(),
+            memobase=ephemera.AnyMemo(ephemera.Memo()),
             resource=references.Resource(group, names.VERSION, plural, namespaced=True),
             raw_event={"type": kind, "object": copy.deepcopy(body)},  # type: ignore[typeddict-item]
             event_queue=asyncio.Queue(),
@@ -128,7 +128,12 @@ def test_kopfs_finalizer_is_one_that_no_object_can_have() -> None:
 
 
 async def test_a_cluster_of_any_shape_is_seen_and_not_written(kopfs: Kopf) -> None:
-    for content in ({"spec": []}, {"spec": {"config": [], "options": "x", "username": {}}}, {"status": [1]}):
+    odd_parts: list[dict[str, Any]] = [
+        {"spec": []},
+        {"spec": {"config": [], "options": "x", "username": {}}},
+        {"status": [1]},
+    ]
+    for content in odd_parts:
         odd = {"metadata": METADATA, **content}
         await kopfs.event("MODIFIED", odd, names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL)
     assert kopfs.written == []

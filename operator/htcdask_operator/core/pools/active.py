@@ -40,6 +40,7 @@ def decide(state: PoolState) -> Decision:
         summary.summarize(state, finding),
         replace(state.remembered, standing=state.standing, ledger=_after(state, actions)),
         min((at for at in times if at is not None), default=None),
+        ask_first=bool(state.lost) or any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in actions),
         sound=spec is None,
     )
 

@@ -18,5 +18,6 @@ class Decision:
     status: PoolStatus
     memory: PoolMemory
     recheck_at: float | None = None
+    ask_first: bool = False  # as `Plan`
     sound: bool = False  # what is asked for makes sense, so the scheduler may hear of it
     mistake: Mistake | None = None  # why nothing else could be decided

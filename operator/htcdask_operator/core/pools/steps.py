@@ -85,7 +85,7 @@ def keep_anchor(state: PoolState) -> Step:
         actions.append(Hold(state.uid, ids, anchor.hold_reason(state.pool)))
     if state.anchors.remove:
         actions.append(remove(state.anchors.remove, "no worker needs its files"))
-    needed = state.anchors.usable is None and state.anchors.pending is None
+    needed = state.anchors.usable is None and state.anchors.pending is None and state.more_at is None
     if needed and state.template_hash and state.cluster is not None and _may_submit(state):
         description = descriptions.anchor(
             state.pool, state.cluster, state.template_hash, state.policy, state.now
@@ -104,8 +104,8 @@ def remove_ended(state: PoolState) -> Step:
 
 def remove_outdated(state: PoolState) -> Step:
     """A job that waits and can never start rightly makes room for one that can."""
-    if chains.first(chains.SPEC, state) is not None:
-        return Step()  # what would come in its place cannot
+    if not _may_submit(state):
+        return Step()  # nothing could come in its place
     return _removal(state.outdated, "the pool's template or its files are others now")
 
 

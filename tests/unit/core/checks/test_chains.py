@@ -8,12 +8,15 @@ import pytest
 
 from htcdask_api import Template
 from htcdask_operator.core.checks import chains
-from htcdask_operator.core.memory import Refusal
+from htcdask_operator.core.memory import PoolMemory, Refusal
 from htcdask_operator.core.model import Gone
 from htcdask_operator.core.policy import Profile
 from htcdask_operator.core.pool_state import PoolState
+from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.submit.anchor import Anchors
+from htcdask_operator.core.token_bucket import Spent
 from htcdask_operator.core.workers.backoff import Backoff
+from htcdask_operator.core.workers.ledger import Ledger, Submitted
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,
@@ -23,6 +26,7 @@ from tests.builders import (
     make_anchor,
     make_cluster,
     make_job,
+    make_memory,
     make_observed,
     make_policy,
     make_pool,
@@ -35,6 +39,7 @@ def make_case(**facts: object) -> PoolState:
     case = PoolState(
         pool=make_pool(),
         observed=make_observed(),
+        memory=make_memory(),
         policy=make_policy(),
         now=NOW,
         template=make_template(),
@@ -48,7 +53,8 @@ def with_cluster(**facts: object) -> PoolState:
     return make_case(observed=make_observed(make_cluster(**facts)))  # type: ignore[arg-type]
 
 
-FAILING = make_case(missing=1, outlook=Backoff(0, NOW + 10, None, "Worker a ended with exit code 1."))
+FAILING = make_case(missing=1, backoff=Backoff(0, NOW + 10, None, "Worker a ended with exit code 1."))
+REFUSED = make_memory(pools={POOL: PoolMemory(refusal=Refusal("no.", NOW))})
 GPU = Profile("gpu", Template(), attributes={"not a name": 1})
 
 # In the order of `checks.ALL`: what each finds, on a pool that has nothing else against it.
@@ -76,12 +82,17 @@ CASES = {
     "CondorIdentityUnknown": make_case(observed=make_observed(condor_identity=None)),
     "AnotherIdentity": make_case(observed=make_observed(jobs=[make_job("w1", owner="old@htcdask.test")])),
     "IdentityNotRecorded": make_case(pool=make_pool(submitted_as="old@htcdask.test")),
-    "SubmitRefused": make_case(observed=make_observed(refusals={POOL: Refusal("no.", NOW)})),
+    "JobsNotShown": make_case(ledger=Ledger(unseen={"17.0": Submitted(NOW - 30, anchor=False)})),
+    "SubmitRefused": make_case(memory=REFUSED),
+    "BackingOff (the anchor)": make_case(
+        anchors=Anchors(), anchor_backoff=Backoff(0, NOW + 10, None, "The job 1.0 was removed.")
+    ),
     "AnchorSpooling": make_case(anchors=Anchors()),
     "SchedulerUnreachable": make_case(observed=make_observed(connected=SCHEDULER_SILENT)),
     "BackingOff": FAILING,
+    "SubmittingSlowly": make_case(missing=1, allocation=Allocation(1), ledger=Ledger(submits=Spent(20, NOW))),
 }
-A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:11] + ["AnotherIdentity"]
+A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:11] + ["AnotherIdentity", "JobsNotShown"]
 
 
 def test_a_pool_with_nothing_against_it_passes() -> None:
@@ -141,7 +152,8 @@ def test_when_a_cluster_is_over(cluster: object, owner: str | None, reason: str 
 
 
 def test_a_refusal_that_repeats_is_for_a_person() -> None:
-    refused = make_case(observed=make_observed(refusals={POOL: Refusal("no such account.", NOW, times=5)}))
+    memory = make_memory(pools={POOL: PoolMemory(refusal=Refusal("no such account.", NOW, times=5))})
+    refused = make_case(memory=memory)
     finding = chains.first(chains.ALL, refused)
     assert finding is not None and finding.stalled and finding.until == NOW + 160
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from htcdask_operator.core.model import Job, JobStatus
-from htcdask_operator.core.plan import plan
 from htcdask_operator.core.pools import cluster
 from tests.builders import (
     NOW,
     POOL,
     make_cluster,
     make_job,
+    make_memory,
     make_observed,
     make_policy,
     make_pool,
     make_template,
+    plan_for,
 )
 
 THREE = [make_job(name, JobStatus.RUNNING) for name in "abc"]
@@ -25,7 +26,8 @@ def room(wanted: int, neighbours: tuple[Job, ...] = (), **policy: Any) -> int:
     """Of a cluster with three workers."""
     site = make_policy(**policy)
     observed = make_observed(make_cluster(wanted), THREE, neighbours=neighbours)
-    return cluster.submit_budget(cluster.judged([make_pool()], observed, site, NOW), observed, site)
+    sights = cluster.seen([make_pool()], observed, make_memory(), site, NOW)
+    return cluster.submit_budget(sights, observed, site)
 
 
 def test_a_cluster_may_get_what_its_scheduler_wants_and_has_not() -> None:
@@ -49,7 +51,7 @@ def test_a_limit_counts_what_is_there_and_not_only_what_should_be() -> None:
 def test_while_strays_are_there_the_plan_looks_again_soon() -> None:
     stray = make_job("stray", pool_uid="gone")
     observed = make_observed(make_cluster(3), THREE, neighbours=(stray,))
-    planned = plan([make_pool()], observed, make_policy(), NOW)
+    planned = plan_for([make_pool()], observed, make_policy(), NOW)
     assert planned.wake_at is not None and planned.wake_at <= NOW + 2
 
 
@@ -57,7 +59,7 @@ def test_a_rule_that_only_the_whole_breaks_is_told_without_the_environments_valu
     secret = "a-token-that-nobody-may-see"
     own = make_template(environment={f"A{number}": secret * 450 for number in range(2)})
     policy = make_policy(default_template=make_template(environment={"B": secret * 450}))
-    status = plan([make_pool(template=own)], make_observed(), policy, NOW).statuses[POOL]
+    status = plan_for([make_pool(template=own)], make_observed(), policy, NOW).statuses[POOL]
     ready = status.condition("Ready")
     assert ready is not None and ready.reason == "InvalidPool"
     assert "32768" in ready.message

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from htcdask_operator.core.actions import Action, CreatePool, Remove, ScaleScheduler, SubmitWorkers
 from htcdask_operator.core.model import ClusterFacts, Gone, Job, JobStatus, Observed, PoolFacts
-from htcdask_operator.core.plan import plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.scaling import scale_scheduler
 from htcdask_operator.core.scaling.scale_scheduler import LastScale
+from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.submit import descriptions
 from tests.builders import (
     ACCESS_POINT_SILENT,
@@ -27,6 +28,7 @@ from tests.builders import (
     make_policy,
     make_pool,
     make_template,
+    plan_for,
 )
 
 POLICY = make_policy()
@@ -63,9 +65,9 @@ def seen(
 
 
 def decided(
-    pools: Sequence[PoolFacts], observed: Observed, policy: Policy = POLICY, now: float = NOW
+    pools: Sequence[PoolFacts], observed: Observed, policy: Policy = POLICY, now: float = NOW, **facts: Any
 ) -> tuple[Action, ...]:
-    return plan(pools, observed, policy, now).actions
+    return plan_for(pools, observed, policy, now, **facts).actions
 
 
 def submitted(actions: Sequence[Action]) -> dict[str, int]:
@@ -123,18 +125,18 @@ def test_it_is_told_at_most_once_in_ten_seconds_and_workers_wait_for_its_answer(
     observed = seen(pools, make_cluster(0), [])
     first = decided(pools, observed)
     assert (told(first), submitted(first)) == ([3], {})
-    waiting = plan(pools, replace(observed, told=LastScale(3, NOW - 4)), POLICY, NOW)
+    waiting = plan_for(pools, observed, POLICY, NOW, last_scale=LastScale(3, NOW - 4))
     assert (waiting.actions, waiting.wake_at) == ((), NOW + 6)
-    assert told(decided(pools, replace(observed, told=LastScale(3, NOW - 10)))) == [3]
+    assert told(decided(pools, observed, last_scale=LastScale(3, NOW - 10))) == [3]
     assert submitted(decided(pools, seen(pools, make_cluster(3), []))) == {"manual": 3}
 
 
 def test_it_is_told_nothing_while_somebodys_number_may_be_on_its_way() -> None:
     pools = [manual(3)]
-    observed = replace(seen(pools, make_cluster(0), []), wanted_since=NOW - 1)
-    waiting = plan(pools, observed, POLICY, NOW)
+    observed = seen(pools, make_cluster(0), [])
+    waiting = plan_for(pools, observed, POLICY, NOW, demand=Demand(0, NOW - 1, 0))
     assert (waiting.actions, waiting.wake_at) == ((), NOW + 1)
-    assert told(decided(pools, observed, now=NOW + 1)) == [3]
+    assert told(plan_for(pools, observed, POLICY, NOW + 1, waiting.memory).actions) == [3]
 
 
 def test_what_it_is_told_says_that_adapt_ends() -> None:
@@ -178,14 +180,15 @@ def test_a_worker_that_just_left_the_scheduler_is_not_counted_twice() -> None:
     pools = [GATEWAY]
     jobs = workers("gateway", 3)
     observed = seen(pools, make_cluster(2), jobs)
-    observed = replace(observed, connected=frozenset({"gateway0", "gateway1"}), dropped={"gateway2": NOW - 1})
-    assert decided(pools, observed) == ()
+    observed = replace(observed, connected=frozenset({"gateway0", "gateway1"}))
+    assert decided(pools, observed, dropped={"gateway2": NOW - 1}) == ()
 
 
 def test_a_connected_worker_in_the_middle_of_a_task_is_let_finish() -> None:
     pools = [make_pool("gateway", max_replicas=1, created_at=NOW - 90)]
     jobs = workers("gateway", 3)
-    busy = plan(pools, seen(pools, make_cluster(3), jobs, ["gateway0", "gateway1", "gateway2"]), POLICY, NOW)
+    observed = seen(pools, make_cluster(3), jobs, ["gateway0", "gateway1", "gateway2"])
+    busy = plan_for(pools, observed, POLICY, NOW)
     assert (busy.actions, busy.wake_at) == ((), NOW + 2)
     ready = busy.statuses["gateway"].condition("Ready")
     assert ready is not None and (ready.reason, ready.message) == (
@@ -247,7 +250,7 @@ def test_a_limit_counts_workers_of_other_clusters(
 ) -> None:
     pools = [GATEWAY]
     observed = replace(seen(pools, make_cluster(4), []), neighbours=tuple(neighbours))
-    planned = plan(pools, observed, policy, NOW)
+    planned = plan_for(pools, observed, policy, NOW)
     assert submitted(planned.actions).get("gateway", 0) == expected
     (why,) = [e for e in planned.statuses["gateway"].explanation if e.reason == "Capped"]
     assert "the site's limit for" in why.message
@@ -270,7 +273,7 @@ def test_a_limit_that_was_lowered_takes_the_jobs_that_were_queued_last_whosever_
 
 def test_manual_pools_come_before_the_gateway_pool_where_a_limit_is_shared() -> None:
     pools = [GATEWAY, manual(2)]
-    statuses = plan(pools, seen(pools, make_cluster(6), []), make_policy(max_replicas=3), NOW).statuses
+    statuses = plan_for(pools, seen(pools, make_cluster(6), []), make_policy(max_replicas=3), NOW).statuses
     assert [statuses[uid].desired_replicas for uid in ("gateway", "manual")] == [1, 2]
 
 
@@ -318,7 +321,7 @@ def test_a_scheduler_that_does_not_listen_is_told_less_and_less_often() -> None:
     observed = seen(pools, make_cluster(0), [])
     before = None
     while now < NOW + 600:
-        planned = plan(pools, replace(observed, told=before), POLICY, now)
+        planned = plan_for(pools, observed, POLICY, now, last_scale=before)
         if told(planned.actions):
             said.append(now - NOW)
             before = scale_scheduler.after(before, 3, now)

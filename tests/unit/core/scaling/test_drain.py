@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from htcdask_operator.core.actions import Plan, Remove
-from htcdask_operator.core.model import JobStatus, Observed, PoolFacts, Remembered
-from htcdask_operator.core.plan import plan
+from htcdask_operator.core.actions import Remove
+from htcdask_operator.core.memory import ClusterMemory
+from htcdask_operator.core.model import JobStatus, Observed, PoolFacts
+from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.scaling import drain
 from htcdask_operator.core.scaling.drain import Standing
 from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.workers.contact import Contact
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,
@@ -25,6 +27,7 @@ from tests.builders import (
     make_observed,
     make_policy,
     make_pool,
+    plan_for,
 )
 
 POLICY = make_policy(drain_seconds=3600.0)
@@ -66,9 +69,18 @@ def dropped(now: float) -> dict[str, float]:
     return dict.fromkeys(NAMES[1:], now - 1)
 
 
-def look(observed: Observed, now: float, before: Plan | None, pool: PoolFacts = CAPPED) -> Plan:
-    remembered = before.remembered if before is not None else Remembered()
-    return plan([pool], replace(observed, remembered=remembered), POLICY, now)
+def look(
+    observed: Observed,
+    now: float,
+    before: Plan | None,
+    pool: PoolFacts = CAPPED,
+    missing: Mapping[str, float] | None = None,
+) -> Plan:
+    memory = before.memory if before is not None else ClusterMemory()
+    if missing:
+        known = {worker: now - at for worker, at in missing.items()}
+        memory = replace(memory, contact=Contact(frozenset(known), known, now))
+    return plan_for([pool], observed, POLICY, now, memory)
 
 
 def removed(planned: Plan) -> list[str]:
@@ -87,16 +99,15 @@ def removed(planned: Plan) -> list[str]:
     ],
 )
 def test_whatever_the_scheduler_says_a_lowered_cap_comes_true(observed: Observed) -> None:
-    if observed is FORGETS:
-        observed = replace(observed, dropped=dropped(NOW))
-    first = look(observed, NOW, None)
+    def missing(now: float) -> dict[str, float]:
+        return dropped(now) if observed is FORGETS else {}
+
+    first = look(observed, NOW, None, missing=missing(NOW))
     assert removed(first) == []
-    later = look(
-        replace(observed, dropped=dropped(NOW + 3599) if observed.dropped else {}), NOW + 3599, first
-    )
+    later = look(observed, NOW + 3599, first, missing=missing(NOW + 3599))
     assert removed(later) == []
     assert later.wake_at is not None and later.wake_at <= NOW + 3600
-    last = look(replace(observed, dropped=dropped(NOW + 3600) if observed.dropped else {}), NOW + 3600, later)
+    last = look(observed, NOW + 3600, later, missing=missing(NOW + 3600))
     assert sorted(removed(last)) == ["w1.0", "w2.0", "w3.0"], "gracefully, and the newest"
     (action,) = (action for action in last.actions if isinstance(action, Remove))
     assert action.reason == "HTCDask: fewer workers are wanted, and these had time to finish"
@@ -125,7 +136,7 @@ def test_one_that_finishes_its_task_goes_at_once_and_the_others_keep_their_time(
     assert removed(second) == ["w0.0"]
     jobs = [replace(job, status=JobStatus.REMOVED) if job.worker == "w0" else job for job in JOBS]
     third = look(replace(BUSY, jobs=tuple(jobs)), NOW + 61, second)
-    assert third.remembered.standing == {POOL: ((2, NOW),)}
+    assert third.memory.of(POOL).standing == ((2, NOW),)
 
 
 @pytest.mark.parametrize(
@@ -138,16 +149,17 @@ def test_without_knowing_how_many_are_too_many_nothing_goes_and_nothing_is_forgo
 ) -> None:
     first = look(BUSY, NOW, None)
     blind = look(replace(BUSY, **unseen), NOW + 7200, first)  # type: ignore[arg-type]
-    assert (removed(blind), blind.remembered) == ([], first.remembered)
+    assert removed(blind) == []
+    assert blind.memory.of(POOL).standing == first.memory.of(POOL).standing
 
 
 def test_a_surplus_that_was_no_more_starts_anew() -> None:
     first = look(BUSY, NOW, None)
     enough = look(BUSY, NOW + 1800, first, make_pool(max_replicas=4))
-    assert enough.remembered.standing == {}
+    assert enough.memory.of(POOL).standing == ()
     assert removed(look(BUSY, NOW + 3600, look(BUSY, NOW + 1801, enough))) == []
 
 
 def test_a_site_may_leave_no_time_at_all() -> None:
-    planned = plan([CAPPED], BUSY, replace(POLICY, drain_seconds=0.0), NOW)
+    planned = plan_for([CAPPED], BUSY, replace(POLICY, drain_seconds=0.0), NOW)
     assert sorted(removed(planned)) == ["w1.0", "w2.0", "w3.0"]

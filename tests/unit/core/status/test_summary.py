@@ -10,7 +10,6 @@ import pytest
 from htcdask_api import Condition, Failure, PoolStatus
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts
-from htcdask_operator.core.plan import plan
 from htcdask_operator.core.status.events import Event, between
 from htcdask_operator.core.submit import descriptions
 from tests.builders import (
@@ -26,6 +25,7 @@ from tests.builders import (
     make_policy,
     make_pool,
     make_template,
+    plan_for,
 )
 
 POLICY = make_policy()
@@ -34,7 +34,7 @@ R = JobStatus.RUNNING
 
 
 def status_of(observed: Observed, pool: PoolFacts | None = None, now: float = NOW) -> PoolStatus:
-    return plan([pool or make_pool()], observed, POLICY, now).statuses[POOL]
+    return plan_for([pool or make_pool()], observed, POLICY, now).statuses[POOL]
 
 
 def truths(status: PoolStatus) -> dict[str, str]:

@@ -42,6 +42,7 @@ def workers(worker: Template | None = None, username: str = "alice", **policy: A
             "/spool/1",
             make_policy(**policy),
             NOW,
+            "7.0",
         )
     )
 
@@ -164,6 +165,7 @@ def test_a_profile_may_set_what_is_the_site_s_affair(attribute: str) -> None:
 
 def test_the_workers_description() -> None:
     assert workers() == {
+        "My.HTCDaskAnchor": '"7.0"',
         "universe": "container",
         "container_image": IMAGE,
         "transfer_container": "false",
@@ -208,6 +210,7 @@ def test_the_anchor_never_runs_and_says_whose_it_is() -> None:
     anchor = descriptions.anchor(POOL_FACTS, CLUSTER_FACTS, "hash", make_policy(), NOW)
     assert anchor["My.Requirements"] == "false"
     mine = {key: value for key, value in workers().items() if key.startswith("My.HTCDask")}
+    del mine[f"My.{names.AD_ANCHOR}"]
     assert {key: value for key, value in anchor.items() if key.startswith("My.HTCDask")} == mine | {
         f"My.{names.AD_ROLE}": '"anchor"',
         f"My.{names.AD_WORKER}": '""',
@@ -305,7 +308,7 @@ def test_the_fingerprint_moves_with_what_a_worker_is_made_from_and_with_nothing_
         return descriptions.template_hash(POOL_FACTS, cluster, worker, make_policy(**policy))
 
     same = template_hash(
-        cluster=replace(CLUSTER_FACTS, wanted=7, phase="Odd"), job_expiry_seconds=1, breaker_failures=1
+        cluster=replace(CLUSTER_FACTS, replicas=7, phase="Odd"), job_expiry_seconds=1, breaker_failures=1
     )
     assert same == template_hash()
     others = [

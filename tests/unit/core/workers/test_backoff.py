@@ -9,6 +9,7 @@ from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import JobStatus
 from htcdask_operator.core.workers import backoff, failures
 from htcdask_operator.core.workers.backoff import Backoff
+from htcdask_operator.core.workers.failures import Record
 from htcdask_operator.core.workers.states import State, Worker
 from tests.builders import NOW, make_job, make_policy
 
@@ -26,8 +27,8 @@ def worker(state: State, started_ago: float = 5) -> Worker:
     return Worker(make_job("x", JobStatus.RUNNING, started_at=NOW - started_ago), state)
 
 
-def look(*found: Failure, workers: tuple[Worker, ...] = ()) -> Backoff:
-    return backoff.after(found, workers, POLICY, NOW)
+def look(*found: Failure, workers: tuple[Worker, ...] = (), succeeded_at: float = 0.0) -> Backoff:
+    return backoff.after(found, workers, POLICY, NOW, succeeded_at)
 
 
 def test_without_failures_everything_may_come() -> None:
@@ -47,8 +48,36 @@ def test_after_the_pause_one_worker_is_on_trial() -> None:
     assert look(failed(11), workers=(worker(State.HELD),)).allowed == 1, "a paused one tries nothing"
 
 
-def test_a_worker_that_connected_since_clears_all() -> None:
-    assert look(failed(11), failed(30), workers=(worker(State.CONNECTED),)) == Backoff()
+def test_a_worker_that_was_of_use_since_clears_all_and_one_that_has_just_connected_lets_others_come() -> None:
+    failures, young = (failed(11), failed(30)), (worker(State.CONNECTED),)
+    assert look(*failures, workers=young, succeeded_at=NOW - 10) == Backoff()
+    assert look(*failures, workers=young).until == NOW + 9
+    assert look(failed(21), failed(30), workers=young).allowed is None
+
+
+def test_failures_of_an_hour_ago_are_forgotten() -> None:
+    long_ago = [failed(3600 + 60 * number) for number in range(5)]
+    assert look(*long_ago) == Backoff()
+    assert look(failed(1), *long_ago).until == NOW + 9
+
+
+def test_each_reason_is_counted_by_itself() -> None:
+    evictions = [failed(ago, reasons.EVICTED) for ago in range(1, 30)]
+    crashes = [failed(ago) for ago in (40, 90, 140, 170, 190)]
+    assert look(*evictions, *crashes).stalled == reasons.WORKERS_KEEP_FAILING
+    assert look(failed(1, reasons.WORKER_KILLED), failed(2)).until == NOW + 9
+
+
+def test_what_is_evicted_at_once_for_ever_is_tried_ever_more_slowly_and_nobody_is_called() -> None:
+    streak = [failed(ago, reasons.EVICTED_EARLY) for ago in (1, 90, 140, 170, 190, 200, 210)]
+    found = look(*streak)
+    assert (found.allowed, found.until, found.stalled) == (0, NOW + 599, None)
+
+
+def test_three_removals_by_somebody_else_are_a_person_s_turn() -> None:
+    streak = [failed(ago, reasons.REMOVED_BY_OTHERS) for ago in (1, 30, 60)]
+    assert look(*streak[:2]).stalled is None
+    assert look(*streak).stalled == reasons.REMOVED_BY_OTHERS
 
 
 def test_workers_that_were_connected_before_do_not_clear_but_nobody_is_on_trial() -> None:
@@ -68,8 +97,8 @@ def test_what_is_nobody_s_fault_costs_nothing(reason: str) -> None:
     assert look(*[failed(ago, reason) for ago in range(5)]).allowed is None
 
 
-def test_a_worker_that_never_started_costs_a_flat_pause() -> None:
-    streak = [failed(ago, reasons.NEVER_STARTED) for ago in (1, 2, 3)]
+def test_a_machine_that_failed_costs_a_flat_pause() -> None:
+    streak = [failed(ago, reasons.MACHINE_FAILED) for ago in (1, 2, 3)]
     assert (look(*streak).until, look(*streak).stalled) == (NOW + 9, None)
 
 
@@ -92,39 +121,43 @@ def test_the_last_line_of_the_log_is_told() -> None:
 # --- Recording.
 
 
+def recorded(status: PoolStatus, over: list[Worker], logs: dict[str, str], now: float) -> Record:
+    return failures.record(failures.remembered(status), over, (), logs, now)[0]
+
+
 def over(name: str, queued_ago: float = 60, reason: str = reasons.WORKER_FAILED) -> Worker:
     job = make_job(name, JobStatus.COMPLETED, exit_code=1, queued_at=NOW - queued_ago)
     return Worker(job, State.FAILED, reason, f"{name} died.")
 
 
 def test_workers_that_end_together_are_one_event_and_all_counted() -> None:
-    record = failures.record(PoolStatus(), [over("a"), over("b"), over("c")], {}, NOW)
+    record = recorded(PoolStatus(), [over("a"), over("b"), over("c")], {}, NOW)
     assert (record.failed, [failure.worker for failure in record.recent]) == (3, ["a"])
 
 
 def test_stragglers_of_an_event_belong_to_it_and_the_next_try_does_not() -> None:
-    first = failures.record(PoolStatus(), [over("a")], {}, NOW)
+    first = recorded(PoolStatus(), [over("a")], {}, NOW)
     status = PoolStatus(failed=first.failed, recent_failures=first.recent)
-    later = failures.record(status, [over("b")], {}, NOW + 30)
+    later = recorded(status, [over("b")], {}, NOW + 30)
     assert (later.failed, len(later.recent)) == (2, 1)
-    trial = failures.record(status, [over("c", queued_ago=-10)], {}, NOW + 30)
+    trial = recorded(status, [over("c", queued_ago=-10)], {}, NOW + 30)
     assert [failure.worker for failure in trial.recent] == ["c", "a"]
 
 
 def test_another_reason_is_another_event() -> None:
-    record = failures.record(PoolStatus(), [over("a"), over("b", reason=reasons.EVICTED)], {}, NOW)
+    record = recorded(PoolStatus(), [over("a"), over("b", reason=reasons.EVICTED)], {}, NOW)
     assert [failure.reason for failure in record.recent] == [reasons.EVICTED, reasons.WORKER_FAILED]
 
 
 def test_a_job_that_could_not_be_removed_is_not_counted_twice() -> None:
-    once = failures.record(PoolStatus(), [over("a")], {}, NOW)
-    again = failures.record(PoolStatus(failed=1, recent_failures=once.recent), [over("a")], {}, NOW + 200)
+    once = recorded(PoolStatus(), [over("a")], {}, NOW)
+    again = recorded(PoolStatus(failed=1, recent_failures=once.recent), [over("a")], {}, NOW + 200)
     assert (again.failed, again.recent) == (1, once.recent)
 
 
 def test_five_events_are_remembered() -> None:
     status = PoolStatus(failed=9, recent_failures=tuple(failed(ago) for ago in (100, 200, 300, 400, 500)))
-    record = failures.record(status, [over("new", queued_ago=1)], {}, NOW)
+    record = recorded(status, [over("new", queued_ago=1)], {}, NOW)
     assert [failure.worker for failure in record.recent] == ["new", "w100", "w200", "w300", "w400"]
 
 
@@ -136,8 +169,8 @@ def test_an_old_failure_s_log_is_not_asked_for_for_ever() -> None:
 def test_a_failure_that_was_written_in_the_future_is_one_of_now(ahead: float) -> None:
     """Our clock was set back, or another machine's was ahead: that delays nobody by more than the pause."""
     status = PoolStatus(recent_failures=(failed(-ahead),))
-    first = failures.record(status, [], {}, NOW)
+    first = recorded(status, [], {}, NOW)
     assert look(*first.recent).until == NOW + 10
-    later = failures.record(PoolStatus(recent_failures=first.recent), [], {}, NOW + 10)
+    later = recorded(PoolStatus(recent_failures=first.recent), [], {}, NOW + 10)
     assert later.recent == first.recent
     assert backoff.after(later.recent, (), make_policy(), NOW + 10).allowed == 1

@@ -6,7 +6,6 @@ import pytest
 
 from htcdask_operator.core.actions import Remove
 from htcdask_operator.core.model import JobStatus, Observed, Unseen
-from htcdask_operator.core.plan import plan
 from htcdask_operator.core.workers.contact import MOST_SECONDS, Contact
 from tests.builders import (
     ACCESS_POINT_SILENT,
@@ -18,6 +17,7 @@ from tests.builders import (
     make_observed,
     make_policy,
     make_pool,
+    plan_for,
 )
 
 JOBS = (make_job("a", JobStatus.RUNNING), make_job("b", JobStatus.RUNNING))
@@ -68,15 +68,15 @@ def test_nobody_is_lost_while_the_scheduler_does_not_answer(cluster: object, con
         cluster,  # type: ignore[arg-type]
         [make_anchor("hash"), *JOBS],
         connected,
-        dropped={"a": NOW - 9999, "b": NOW - 9999},
     )
-    planned = plan([make_pool()], observed, make_policy(), NOW)
+    dropped = {"a": NOW - 9999, "b": NOW - 9999}
+    planned = plan_for([make_pool()], observed, make_policy(), NOW, dropped=dropped)
     assert not any(isinstance(action, Remove) for action in planned.actions)
     assert planned.statuses[POOL].failed == 0
 
 
 def test_while_somebody_is_missing_it_is_looked_again_soon() -> None:
-    observed = make_observed(make_cluster(2), [make_anchor("hash"), *JOBS], ("a",), dropped={"b": NOW - 1})
-    planned = plan([make_pool()], observed, make_policy(), NOW)
+    observed = make_observed(make_cluster(2), [make_anchor("hash"), *JOBS], ("a",))
+    planned = plan_for([make_pool()], observed, make_policy(), NOW, dropped={"b": NOW - 1})
     assert planned.wake_at is not None and planned.wake_at <= NOW + MOST_SECONDS
     assert planned.statuses[POOL].running == 2

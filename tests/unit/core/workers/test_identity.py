@@ -8,7 +8,6 @@ import pytest
 
 from htcdask_operator.core.actions import Action, Hold, RecordIdentity, Remove, RemoveFinalizer
 from htcdask_operator.core.model import Gone, Job, JobStatus, Observed, PoolFacts, Role
-from htcdask_operator.core.plan import plan
 from htcdask_operator.core.workers.identity import believed
 from tests.builders import (
     IDENTITY,
@@ -20,6 +19,7 @@ from tests.builders import (
     make_observed,
     make_policy,
     make_pool,
+    plan_for,
 )
 
 OLD = "old@htcdask.test"
@@ -34,11 +34,11 @@ UNKNOWN = (
 
 
 def actions(pool: PoolFacts, observed: Observed) -> tuple[Action, ...]:
-    return plan([pool], observed, make_policy(), NOW).actions
+    return plan_for([pool], observed, make_policy(), NOW).actions
 
 
 def ready(pool: PoolFacts, observed: Observed) -> tuple[str, str]:
-    status = plan([pool], observed, make_policy(), NOW).statuses[pool.uid].condition("Ready")
+    status = plan_for([pool], observed, make_policy(), NOW).statuses[pool.uid].condition("Ready")
     assert status is not None
     return status.reason, status.message
 
@@ -69,7 +69,7 @@ def test_beside_an_older_identitys_jobs_nothing_is_submitted_and_nothing_of_thei
     assert reason == "AnotherIdentity"
     for part in ("21 jobs", OLD, IDENTITY, "condor_rm -constraint", POOL):
         assert part in message
-    status = plan([pool], observed, make_policy(), NOW).statuses[POOL]
+    status = plan_for([pool], observed, make_policy(), NOW).statuses[POOL]
     assert (status.replicas, status.submitted_as) == (20, OLD)
     stalled = status.condition("Stalled")
     assert stalled is not None and stalled.status == "True"
@@ -124,7 +124,7 @@ def test_when_the_first_token_is_back_all_goes_on() -> None:
 def test_a_job_that_is_not_understood_counts_as_live_and_is_left_alone(job: Job, wanted: int) -> None:
     observed = make_observed(make_cluster(wanted=wanted), [job], ["odd"])
     assert not any(isinstance(action, Remove | Hold) for action in actions(make_pool(), observed))
-    status = plan([make_pool()], observed, make_policy(), NOW).statuses[POOL]
+    status = plan_for([make_pool()], observed, make_policy(), NOW).statuses[POOL]
     assert status.replicas == 1
     assert [(e.reason, e.count) for e in status.explanation] == [("NotUnderstood", 1)]
 

@@ -8,7 +8,8 @@ import pytest
 
 from htcdask_operator.core import reasons
 from htcdask_operator.core.model import JobStatus, Role
-from htcdask_operator.core.workers import backoff, hold_codes, vacate_codes
+from htcdask_operator.core.workers import failure_policy
+from htcdask_operator.core.workers.failure_policy import HoldAction
 from htcdask_operator.core.workers.states import LIVE, State, judge
 from tests.builders import NOW, SCHEDULER_SILENT, make_job, make_observed, make_policy
 
@@ -41,7 +42,7 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
         State.FAILED,
     ),
     "transferring output is running": (JobStatus.TRANSFERRING_OUTPUT, {"worker": "known"}, State.CONNECTED),
-    "a suspended worker still is one": (JobStatus.SUSPENDED, {"worker": "known"}, State.CONNECTED),
+    "a suspended worker is there": (JobStatus.SUSPENDED, {"worker": "known"}, State.SUSPENDED),
     "a removed job is retiring until it is gone": (JobStatus.REMOVED, {"machine": "node7"}, State.REMOVED),
     "a job in an unknown state is kept": (JobStatus.UNKNOWN, {"worker": "known"}, State.KEPT),
     "a job of an unknown role is kept": (R, {"role": Role.UNKNOWN, "worker": "known"}, State.KEPT),
@@ -78,26 +79,26 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
 def test_what_a_job_is(sentence: str) -> None:
     status, facts, state = CASES[sentence]
     job = make_job(facts.pop("worker", "w1"), status, **facts)
-    observed = make_observed(connected=["known"], dropped={"dropped": NOW - 3, "lost": NOW - 300})
-    assert judge(job, observed, make_policy(), NOW).state is state
+    observed, dropped = make_observed(connected=["known"]), {"dropped": NOW - 3, "lost": NOW - 300}
+    assert judge(job, observed, dropped, make_policy(), NOW).state is state
 
 
 def test_a_running_worker_is_not_judged_while_the_scheduler_is_silent() -> None:
-    assert judge(make_job("a", R), make_observed(connected=SCHEDULER_SILENT), make_policy(), NOW).state is (
-        State.NOT_ASKED
-    )
+    assert judge(
+        make_job("a", R), make_observed(connected=SCHEDULER_SILENT), {}, make_policy(), NOW
+    ).state is (State.NOT_ASKED)
 
 
 def test_every_status_of_htcondor_has_a_state() -> None:
     for status in JobStatus:
-        assert judge(make_job("a", status), make_observed(), make_policy(), NOW).state in State
+        assert judge(make_job("a", status), make_observed(), {}, make_policy(), NOW).state in State
 
 
 def test_what_is_over_has_a_reason_and_a_sentence_and_is_not_live() -> None:
-    bad = judge(make_job("a", C, exit_code=139, started_at=NOW - 65), make_observed(), make_policy(), NOW)
+    bad = judge(make_job("a", C, exit_code=139, started_at=NOW - 65), make_observed(), {}, make_policy(), NOW)
     assert bad.state not in LIVE
     assert bad.reason == reasons.WORKER_FAILED
-    assert bad.message == "Worker a ended with exit code 139 after 60 s on slot1@node7."
+    assert bad.message == "Worker a ended with exit code 139 after 60 s on node7."
 
 
 @pytest.mark.parametrize(
@@ -114,39 +115,41 @@ def test_what_is_over_has_a_reason_and_a_sentence_and_is_not_live() -> None:
     ],
 )
 def test_hold_codes(code: int | None, reason: str) -> None:
-    assert hold_codes.treatment(make_job("a", H, hold_code=code)).reason == reason
+    assert failure_policy.of_hold(make_job("a", H, hold_code=code)).reason == reason
 
 
 def test_every_hold_code_that_is_known_has_a_line_and_only_a_person_s_holds_are_waited_for() -> None:
     known = {*range(3, 17), 18, 19, 21, 22, 23, 26, 27, *range(32, 36), 43, 44, 45, 46, 47, 48, 1} - {17}
-    assert known <= hold_codes.BY_CODE.keys()
-    waits = {code for code, line in hold_codes.BY_CODE.items() if line.action is hold_codes.Action.WAIT}
+    assert known <= failure_policy.HOLD_CODES.keys()
+    waits = {code for code, line in failure_policy.HOLD_CODES.items() if line.action is HoldAction.WAIT}
     assert waits == {1, 15}
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"),
+    ("code", "later", "early"),
     [
-        (None, "Evicted"),
-        (45, "BadImage"),
-        (1002, "MachineFailed"),
-        (1008, "ContactLost"),
-        (1022, "Evicted"),
-        (1026, "NeverStarted"),
-        (9999, "Evicted"),
+        (None, "Evicted", "NeverStarted"),
+        (45, "BadImage", "BadImage"),
+        (1002, "MachineFailed", "MachineFailed"),
+        (1008, "ContactLost", "ContactLost"),
+        (1022, "Evicted", "EvictedEarly"),
+        (1026, "NeverStarted", "NeverStarted"),
+        (9999, "Evicted", "NeverStarted"),
     ],
 )
-def test_vacate_codes(code: int | None, reason: str) -> None:
-    assert vacate_codes.reason(make_job("a", shadow_starts=1, vacate_code=code)) == reason
+def test_vacate_codes(code: int | None, later: str, early: str) -> None:
+    job = make_job("a", shadow_starts=1, vacate_code=code)
+    assert failure_policy.of_vacate(job, early=False) == later
+    assert failure_policy.of_vacate(job, early=True) == early
 
 
-def test_every_end_has_a_pace_on_purpose() -> None:
-    ends = {line.reason for line in hold_codes.BY_CODE.values() if line.action is hold_codes.Action.END}
+def test_every_end_has_a_policy_on_purpose() -> None:
+    ends = {line.reason for line in failure_policy.HOLD_CODES.values() if line.action is HoldAction.REPLACE}
     ends |= {
-        *vacate_codes.BY_CODE.values(),
+        *failure_policy.VACATE_CODES.values(),
         reasons.WORKER_FAILED,
         reasons.WORKER_KILLED,
-        reasons.ENDED_AT_ONCE,
+        reasons.ENDED_EARLY,
     }
-    doubling = {"WorkerFailed", "WorkerKilled", "EndedAtOnce", "TransferFailed", "VacatedByPolicy"}
-    assert ends - backoff.BY_REASON.keys() == doubling
+    doubling = {"WorkerFailed", "WorkerKilled", "EndedEarly", "TransferFailed", "VacatedByPolicy"}
+    assert ends - failure_policy.BY_REASON.keys() == doubling
