@@ -326,7 +326,7 @@ async def test_a_watch_that_has_died_is_noticed(plane: ControlPlane) -> None:
 
 
 UNREADABLE = f"{names.GROUP}/last-handled-configuration={{"  # an earlier version's, that kopf would read
-EMOJI = dict.fromkeys("AB", "\N{GRINNING FACE}" * 16_384)  # as ASCII 393 kB: more than annotations may have
+EMOJI = dict.fromkeys("AB", "\N{GRINNING FACE}" * 16_383)  # as ASCII 393 kB: more than annotations may have
 
 
 async def annotated(operator: Operator) -> None:

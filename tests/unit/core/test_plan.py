@@ -414,7 +414,6 @@ def test_a_pool_whose_cluster_went_before_it_was_adopted_wants_no_workers() -> N
 @pytest.mark.parametrize(
     "pool",
     [
-        make_pool(finalized=False),
         make_pool(invalid="memory: must be a quantity"),
         make_pool(template=make_template(profile="none")),
         make_pool(template=make_template(container_image="/etc")),

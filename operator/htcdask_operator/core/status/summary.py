@@ -182,10 +182,11 @@ def _released(state: PoolState) -> tuple[bool, str, str, bool]:
     if isinstance(state.observed.jobs, Unseen):
         ours = "HTCDask has let this pool go; jobs that may be left end with their lease."
     elif state.jobs:
-        ours = f"HTCDask has let this pool go; {len(state.jobs)} of its jobs are still in the queue."
+        ours = f"HTCDask has let this pool go; jobs of it that are leaving the queue: {len(state.jobs)}."
     else:
         ours = "Nothing of HTCDask is left of this pool."
-    some = ", ".join(kept_by[:_NAMED]) + (", ..." if len(kept_by) > _NAMED else "")
+    more = f" and {len(kept_by) - _NAMED} more" if len(kept_by) > _NAMED else ""
+    some = ", ".join(kept_by[:_NAMED]) + more
     others = f" It is kept by finalizers that are not HTCDask's: {some}." if kept_by else ""
     return False, reasons.RELEASED, f"{ours}{others}", False
 
