@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template
+from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template, names
 from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import ClusterFacts, Gone, Job, JobStatus, Observed, PoolFacts, Role, Unseen
 from htcdask_operator.core.plan import Plan, plan
@@ -38,6 +38,7 @@ def make_pool(
     scaling: str = "Gateway",
     replicas: int = 0,
     max_replicas: int = 1000,
+    finalized: bool = True,
     **facts: Any,
 ) -> PoolFacts:
     """A pool in the middle of its life: finalized and adopted."""
@@ -55,6 +56,7 @@ def make_pool(
         "created_at": NOW - 1000,
         "status": PoolStatus(),
         "owner_uid": CLUSTER,
+        "finalizers": (names.FINALIZER,) if finalized else (),
         "submitted_as": IDENTITY,
     }
     return PoolFacts(uid=uid, spec=spec, **(defaults | facts))

@@ -315,5 +315,116 @@ async def test_a_watch_that_has_died_is_noticed(plane: ControlPlane) -> None:
         await asyncio.wait({watching})  # a request that is under way would still show the pool
         operator.create_pool()
         await resync.tick()
-        with pytest.raises(WatchSilent):
+
+        async def it_is_finalized() -> bool:  # as a listing has shown it to its cluster, whoever watches
+            pool = await operator.pool()
+            return pool is not None and pool.finalized
+
+        await operator.until(it_is_finalized)
+        with pytest.raises(WatchSilent, match="no HTCWorkerPool"):
             await resync.tick()
+
+
+UNREADABLE = f"{names.GROUP}/last-handled-configuration={{"  # an earlier version's, that kopf would read
+EMOJI = dict.fromkeys("AB", "\N{GRINNING FACE}" * 16_383)  # as ASCII 393 kB: more than annotations may have
+
+
+async def annotated(operator: Operator) -> None:
+    operator.create_pool("odd-c1", scaling="Manual", replicas=1)
+    operator.kubectl("annotate", "htcworkerpool", "odd-c1", UNREADABLE)
+
+
+async def annotated_before_the_start(operator: Operator) -> None:
+    await operator.stop()
+    await annotated(operator)
+    await operator.start()
+
+
+async def very_large(operator: Operator) -> None:
+    template = {"containerImage": "/cvmfs/image", "environment": EMOJI}
+    operator.create_pool("odd-c1", scaling="Manual", replicas=1, template=template)
+
+
+@pytest.mark.parametrize("arrange", [annotated, annotated_before_the_start, very_large])
+async def test_a_pool_that_kopf_could_not_remember_lives_and_ends_as_its_siblings_do(
+    plane: ControlPlane,
+    arrange: Callable[[Operator], Awaitable[None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(plane) as operator:
+        operator.create_cluster(wanted=3)
+        operator.create_pool()
+        await arrange(operator)
+
+        async def both_have_workers() -> bool:
+            pools = await operator.kube.pools(operator.namespace)
+            return {pool.name: pool.status.connected for pool in pools} == {"default-c1": 2, "odd-c1": 1}
+
+        await operator.until(both_have_workers)
+        resync = Resync(operator.ports, operator.known, (operator.namespace,), operator.reconciler)
+        for _ in range(3):
+            await resync.tick()
+        operator.kubectl("annotate", "htcworkerpool", "odd-c1", UNREADABLE, "--overwrite")
+        operator.kubectl("delete", "htcworkerpool", "odd-c1", "--wait=false")
+
+        async def one_is_left() -> bool:
+            return [pool.name for pool in await operator.kube.pools(operator.namespace)] == ["default-c1"]
+
+        await operator.until(one_is_left)
+        assert all(not task.done() for task in operator.tasks)
+    assert "kopf" not in {
+        record.name.split(".")[0] for record in caplog.records if record.levelname == "ERROR"
+    }
+
+
+async def test_a_pool_with_an_unreadable_annotation_is_released_by_hand(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        operator.create_cluster(wanted=1)
+        operator.create_pool()
+        await operator.until_condition("Ready", "True")
+        operator.kubectl("annotate", "htcworkerpool", "default-c1", UNREADABLE)
+        operator.condor.failing = CondorUnreachable("no route to the schedd")
+        operator.kubectl("delete", "htcworkerpool", "default-c1", "--wait=false")
+        await operator.until_condition("Stalled", "True")
+        operator.kubectl("annotate", "htcworkerpool", "default-c1", f"{names.RELEASE_ANNOTATION}=true")
+        await operator.until_gone()
+        assert operator.schedd.queue
+
+
+async def test_a_pool_that_somebody_else_keeps_says_so(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        operator.create_cluster(wanted=1)
+        operator.create_pool()
+        theirs = json.dumps({"metadata": {"finalizers": ["example.org/audit"]}})
+        operator.kubectl("patch", "htcworkerpool", "default-c1", "--type=merge", f"--patch={theirs}")
+        await operator.until_condition("Ready", "True")
+        operator.kubectl("delete", "htcworkerpool", "default-c1", "--wait=false")
+
+        async def it_says_who_keeps_it() -> bool:
+            pool = await operator.pool()
+            assert pool is not None
+            ready = pool.status.condition("Ready")
+            return not pool.finalized and ready is not None and "example.org/audit" in ready.message
+
+        await operator.until(it_says_who_keeps_it)
+        await operator.until_condition("Stalled", "False")
+        operator.kubectl(
+            "patch",
+            "htcworkerpool",
+            "default-c1",
+            "--type=merge",
+            '--patch={"metadata": {"finalizers": null}}',
+        )
+        await operator.until_gone()
+
+
+async def test_kopf_writes_nothing_into_pools_and_clusters(plane: ControlPlane) -> None:
+    async with running(plane) as operator:
+        operator.create_cluster(wanted=1)
+        operator.create_pool()
+        await operator.until_condition("Ready", "True")
+        shown = json.loads(operator.kubectl("get", "htcworkerpools,daskclusters", "-o", "json"))
+        for body in shown["items"]:
+            assert "annotations" not in body["metadata"], body["metadata"]["annotations"]
+            managers = {entry["manager"] for entry in body["metadata"].get("managedFields", ())}
+            assert "kopf" not in managers

@@ -3,7 +3,7 @@
 import base64
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials
+from htcdask_operator.watch.stateless import NO_FINALIZER
+from playground.build.errors import PlaygroundError
 from playground.node.controlplane import ControlPlane
 from tests.fakes.kube import FakeKube
 from tests.worst import WORST
@@ -37,6 +39,7 @@ class Site(Protocol):
     def create_pool(self, body: Mapping[str, Any]) -> str: ...
     def create_secret(self, name: str, credentials: Credentials) -> None: ...
     def delete_pool(self, name: str) -> None: ...
+    def set_finalizers(self, name: str, finalizers: list[str]) -> None: ...
     def events_of(self, pool: str) -> list[tuple[str, str, str]]: ...
 
 
@@ -53,6 +56,9 @@ class FakeSite:
 
     def delete_pool(self, name: str) -> None:
         self.kube.delete_pool(self.namespace, name)
+
+    def set_finalizers(self, name: str, finalizers: list[str]) -> None:
+        self.kube.set_finalizers(self.namespace, name, finalizers)
 
     def events_of(self, pool: str) -> list[tuple[str, str, str]]:
         return [(kind, reason, message) for name, kind, reason, message in self.kube.events if name == pool]
@@ -92,6 +98,10 @@ class RealSite:
     def delete_pool(self, name: str) -> None:
         self._kubectl("delete", "htcworkerpool", name, "--wait=false")
 
+    def set_finalizers(self, name: str, finalizers: list[str]) -> None:
+        patch = json.dumps({"metadata": {"finalizers": finalizers}})
+        self._kubectl("patch", "htcworkerpool", name, "--type=merge", f"--patch={patch}")
+
     def events_of(self, pool: str) -> list[tuple[str, str, str]]:
         found = json.loads(self._kubectl("get", "events", "-o", "json"))["items"]
         mine = (event for event in found if event["involvedObject"]["name"] == pool)
@@ -130,6 +140,7 @@ def pool(site: Site, name: str = "default-c1", cluster: str = "c1", **metadata: 
     return body
 
 
+THEIRS = "example.org/audit"
 STATUS = PoolStatus(
     observed_generation=1,
     desired_replicas=4,
@@ -180,6 +191,87 @@ async def test_a_deleted_pool_is_shown_while_its_finalizer_is_there(site: Site) 
     site.delete_pool("default-c1")
     (found,) = await site.kube.pools(site.namespace, "c1")
     assert found.deleting
+
+
+@pytest.mark.parametrize("others", [[], [THEIRS]], ids=["alone", "beside another"])
+async def test_our_finalizer_comes_and_goes_and_others_stay(site: Site, others: list[str]) -> None:
+    site.create_pool(pool(site, finalizers=others))
+    (bare,) = await site.kube.pools(site.namespace, "c1")
+    assert (bare.finalized, bare.kept_by) == (False, tuple(others))
+    await site.kube.publish(bare, STATUS)  # what we write meanwhile is no conflict
+    await site.kube.add_finalizer(bare)
+    (kept,) = await site.kube.pools(site.namespace, "c1")
+    assert (kept.finalized, kept.kept_by, kept.generation) == (True, tuple(others), bare.generation)
+    site.delete_pool(kept.name)
+    (ending,) = await site.kube.pools(site.namespace, "c1")
+    await site.kube.remove_finalizer(ending)
+    left = await site.kube.pools(site.namespace, "c1")
+    assert [(found.deleting, found.finalizers) for found in left] == (
+        [(True, tuple(others))] if others else []
+    )
+
+
+async def test_a_finalizer_that_somebody_adds_meanwhile_is_a_conflict_and_stays(site: Site) -> None:
+    site.create_pool(pool(site, finalizers=[]))
+    (before,) = await site.kube.pools(site.namespace, "c1")
+    site.set_finalizers(before.name, [THEIRS])
+    await conflicts(site.kube.add_finalizer(before))
+    (after,) = await site.kube.pools(site.namespace, "c1")
+    assert after.finalizers == (THEIRS,)
+    await site.kube.add_finalizer(after)
+    (ours,) = await site.kube.pools(site.namespace, "c1")
+    site.set_finalizers(before.name, [names.FINALIZER, THEIRS])  # in another order
+    await conflicts(site.kube.remove_finalizer(ours))
+    (ours,) = await site.kube.pools(site.namespace, "c1")
+    await site.kube.remove_finalizer(ours)
+    (left,) = await site.kube.pools(site.namespace, "c1")
+    assert left.finalizers == (THEIRS,)
+
+
+async def test_a_finalizer_that_went_meanwhile_is_a_conflict(site: Site) -> None:
+    site.create_pool(pool(site, finalizers=[names.FINALIZER]))
+    (before,) = await site.kube.pools(site.namespace, "c1")
+    site.set_finalizers(before.name, [])
+    await conflicts(site.kube.remove_finalizer(before))
+
+
+async def test_a_pool_that_is_deleted_meanwhile_takes_no_finalizer(site: Site) -> None:
+    site.create_pool(pool(site, finalizers=[THEIRS]))
+    (before,) = await site.kube.pools(site.namespace, "c1")
+    site.delete_pool(before.name)
+    await conflicts(site.kube.add_finalizer(before))
+
+
+async def test_a_new_pool_of_the_same_name_is_not_touched(site: Site) -> None:
+    for held, change in (([], "add_finalizer"), ([names.FINALIZER], "remove_finalizer")):
+        site.create_pool(pool(site, finalizers=held))
+        (old,) = await site.kube.pools(site.namespace, "c1")
+        site.delete_pool(old.name)
+        if held:
+            site.set_finalizers(old.name, [])
+        with pytest.raises(KubeError) as gone:
+            await getattr(site.kube, change)(old)
+        assert gone.value.gone
+        site.create_pool(pool(site, finalizers=held))
+        await conflicts(getattr(site.kube, change)(old))
+        (new,) = await site.kube.pools(site.namespace, "c1")
+        assert new.finalizers == tuple(held)
+        site.set_finalizers(new.name, [])
+        site.delete_pool(new.name)
+
+
+async def test_no_object_can_have_the_finalizer_that_kopf_would_take_away(site: Site) -> None:
+    if isinstance(site.kube, FakeKube):
+        pytest.skip("the API server's rule for names")
+    with pytest.raises(PlaygroundError, match="name part must consist of alphanumeric characters"):
+        site.create_pool(pool(site, finalizers=[NO_FINALIZER]))
+
+
+async def conflicts(change: Awaitable[None]) -> None:
+    """Somebody has changed the pool meanwhile, so nothing is changed now."""
+    with pytest.raises(KubeError) as error:
+        await change
+    assert (error.value.status, error.value.gone) == (409, False)
 
 
 async def test_a_pool_is_adopted_once_and_keeps_its_finalizers(site: Site) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from htcdask_api import PoolStatus, manifest
+from htcdask_api import PoolStatus, manifest, names
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube import clusters, pools
@@ -111,6 +111,31 @@ class FakeKube:
         self._answer("create_pool")
         if (namespace, name) not in self.pool_bodies:
             self.make_pool(manifest.owned_pool(namespace, name, cluster, uid))
+
+    async def add_finalizer(self, pool: PoolFacts) -> None:
+        there = self._finalizers("add_finalizer", pool)
+        if there != pool.finalizers or self.pool_bodies[pool.namespace, pool.name]["metadata"].get(
+            "deletionTimestamp"
+        ):
+            raise KubeError(f"pool {pool.name}", "it was changed meanwhile", 409)
+        self.set_finalizers(pool.namespace, pool.name, [*there, names.FINALIZER])
+
+    async def remove_finalizer(self, pool: PoolFacts) -> None:
+        there = self._finalizers("remove_finalizer", pool)
+        place = pool.finalizers.index(names.FINALIZER)
+        if there[place : place + 1] != (names.FINALIZER,):
+            raise KubeError(f"pool {pool.name}", "it was changed meanwhile", 409)
+        self.set_finalizers(pool.namespace, pool.name, [*there[:place], *there[place + 1 :]])
+
+    def _finalizers(self, what: str, pool: PoolFacts) -> tuple[str, ...]:
+        """Another pool of that name is a test of the patch that fails, not an object that is gone."""
+        self._answer(what)
+        body = self.pool_bodies.get((pool.namespace, pool.name))
+        if body is None:
+            raise KubeError(f"{what} {pool.name}", "not found", 404, named=True)
+        if body["metadata"]["uid"] != pool.uid:
+            raise KubeError(f"pool {pool.name}", "it was changed meanwhile", 409)
+        return tuple(body["metadata"].get("finalizers") or ())
 
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         metadata = self._body("adopt", pool)["metadata"]

@@ -100,7 +100,7 @@ def remove_the_anchor_with_the_workers(patch: pytest.MonkeyPatch) -> None:
 
 
 def submit_without_a_finalizer(patch: pytest.MonkeyPatch) -> None:
-    """kopf will put it there some time."""
+    """It will be there some time."""
     chain = tuple(check for check in chains.MOMENT if check is not preconditions.pool_is_not_finalized)
     patch.setattr(chains, "MOMENT", chain)
 

@@ -263,6 +263,12 @@ class KubeLine:
     async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
         await self._line.call("create_pool", lambda: self._kube.create_pool(namespace, name, cluster, uid))
 
+    async def add_finalizer(self, pool: PoolFacts) -> None:
+        await self._line.call("add_finalizer", lambda: self._kube.add_finalizer(pool))
+
+    async def remove_finalizer(self, pool: PoolFacts) -> None:
+        await self._line.call("remove_finalizer", lambda: self._kube.remove_finalizer(pool))
+
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         await self._line.call("adopt", lambda: self._kube.adopt(pool, cluster))
 

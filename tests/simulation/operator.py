@@ -12,7 +12,6 @@ from typing import Any
 
 import kopf
 
-from htcdask_api import names
 from htcdask_operator.assemble import assemble
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.ports import Ports
@@ -87,14 +86,13 @@ def _unspooled(condor: FakeCondor, description: Any) -> None:
 
 
 class Watch:
-    """kopf: it tells the handlers what it hears, and keeps our finalizer on pools until they say so."""
+    """kopf: it tells the handlers what it hears."""
 
     def __init__(self, line: Line, lines: Lines, kube: WatchedKube, registry: kopf.OperatorRegistry) -> None:
-        known = [*registry._watching.get_all_handlers(), *registry._changing.get_all_handlers()]
-        self._handlers: dict[str, Any] = {handler.fn.__name__: handler.fn for handler in known}
+        known = registry._watching.get_all_handlers()
+        self._handlers: dict[str, Any] = {str(handler.id): handler.fn for handler in known}
         self._line, self._lines, self._kube = line, lines, kube
         self._heard: dict[str, tuple[str, str, dict[str, Any]]] = {}  # by uid: handler, version, object
-        self._ending: dict[str, asyncio.Task[None]] = {}
         self._version = -1
         self.lost = True  # at first everything is listed
 
@@ -119,8 +117,6 @@ class Watch:
         ):
             for body in list(bodies.values()):
                 metadata = body["metadata"]
-                if handler == "pool_seen":
-                    self._keep(body)
                 uid, version = metadata["uid"], metadata["resourceVersion"]
                 there.add(uid)
                 if (heard := self._heard.get(uid)) is None or heard[1] != version:
@@ -131,35 +127,6 @@ class Watch:
             if uid not in there:
                 del self._heard[uid]
                 await self._handlers[handler](type="DELETED", body=body)
-
-    def _keep(self, body: dict[str, Any]) -> None:
-        """Our finalizer goes on every pool, and off again once the handler has succeeded."""
-        metadata = body["metadata"]
-        finalizers = metadata.get("finalizers", [])
-        if not metadata.get("deletionTimestamp"):
-            if names.FINALIZER not in finalizers:
-                where = (metadata["namespace"], metadata["name"])
-                self._kube.set_finalizers(*where, [*finalizers, names.FINALIZER])
-        elif names.FINALIZER in finalizers and metadata["uid"] not in self._ending:
-            self._ending[metadata["uid"]] = asyncio.create_task(self._end(body))
-
-    async def _end(self, body: dict[str, Any]) -> None:
-        metadata = body["metadata"]
-        where = (metadata["namespace"], metadata["name"])
-        while True:
-            try:
-                await self._handlers["pool_deleted"](body=body)
-            except kopf.TemporaryError as error:
-                await asyncio.sleep(error.delay or 1)
-                continue
-            if self._lines.is_down(System.KUBE) is not None:
-                await asyncio.sleep(1)
-                continue
-            if self._kube.pool_bodies.get(where) is body:
-                self._kube.lets_go(body)
-                others = [entry for entry in metadata["finalizers"] if entry != names.FINALIZER]
-                self._kube.set_finalizers(*where, others)
-            return
 
 
 class Complaints(logging.Handler):

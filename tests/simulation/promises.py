@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from htcdask_api import PoolStatus
-from htcdask_api.names import RELEASE_ANNOTATION
 from htcdask_operator.core.actions import (
     CreatePool,
     Hold,
@@ -298,11 +296,15 @@ class WatchedKube(FakeKube):
         """The pools that are there."""
         return {body["metadata"]["uid"] for body in self.pool_bodies.values()}
 
-    def lets_go(self, body: Mapping[str, Any]) -> None:
-        """kopf takes our finalizer away, because the operator said so."""
-        metadata = body["metadata"]
-        if RELEASE_ANNOTATION not in metadata.get("annotations", {}):
-            self._promises.lets_go(metadata["uid"], metadata["name"])
+    async def remove_finalizer(self, pool: PoolFacts) -> None:
+        if not pool.release:
+            self._promises.lets_go(pool.uid, pool.name)
+        self._promises.deeds.append(f"let go of {pool.name}")
+        await super().remove_finalizer(pool)
+
+    async def add_finalizer(self, pool: PoolFacts) -> None:
+        self._promises.deeds.append(f"keep {pool.name}")
+        await super().add_finalizer(pool)
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         if self.refuses():

@@ -123,6 +123,10 @@ class Site:
         (pool,) = await self.kube.pools("gateway", name)
         return pool
 
+    def is_gone(self, uid: str) -> bool:
+        """Whether Kubernetes has the pool no more."""
+        return uid not in {body["metadata"]["uid"] for body in self.kube.pool_bodies.values()}
+
     async def condition(self, type_: str, uid: str | None = None) -> tuple[str, str, str]:
         (pool,) = (pool for pool in await self.kube.pools("gateway") if uid in (None, pool.uid))
         found = pool.status.condition(type_)

@@ -123,6 +123,13 @@ class CreatePool:
 
 
 @dataclass(frozen=True, slots=True)
+class AddFinalizer:
+    """Put our finalizer on the pool, so that Kubernetes keeps it until its jobs are gone."""
+
+    pool: PoolUid
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveFinalizer:
     """Nothing of this deleted pool is left (or it is released by hand): let its finalizer go."""
 
@@ -130,7 +137,8 @@ class RemoveFinalizer:
 
 
 Action = (
-    Adopt
+    AddFinalizer
+    | Adopt
     | CreatePool
     | ForceRemove
     | Hold

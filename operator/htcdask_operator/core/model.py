@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from htcdask_api import PoolSpec, PoolStatus
+from htcdask_api import PoolSpec, PoolStatus, names
 
 JobId = str
 """`cluster.proc`, as condor_q prints it: `"17.0"`."""
@@ -136,11 +136,21 @@ class PoolFacts:
     spec: PoolSpec
     status: PoolStatus  # what we published last: memory of failures and of transition times, nothing more
     deleting: bool = False
-    finalized: bool = True  # our finalizer is there: without it nothing may be submitted
+    finalizers: tuple[str, ...] = (names.FINALIZER,)  # in the API server's order
     owner_uid: ClusterUid | None = None  # the DaskCluster that owns it (ownerReference), if any yet
     release: bool = False  # RELEASE_ANNOTATION is set
     submitted_as: str | None = None  # the identity of its jobs, as the API server shows it: never a guess
     invalid: str | None = None  # the spec cannot be read by this operator, and why
+
+    @property
+    def finalized(self) -> bool:
+        """Our finalizer is there: without it the pool may vanish at any time, so nothing is submitted."""
+        return names.FINALIZER in self.finalizers
+
+    @property
+    def kept_by(self) -> tuple[str, ...]:
+        """Other people's finalizers: theirs to take away."""
+        return tuple(entry for entry in self.finalizers if entry != names.FINALIZER)
 
 
 @dataclass(frozen=True, slots=True)

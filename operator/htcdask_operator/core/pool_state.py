@@ -97,11 +97,11 @@ class Sight:
 
     @property
     def waits(self) -> Setback | None:
-        """After which failure nothing is done for it now; its end waits for removals that fail alone."""
+        """After which failure nothing is done for it now; its end waits for what belongs to it alone."""
         setback = self.remembered.setback
-        if setback is None or not setback.waits or (self.ends and not setback.removal):
+        if setback is None or not setback.waits:
             return None
-        return setback
+        return setback if not self.ends or setback.removal or setback.finalizer else None
 
     @property
     def live(self) -> list[Job]:

@@ -55,6 +55,8 @@ CLUSTER_ACTIVE: Final = "ClusterActive"
 """The cluster exists and has not ended."""
 REMOVING_JOBS: Final = "RemovingJobs"
 """The pool is being deleted; its jobs are leaving the queue."""
+RELEASED: Final = "Released"
+"""The pool is being deleted and HTCDask does not keep it; finalizers of others do."""
 CLEANUP_BLOCKED: Final = "CleanupBlocked"
 """The pool is being deleted, but its jobs cannot be seen or removed."""
 

@@ -29,6 +29,7 @@ class Setback:
     times: int = 1  # how often in a row; 0: nothing of this pool failed, it was not its turn
     condor: bool = False  # HTCondor said no, or nothing: what is in the queue is not known any more
     removal: bool = False  # jobs of this pool were to be removed
+    finalizer: bool = False  # our finalizer was to be taken from it
     waits: bool = True  # nothing is done for the pool now
 
     @property

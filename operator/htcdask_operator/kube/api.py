@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -25,7 +25,7 @@ from kubernetes.aio.client.configuration import Configuration
 from htcdask_api import PoolStatus, manifest, names
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
-from htcdask_operator.kube import bodies, clusters, discovery, leases, pools
+from htcdask_operator.kube import bodies, clusters, discovery, finalizers, leases, pools
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType
@@ -38,6 +38,7 @@ _CLUSTERS: Final = (names.GATEWAY_API_VERSION, names.DASKCLUSTER_KIND)
 _POOLS: Final = (names.API_VERSION, names.KIND)
 _CLUSTER: Final = "kube-system"
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
+_JSON_PATCH: Final = "application/json-patch+json"
 _MERGE: Final = "application/merge-patch+json"
 _DEADLINE: Final = 15.0
 _UNTIL_ASKED_AGAIN: Final = 5.0
@@ -99,6 +100,8 @@ class KubeApi:
         return None
 
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
+        if not name:
+            return Gone()  # what a pool names that cannot be read; this path would list them all
         path = _path(names.GATEWAY_API_VERSION, namespace, names.DASKCLUSTER_PLURAL, name)
         try:
             found = await self._request("GET", path)
@@ -126,6 +129,12 @@ class KubeApi:
         except KubeError as error:
             if error.status != 409:
                 raise
+
+    async def add_finalizer(self, pool: PoolFacts) -> None:
+        await self._patch(pool, finalizers.addition(pool))
+
+    async def remove_finalizer(self, pool: PoolFacts) -> None:
+        await self._patch(pool, finalizers.removal(pool))
 
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         owner = manifest.owner_reference(pool.spec.cluster_ref.name, cluster)
@@ -202,6 +211,17 @@ class KubeApi:
             raise
         found = bodies.one(f"GET {path}", answer, "v1", "Namespace", namespace)
         return bodies.mapping(found["metadata"]).get("deletionTimestamp") is not None
+
+    async def _patch(self, pool: PoolFacts, operations: Sequence[finalizers.Operation]) -> None:
+        """A JSON patch: all of it, or nothing if one of its tests fails."""
+        path = _pools_path(pool.namespace, pool.name)
+        try:
+            await self._request("PATCH", path, body=list(operations), content_type=_JSON_PATCH)
+        except KubeError as error:
+            # What is wrong with the object is said by its name, a test that failed of no object.
+            if error.status == 422 and not error.named:
+                raise KubeError(f"pool {pool.name}", "it was changed meanwhile", 409) from error
+            raise
 
     async def _apply(self, pool: PoolFacts, content: Mapping[str, Any], subresource: str = "") -> None:
         """Server-side apply. The uid makes it fail, not create a pool, when the pool has gone meanwhile."""

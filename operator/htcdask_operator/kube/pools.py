@@ -32,7 +32,7 @@ def facts(body: Mapping[str, Any]) -> PoolFacts:
         spec=spec,
         status=status,
         deleting=metadata.get("deletionTimestamp") is not None,
-        finalized=names.FINALIZER in _items(metadata.get("finalizers")),
+        finalizers=tuple(map(str, _items(metadata.get("finalizers")))),
         owner_uid=_owner(metadata.get("ownerReferences")),
         release=mapping(metadata.get("annotations")).get(names.RELEASE_ANNOTATION, "false") != "false",
         submitted_as=status.submitted_as,
@@ -40,12 +40,12 @@ def facts(body: Mapping[str, Any]) -> PoolFacts:
     )
 
 
-def cluster_name(body: Mapping[str, Any]) -> str | None:
-    """The DaskCluster that the pool names, if it names one."""
+def cluster_name(body: Mapping[str, Any]) -> str:
+    """The DaskCluster that the pool names. Empty if it names none: so the API server selects it, too."""
     spec = body.get("spec")
     reference = spec.get("clusterRef") if isinstance(spec, Mapping) else None
     name = reference.get("name") if isinstance(reference, Mapping) else None
-    return name if isinstance(name, str) and name else None
+    return text(name)
 
 
 def seconds(timestamp: object) -> float:
@@ -65,7 +65,7 @@ def _spec(value: object) -> tuple[PoolSpec, str | None]:
     except Exception as error:  # no validator should, but then it is this pool's trouble alone
         why = f"spec: it cannot be read ({type(error).__name__})"
     # The name is kept as it is, valid or not: it is how the pool's cluster is found.
-    name = cluster_name({"spec": value}) or "unreadable"
+    name = cluster_name({"spec": value})
     return PoolSpec(cluster_ref=ClusterRef.model_construct(name=name)), why
 
 

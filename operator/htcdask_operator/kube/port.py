@@ -39,6 +39,12 @@ class Kube(Protocol):
     async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
         """Make a pool of the site's defaults, owned by the DaskCluster; one of that name may be there."""
 
+    async def add_finalizer(self, pool: PoolFacts) -> None:
+        """Put our finalizer beside those that the pool has. A conflict (409) if they are others meanwhile."""
+
+    async def remove_finalizer(self, pool: PoolFacts) -> None:
+        """Take our finalizer away, and no other. A conflict (409) if they are others meanwhile."""
+
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         """Make the pool's DaskCluster its owner, so that Kubernetes deletes the pool with it."""
 

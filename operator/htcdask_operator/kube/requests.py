@@ -36,7 +36,7 @@ class Requests:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | bytes | None = None,
+        body: Mapping[str, Any] | list[Mapping[str, Any]] | bytes | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Mapping[str, Any]:

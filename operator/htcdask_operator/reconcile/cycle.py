@@ -17,10 +17,8 @@ from htcdask_api import PoolStatus
 from htcdask_operator import metrics
 from htcdask_operator.core import memory, sanitize
 from htcdask_operator.core.actions import (
-    Action,
     ReadLogs,
     Remove,
-    RemoveFinalizer,
 )
 from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import Observed, PoolFacts, PoolUid, Unseen
@@ -79,17 +77,7 @@ class Cycle:
         self._policy = policy
         self.clock: Final = clock
         self._plan = planner
-        self._may_go: dict[PoolUid, asyncio.Event] = {}
         self.on_action: Callable[[], None] = lambda: None
-
-    def finalizer_may_go(self, pool: PoolUid) -> asyncio.Event:
-        """Set once nothing of the deleted pool is left; the caller drops it with `forget`."""
-        return self._may_go.setdefault(pool, asyncio.Event())
-
-    def forget(self, pool: PoolUid) -> None:
-        """The pool is gone from Kubernetes."""
-        self._may_go.pop(pool, None)
-        self._known.forget(pool)
 
     async def run(self, key: ClusterKey, cluster: ClusterTask) -> float | None:
         """One cycle. When to look again, or None when the cluster has no pools and needs none."""
@@ -127,7 +115,7 @@ class Cycle:
                 planned = self._planned(cluster, seen)
             finished = {uid: self._status(pool, cluster).finished for uid, pool in pools.items()}
             self._decided(key, cluster, planned)
-            todo = [action for action in planned.actions if not self._is_done(action)]
+            todo = [action for action in planned.actions if not isinstance(action, ReadLogs)]
             logs = [] if logs_wait else [action for action in planned.actions if isinstance(action, ReadLogs)]
             if not todo and not logs:
                 cluster.memory = memory.ended(cluster.memory)
@@ -151,12 +139,6 @@ class Cycle:
             fresh = True
             await self._read(key, cluster)
         return self.clock() + _PAUSE, None
-
-    def _is_done(self, action: Action) -> bool:
-        """Whether it is not for the round: kopf was told before, or it is the logs' turn after it."""
-        if isinstance(action, RemoveFinalizer):
-            return self.finalizer_may_go(action.pool).is_set()
-        return isinstance(action, ReadLogs)
 
     def _after_silence(self, cluster: ClusterTask, seen: Observed) -> float | None:
         """HTCondor is not asked again in this cycle; the pools that needed it say so."""
@@ -208,8 +190,6 @@ class Cycle:
     def _note(self, outcome: Outcome, cluster: ClusterTask) -> None:
         for pool, event in outcome.events:
             cluster.unpublished.events.setdefault(pool, []).append(event)
-        for pool in outcome.may_go:
-            self.finalizer_may_go(pool).set()
         for pool, identity in outcome.recorded.items():
             cluster.unpublished.recorded(pool, identity)
         for pool, refused in outcome.refused.items():

@@ -19,6 +19,7 @@ from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core import mistake, sanitize
 from htcdask_operator.core.actions import (
     Action,
+    AddFinalizer,
     Adopt,
     CreatePool,
     ForceRemove,
@@ -53,7 +54,6 @@ class Outcome:
 
     undone: list[Action] = field(default_factory=list)  # failed, or left out because something failed
     logs: dict[WorkerName, str] = field(default_factory=dict)
-    may_go: list[PoolUid] = field(default_factory=list)  # deleted pools of which nothing is left
     workers: dict[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
@@ -106,8 +106,15 @@ class Outcome:
         if pool is None:
             self.failure = why
         else:
-            condor, removal = isinstance(action, _CONDOR), isinstance(action, _REMOVALS)
-            self.setbacks[pool] = Setback(why, now, condor=condor, removal=removal)
+            before = self.setbacks.get(pool)
+            self.setbacks[pool] = Setback(
+                why,
+                now,
+                condor=isinstance(action, _CONDOR),
+                removal=isinstance(action, _REMOVALS),
+                # It comes first, and a removal that fails after it does not undo that.
+                finalizer=isinstance(action, RemoveFinalizer) or (before is not None and before.finalizer),
+            )
 
 
 async def perform(
@@ -137,7 +144,7 @@ async def perform(
                     outcome.late[action.pool] = len(action.names)
             outcome.fail(action, str(error), clock())
         except KubeError as error:
-            if not (isinstance(action, Adopt | RecordIdentity) and error.gone):  # the pool may have ended
+            if not _is_overtaken(action, error):
                 outcome.fail(action, str(error), clock())
         except SchedulerError as error:
             # Its number will show that it has not heard: the plan tells it again, after its pause.
@@ -149,6 +156,13 @@ async def perform(
         else:
             metrics.ACTIONS.labels(type(action).__name__).inc()
     return outcome
+
+
+def _is_overtaken(action: Action, error: KubeError) -> bool:
+    """The pool has ended, or its finalizers are others now: the next round decides anew by what it finds."""
+    if isinstance(action, AddFinalizer | RemoveFinalizer) and error.status == 409:
+        return True
+    return isinstance(action, AddFinalizer | RemoveFinalizer | Adopt | RecordIdentity) and error.gone
 
 
 async def _one(
@@ -193,8 +207,11 @@ async def _one(
             _log.warning("%d jobs taken out of the queue: %s", len(jobs), reason)
         case ReadLogs():
             await _read_logs(ports, action, outcome)
+        case AddFinalizer(pool):
+            await ports.kube.add_finalizer(pools[pool])
         case RemoveFinalizer(pool):
-            outcome.may_go.append(pool)
+            await ports.kube.remove_finalizer(pools[pool])
+            _log.info("Pool %s: let go", pools[pool].name)
         case _:
             assert_never(action)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -20,8 +21,10 @@ class ClusterState:
     had_pools: set[ClusterKey] = field(default_factory=set)  # clusters that have or had one
     submitted_as: dict[PoolUid, str] = field(default_factory=dict)  # whose jobs to ask for, besides ours
     scheduler_workers: dict[ClusterKey, Answer] = field(default_factory=dict)
-    watched_pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)  # as kopf's watch showed them last
+    # As the watch showed them last, or a listing; and how many events of each kind it has shown in all.
+    watched_pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
     watched_clusters: dict[ClusterKey, ClusterFacts] = field(default_factory=dict)
+    events: Counter[str] = field(default_factory=Counter)
 
     def pools_of(self, key: ClusterKey) -> list[PoolUid]:
         """The pools that name this cluster."""

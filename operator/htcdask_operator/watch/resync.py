@@ -1,19 +1,19 @@
 """What kopf's watch may have missed: a slow listing that wakes clusters and notices a watch gone silent.
 
-Run by `__main__` as a supervised task. Without the watch no pool gets its finalizer and no deleted pool lets
-go of it, and nothing else would tell: so a watch that is behind with the same thing at two listings ends the
-operator, and the next one watches anew.
+Run by `__main__` as a supervised task. What the watch has not shown is taken as it is listed, so that no pool
+waits for its event; whose event fails is told once. A watch is dead if it has shown nothing at all of a kind
+since an earlier listing that found something new: that ends the operator, and the next one watches anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from htcdask_api import PoolStatus
+from htcdask_api import PoolStatus, names
 from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
@@ -24,15 +24,16 @@ from htcdask_operator.uptime import uptime
 
 _log = logging.getLogger(__name__)
 
+_NAMED: Final = 5  # objects in a message
 _INTERVAL: Final = 90.0  # kopf's own retries after an outage are much shorter
 
 
 class WatchSilent(Exception):  # noqa: N818
-    """The watch shows less than there is, and goes on doing so."""
+    """The watch shows nothing of a kind, and goes on doing so, while there is something to show."""
 
 
 class Resync:
-    """Remembers what the watch was behind with at the last listing."""
+    """Remembers how many events the watch had shown when it was last behind."""
 
     def __init__(self, ports: Ports, known: Known, namespaces: Sequence[str], reconciler: Reconciler) -> None:
         self._ports = ports
@@ -40,7 +41,8 @@ class Resync:
         self._namespaces = namespaces
         self._reconciler = reconciler
         self._survived = Survived(uptime)
-        self._behind: dict[PoolUid | ClusterKey, object] = {}  # and what the watch showed of it
+        self._behind: dict[str, int] = {}  # the kind, and the events of it until then
+        self._told: set[PoolUid | ClusterKey] = set()
 
     async def run(self, interval: float = _INTERVAL) -> None:
         """List again and again until cancelled; WatchSilent when it is so."""
@@ -73,27 +75,39 @@ class Resync:
         # After a break kopf lists anew, and never tells who went meanwhile: no sign of silence.
         for uid in watched_pools.keys() - pools.keys():
             known.watched_pools.pop(uid, None)
-            self._reconciler.cycle.forget(uid)
+            self._known.forget(uid)
             self._reconciler.wake(_key(watched_pools[uid]))
         for key in watched_clusters.keys() - clusters.keys():
             known.watched_clusters.pop(key, None)
             known.had_pools.discard(key)
             self._wake(key, watched_clusters[key])
-        behind: dict[PoolUid | ClusterKey, object] = {}
-        for uid, pool in pools.items():
-            if known.watched_pools.get(uid) != pool:
-                behind[uid] = known.watched_pools.get(uid)
-                known.saw_pools(_key(pool), [uid])
-                self._reconciler.wake(_key(pool))
-        for key, cluster in clusters.items():
-            if known.watched_clusters.get(key) != cluster:
-                behind[key] = known.watched_clusters.get(key)
-                self._wake(key, cluster)
-        for which, shown in behind.items():
-            # The very same: had the watch shown anything of it since, this would be another object.
-            if which in self._behind and self._behind[which] is shown:
-                raise WatchSilent(f"the watch has not shown what became of {which} for a whole listing")
-        self._behind = behind
+        self._told &= pools.keys() | clusters.keys()
+        new_pools = {uid: pool for uid, pool in pools.items() if known.watched_pools.get(uid) != pool}
+        for uid, pool in new_pools.items():
+            known.watched_pools[uid] = pool
+            known.saw_pools(_key(pool), [uid])
+            self._reconciler.wake(_key(pool))
+        new_clusters = {
+            key: cluster for key, cluster in clusters.items() if known.watched_clusters.get(key) != cluster
+        }
+        for key, cluster in new_clusters.items():
+            known.watched_clusters[key] = cluster
+            self._wake(key, cluster)
+        self._look(names.KIND, {uid: f"{pool.namespace}/{pool.name}" for uid, pool in new_pools.items()})
+        self._look(names.DASKCLUSTER_KIND, {key: str(key) for key in new_clusters})
+
+    def _look(self, kind: str, behind: Mapping[PoolUid | ClusterKey, str]) -> None:
+        """Whether the watch of a kind lives. One that is behind with some objects does."""
+        if not behind:
+            return
+        shown, before = self._known.clusters.events[kind], self._behind.get(kind)
+        if shown == before:
+            some = ", ".join(list(behind.values())[:_NAMED])
+            raise WatchSilent(f"the watch has shown no {kind} since it was last behind; now with {some}")
+        self._behind[kind] = shown
+        for which in behind.keys() - self._told:
+            _log.warning("%s %s: taken from a listing, as the watch has not shown it", kind, behind[which])
+        self._told |= behind.keys()
 
     def _wake(self, key: ClusterKey, cluster: ClusterFacts) -> None:
         if cluster.htcondor or self._known.clusters.pools_of(key):

@@ -329,7 +329,7 @@ def test_a_deleted_pool_is_released_when_nothing_of_it_is_left() -> None:
     assert actions(pool, make_observed(FOUR, [ANCHOR, make_job("a", JobStatus.REMOVED)])) == ()
     assert removed(actions(pool, make_observed(FOUR, [ANCHOR]))) == ["1.0"]
     assert actions(pool, make_observed(FOUR)) == (RemoveFinalizer(POOL),)
-    assert actions(replace(pool, finalized=False), make_observed(FOUR)) == ()
+    assert actions(replace(pool, finalizers=()), make_observed(FOUR)) == ()
 
 
 def test_a_deleted_pool_is_cleaned_up_although_its_cluster_cannot_be_seen() -> None:
@@ -414,7 +414,6 @@ def test_a_pool_whose_cluster_went_before_it_was_adopted_wants_no_workers() -> N
 @pytest.mark.parametrize(
     "pool",
     [
-        make_pool(finalized=False),
         make_pool(invalid="memory: must be a quantity"),
         make_pool(template=make_template(profile="none")),
         make_pool(template=make_template(container_image="/etc")),

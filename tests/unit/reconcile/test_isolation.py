@@ -130,7 +130,7 @@ async def test_a_pool_of_which_an_action_fails_for_an_hour_delays_no_other(
     await site.cycle()
     assert len(site.jobs_of(pools.manual, JobStatus.REMOVED)) == 4, "it ends at once"
     await site.settle(6)
-    assert site.reconciler.cycle.finalizer_may_go(pools.manual).is_set()
+    assert site.is_gone(pools.manual)
 
 
 @pytest.mark.parametrize("trouble", [unreadable_secret, refused_anchor, hanging_anchor])
@@ -399,11 +399,11 @@ async def test_a_pool_that_is_released_by_hand_goes_whatever_fails(
     trouble(site, monkeypatch)
     pools.delete()
     await site.cycle()
-    assert not site.reconciler.cycle.finalizer_may_go(pools.manual).is_set(), "not before somebody says so"
+    assert not site.is_gone(pools.manual), "not before somebody says so"
     site.kube.pool_bodies["gateway", "manual"]["metadata"]["annotations"] = {names.RELEASE_ANNOTATION: "true"}
     site.schedd.now += 1
     await site.cycle()
-    assert site.reconciler.cycle.finalizer_may_go(pools.manual).is_set()
+    assert site.is_gone(pools.manual)
 
 
 # --- As whom.
@@ -530,7 +530,7 @@ async def test_a_pool_that_cannot_be_planned_stops_no_other_and_can_end(
     pools.delete("default-c1")
     await site.settle(6)
     assert site.jobs_of(pools.default) == []
-    assert site.reconciler.cycle.finalizer_may_go(pools.default).is_set()
+    assert site.is_gone(pools.default)
 
 
 async def test_a_mistake_about_what_all_pools_share_lets_them_end(

@@ -113,14 +113,14 @@ async def test_the_lease_of_all_jobs_is_renewed_at_a_third_of_it_in_one_edit(sit
 
 async def test_jobs_whose_pool_is_gone_are_removed_at_once(site: Site) -> None:
     del site.kube.pool_bodies["gateway", "default-c1"]
-    site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
+    site.known.forget(site.jobs()[0].pool_uid)
     await site.poll()
     assert site.jobs(JobStatus.RUNNING) == []
     assert site.jobs(JobStatus.REMOVED)
 
 
 async def test_jobs_of_a_pool_that_was_only_overlooked_are_kept(site: Site) -> None:
-    site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
+    site.known.forget(site.jobs()[0].pool_uid)
     for _ in range(2):
         await site.poll()
         site.schedd.now += 61
@@ -129,7 +129,7 @@ async def test_jobs_of_a_pool_that_was_only_overlooked_are_kept(site: Site) -> N
 
 async def test_jobs_are_kept_while_kubernetes_cannot_be_asked(site: Site) -> None:
     del site.kube.pool_bodies["gateway", "default-c1"]
-    site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
+    site.known.forget(site.jobs()[0].pool_uid)
     site.kube.failing = "down"
     for _ in range(2):
         await site.poll()
@@ -206,7 +206,7 @@ async def test_what_fails_in_looking_after_jobs_leaves_the_rest_of_it_alone(
     monkeypatch.setattr(site.condor, what, nonsense)
     before = site.condor.calls.count("renew")
     del site.kube.pool_bodies["gateway", "default-c1"]
-    site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
+    site.known.forget(site.jobs()[0].pool_uid)
     site.schedd.now += LEASE / 3
     await site.poll()
     assert bool(site.jobs(JobStatus.REMOVED)) == (what == "renew")
@@ -226,7 +226,7 @@ async def test_what_htcondor_refuses_is_not_asked_and_told_at_each_poll(
     with monkeypatch.context() as patch:
         patch.setattr(site.condor, what, refuse)
         del site.kube.pool_bodies["gateway", "default-c1"]
-        site.reconciler.cycle.forget(site.jobs()[0].pool_uid)
+        site.known.forget(site.jobs()[0].pool_uid)
         site.schedd.now += LEASE / 3
         for _ in range(120):
             await site.poll()
@@ -327,7 +327,7 @@ async def test_while_another_operator_renews_our_leases_nothing_is_submitted_or_
     assert set(site.woken) == {KEY, OTHER}
     site.scale(0)
     pool = site.kube.pool_bodies["gateway", "default-c1"]["metadata"]
-    site.reconciler.cycle.forget(pool["uid"])
+    site.known.forget(pool["uid"])
     renewals = site.condor.calls.count("renew")
     for _ in range(6):
         await site.poll()
@@ -387,13 +387,13 @@ async def test_a_deleted_pool_is_not_released_beside_an_older_identitys_jobs(sit
     site.kube.delete_pool("gateway", "default-c1")
     await site.settle()
     pool = await site.pool()
-    assert not site.reconciler.cycle.finalizer_may_go(pool.uid).is_set()
+    assert not site.is_gone(pool.uid)
     assert pool.submitted_as == "dask@htcdask.test"
     assert len(site.jobs(JobStatus.RUNNING)) == 2
     for job in list(site.schedd.queue):
         del site.schedd.queue[job]
     await site.settle()
-    assert site.reconciler.cycle.finalizer_may_go(pool.uid).is_set()
+    assert site.is_gone(pool.uid)
 
 
 async def test_a_new_process_knows_an_older_identitys_jobs_by_the_pools_status(site: Site) -> None:

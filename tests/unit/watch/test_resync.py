@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_api import PoolStatus
+from htcdask_api import PoolStatus, names
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.watch.resync import Resync, WatchSilent
 from tests.unit.site import KEY, Site, cluster_manifest
@@ -17,15 +17,18 @@ class Watched:
         self.site = Site()
         self.woken: list[ClusterKey] = []
         monkeypatch.setattr(self.site.reconciler, "wake", self.woken.append)
+        self.events = self.site.known.clusters.events
         self.resync = Resync(self.site.ports, self.site.known, ("gateway",), self.site.reconciler)
 
     async def show(self) -> None:
         """What the handlers keep of the watch's events."""
         known = self.site.known
         for pool in await self.site.kube.pools("gateway"):
+            self.events[names.KIND] += 1
             known.clusters.watched_pools[pool.uid] = replace(pool, status=PoolStatus())
             known.clusters.pools[pool.uid] = ClusterKey(pool.namespace, pool.spec.cluster_ref.name)
         for cluster in await self.site.kube.clusters("gateway"):
+            self.events[names.DASKCLUSTER_KIND] += 1
             known.clusters.watched_clusters[ClusterKey(cluster.namespace, cluster.name)] = cluster
 
     async def tick(self) -> list[ClusterKey]:
@@ -75,21 +78,42 @@ async def test_our_own_status_is_no_news(watched: Watched) -> None:
     assert await watched.tick() == []
 
 
-async def test_a_watch_that_shows_nothing_of_a_new_pool_ends_the_operator(watched: Watched) -> None:
-    uid = watched.site.add_cluster("c1")
+async def test_what_a_listing_showed_is_no_news_to_the_next_one(watched: Watched) -> None:
+    watched.site.add_cluster("c1", wanted=3)
+    assert [bool(await watched.tick()) for _ in range(3)] == [True, False, False]
+
+
+async def test_an_object_that_the_watch_never_shows_is_told_once_and_ends_nobody(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.site.add_cluster("c1", wanted=3)
+    watched.site.add_pool("odd-c1")
+    for replicas in range(6):
+        watched.site.kube.edit_pool("gateway", "odd-c1", replicas=replicas, scaling="Manual")
+        watched.events[names.KIND] += 1  # of another pool
+        assert await watched.tick()
+    assert caplog.text.count("gateway/odd-c1") == 1
+
+
+async def test_a_watch_that_shows_nothing_of_a_kind_between_two_changes_ends_the_operator(
+    watched: Watched,
+) -> None:
+    watched.site.add_cluster("c1", wanted=3)
+    await watched.show()
+    watched.site.scale(5)
     await watched.tick()
-    with pytest.raises(WatchSilent, match=uid):
+    await watched.tick()  # nothing is new
+    watched.events[names.KIND] += 1  # the other kind's watch lives
+    watched.site.scale(6)
+    with pytest.raises(WatchSilent, match=r"no DaskCluster .* now with gateway/c1"):
         await watched.tick()
 
 
-async def test_a_watch_that_shows_nothing_of_a_change_ends_the_operator(watched: Watched) -> None:
-    watched.site.add_cluster("c1", wanted=3)
-    await watched.show()
-    for wanted in (5, 6):
-        watched.site.scale(wanted)
-        if wanted == 5:
-            await watched.tick()
-    with pytest.raises(WatchSilent, match="c1"):
+async def test_a_watch_of_pools_that_shows_nothing_at_all_ends_the_operator(watched: Watched) -> None:
+    watched.site.add_cluster("c1")
+    await watched.tick()
+    watched.site.add_pool("more-c1")
+    with pytest.raises(WatchSilent, match="gateway/more-c1"):
         await watched.tick()
 
 
@@ -107,19 +131,19 @@ async def test_what_went_while_the_watch_was_interrupted_is_forgotten_without_an
 ) -> None:
     uid = watched.site.add_cluster("c1")
     await watched.show()
-    released = watched.site.reconciler.cycle.finalizer_may_go(uid)
     watched.site.kube.pool_bodies.clear()
     watched.site.kube.cluster_bodies.clear()
     assert KEY in await watched.tick()
     assert uid not in watched.site.known.clusters.pools
-    assert watched.site.reconciler.cycle.finalizer_may_go(uid) is not released
     assert await watched.tick() == []
 
 
 async def test_an_outage_of_the_api_server_is_no_silence_of_the_watch(watched: Watched) -> None:
     watched.site.add_cluster("c1")
-    for failing in (None, "the API server cannot be reached", None):
+    for wanted, failing in ((1, None), (2, "the API server cannot be reached"), (3, None)):
+        watched.site.scale(wanted)
         watched.site.kube.failing = failing
         await watched.tick()
+    watched.site.scale(4)
     with pytest.raises(WatchSilent):
         await watched.tick()

@@ -24,9 +24,10 @@ def decide(state: PoolState) -> Decision:
     """The pool is in the middle of its life."""
     spec = chains.first(chains.SPEC, state)
     if state.cluster is None or state.allocation is None or isinstance(state.observed.jobs, Unseen):
-        # Not known what is wanted, or not what is there: nothing is touched.
+        # Not known what is wanted, or not what is there: no job is touched.
         status = summary.summarize(state, chains.first(chains.ALL, state))
-        return Decision(steps.adopt(state).actions, status, state.remembered, sound=spec is None)
+        actions = (*steps.add_finalizer(state).actions, *steps.adopt(state).actions)
+        return Decision(actions, status, state.remembered, sound=spec is None)
     if state.waits is not None:
         status = summary.summarize(state, spec or _setback(state.waits))
         return Decision((), status, state.remembered, sound=spec is None)

@@ -50,6 +50,8 @@ def remove_finalizer(state: Sight) -> tuple[Action, ...]:
     """Let a deleted pool go when nothing of it is left; whatever is left and whatever fails, if so asked."""
     pool = state.pool
     nothing_left = not isinstance(state.observed.jobs, Unseen) and not state.jobs and not state.unseen
+    if state.waits is not None and state.waits.finalizer:
+        return ()  # the API server refused
     if pool.deleting and pool.finalized and (nothing_left or pool.release):
         return (RemoveFinalizer(pool.uid),)
     return ()

@@ -12,6 +12,7 @@ from typing import Final
 
 from htcdask_operator.core.actions import (
     Action,
+    AddFinalizer,
     Adopt,
     ForceRemove,
     Hold,
@@ -42,6 +43,13 @@ class Step:
 
     actions: tuple[Action, ...] = ()
     recheck_at: float | None = None
+
+
+def add_finalizer(state: Sight) -> Step:
+    """Make sure the pool cannot vanish without us. One that is being deleted takes no finalizer any more."""
+    if state.pool.finalized or state.pool.deleting:
+        return Step()
+    return Step((AddFinalizer(state.uid),))
 
 
 def adopt(state: Sight) -> Step:
@@ -162,6 +170,7 @@ def wait_for_workers(state: PoolState) -> Step:
 
 
 STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
+    add_finalizer,
     adopt,
     record_identity,
     force_remove,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from htcdask_api import Condition, PoolStatus, names, status
 from htcdask_operator.core import reasons, sanitize, timestamps
@@ -18,11 +18,14 @@ from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import Disputed, Gone, Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState, Sight
 from htcdask_operator.core.scaling.desired import Allocation
+from htcdask_operator.core.setback import STALLED
 from htcdask_operator.core.status.explain import explanations
 from htcdask_operator.core.workers import identity
 from htcdask_operator.core.workers.states import LIVE, RUNS, State
 
 Truth = Literal["True", "False", "Unknown"]
+
+_NAMED: Final = 3  # finalizers of others in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,8 @@ def _counts(state: PoolState) -> Counts:
 def _conditions(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[Condition, ...]:
     ready = _ready(state, counts, finding)
     is_ready, reason, message, stalled = ready
-    at_rest = is_ready or stalled or (state.over is not None and not len(state.jobs))
+    ended = state.over is not None or _let_go(state)
+    at_rest = is_ready or stalled or (ended and not len(state.jobs))
     said: Sequence[tuple[str, Truth, str, str]] = (
         (status.READY, _truth(is_ready), reason, message),
         (status.RECONCILING, _truth(not at_rest), reason, "" if at_rest else message),
@@ -168,7 +172,29 @@ def _too_many(state: PoolState, counts: Counts) -> str:
     return f"{counts.live} workers are there, {counts.desired} wanted{waits}."
 
 
+def _let_go(state: Sight) -> bool:
+    """The pool is being deleted, and it is not our finalizer that keeps it."""
+    return state.pool.deleting and not state.pool.finalized
+
+
+def _released(state: PoolState) -> tuple[bool, str, str, bool]:
+    """What keeps it is somebody else's: nothing to do, and nothing to wait for, that is ours."""
+    kept_by = state.pool.kept_by
+    if isinstance(state.observed.jobs, Unseen):
+        ours = "HTCDask has let this pool go; jobs that may be left end with their lease."
+    elif state.jobs:
+        ours = f"HTCDask has let this pool go; jobs of it that are leaving the queue: {len(state.jobs)}."
+    else:
+        ours = "Nothing of HTCDask is left of this pool."
+    more = f" and {len(kept_by) - _NAMED} more" if len(kept_by) > _NAMED else ""
+    some = ", ".join(kept_by[:_NAMED]) + more
+    others = f" It is kept by finalizers that are not HTCDask's: {some}." if kept_by else ""
+    return False, reasons.RELEASED, f"{ours}{others}", False
+
+
 def _deleting(state: PoolState) -> tuple[bool, str, str, bool]:
+    if _let_go(state):
+        return _released(state)
     observed, pool = state.observed, state.pool
     us, why = observed.condor_identity, None
     if isinstance(observed.jobs, Disputed):
@@ -185,6 +211,10 @@ def _deleting(state: PoolState) -> tuple[bool, str, str, bool]:
         why = (
             f"the access point accepted {len(hidden)} jobs, such as {hidden[0]}, that its queue does not show"
         )
+    failed = state.waits
+    if why is None and failed is not None and failed.finalizer:
+        message = f"The pool's finalizer cannot be taken away: {failed.why}. It is tried again."
+        return False, reasons.ACTION_FAILED, message, failed.times >= STALLED
     if why is None:
         return False, reasons.REMOVING_JOBS, f"{len(state.jobs)} jobs are leaving the queue.", False
     message = (
