@@ -494,7 +494,7 @@ RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
     ],
     ("ClusterRole", "htcdask-htcdask-operator", None): [
         (POOLS, ["htcworkerpools"], ["get", "list", "watch", "patch"], None),
-        (POOLS, ["htcworkerpools/status"], ["get", "patch"], None),
+        (POOLS, ["htcworkerpools/status"], ["patch"], None),
         (CLUSTERS, ["daskclusters"], ["get", "list", "watch"], None),
         ([""], ["namespaces"], ["get"], ["kube-system", "gateway"]),
     ],

@@ -372,9 +372,8 @@ async def test_a_pool_that_kopf_could_not_remember_lives_and_ends_as_its_sibling
 
         await operator.until(one_is_left)
         assert all(not task.done() for task in operator.tasks)
-    assert "kopf" not in {
-        record.name.split(".")[0] for record in caplog.records if record.levelname == "ERROR"
-    }
+    # kopf tells there what it makes of single objects.
+    assert [record for record in caplog.records if record.name == "kopf.objects"] == []
 
 
 async def test_a_pool_with_an_unreadable_annotation_is_released_by_hand(plane: ControlPlane) -> None:

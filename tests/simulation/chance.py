@@ -115,7 +115,10 @@ SITE = st.one_of(
     st.builds(OtherClock, st.sampled_from([-600, -85, 0, 2, 85, 600])),
 )
 QUESTIONS = ("jobs", "jobs_of", "workers", "cluster", "pools")
-DEEDS = ("submit_workers", "remove", "submit_anchor", "hold", "publish", "adopt", "scale", "create_pool")
+DEEDS = (
+    *("submit_workers", "remove", "submit_anchor", "hold", "scale"),
+    *("publish", "adopt", "create_pool", "add_finalizer", "remove_finalizer"),
+)
 AHEAD = st.one_of(
     st.builds(
         Ahead,

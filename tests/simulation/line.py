@@ -54,6 +54,8 @@ CALLS = {
         "clusters",
         "pools",
         "create_pool",
+        "add_finalizer",
+        "remove_finalizer",
         "adopt",
         "publish",
         "post_event",
