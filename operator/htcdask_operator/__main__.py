@@ -142,7 +142,7 @@ async def _run(
         policy,
         settings.gateway_namespaces,
         clock,
-        poll=settings.poll,
+        intervals=settings.poll_intervals,
         last_seen=lambda: leases.last_seen,
     )
     poller, reconciler = parts.poller, parts.reconciler

@@ -9,10 +9,10 @@ import kopf
 
 from htcdask_operator.core.plan import plan
 from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile.cycle import Cycle, Planner
 from htcdask_operator.reconcile.loop import Reconciler
-from htcdask_operator.settings import Poll
 from htcdask_operator.state.known import Known
 from htcdask_operator.watch import handlers
 from htcdask_operator.watch.orphans import Orphans
@@ -42,7 +42,7 @@ def assemble(
     namespaces: Sequence[str],
     clock: Callable[[], float],
     *,
-    poll: Poll | None = None,
+    intervals: PollIntervals | None = None,
     last_seen: Callable[[], float | None] = lambda: None,
     planner: Planner = plan,
 ) -> Parts:
@@ -51,10 +51,10 @@ def assemble(
     `clock`: seconds since the epoch, by a clock that nobody sets. `last_seen`: when an operator of this
     installation was last at work before this one.
     """
-    known, expiry, poll = Known(), policy.job_expiry_seconds, poll or Poll()
+    known, expiry, intervals = Known(), policy.job_expiry_seconds, intervals or PollIntervals()
     reconciler = Reconciler(Cycle(ports, known, policy, clock, planner))
     orphans = Orphans(ports, known, namespaces, expiry / 2, last_seen)
-    poller = Poller(ports, known, poll, expiry, orphans, reconciler.wake, clock)
+    poller = Poller(ports, known, intervals, expiry, orphans, reconciler.wake, clock)
     reconciler.cycle.on_action = poller.poll_soon
     registry = kopf.OperatorRegistry()
     handlers.register(registry, reconciler, known)

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from htcdask_operator import settings_errors
 from htcdask_operator.core.policy import Policy, Profile
+from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.core.submit import images
 from htcdask_operator.settings_types import (
     AttributeName,
@@ -151,6 +152,11 @@ class Settings(Section):
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    @property
+    def poll_intervals(self) -> PollIntervals:
+        """How often the access point is asked."""
+        return PollIntervals(self.poll.active_seconds, self.poll.quiet_seconds)
 
     @cached_property
     def policy(self) -> Policy:

@@ -18,9 +18,9 @@ from htcdask_api import manifest, names
 from htcdask_operator.assemble import assemble
 from htcdask_operator.condor.errors import CondorUnreachable
 from htcdask_operator.core.model import JobStatus, PoolFacts
+from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.ports import Ports
-from htcdask_operator.settings import Poll
 from htcdask_operator.watch import handlers
 from htcdask_operator.watch.resync import Resync, WatchSilent
 from playground.node.controlplane import ControlPlane
@@ -55,8 +55,8 @@ class Operator:
         self.condor = Watched(self.schedd)
         self.scheduler = FakeScheduler()
         self.ports = Ports(self.condor, kube, self.scheduler)
-        poll = Poll.model_validate({"activeSeconds": 0.1})
-        parts = assemble(self.ports, make_policy(), (self.namespace,), time.time, poll=poll)
+        intervals = PollIntervals(active_seconds=0.1)
+        parts = assemble(self.ports, make_policy(), (self.namespace,), time.time, intervals=intervals)
         self.known, self.poller, self.registry = parts.known, parts.poller, parts.registry
         self.reconciler = parts.reconciler
         self.tasks: list[asyncio.Task[None]] = []

@@ -6,11 +6,11 @@ from htcdask_api import manifest, names
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import Job, JobStatus, PoolFacts, Role
 from htcdask_operator.core.plan import plan
+from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.reconcile.cycle import ClusterTask, Cycle
 from htcdask_operator.reconcile.loop import Reconciler
-from htcdask_operator.settings import Poll
 from htcdask_operator.state.known import Known
 from htcdask_operator.watch.orphans import Orphans
 from htcdask_operator.watch.poller import Poller
@@ -60,7 +60,7 @@ class Site:
         self.poller = Poller(
             self.ports,
             self.known,
-            Poll(),
+            PollIntervals(),
             LEASE,
             Orphans(self.ports, self.known, ("gateway",)),
             self.woken.append,

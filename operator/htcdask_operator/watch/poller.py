@@ -15,19 +15,19 @@ from typing import Final
 
 from htcdask_operator import metrics
 from htcdask_operator.condor.errors import CondorError, CondorRefused
+from htcdask_operator.core import polling
 from htcdask_operator.core.model import Disputed, Job, JobStatus, Unseen
+from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.core.rivals import Renewals
 from htcdask_operator.core.workers import states
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.process.unexpected import Survived
-from htcdask_operator.settings import Poll
 from htcdask_operator.state.known import Known
 from htcdask_operator.watch.orphans import Orphans
 from htcdask_operator.watch.schedulers import Schedulers
 
 _log = logging.getLogger(__name__)
 
-_STIRRED: Final = 10.0  # how long after a change the next one is likely
 _RENEW_AGAIN: Final = 30.0  # after a renewal that failed: an edit of all jobs is dear
 _NOT_UNDERSTOOD: Final = Unseen("its answer could not be understood: a mistake of the operator, see its log")
 
@@ -39,7 +39,7 @@ class Poller:
         self,
         ports: Ports,
         known: Known,
-        poll: Poll,
+        intervals: PollIntervals,
         job_expiry_seconds: float,
         orphans: Orphans,
         wake: Callable[[ClusterKey], None],
@@ -47,7 +47,7 @@ class Poller:
     ) -> None:
         self._ports = ports
         self._known = known
-        self._poll = poll
+        self._intervals = intervals
         self._lease = job_expiry_seconds
         self._orphans = orphans
         self._wake = wake
@@ -58,7 +58,7 @@ class Poller:
         self._renewals = Renewals()
         self._said: str | None = None
         self._survived = Survived(clock)
-        self._schedulers = Schedulers(ports, known, poll, clock, lambda key: self._tell({key}))
+        self._schedulers = Schedulers(ports, known, intervals, clock, lambda key: self._tell({key}))
         self.last_tick = clock()
         self.asked_once = asyncio.Event()
 
@@ -77,7 +77,7 @@ class Poller:
                 async with asyncio.timeout(self.interval()):
                     await self._woken.wait()
                 # Not at once: what was stirred needs a moment to show, and many stirs are one reason.
-                await asyncio.sleep(self._poll.active_seconds / 2)
+                await asyncio.sleep(self._intervals.active_seconds / 2)
             except TimeoutError:
                 pass
 
@@ -163,14 +163,11 @@ class Poller:
         return (job for jobs in self._known.queue.jobs.values() for job in jobs)
 
     def _recently(self) -> bool:
-        return self._clock() - self._busy_since < _STIRRED
+        return self._clock() - self._busy_since < polling.BUSY_SECONDS
 
     def interval(self) -> float:
         """Seconds until the next poll, if nothing stirs before."""
-        if self._moving():
-            return self._poll.active_seconds
-        # A worker that ends by itself is noticed within a few seconds; an empty queue has no surprises.
-        return self._schedulers.patience if self._schedulers.any else self._poll.quiet_seconds
+        return self._intervals.interval(moving=self._moving(), workers=self._schedulers.any)
 
     def _moving(self) -> bool:
         if self._known.queue.unseen is not None:

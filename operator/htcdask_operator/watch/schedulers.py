@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from htcdask_operator.core import mistake, timestamps
+from htcdask_operator.core import mistake
 from htcdask_operator.core.model import Job, SchedulerWorkers, Unseen, WorkerName
+from htcdask_operator.core.polling import Heard, PollIntervals
 from htcdask_operator.core.workers import states
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.reconcile.observe import ask_scheduler, names
-from htcdask_operator.settings import Poll
 from htcdask_operator.state.clusters import Answer
 from htcdask_operator.state.known import Known
 
@@ -26,26 +26,14 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 200  # schedulers asked at the same time
 _TROUBLED_AT_ONCE: Final = 20  # and those of them that gave trouble lately
-_SLOW: Final = 1.0  # seconds: a page of 1,000 workers takes a tenth of it
-_TROUBLE: Final = 2  # good answers that it takes to make up for a bad one
-_MOST_TROUBLE: Final = 10
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 15.0
 
 
 @dataclass(slots=True)
 class _Asked:
-    """One scheduler, as far as it matters for when to ask it again."""
+    """One scheduler: what was heard of it, and the question that is under way."""
 
-    at: float = float("-inf")
-    silent: int = 0  # failures in a row
-    trouble: int = 0
+    heard: Heard = field(default_factory=Heard)
     task: asyncio.Task[None] | None = None
-
-    @property
-    def pause(self) -> float:
-        """So long it is left alone, because it did not answer."""
-        return timestamps.doubled(_FIRST_PAUSE, self.silent, _LONGEST_PAUSE) if self.silent else 0.0
 
 
 class Schedulers:
@@ -55,13 +43,13 @@ class Schedulers:
         self,
         ports: Ports,
         known: Known,
-        poll: Poll,
+        intervals: PollIntervals,
         clock: Callable[[], float],
         changed: Callable[[ClusterKey], None],
     ) -> None:
         self._ports = ports
         self._known = known
-        self._poll = poll
+        self._intervals = intervals
         self._clock = clock
         self._changed = changed
         self._asked: dict[ClusterKey, _Asked] = {}
@@ -75,10 +63,9 @@ class Schedulers:
             del self._asked[key]
         for key, jobs in workers.items():
             asked = self._asked.setdefault(key, _Asked())
-            since = now - asked.at
-            due = since >= self.patience or _unsettled(jobs, self._known, key)
-            if asked.task is None and due and since >= asked.pause:
-                asked.at = now
+            unsettled = _unsettled(jobs, self._known, key)
+            if asked.task is None and asked.heard.is_due(self._intervals, now, unsettled=unsettled):
+                asked.heard = replace(asked.heard, asked_at=now)
                 asked.task = asyncio.create_task(self._ask(key, asked, names(jobs)), name=f"scheduler {key}")
                 asked.task.add_done_callback(_log_failure)
 
@@ -86,11 +73,6 @@ class Schedulers:
         """Wait for the schedulers that are being asked."""
         tasks = [asked.task for asked in self._asked.values() if asked.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    @property
-    def patience(self) -> float:
-        """Seconds until a cluster with workers is looked after again, although nothing moves."""
-        return min(self._poll.quiet_seconds, 5 * self._poll.active_seconds)
 
     @property
     def any(self) -> bool:
@@ -103,20 +85,16 @@ class Schedulers:
         return any(
             _unsettled(jobs, self._known, key)
             for key, jobs in self._workers().items()
-            if (asked := self._asked.get(key)) is None or not asked.silent
+            if (asked := self._asked.get(key)) is None or not asked.heard.silent
         )
 
     async def _ask(self, key: ClusterKey, asked: _Asked, ours: frozenset[WorkerName]) -> None:
         try:
-            async with self._troubled_lane if asked.trouble else self._lane:
+            async with self._troubled_lane if asked.heard.trouble else self._lane:
                 before, began = self._known.clusters.scheduler_workers.get(key), self._clock()
                 answer = await ask_scheduler(self._ports, key, ours)
-                slow = self._clock() - began > _SLOW
             failed = isinstance(answer, Unseen)
-            asked.silent = asked.silent + 1 if failed else 0
-            asked.trouble = (
-                min(asked.trouble + _TROUBLE, _MOST_TROUBLE) if failed or slow else max(0, asked.trouble - 1)
-            )
+            asked.heard = asked.heard.answered(self._clock() - began, failed=failed)
             self._known.clusters.scheduler_workers[key] = answer
             if _connected(answer, ours) != _connected(before, ours):  # who is busy changes all the time
                 self._changed(key)

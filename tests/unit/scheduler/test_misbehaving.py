@@ -20,10 +20,10 @@ from pathlib import Path
 import pytest
 
 from htcdask_operator.core.model import Job, JobStatus, SchedulerWorkers, Unseen, WorkerName
+from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.http import DEADLINE, SchedulerHttp
 from htcdask_operator.scheduler.port import SchedulerError
-from htcdask_operator.settings import Poll
 from htcdask_operator.state.known import Known
 from htcdask_operator.state.queue import QueueState
 from htcdask_operator.watch.schedulers import Schedulers
@@ -129,7 +129,7 @@ async def test_the_others_are_answered_in_time_and_nothing_stalls(bad: dict[int,
         known.queue.jobs[str(number)] = jobs_of(number)
     told: list[ClusterKey] = []
     ports = Ports(FakeCondor(FakeSchedd(), "htcdask"), FakeKube(), port)
-    schedulers = Schedulers(ports, known, Poll.model_validate({"activeSeconds": 0.5}), time.time, told.append)
+    schedulers = Schedulers(ports, known, PollIntervals(active_seconds=0.5), time.time, told.append)
     async with measuring() as alone:
         await asyncio.sleep(2)
     async with measuring() as measured:
@@ -205,7 +205,7 @@ async def test_a_mistake_of_ours_is_that_clusters_alone(caplog: pytest.LogCaptur
     known = Known(QueueState(unseen=None, jobs={"1": jobs_of(1)}))
     known.clusters.pools["1"] = ClusterKey("gateway", "c1")
     ports = Ports(FakeCondor(FakeSchedd(), "htcdask"), FakeKube(), Broken())
-    schedulers = Schedulers(ports, known, Poll(), time.time, lambda key: None)
+    schedulers = Schedulers(ports, known, PollIntervals(), time.time, lambda key: None)
     schedulers.ask()
     await schedulers.answers()
     assert known.clusters.scheduler_workers == {

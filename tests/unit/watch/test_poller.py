@@ -10,10 +10,10 @@ import pytest
 from htcdask_api import names
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import Disputed, Job, JobStatus, SchedulerWorkers, Unseen, WorkerName
+from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.process.unexpected import LONGEST
 from htcdask_operator.reconcile.cycle import ClusterTask
-from htcdask_operator.settings import Poll
 from htcdask_operator.watch.orphans import Orphans
 from htcdask_operator.watch.poller import Poller
 from tests.fakes.condor import FakeCondor
@@ -354,7 +354,9 @@ async def test_a_second_installation_elsewhere_touches_nothing_of_the_first(site
     others.condor = FakeCondor(site.schedd, names.operator_identity("htcdask", "another-cluster"))
     others.ports = Ports(others.condor, others.kube, others.scheduler)
     orphans = Orphans(others.ports, others.known, ("gateway",))
-    poller = Poller(others.ports, others.known, Poll(), LEASE, orphans, others.woken.append, site.clock)
+    poller = Poller(
+        others.ports, others.known, PollIntervals(), LEASE, orphans, others.woken.append, site.clock
+    )
     for _ in range(100):
         await poller.tick()
         site.schedd.now += 60
@@ -403,7 +405,9 @@ async def test_a_new_process_knows_an_older_identitys_jobs_by_the_pools_status(s
     again.ports = Ports(again.condor, again.kube, again.scheduler)
     again.use_policy()
     orphans = Orphans(again.ports, again.known, ("gateway",))
-    again.poller = Poller(again.ports, again.known, Poll(), LEASE, orphans, again.woken.append, again.clock)
+    again.poller = Poller(
+        again.ports, again.known, PollIntervals(), LEASE, orphans, again.woken.append, again.clock
+    )
     site.scale(5)
     await again.settle()
     assert len(site.jobs()) == 2
@@ -428,7 +432,7 @@ async def test_an_access_point_whose_clock_is_wrong_forces_nobody_out_early(site
     site.poller = Poller(
         site.ports,
         site.known,
-        Poll(),
+        PollIntervals(),
         LEASE,
         Orphans(site.ports, site.known, ("gateway",)),
         site.woken.append,
