@@ -6,65 +6,28 @@ an expression. A text that both read alike, to its end, cannot leave the place w
 negotiator evaluate it for each job and slot: nothing in it may multiply what that takes, or end them.
 """
 
-import math
 import operator
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
-from . import classad_functions, names
+from . import classad_functions, classad_tokens, macros, names
+from .classad_tokens import BINARY, JOINS, LITERALS, RESERVED, UNARY, NotOneError, is_plain
 
 LONGEST: Final = 2048
-_STRING: Final = r"\x22(?:[^\x00-\x1f\x7f\x22\\]|\\+[^\x00-\x1f\x7f\x22\\]|\\\x22)*\x22"
-_NAME: Final = r"\x27[ !#%&(-\[\]-~]+\x27"
-PATTERN: Final = (
-    rf"^(?:(?:{_STRING}|{_NAME}|[ !%&(-.0-?A-\[\]^_a-~])"
-    rf"|/(?:{_STRING}|{_NAME}|[ !%&()+-.0-?A-\[\]^_a-~]))*$"
-)
-"""As much of the rule as a pattern can say, for the API server."""
-BRACKETS_PATTERN: Final = rf"{_STRING}|{_NAME}|[()\[\]{{}}]"
-_BETWEEN: Final = rf"(?:{_STRING}|{_NAME}|[^A-Za-z_\x22\x27])*"
-_NO_CALL: Final = rf"(?:{_STRING}|{_NAME}|[^A-Za-z0-9_ (\x22\x27]){_BETWEEN}"
-_CALLABLE: Final = "|".join(sorted(classad_functions.ALLOWED | {"is", "isnt"}))
-FUNCTIONS_PATTERN: Final = (
-    rf"^{_BETWEEN}(?:[A-Za-z_][A-Za-z0-9_]*(?: +(?:{_NO_CALL})?|{_NO_CALL})"
-    rf"|(?i:{_CALLABLE}) *[(]{_BETWEEN})*(?:[A-Za-z_][A-Za-z0-9_]*)?$"
-)
-"""That no other function is called, for the API server."""
-MACRO_PATTERN: Final = r"(?i)[$][(]dollar[)]|[$][a-z_]*[(][^)]*[$]"
 DEEPEST: Final = 50
 HIGHEST: Final = 150
 """Operators and brackets of which each is evaluated inside of the next: HTCondor gives up at 200 to 400."""
-_LARGEST_INTEGER: Final = 2**63 - 1
 
-_TOKEN: Final = re.compile(
-    r"""(?P<number>(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?(?![A-Za-z0-9_.]))
-      | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
-      | (?P<mark>\|\||&&|=\?=|=!=|==|!=|<=|>=|<<|>>>|>>|\?:|[-+*/%<>&|^!~?:.,;=()[\]{}])""",
-    re.VERBOSE,
-)
-_NESTED_MACRO: Final = re.compile(r"\$[A-Za-z_]*\([^)]*\$")
-_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\0+(?![1-7])")
-_LIKE_A_NUMBER: Final = re.compile(r"[0-9][A-Za-z0-9_.]*|\.[0-9]")
-_COMPARES: Final = frozenset({"==", "!=", "=?=", "=!=", "<", "<=", ">", ">=", "is", "isnt"})
-_BINARY: Final = _COMPARES | frozenset(
-    {"||", "&&", "?:", "|", "^", "&", "<<", ">>", ">>>", "+", "-", "*", "/", "%"}
-)
-_JOINS: Final = frozenset({"||", "&&", "?:"})  # these bind least
-_UNARY: Final = frozenset("!~-+")
-_LITERALS: Final = frozenset({"true", "false", "undefined", "error"})
 _SCOPES: Final = frozenset({"my", "self", "parent", "toplevel", "root"})
 _ADS: Final = _SCOPES | {"target", "other", "left", "right", "adcl", "adcr", "lctx", "rctx"}
 # Evaluated each time that they are named; what names an image is a kilobyte of the user's own.
 _OURS: Final = frozenset(
     name.lower()
     for name in (
-        *(names.AD_USER_REQUIREMENTS, names.AD_USER_RANK),
-        *(names.AD_PROFILE_REQUIREMENTS, names.AD_PROFILE_RANK),
-        *("Requirements", "Rank", "ContainerImage", "DockerImage", "SingularityImage"),
+        *(names.AD_USER_REQUIREMENTS, names.AD_USER_RANK, names.AD_PROFILE_REQUIREMENTS),
+        *(names.AD_PROFILE_RANK, "Requirements", "Rank", "ContainerImage", "DockerImage", "SingularityImage"),
     )
 )
-_RESERVED: Final = frozenset({"is", "isnt", *_LITERALS})
 
 
 def complaint(text: str) -> str | None:
@@ -77,29 +40,14 @@ def complaint(text: str) -> str | None:
     if odd is not None:
         what = "a line break" if odd in "\n\r" else "a tab" if odd == "\t" else f"the character {odd!a}"
         return f"it has {what}: write it on one line"
+    macro = macros.complaint(text)
+    if macro is not None:
+        return f"it has {macro}"
     try:
-        wrong = macro(text)
-        if wrong is not None:
-            raise _NoneError(f"it has {wrong}")
         _Reader(text).read()
-    except _NoneError as error:
+    except NotOneError as error:
         return str(error)
     return None
-
-
-def macro(text: str) -> str | None:
-    """What HTCondor would make something else of, although each `$` is escaped (`'$$', which …`)."""
-    if "$$" in text:
-        return "'$$', which HTCondor would replace by something of the execute node's"
-    if "$(dollar)" in text.lower():
-        return "'$(DOLLAR)', which HTCondor would replace by '$': write '$' alone"
-    if _NESTED_MACRO.search(text):
-        return "a '$' inside of what begins like a macro, '$(' or '$NAME(', which HTCondor would replace"
-    return None
-
-
-class _NoneError(ValueError):
-    """It is no expression."""
 
 
 class _Reader:
@@ -107,7 +55,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = _tokens(text)
+        self._tokens = classad_tokens.tokens(text)
         self._depth = 0
         self._records = 0  # around this place
         self._growing = 0  # functions around this place
@@ -123,11 +71,11 @@ class _Reader:
     def read(self) -> None:
         self._expression()
         if self._kind != "end":
-            raise _NoneError(self._at("nothing can stand there"))
+            raise NotOneError(self._at("nothing can stand there"))
         again = sorted(self._used & (self._defined | _SCOPES if self._defined else set()))
         if again:
             # Each would be evaluated anew: ten of ten of ten take longer than anybody waits.
-            raise _NoneError(f"a record uses {again[0]!r}, of which a record's definitions may not make use")
+            raise NotOneError(f"a record uses {again[0]!r}, of which a record's definitions may not make use")
 
     def _next(self) -> None:
         self._kind, self._said, self._place = next(self._tokens, ("end", "", len(self._text)))
@@ -136,7 +84,7 @@ class _Reader:
         """How many operators and brackets are inside of one another."""
         self._depth += 1
         if self._depth > DEEPEST:
-            raise _NoneError(f"it is nested more than {DEEPEST} deep")
+            raise NotOneError(f"it is nested more than {DEEPEST} deep")
         height = self._chain()
         if self._take("?"):
             if self._said != ":":
@@ -149,8 +97,8 @@ class _Reader:
     def _chain(self) -> int:
         """Operands with operators between them, whichever binds more: at worst each is inside of the next."""
         height, joined, between, most_between = self._operand(), 0, 0, 0
-        while self._said.lower() in _BINARY and self._kind in ("mark", "word"):
-            if self._said in _JOINS:
+        while self._said.lower() in BINARY and self._kind in ("mark", "word"):
+            if self._said in JOINS:
                 joined, between = joined + 1, 0
             else:
                 between += 1
@@ -164,11 +112,11 @@ class _Reader:
 
     def _operand(self, *, default: bool = False) -> int:
         signs = 0
-        while self._kind == "mark" and self._said in _UNARY:
+        while self._kind == "mark" and self._said in UNARY:
             sign, after, signs = self._said, self._place + 1, self._bound(signs + 1)
             self._next()
             if default and (sign != "-" or self._kind != "number" or self._place != after):
-                raise _NoneError(self._at(f"HTCondor wants brackets around a {sign!r} behind '?:'"))
+                raise NotOneError(self._at(f"HTCondor wants brackets around a {sign!r} behind '?:'"))
         height = self._primary()
         while self._kind == "mark" and self._said in (".", "["):
             if self._take("."):
@@ -182,7 +130,7 @@ class _Reader:
 
     def _bound(self, height: int) -> int:
         if height > HIGHEST:
-            raise _NoneError(
+            raise NotOneError(
                 f"it has more than {HIGHEST} operators in a row or inside of one another: a list is shorter, "
                 'as in member(Machine, {"a", "b"})'
             )
@@ -193,7 +141,7 @@ class _Reader:
         while self._kind == "mark" and self._said in ("-", "+"):
             self._next()
         if self._kind != "number":
-            raise _NoneError(self._at("what stands in [ ] must be a number"))
+            raise NotOneError(self._at("what stands in [ ] must be a number"))
         self._next()
 
     def _primary(self) -> int:
@@ -203,7 +151,7 @@ class _Reader:
             self._note(kind, token)
         elif kind == "word" and token.lower() not in ("is", "isnt"):
             self._next()
-            if token.lower() not in _LITERALS and self._take("("):
+            if token.lower() not in LITERALS and self._take("("):
                 return self._call(token) + 1
             self._note(kind, token)
         elif self._take("."):
@@ -220,23 +168,22 @@ class _Reader:
             self._records -= 1
             return height
         else:
-            raise _NoneError(self._at("a value is missing"))
+            raise NotOneError(self._at("a value is missing"))
         return 0
 
     def _call(self, said: str) -> int:
         """A function's arguments, behind its bracket."""
         wrong = classad_functions.complaint(said)
         if wrong is not None:
-            raise _NoneError(wrong)
+            raise NotOneError(wrong)
         function = said.lower()
         if function in classad_functions.EXPENSIVE and self._expensive:
-            raise _NoneError(f"it has {said}() inside of {self._expensive}()")
+            raise NotOneError(f"it has {said}() inside of {self._expensive}()")
         around = self._growing, self._expensive
         if function in classad_functions.GROWING:
-            self._growing += 1
-            self._grown += 1
+            self._growing, self._grown = self._growing + 1, self._grown + 1
             if self._growing > classad_functions.GROWING_DEEP:
-                raise _NoneError(
+                raise NotOneError(
                     f"it has {said}() inside of {classad_functions.GROWING_DEEP} others that make texts"
                 )
         if function in classad_functions.EXPENSIVE:
@@ -269,7 +216,7 @@ class _Reader:
             self._steps += classad_functions.steps(pattern, named << grown, written << grown)
             classad_functions.check_steps(self._steps)
         except classad_functions.PatternError as error:
-            raise _NoneError(f"the regular expression {pattern[:80]!r} {error}") from None
+            raise NotOneError(f"the regular expression {pattern[:80]!r} {error}") from None
         self._demand(")")
         return height
 
@@ -278,19 +225,19 @@ class _Reader:
         before = self._grown, self._written, self._named + 1
         if self._kind == "string" or not short:
             if len(self._literal(said, "what it puts there")) > classad_functions.LONGEST_SUBSTITUTE:
-                raise _NoneError(
+                raise NotOneError(
                     f"{said}() puts more than {classad_functions.LONGEST_SUBSTITUTE} characters there"
                 )
             return
         self._expression()
         if any(map(operator.gt, (self._grown, self._written, self._named), before)):
-            raise _NoneError(f"{said}() puts more there than one attribute")
+            raise NotOneError(f"{said}() puts more there than one attribute")
 
     def _literal(self, function: str, what: str) -> str:
         """A string that is written out; `\\"` is all that the schedd's syntax escapes."""
         text = self._said
         if self._kind != "string":
-            raise _NoneError(self._at(f"{what} must be written out in {function}(), in quotes,"))
+            raise NotOneError(self._at(f"{what} must be written out in {function}(), in quotes,"))
         self._next()
         return text[1:-1].replace('\\"', '"')
 
@@ -303,11 +250,11 @@ class _Reader:
         name = token.strip("'").lower()
         if self._records:
             self._used.add(name)
-        self._named += name not in _LITERALS
+        self._named += name not in LITERALS
         if name in _OURS:
-            raise _NoneError(f"it names {token}, which the pool itself sets")
+            raise NotOneError(f"it names {token}, which the pool itself sets")
         if name in _ADS and self._said != ".":
-            raise _NoneError(f"it has {token} without a dot and a name behind it")
+            raise NotOneError(f"it has {token} without a dot and a name behind it")
 
     def _list(self, end: str, item: Callable[[], int], separator: str) -> int:
         if self._take(end):
@@ -330,10 +277,10 @@ class _Reader:
 
     def _attribute(self, *, scoped: bool = False) -> None:
         # Behind a scope HTCondor drops the quotes, and what they held would be read as something else.
-        if scoped and self._kind == "name" and not _is_plain(self._said[1:-1]):
-            raise _NoneError(self._at("behind a dot, HTCondor loses the quotes of a name that needs them,"))
-        if self._kind != "name" and (self._kind != "word" or self._said.lower() in _RESERVED):
-            raise _NoneError(self._at("the name of an attribute is missing"))
+        if scoped and self._kind == "name" and not is_plain(self._said[1:-1]):
+            raise NotOneError(self._at("behind a dot, HTCondor loses the quotes of a name that needs them,"))
+        if self._kind != "name" and (self._kind != "word" or self._said.lower() in RESERVED):
+            raise NotOneError(self._at("the name of an attribute is missing"))
         kind, token = self._kind, self._said
         self._next()
         if scoped:
@@ -347,82 +294,7 @@ class _Reader:
 
     def _demand(self, mark: str) -> None:
         if not self._take(mark):
-            raise _NoneError(self._at(f"a {mark!r} is missing"))
+            raise NotOneError(self._at(f"a {mark!r} is missing"))
 
     def _at(self, problem: str) -> str:
-        return f"{problem} {_where(self._text, self._place)}"
-
-
-def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
-    """(kind, token, place) of each."""
-    place = 0
-    while place < len(text):
-        begin, character = place, text[place]
-        if character == " ":
-            place += 1
-            continue
-        if character in "\"'":
-            place = _after_string(text, place) if character == '"' else _after_name(text, place)
-            yield ("string" if character == '"' else "name"), text[begin:place], begin
-            continue
-        if text[place : place + 2] in ("//", "/*"):
-            raise _NoneError(f"it has a comment {_where(text, place)}")
-        token = _TOKEN.match(text, place)
-        number = _LIKE_A_NUMBER.match(text, place)
-        if number is not None and (token is None or token.lastgroup != "number"):
-            raise _NoneError(f"{number[0][:40]!r} is no number to HTCondor")
-        if token is None or token.lastgroup is None:
-            raise _NoneError(f"{character!r} cannot stand there {_where(text, place)}")
-        if token.lastgroup == "number" and not _fits(token[0]):
-            raise _NoneError(f"HTCondor knows no number as large as {token[0][:40]}")
-        place = token.end()
-        yield token.lastgroup, token[0], begin
-
-
-def _after_string(text: str, begin: int) -> int:
-    r"""The old syntax escapes with `\"` alone, and not at the text's end; the new one knows `\\` too."""
-    place = begin + 1
-    while place < len(text):
-        if text[place] == '"':
-            if _NUL.search(text, begin, place):
-                raise _NoneError(f"it has '\\\\0', with which HTCondor ends a text, {_where(text, begin)}")
-            return place + 1
-        slashes = len(text) - place - len(text[place:].lstrip("\\"))
-        place += max(1, slashes)
-        if slashes and text[place : place + 1] == '"':
-            if slashes > 1 or not text[place + 1 :].strip(" "):
-                raise _NoneError(
-                    "a string must not end in a backslash, which HTCondor reads in two ways "
-                    + _where(text, begin)
-                )
-            place += 1
-    raise _NoneError(f"it has a '\"' that is not closed {_where(text, begin)}")
-
-
-def _is_plain(name: str) -> bool:
-    return name.lower() not in _RESERVED and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None
-
-
-def _after_name(text: str, begin: int) -> int:
-    place = text.find("'", begin + 1)
-    if place < 0:
-        raise _NoneError(f'it has a "\'" that is not closed {_where(text, begin)}')
-    name = text[begin + 1 : place]
-    if not name or not name.isascii() or any(character in name for character in '\\"$'):
-        raise _NoneError(
-            f"the quoted name of an attribute has a character that none has {_where(text, begin)}"
-        )
-    return place + 1
-
-
-def _fits(number: str) -> bool:
-    return int(number) <= _LARGEST_INTEGER if number.isdigit() else math.isfinite(float(number))
-
-
-def _where(text: str, place: int) -> str:
-    """The user's own words, where it happened."""
-    before = text[max(0, place - 20) : place].lstrip()
-    after = text[place : place + 20].rstrip()
-    if not after:
-        return f"at the end, after {before!r}"
-    return f"at {after!r}" + (f", after {before!r}" if before else "")
+        return f"{problem} {classad_tokens.where(self._text, self._place)}"

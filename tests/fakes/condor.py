@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from htcdask_api import names as attributes
 from htcdask_operator.condor import clocks
 from htcdask_operator.condor import description as descriptions
-from htcdask_operator.condor.agent.schedd import parsed
+from htcdask_operator.condor.agent.submit_language import parsed
 from htcdask_operator.condor.errors import CondorError, CondorRefused
 from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role, WorkerName
 from htcdask_operator.core.submit import worker_names

@@ -1,12 +1,12 @@
-"""One access point by htcondor2: the only module that imports it. Runs in the agent's process (`serve`).
+"""One access point by htcondor2, which only this module and `submit_language` import.
 
-Knows nothing of HTCDask: the parent says which jobs and which attributes. Plain values in and out; raises
-`errors.CondorError`. Calls block, hold the GIL, and some never return: the parent has the deadline.
+Runs in the agent's process (`serve`). Knows nothing of HTCDask: the parent says which jobs and which
+attributes. Plain values in and out; raises `errors.CondorError`. Calls block, hold the GIL, and some never
+return: the parent has the deadline.
 """
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import classad2
 import htcondor2
 
-from htcdask_operator.condor.agent import sandbox
+from htcdask_operator.condor.agent import sandbox, submit_language
 from htcdask_operator.condor.agent.classads import Plain, plain
 from htcdask_operator.condor.errors import (
     CondorError,
@@ -27,12 +27,6 @@ from htcdask_operator.condor.errors import (
 
 T = TypeVar("T")
 
-_EXPRESSIONS: Final = ("leave_in_queue", "periodic_remove", "rank")
-_KEY: Final = re.compile(r"(?!(?:include|if|elif|else|endif|queue)$)(?:My\.)?[A-Za-z_][A-Za-z0-9_]*")
-_NOT_ONE: Final = (
-    "nothing was sent: {} is not a ClassAd expression that HTCondor's own parsers can read: {!r}"
-)
-_MACRO: Final = re.compile(r"\$\((DOLLAR|wname|wout)\)")
 _STALE: Final = ("SECMAN:2004", "SECMAN:2007")  # the schedd was restarted: a new session is needed
 _REASON_CODE: Final = 1
 _COLLECTOR_PORT: Final = 9618
@@ -86,7 +80,7 @@ class Schedd:
         self, description: Mapping[str, str], items: Sequence[Mapping[str, str]], valid_until: float
     ) -> list[str]:
         """One job for each item, in one transaction."""
-        made = parsed({"initialdir": "/", **description})
+        made = submit_language.parsed({"initialdir": "/", **description})
         result = self._submit(
             valid_until, lambda schedd: schedd.submit(made, itemdata=iter(items), spool=False)
         )
@@ -97,7 +91,7 @@ class Schedd:
         """One job, and its one input file."""
         with sandbox.outgoing(self._scratch, name, content) as file:
             where = {"initialdir": str(file.parent), "transfer_input_files": str(file)}
-            made = parsed({**description, **where})
+            made = submit_language.parsed({**description, **where})
             result = self._submit(valid_until, lambda schedd: schedd.submit(made, count=1, spool=True))
             self._do(lambda schedd: schedd.spool(result))
         return f"{result.cluster()}.{result.first_proc()}"
@@ -251,66 +245,6 @@ class Schedd:
             "its shared port, or does not accept the operator's token, which must be signed by this pool and "
             "not be expired"
         )
-
-
-def parsed(description: Mapping[str, str]) -> Any:
-    """The description as HTCondor's parser understands it, which must be what was meant, and nothing else.
-
-    A submit description is a program, and parsing it may run commands: it is looked at before it is parsed.
-    """
-    for key, value in description.items():
-        if not _KEY.fullmatch(key):
-            raise SubmitRefused(
-                f"nothing was sent: {key[:80]!a} is not the name of a command or an attribute"
-            )
-        if not value.isprintable() or value != value.strip():
-            raise SubmitRefused(f"nothing was sent: the value of {key} is not one line: {value[:200]!a}")
-        _understood(key, value)
-    made = htcondor2.Submit("".join(f"{key} = {value}\n" for key, value in description.items()))
-    if dict(made.items()) != dict(description) or made.getQArgs():
-        surprises = sorted(set(made.items()) ^ set(description.items()))[:4]
-        raise SubmitRefused(
-            f"nothing was sent: HTCondor would understand something else than was meant: {surprises!r:.400}"
-        )
-    for key, value in description.items():
-        _expanded(key, _meant(value), made.expand(key))
-    return made
-
-
-def _expanded(key: str, meant: str, found: str) -> None:
-    """Make sure that the job gets what was meant, also when HTCondor's macros have been replaced."""
-    if found != meant or "$$" in found:
-        raise SubmitRefused(
-            f"nothing was sent: HTCondor would make {found[:200]!r} of {key}, and {meant[:200]!r} was meant"
-        )
-
-
-def _meant(value: str) -> str:
-    """The value without its macros; the names that each job has of its own are empty until there is one."""
-    return _MACRO.sub(lambda macro: "$" if macro[1] == "DOLLAR" else "", value)
-
-
-def _understood(key: str, value: str) -> None:
-    """Make sure that an expression is one to both of HTCondor's parsers, from its beginning to its end."""
-    if not (key.startswith("My.") or key in _EXPRESSIONS):
-        return
-    text = value.replace("$(DOLLAR)", "$")
-    try:
-        # Both take what they understand, and may say nothing about the rest: brackets show that it was all.
-        whole = all(parse(f"({text})") == f"({parse(text)})" for parse in (_as_new, _as_old))
-    except Exception as error:  # the binding raises several kinds
-        raise SubmitRefused(_NOT_ONE.format(key.removeprefix("My."), value[:300])) from error
-    if not whole:
-        raise SubmitRefused(_NOT_ONE.format(key.removeprefix("My."), value[:300]))
-
-
-def _as_new(text: str) -> str:
-    return str(classad2.ExprTree(text))
-
-
-def _as_old(text: str) -> str:
-    """As the schedd reads it."""
-    return str(classad2.parseOne(f"It = {text}", classad2.ParserType.Old).lookup("It"))
 
 
 def _says(text: str) -> bool:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from htcdask_api import Template, expressions, names
-from htcdask_operator.condor.agent.schedd import parsed
+from htcdask_operator.condor.agent.submit_language import parsed
 from htcdask_operator.condor.description import check
 from htcdask_operator.condor.errors import SubmitRefused
 from htcdask_operator.core.model import Profile
