@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from htcdask_api import PoolSpec, PoolStatus, Template, expressions, names, spec
+from htcdask_api import PoolSpec, PoolStatus, Template, classad_patterns, names, spec
 
 CRD: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "crds/htcworkerpool.yaml").read_text())
 VERSION: dict[str, Any] = CRD["spec"]["versions"][0]
@@ -129,11 +129,11 @@ def test_cel_patterns_are_the_models_own() -> None:
     assert first_pattern("environment", 1) == spec.PRINTABLE_PATTERN
     assert first_pattern("resources") == spec.RESOURCE_NAME_PATTERN
     assert first_pattern("containerImage", 1) == spec.IMAGE_ODD_PATH_PATTERN
-    assert first_pattern("requirements") == expressions.PATTERN
-    assert first_pattern("requirements", 2) == expressions.FUNCTIONS_PATTERN
-    macros = expressions.MACRO_PATTERN.replace("\\", "\\\\")
+    assert first_pattern("requirements") == classad_patterns.PATTERN
+    assert first_pattern("requirements", 2) == classad_patterns.FUNCTIONS_PATTERN
+    macros = classad_patterns.MACRO_PATTERN.replace("\\", "\\\\")
     assert f"!self.matches('{macros}')" in template["requirements"]["x-kubernetes-validations"][0]["rule"]
-    brackets = expressions.BRACKETS_PATTERN.replace("\\", "\\\\")
+    brackets = classad_patterns.BRACKETS_PATTERN.replace("\\", "\\\\")
     assert (
         template["requirements"]["x-kubernetes-validations"][1]["rule"].count(f"findAll('{brackets}')") == 6
     )

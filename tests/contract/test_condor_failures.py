@@ -40,11 +40,11 @@ _numbers = count(1)
 
 _ASKING = """
 import asyncio, pathlib, sys
-from htcdask_operator.condor.access_point import Access
-from htcdask_operator.condor.client import CondorAgent
+from htcdask_operator.condor.access_point import AccessPoint
+from htcdask_operator.condor.client import CondorClient
 
 async def main():
-    agent = CondorAgent(Access("killed", sys.argv[1], "ap@condor", pathlib.Path(sys.argv[2])))
+    agent = CondorClient(AccessPoint("killed", sys.argv[1], "ap@condor", pathlib.Path(sys.argv[2])))
     asking = asyncio.create_task(agent.whoami())
     await agent.asking.wait()
     print(agent.pid, flush=True)

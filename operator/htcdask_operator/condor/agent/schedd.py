@@ -1,7 +1,8 @@
-"""One access point by htcondor2: the only module that imports it. Runs in the agent's process.
+"""One access point by htcondor2, which only this module and `submit_language` import.
 
-Knows nothing of HTCDask: the parent says which jobs and which attributes. Plain values in and out; raises
-`errors.CondorError`. Calls block, hold the GIL, and some never return: the parent has the deadline.
+Runs in the agent's process (`serve`). Knows nothing of HTCDask: the parent says which jobs and which
+attributes. Plain values in and out; raises `errors.CondorError`. Calls block, hold the GIL, and some never
+return: the parent has the deadline.
 """
 
 from __future__ import annotations

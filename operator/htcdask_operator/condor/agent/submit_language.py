@@ -1,7 +1,7 @@
-"""The last look at a description, by HTCondor's own parsers: what they understand must be what was meant.
+"""What HTCondor itself makes of a submit description, before it is submitted: the second barrier.
 
-A submit description is a program, and parsing it may run commands. Called by `schedd` right before a submit,
-and by the tests' fake.
+Called by `schedd`. A submit description is a program, and parsing it may run commands: it is looked at before
+it is parsed, and what HTCondor understood is compared with what was meant. Raises `errors.SubmitRefused`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ def parsed(description: Mapping[str, str]) -> Any:
             f"nothing was sent: HTCondor would understand something else than was meant: {surprises!r:.400}"
         )
     for key, value in description.items():
-        _expanded(key, _meant(value), made.expand(key))
+        try:
+            found = made.expand(key)
+        except KeyError:  # there is nothing
+            found = ""
+        _expanded(key, _meant(value), found)
     return made
 
 

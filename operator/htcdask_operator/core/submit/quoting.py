@@ -11,7 +11,7 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from htcdask_api import expressions
+from htcdask_api import expressions, macros
 
 _LONGEST_ACCOUNT: Final = 100
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -27,7 +27,7 @@ def text(value: str) -> str:
     """A value of a submit command: literal, whatever is in it."""
     if not value.isprintable():
         raise UnquotableError(f"{value!r} has control characters")
-    wrong = expressions.macro(value)
+    wrong = macros.complaint(value)
     if wrong is not None:
         raise UnquotableError(f"{value!r} has {wrong}")
     return value.replace("$", "$(DOLLAR)")
