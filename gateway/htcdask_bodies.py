@@ -15,7 +15,7 @@ from aiohttp import web
 LARGEST = 1024**2  # bytes: ten thousand workers' names; the stock server has the same bound
 SECONDS = 10.0  # for all of a body, and for its turn
 READ = 4  # bodies of one sender at a time: a cluster's token, or a user
-WAITING = 32  # more of them, of which little is in memory until their turn comes
+WAITING = 12  # more of them, of which little is in memory until their turn comes
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
