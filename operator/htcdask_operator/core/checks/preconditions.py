@@ -113,7 +113,7 @@ def submit_was_refused(state: PoolState) -> Finding | None:
         return None
     return Finding(
         reasons.SUBMIT_REFUSED,
-        f"The access point refused the submit: {refusal.why} Next try at {timestamps.written(until)}.",
+        f"The submit was refused: {refusal.why} Next try at {timestamps.written(until)}.",
         stalled=refusal.times >= state.policy.breaker_failures,
         until=until,
     )
