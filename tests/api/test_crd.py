@@ -154,7 +154,7 @@ def test_every_field_is_described_for_kubectl_explain() -> None:
 
 
 def test_everything_is_bounded() -> None:
-    """The API server refuses CEL over unbounded values, and kopf copies the spec into an annotation."""
+    """The API server refuses CEL over unbounded values."""
     for path, field in nodes("spec", PROPERTIES["spec"]):
         if field["type"] == "string":
             assert "enum" in field or "maxLength" in field, path

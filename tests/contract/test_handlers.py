@@ -23,6 +23,7 @@ from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.ports import Ports
 from htcdask_operator.watch import handlers
 from htcdask_operator.watch.resync import Resync, WatchSilent
+from htcdask_operator.watch.stateless import NO_FINALIZER
 from playground.node.controlplane import ControlPlane
 from tests.builders import make_policy
 from tests.fakes.condor import FakeCondor, FakeSchedd
@@ -415,6 +416,13 @@ async def test_a_pool_that_somebody_else_keeps_says_so(plane: ControlPlane) -> N
             '--patch={"metadata": {"finalizers": null}}',
         )
         await operator.until_gone()
+
+
+def test_no_object_can_have_the_finalizer_that_kopf_would_take_away(plane: ControlPlane) -> None:
+    body = manifest.pool("default", "p", "c1", template={"containerImage": "/cvmfs/image"})
+    body["metadata"]["finalizers"] = [NO_FINALIZER]
+    refusal = plane.kubectl("create", "-f", "-", input=json.dumps(body), check=False)
+    assert "metadata.finalizers: Invalid value" in refusal
 
 
 async def test_kopf_writes_nothing_into_pools_and_clusters(plane: ControlPlane) -> None:

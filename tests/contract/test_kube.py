@@ -21,8 +21,6 @@ from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials
-from htcdask_operator.watch.stateless import NO_FINALIZER
-from playground.build.errors import PlaygroundError
 from playground.node.controlplane import ControlPlane
 from tests.fakes.kube import FakeKube
 from tests.worst import WORST
@@ -258,13 +256,6 @@ async def test_a_new_pool_of_the_same_name_is_not_touched(site: Site) -> None:
         assert new.finalizers == tuple(held)
         site.set_finalizers(new.name, [])
         site.delete_pool(new.name)
-
-
-async def test_no_object_can_have_the_finalizer_that_kopf_would_take_away(site: Site) -> None:
-    if isinstance(site.kube, FakeKube):
-        pytest.skip("the API server's rule for names")
-    with pytest.raises(PlaygroundError, match="name part must consist of alphanumeric characters"):
-        site.create_pool(pool(site, finalizers=[NO_FINALIZER]))
 
 
 async def conflicts(change: Awaitable[None]) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from htcdask_api import classad_functions, expressions, names
 
-SECONDS = 0.1
+SECONDS = 0.5  # of a processor: the dearest that was found takes 0.02, and what must not pass takes minutes
 MEBIBYTES = 50
 
 _EVALUATE = (
@@ -41,9 +41,9 @@ for text in json.load(sys.stdin):
     for name in ("OWN", "Requirements"):
         times = []
         for _ in range(3):  # the least of them: others use this computer, too
-            began = time.perf_counter()
+            began = time.process_time()
             ad.eval(name)
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
             if times[-1] < SECONDS:
                 break
         longest = max(longest, min(times))
