@@ -83,6 +83,7 @@ class Healing(Section):
     """When to be patient with workers that do not come or do not stay."""
 
     connect_seconds: Seconds = 120.0
+    suspended_seconds: Seconds | None = None
     death_timeout_seconds: Annotated[int, Field(ge=10, le=86_400)] = 60
     vacate_seconds: Seconds = 20.0
     ended_seconds: Annotated[float, Field(ge=60, le=86_400)] = 300.0

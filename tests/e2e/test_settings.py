@@ -246,6 +246,25 @@ def test_a_worker_that_is_not_connected_is_reported_as_soon_as_the_site_says(sit
         clean(site, cluster)
 
 
+def test_a_worker_that_is_suspended_for_longer_than_the_site_says_is_replaced(site: Site) -> None:
+    with site.changed_chart("settings.healing.suspendedSeconds=4"):
+        wait.deployments(site.node, "--namespace=htcdask")
+        [cluster] = clusters.new(site)
+        uid = clusters.add_pool(site, cluster, SMALL)
+        clusters.scale(site, cluster, 1)
+        settled(site, cluster, 1)
+        site.condor("condor_suspend", "-constraint", f'{names.AD_POOL_UID} == "{uid}" && JobStatus == 2')
+        ended = eventually(
+            lambda: [each["reason"] for each in status(site, cluster).get("recentFailures", [])],
+            90,
+            "it is replaced",
+        )
+        assert ended == ["Suspended"]
+        settled(site, cluster, 1)
+        clusters.stop(site, cluster)
+        clean(site, cluster)
+
+
 def test_the_lease_is_as_long_as_it_shall_be(release: Release) -> None:
     where = ("-n", release.name, "get", "leases", "-o", "jsonpath={.items[*].spec.leaseDurationSeconds}")
     assert release.site.kubectl(*where) == "7"

@@ -47,6 +47,7 @@ RUN = {
     "jobExpirySeconds": "e2e/test_away.py::test_an_operator_that_never_comes_back_leaves_no_idle",
     "poll.activeSeconds": f"{SITE}::test_how_often_the_access_point_is_asked",
     "poll.quietSeconds": f"{SITE}::test_how_often_the_access_point_is_asked",
+    "healing.suspendedSeconds": f"{SITE}::test_a_worker_that_is_suspended_for_longer_than_the_site_says",
     "healing.connectSeconds": f"{SITE}::test_a_worker_that_is_not_connected_is_reported_as_soon",
     "healing.deathTimeoutSeconds": f"{WORKERS}::test_a_worker_that_cannot_reach_its_scheduler_gives_up",
     "healing.vacateSeconds": f"{WORKERS}::test_a_removed_worker_has_its_time_and_no_more",
