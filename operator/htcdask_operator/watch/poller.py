@@ -118,7 +118,7 @@ class Poller:
                 known.queue.identity = None  # ask again who we are, once it answers
             metrics.CONDOR_UP.set(0)
             if self._said != str(error):
-                _log.error("The access point does not answer: %s", error)
+                _log.error("The queue cannot be seen: %s", error)
                 self._said = str(error)
             return set(known.clusters.pools.values()) if was != known.queue.unseen else set()
         except Exception:
@@ -135,7 +135,7 @@ class Poller:
             self._said = known.queue.unseen.why
             _log.critical("Nothing is submitted or removed: %s", self._said)
         elif known.queue.unseen is None and self._said is not None:
-            _log.warning("The access point answers again, and only to this operator")
+            _log.warning("The queue is seen again, and only this operator acts on it")
             self._said = None
         if was != known.queue.unseen or known.queue.identity != identity:
             return set(known.clusters.pools.values())

@@ -44,7 +44,7 @@ def condor_is_unreachable(state: PoolState) -> Finding | None:
         return None
     if isinstance(state.observed.jobs, Disputed):
         return Finding(reasons.ANOTHER_OPERATOR, f"Nothing is done: {state.observed.jobs.why}.", stalled=True)
-    return Finding(reasons.CONDOR_UNREACHABLE, f"The access point does not answer: {state.observed.jobs.why}")
+    return Finding(reasons.CONDOR_UNREACHABLE, f"HTCondor's queue cannot be seen: {state.observed.jobs.why}")
 
 
 def condor_identity_is_unknown(state: PoolState) -> Finding | None:

@@ -200,7 +200,7 @@ def _deleting(state: PoolState) -> tuple[bool, str, str, bool]:
     if isinstance(observed.jobs, Disputed):
         why = observed.jobs.why
     elif isinstance(observed.jobs, Unseen):
-        why = f"the access point does not answer ({observed.jobs.why})"
+        why = f"HTCondor's queue cannot be seen ({observed.jobs.why})"
     elif observed.condor_identity is None and len(state.jobs):
         why = "the access point has not accepted the operator's token"
     elif us is not None and (older := identity.older(observed.jobs, pool, us)):
