@@ -65,6 +65,10 @@ CASES = {
     "ClusterUsesKubernetesWorkers": with_cluster(htcondor=False),
     "AnotherPoolFollowsGateway": make_case(gateway_pool="an older one"),
     "UnknownProfile": make_case(template=make_template(profile="tpu")),
+    "ProfileNotAllowed": make_case(
+        template=make_template(profile="gpu"),
+        policy=make_policy(profiles={"gpu": Profile("gpu", Template(), users=("bob", "dune-*"))}),
+    ),
     "ImageMissing": make_case(template=Template()),
     "ImageNotAllowed": make_case(policy=make_policy(allowed_images=("/cvmfs/ours/*",))),
     "ImageNotAllowed (a folder)": make_case(template=make_template(container_image="/home/x")),
@@ -92,7 +96,7 @@ CASES = {
     "BackingOff": FAILING,
     "SubmittingSlowly": make_case(missing=1, allocation=Allocation(1), ledger=Ledger(submits=Spent(20, NOW))),
 }
-A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:11] + ["AnotherIdentity", "JobsNotShown"]
+A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:12] + ["AnotherIdentity", "JobsNotShown"]
 
 
 def test_a_pool_with_nothing_against_it_passes() -> None:
