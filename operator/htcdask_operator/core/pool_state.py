@@ -88,6 +88,8 @@ class Sight:
     def ours(self) -> tuple[Job, ...]:
         """Those of its jobs that we may touch."""
         us = self.observed.condor_identity
+        if us is None or {job.owner for job in self.jobs} <= {us}:
+            return self.jobs
         return tuple(job for job in self.jobs if not identity.is_foreign(job, us))
 
     @property

@@ -164,11 +164,11 @@ def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> 
 def _claim(sight: Sight, live: Sequence[Job], rooms: Sequence[Room]) -> Claim:
     worker = sight.worker
     refused = sight.refused is not None
-    if all(room.kind is Kind.WORKERS for room in rooms):
+    if all(room.kind is Kind.WORKERS for room in rooms):  # nobody asks how large they are
         return Claim(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
-    have = [job.size for job in live]
-    alike = all(size == worker for size in set(have))
-    return Claim(sight.pool, worker, sight.template.profile, have, refused, alike)
+    if limits.sizes(live).keys() <= {worker}:
+        return Claim(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
+    return Claim(sight.pool, worker, sight.template.profile, [job.size for job in live], refused, False)
 
 
 def submit_budget(sights: Sequence[Sight], observed: Observed, policy: Policy) -> Budget:
