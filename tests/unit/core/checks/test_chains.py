@@ -84,7 +84,7 @@ CASES = {
     "NotAdopted": make_case(pool=make_pool(owner_uid=None)),
     "CondorUnreachable": make_case(observed=make_observed(jobs=ACCESS_POINT_SILENT)),
     "CondorIdentityUnknown": make_case(observed=make_observed(condor_identity=None)),
-    "AnotherIdentity": make_case(observed=make_observed(jobs=[make_job("w1", owner="old@htcdask.test")])),
+    "AnotherIdentity": make_case(jobs=(make_job("w1", owner="old@htcdask.test"),)),
     "IdentityNotRecorded": make_case(pool=make_pool(submitted_as="old@htcdask.test")),
     "JobsNotShown": make_case(ledger=Ledger(unseen={"17.0": Submitted(NOW - 30, anchor=False)})),
     "SubmitRefused": make_case(memory=REFUSED),

@@ -203,6 +203,14 @@ CLUSTERS = st.lists(
 )
 
 
+def _edited(pool: PoolFacts, number: int) -> PoolFacts:
+    """Somebody gives a Manual pool other replicas."""
+    if pool.spec.scaling != "Manual":
+        return pool
+    replicas = (pool.spec.replicas + 3 * number) % 7
+    return replace(pool, spec=pool.spec.model_copy(update={"replicas": replicas}))
+
+
 class World:
     """Clusters that plan in turn; every submit is a job at once, every removal too."""
 
@@ -233,10 +241,13 @@ class World:
     def step(self, cluster: ClusterFacts, pools: list[PoolFacts], wanted: int) -> None:
         self.now += 10
         cluster = replace(cluster, replicas=wanted)
+        pools = [_edited(pool, wanted + place) for place, pool in enumerate(pools)]
         uids = {pool.uid for pool in pools}
         its = [job for job in self.jobs.values() if job.pool_uid in uids]
         usage = make_usage(self.jobs.values(), self.policy, *uids, user=cluster.username)
-        observed = make_observed(cluster, its, usage=usage)
+        # Some run and are in the middle of a task for ever: they stay although they are too many.
+        busy = frozenset(job.worker for job in its if job.status is JobStatus.RUNNING)
+        observed = make_observed(cluster, its, busy, busy=busy, usage=usage)
         planned = plan(pools, observed, self.memories[cluster.uid], self.policy, self.now)
         self.memories[cluster.uid] = planned.memory
         sizes = {pool.uid: pool.spec.template for pool in pools}
@@ -249,9 +260,12 @@ class World:
                     self._submit(action.pool, sizes[action.pool], name, cluster)
 
     def _submit(self, pool: str, template: Template, name: str, cluster: ClusterFacts) -> None:
-        id_ = f"{next(self.numbers)}.0"
+        number = next(self.numbers)
+        id_ = f"{number}.0"
+        status = JobStatus.RUNNING if number % 2 else JobStatus.IDLE
         self.jobs[id_] = make_job(
             name,
+            status,
             id=id_,
             pool_uid=pool,
             cluster_uid=cluster.uid,
@@ -284,11 +298,11 @@ class World:
             assert memory * 2**20 <= cluster.config.get("cluster_max_memory", 999 * GIB)  # type: ignore[operator]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(CAPS, CLUSTERS)
 def test_no_sequence_of_pools_and_jobs_exceeds_any_limit(caps: dict[str, Any], clusters: list[Any]) -> None:
     world = World(make_policy(**caps), clusters)
-    for turn in range(4):
+    for turn in range(5):
         for cluster, pools, scales in world.clusters:
             world.step(cluster, pools, scales[turn % len(scales)])
             world.check()
