@@ -5,16 +5,28 @@ make_pool(scaling="Manual", replicas=3)    make_job("a1", JobStatus.RUNNING)    
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template, names
 from htcdask_operator.core.memory import ClusterMemory
-from htcdask_operator.core.model import ClusterFacts, Gone, Job, JobStatus, Observed, PoolFacts, Role, Unseen
+from htcdask_operator.core.model import (
+    ClusterFacts,
+    Gone,
+    Job,
+    JobStatus,
+    Observed,
+    PoolFacts,
+    Role,
+    SharedUsage,
+    Unseen,
+)
 from htcdask_operator.core.plan import Plan, plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.workers.contact import Contact
+from htcdask_operator.state.usage import Usages
 
 NOW = 1_800_000_000.0
 POOL = "pool-uid"
@@ -129,6 +141,16 @@ def make_observed(
         connected=connected if isinstance(connected, Unseen) else frozenset(connected),
         **(defaults | facts),
     )
+
+
+def make_usage(jobs: Iterable[Job], policy: Policy, *own: str, user: str = "alice") -> SharedUsage:
+    """What of these jobs counts for limits that clusters share, for the cluster whose pools are `own`."""
+    usages, pools = Usages(), defaultdict[str, list[Job]](list)
+    for job in jobs:
+        pools[job.pool_uid].append(job)
+        usages.changed(job.pool_uid)
+    usages.count(pools, None, {})
+    return usages.of(user, own, policy)
 
 
 def make_policy(**settings: Any) -> Policy:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kopf.configure(verbose=options.verbose, log_format=log_format)
     if not options.verbose:
         handlers.quieten()
+    gc.freeze()  # a full collection keeps the event loop waiting: it need not look at what was imported
     return 0 if asyncio.run(operate(settings)) else 1
 
 

@@ -22,6 +22,8 @@ from htcdask_operator.core.submit import images
 from htcdask_operator.settings_types import (
     AttributeName,
     AttributeValue,
+    Bytes,
+    Count,
     Expression,
     Label,
     Ports,
@@ -61,6 +63,7 @@ class ProfileSettings(Section):
     accounting_group: Text | None = None
     attributes: dict[AttributeName, AttributeValue] = {}
     max_replicas: Annotated[int, Field(ge=0)] | None = None
+    users: tuple[Text, ...] = ()
 
 
 class Limits(Section):
@@ -68,7 +71,13 @@ class Limits(Section):
 
     max_replicas_per_pool: Annotated[int, Field(ge=0, le=100_000)] = 1000
     max_replicas_per_user: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    max_cores_per_user: Count | None = None
+    max_memory_per_user: Bytes | None = None
+    max_gpus_per_user: Count | None = None
     max_replicas: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    max_cores: Count | None = None
+    max_memory: Bytes | None = None
+    max_gpus: Count | None = None
     drain_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 3600.0
 
 
@@ -191,6 +200,7 @@ def _profile(name: str, profile: ProfileSettings) -> Profile:
         accounting_group=profile.accounting_group,
         attributes=profile.attributes,
         max_replicas=profile.max_replicas,
+        users=profile.users,
     )
 
 

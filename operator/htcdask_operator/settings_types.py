@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from htcdask_api import Template, expressions
+from htcdask_api.quantity import parse_bytes
 from htcdask_operator.core.policy import PortRange
 from htcdask_operator.core.submit import quoting, reserved_attributes
 
@@ -23,6 +24,12 @@ def _ports(value: object) -> object:
     if match is None or not 1024 <= int(match[1]) <= int(match[2]) <= 65535:
         raise ValueError('must be a range of ports from 1024 to 65535, such as "10000:10100"')
     return PortRange(int(match[1]), int(match[2]))
+
+
+def _bytes(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError('must be a Kubernetes quantity, such as "512Gi" or "2Ti"')
+    return parse_bytes(value)
 
 
 def address(value: object) -> object:
@@ -96,6 +103,8 @@ Expression = Annotated[str, StringConstraints(min_length=1, max_length=2048), Af
 AttributeName = Annotated[str, AfterValidator(_attribute)]
 AttributeValue = Annotated[bool | int | float | str, AfterValidator(_literal)]
 Tree = Annotated[str, AfterValidator(_tree)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0, lt=2**70)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Label = Annotated[str, AfterValidator(_label)]
 

@@ -548,4 +548,6 @@ def test_the_notes_say_how_long_helm_has_to_wait(plane: ControlPlane) -> None:
     assert "uninstall htcdask --timeout 780s" in notes("--set", "uninstall.seconds=600")
     assert "delete htcworkerpools --all" in notes("--set", "uninstall.deletePools=false")
     assert "a user as many as HTCondor gives" in notes()
+    assert "To HTCondor all users are one" in notes()
+    assert "of their own, in the group group_dask" in notes("--set", "settings.accountingGroup=group_dask")
     assert "and a user 50." in notes("--set", "settings.limits.maxReplicasPerUser=50")

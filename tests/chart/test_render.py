@@ -124,6 +124,7 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
                     "accountingGroup": "group_gpu",
                     "attributes": {"Experiment": "dune", "Priority": 1000000, "Nice": True},
                     "maxReplicas": 20,
+                    "users": ["alice", "dune-*"],
                 }
             },
             "allowedImages": ["/cvmfs/images/*"],
@@ -133,6 +134,9 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
                 "maxReplicasPerPool": 100000,
                 "maxReplicasPerUser": 200,
                 "maxReplicas": 5000,
+                "maxCoresPerUser": 400,
+                "maxMemory": "20Ti",
+                "maxGpus": None,
                 "drainSeconds": 31536000,
             },
             "defaultPool": False,
@@ -147,6 +151,9 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
     assert parsed.profiles["gpu"].template.memory == "16Gi"
     assert parsed.limits.max_replicas_per_pool == 100_000
     assert (parsed.limits.max_replicas_per_user, parsed.limits.max_replicas) == (200, 5000)
+    assert (parsed.limits.max_cores_per_user, parsed.limits.max_memory) == (400, 20 * 2**40)
+    assert parsed.limits.max_gpus is None
+    assert parsed.profiles["gpu"].users == ("alice", "dune-*")
     assert parsed.limits.drain_seconds == 31_536_000
     assert not parsed.default_pool
     assert parsed.allowed_images == ("/cvmfs/images/*",)

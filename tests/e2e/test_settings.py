@@ -38,6 +38,12 @@ SETTINGS = {
     "limits.maxReplicasPerPool": 3,
     "limits.maxReplicasPerUser": 5,
     "limits.maxReplicas": 7,
+    "limits.maxCoresPerUser": 2000,
+    "limits.maxMemoryPerUser": "20Gi",
+    "limits.maxGpusPerUser": 2,
+    "limits.maxCores": 3000,
+    "limits.maxMemory": "30Gi",
+    "limits.maxGpus": 3,
     "defaultPool": False,
     "allowUserExpressions": False,
     "allowedImages": [f"{IMAGES}/*"],
@@ -50,7 +56,10 @@ SETTINGS = {
         "attributes": {"MyExperiment": "dune"},
         "maxReplicas": 1,
     },
+    "profiles.private": {"users": ["bob", "dune-*"]},
 }
+NOWHERE = {"disk": "500Ti"}
+"""As IDLE, and small in all that limits count."""
 AD = (
     "AcctGroup,AcctGroupUser,ContainerImage,RequestCpus,Requirements,Rank,MyExperiment,JobMaxVacateTime,"
     f"LeaveJobInQueue,QDate,{names.AD_POOL_UID},{names.AD_OPERATOR},{names.AD_LEASE},{names.AD_ROLE},"
@@ -184,11 +193,31 @@ def test_limits_for_a_pool_a_user_and_all(release: Release) -> None:
     made: list[str] = []
     for user in ("alice", "alice", "bob"):
         made.append(release.cluster(10, user))
-        pool = release.pool(made[-1], **IDLE)
+        pool = release.pool(made[-1], **NOWHERE)
         expected = (3, 2, 2)[len(desired)]
         eventually(lambda pool=pool: len(release.ads(pool)), 60, "its jobs", lambda n, e=expected: n == e)  # type: ignore[misc]
         desired.append(release.status(made[-1])["desiredReplicas"])
     assert desired == [3, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "large", [{"cores": 1000}, {"memory": "10Gi"}, {"gpus": 1}], ids=lambda it: next(iter(it))
+)
+def test_limits_count_what_workers_request(release: Release, large: dict[str, Any]) -> None:
+    """For two such workers of one user, and for three of all."""
+    for user, expected in (("alice", 2), ("bob", 1)):
+        cluster = release.cluster(10, user)
+        pool = release.pool(cluster, **NOWHERE, **large)
+        eventually(lambda pool=pool: len(release.ads(pool)), 60, "its jobs", lambda n, e=expected: n == e)  # type: ignore[misc]
+        assert release.status(cluster)["desiredReplicas"] == expected
+
+
+def test_a_profile_is_for_whom_it_says(release: Release) -> None:
+    hers, his = release.cluster(1, "alice"), release.cluster(1, "bob")
+    refused, taken = (release.pool(cluster, **IDLE, profile="private") for cluster in (hers, his))
+    assert release.ad(taken)
+    eventually(lambda: release.reason(hers), 60, "refused", lambda found: found == "ProfileNotAllowed")
+    assert release.ads(refused) == []
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,10 @@ class FakeSchedd:
                 queued_at=self.now,
                 status_since=self.now,
                 lease=float(lease) if lease else None,
+                request_cores=int(description.get("request_cpus", "1")),
                 request_memory_mib=int(description.get("request_memory", "1")),
+                request_gpus=int(description["request_gpus"]) if "request_gpus" in description else None,
+                profile=_string(description, attributes.AD_PROFILE),
             )
             anchor = source.removeprefix("/spool/") or None
             self.queue[job.id] = Entry(job, operator, owner, matches, anchor, self.hides)

@@ -15,10 +15,11 @@ from htcdask_operator.core.model import Job, Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.pools import cluster, finalize, steps
 from htcdask_operator.core.scaling import scale_down
+from htcdask_operator.core.scaling.limits import Budget
 from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.token_bucket import Rate
 from htcdask_operator.core.workers import failure_policy, ledger, states
-from htcdask_operator.reconcile import loop, observe
+from htcdask_operator.reconcile import cycle, observe
 from tests.simulation.search import search
 
 HISTORIES = 1000
@@ -33,13 +34,13 @@ def forget_to_ask_before_a_submit(patch: pytest.MonkeyPatch) -> None:
     async def ask(*arguments: Any, fresh: bool) -> tuple[Job, ...] | Unseen:
         return await asked(*arguments, fresh=False)
 
-    patch.setattr(loop, "ask_queue", ask)
+    patch.setattr(cycle, "ask_queue", ask)
     patch.setattr(observe, "ask_queue", ask)
 
 
 def ignore_the_budget(patch: pytest.MonkeyPatch) -> None:
     """Every pool submits what it wants."""
-    patch.setattr(cluster, "submit_budget", lambda looked, observed, policy: 1000)
+    patch.setattr(cluster, "submit_budget", lambda looked, observed, policy: Budget(1000))
 
 
 def remove_busy_workers(patch: pytest.MonkeyPatch) -> None:
@@ -71,7 +72,7 @@ def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
         jobs = await asked(*arguments, **options)
         return () if isinstance(jobs, Unseen) else jobs
 
-    patch.setattr(loop, "ask_queue", ask)
+    patch.setattr(cycle, "ask_queue", ask)
     patch.setattr(observe, "ask_queue", ask)
 
 

@@ -18,7 +18,7 @@ from htcdask_operator.core.pools import cluster
 from htcdask_operator.core.scaling import desired
 from htcdask_operator.kube import clusters, pools
 from htcdask_operator.reconcile.cycle import Planner
-from tests.builders import IMAGE, make_policy
+from tests.builders import IMAGE, make_policy, make_usage
 from tests.fakes.condor import FakeSchedd, Life, moved
 from tests.simulation.clock import Clock
 from tests.simulation.dask import Schedulers
@@ -305,11 +305,13 @@ class World:
             its = sorted((pool for pool in facts if pool.spec.cluster_ref.name == name), key=desired.by_age)
             uids = {pool.uid for pool in its}
             jobs = self.ours()
+            its_cluster = clusters.facts(body)
             observed = Observed(
-                clusters.facts(body),
+                its_cluster,
                 tuple(job for job in jobs if job.pool_uid in uids),
                 frozenset(),
-                neighbours=tuple(job for job in jobs if job.pool_uid not in uids),
+                orphans=tuple(job for job in jobs if job.pool_uid not in uids),
+                usage=make_usage(jobs, self.policy, *uids, user=its_cluster.username),
             )
             sights = cluster.seen(its, observed, ClusterMemory(), self.policy, self.clock.now)
             allocations = cluster.allocations(sights, observed, self.policy)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, WorkerName
+from htcdask_operator.core.size import ONE, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class SubmitWorkers:
     pool: PoolUid
     description: Mapping[str, str]
     names: tuple[WorkerName, ...]
+    worker: Size = ONE  # what each requests
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from htcdask_api import PoolSpec, PoolStatus, names
+from htcdask_operator.core.size import NOTHING, Kind, Size, of_worker
 
 JobId = str
 """`cluster.proc`, as condor_q prints it: `"17.0"`."""
@@ -19,6 +20,9 @@ JobId = str
 WorkerName = str
 PoolUid = str
 ClusterUid = str
+Place = tuple[float, JobId]
+"""In the order in which jobs were queued."""
+
 UNKNOWN_TIME: Final = 1e11
 """When something happened that has no time: in the year 5138, so it is never long ago."""
 
@@ -91,12 +95,25 @@ class Job:
     stage_in_finish: float | None = None
     iwd: str | None = None  # an anchor's: its private spool directory on the access point
     memory_mib: int | None = None  # measured
+    request_cores: int | None = None
     request_memory_mib: int | None = None
+    request_gpus: int | None = None
     user: str = ""  # HTCDaskUser: who owns the Dask cluster
     namespace: str = ""  # of the pool: the first half of HTCDaskPool
+    profile: str = ""  # HTCDaskProfile
     reject_reason: str | None = None  # LastRejMatchReason
     anchor: JobId = ""  # HTCDaskAnchor: whose files it reads
     remove_reason: str | None = None  # RemoveReason
+
+    @property
+    def size(self) -> Size:
+        """What it requests."""
+        return of_worker(self.request_cores, self.request_memory_mib, self.request_gpus)
+
+    @property
+    def place(self) -> Place:
+        """Who was there first."""
+        return (self.queued_at, self.id)
 
     @property
     def understood(self) -> bool:
@@ -182,6 +199,23 @@ class SchedulerWorkers:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What counts for a limit that clusters share."""
+
+    others: Size = NOTHING  # what the live workers of the other clusters request
+    over: Mapping[Kind, Place] = field(default_factory=dict)  # exceeded: whoever stands here or behind
+
+
+@dataclass(frozen=True, slots=True)
+class SharedUsage:
+    """The same for the cluster's user, for everybody, and for those of a profile."""
+
+    user: Usage = field(default_factory=Usage)
+    everybody: Usage = field(default_factory=Usage)
+    profiles: Mapping[str, Usage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """All that one decision is made from, for the pools of one cluster."""
 
@@ -190,6 +224,7 @@ class Observed:
     connected: frozenset[WorkerName] | Unseen  # workers that the scheduler knows, by name
     busy: frozenset[WorkerName] = frozenset()  # those of them that are in the middle of a task
     strangers: int = 0  # workers that the scheduler knows and that are no jobs of this cluster
-    neighbours: tuple[Job, ...] = ()  # jobs of pools that are gone, and where a limit counts them, of others
+    orphans: tuple[Job, ...] = ()  # jobs of pools that are gone
+    usage: SharedUsage = field(default_factory=SharedUsage)  # where the site has limits
     condor_identity: str | None = None  # who the access point says we are, once asked
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it

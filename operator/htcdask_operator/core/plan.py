@@ -41,6 +41,7 @@ from htcdask_operator.core.pools.decision import Decision
 from htcdask_operator.core.pools.steps import Step
 from htcdask_operator.core.scaling import default_pool, scale_scheduler, stabilization
 from htcdask_operator.core.scaling.desired import Allocation
+from htcdask_operator.core.scaling.limits import Budget
 from htcdask_operator.core.scaling.scale_scheduler import Verdict
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.status import summary
@@ -66,7 +67,7 @@ class Common:
     """What the pools of a cluster have in common."""
 
     allocations: Mapping[PoolUid, Allocation] = field(default_factory=dict)
-    submit_budget: int = 0
+    submit_budget: Budget = field(default_factory=Budget)
     taken: set[WorkerName] = field(default_factory=set)
     scheduler_retires: bool = True
 
@@ -91,7 +92,8 @@ def plan(
         decisions[sight.uid] = decision = _decide(sight, common, followed)
         for action in decision.actions:
             if isinstance(action, SubmitWorkers):
-                common.submit_budget -= len(action.names)
+                count, profile = len(action.names), sight.template.profile
+                common.submit_budget = common.submit_budget.less(count, sight.worker, profile)
                 common.taken.update(action.names)
     sights = [replace(sight, mistake=decisions[sight.uid].mistake or sight.mistake) for sight in sights]
     actions = [action for decision in decisions.values() for action in decision.actions]
@@ -142,10 +144,19 @@ def _shared(
 ) -> Common:
     return Common(
         cluster.allocations(sights, asked, policy),
-        min(cluster.submit_budget(sights, seen, policy) for seen in (observed, asked)),
+        min((cluster.submit_budget(sights, seen, policy) for seen in _both(observed, asked)), key=_workers),
         cluster.names_taken(sights, observed, memory),
         cluster.scheduler_retires(observed),
     )
+
+
+def _both(one: Observed, other: Observed) -> tuple[Observed, ...]:
+    """The two, if they differ."""
+    return (one,) if one is other or one.cluster == other.cluster else (one, other)
+
+
+def _workers(budget: Budget) -> int:
+    return budget.workers
 
 
 def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) -> Decision:
@@ -159,7 +170,7 @@ def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) ->
             state = pool_state.complete(
                 sight,
                 allocation,
-                common.submit_budget,
+                common.submit_budget.of(sight.worker, sight.template.profile),
                 common.taken,
                 scheduler_retires=common.scheduler_retires,
             )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from htcdask_api import Template
+from htcdask_operator.core.size import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,12 @@ class Profile:
     rank: str | None = None
     accounting_group: str | None = None
     attributes: Mapping[str, object] = field(default_factory=dict)
-    max_replicas: int | None = None
+    max_replicas: int | None = None  # of all pools of all clusters
+    users: tuple[str, ...] = ()  # fnmatch patterns; empty: everybody
+
+    def is_for(self, user: str) -> bool:
+        """Whether this user may choose it."""
+        return not self.users or any(fnmatchcase(user, pattern) for pattern in self.users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,13 @@ class Policy:
     allow_user_expressions: bool = True
     max_replicas_per_pool: int = 1000
     max_replicas_per_user: int | None = None
+    max_cores_per_user: int | None = None
+    max_memory_per_user: int | None = None  # bytes
+    max_gpus_per_user: int | None = None
     max_replicas: int | None = None  # of all users together
+    max_cores: int | None = None
+    max_memory: int | None = None  # bytes
+    max_gpus: int | None = None
     drain_seconds: float = 3600.0  # so long may surplus workers finish their tasks
     default_pool: bool = True  # for clusters that ask for workers and have no pool
     delivery: str = "stream"
@@ -61,6 +74,35 @@ class Policy:
     breaker_failures: int = 5  # consecutive failures, none connected: Stalled
 
     @property
-    def counts_neighbours(self) -> bool:
-        """Whether workers of other clusters matter to this one."""
-        return self.max_replicas_per_user is not None or self.max_replicas is not None
+    def caps_per_user(self) -> Mapping[Kind, float]:
+        """What the workers of one user may have together, as far as that is limited; memory in MiB."""
+        return _caps(
+            self.max_replicas_per_user,
+            self.max_cores_per_user,
+            self.max_memory_per_user,
+            self.max_gpus_per_user,
+        )
+
+    @property
+    def caps(self) -> Mapping[Kind, float]:
+        """The same for all users together."""
+        return _caps(self.max_replicas, self.max_cores, self.max_memory, self.max_gpus)
+
+    @property
+    def has_shared_limits(self) -> bool:
+        """Whether workers of other clusters matter to a cluster."""
+        return bool(self.caps_per_user or self.caps or self.profile_caps)
+
+    @property
+    def profile_caps(self) -> Mapping[str, int]:
+        """How many workers those profiles may have that are limited, in all pools together."""
+        most = {name: profile.max_replicas for name, profile in self.profiles.items()}
+        return {name: count for name, count in most.items() if count is not None}
+
+
+def _caps(
+    workers: int | None, cores: int | None, memory: int | None, gpus: int | None
+) -> Mapping[Kind, float]:
+    mib = None if memory is None else memory / 2**20
+    said = {Kind.WORKERS: workers, Kind.CORES: cores, Kind.MEMORY: mib, Kind.GPUS: gpus}
+    return {kind: cap for kind, cap in said.items() if cap is not None}

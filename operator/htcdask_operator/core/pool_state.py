@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from htcdask_api import Template
+from htcdask_operator.core import size
 from htcdask_operator.core.memory import ClusterMemory, PoolMemory
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import (
@@ -28,6 +29,7 @@ from htcdask_operator.core.scaling import drain, scale_down
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.scale_down import Surplus
 from htcdask_operator.core.setback import Setback
+from htcdask_operator.core.size import Size
 from htcdask_operator.core.submit import anchor, descriptions
 from htcdask_operator.core.submit.anchor import Anchors
 from htcdask_operator.core.token_bucket import Rate
@@ -62,11 +64,17 @@ class Sight:
     jobs: tuple[Job, ...] = ()  # its own, of any role and identity
     workers: tuple[Worker, ...] = ()
     over: Finding | None = None  # its cluster has ended
+    refused: Finding | None = None  # what is asked for makes no sense, or the site does not allow it
     mistake: Mistake | None = None  # of ours: nothing can be decided about the middle of its life
 
     @property
     def uid(self) -> PoolUid:
         return self.pool.uid
+
+    @property
+    def worker(self) -> Size:
+        """What its next worker requests."""
+        return size.of_template(self.template)
 
     @property
     def cluster(self) -> ClusterFacts | None:
@@ -80,6 +88,8 @@ class Sight:
     def ours(self) -> tuple[Job, ...]:
         """Those of its jobs that we may touch."""
         us = self.observed.condor_identity
+        if us is None or {job.owner for job in self.jobs} <= {us}:
+            return self.jobs
         return tuple(job for job in self.jobs if not identity.is_foreign(job, us))
 
     @property
@@ -127,7 +137,7 @@ class PoolState(Sight):
     """The same, with what its cluster has for it, and what became of its workers."""
 
     allocation: Allocation | None = None  # None: it cannot be known now
-    submit_budget: int = 0  # workers that the cluster may still get in all
+    submit_budget: int = 0  # workers that the cluster may still get of this pool
     taken: Collection[WorkerName] = ()  # names that nobody may get
     template_hash: str | None = None  # None: nothing can be submitted of this template
     anchors: Anchors = field(default_factory=Anchors)

@@ -17,16 +17,21 @@ from htcdask_api import PoolStatus
 from htcdask_operator import metrics
 from htcdask_operator.core import memory, sanitize
 from htcdask_operator.core.actions import (
+    ForceRemove,
+    Hold,
     ReadLogs,
+    RecordIdentity,
     Remove,
+    RemoveFinalizer,
+    SubmitWorkers,
 )
 from htcdask_operator.core.memory import ClusterMemory
-from htcdask_operator.core.model import Observed, PoolFacts, PoolUid, Unseen
+from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, Unseen
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.timestamps import doubled
 from htcdask_operator.ports import ClusterKey, Ports
-from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs
+from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs, with_usage
 from htcdask_operator.reconcile.perform import Outcome, perform
 from htcdask_operator.reconcile.publish import publish_all
 from htcdask_operator.reconcile.unpublished import Unpublished
@@ -39,8 +44,10 @@ _ROUNDS: Final = 6  # anchor, hold, workers, and a few to spare
 _RESYNC: Final = 120.0
 _BACKOFF_FIRST: Final = 1.0
 _BACKOFF_LAST: Final = 60.0
-_QUEUE_AGE: Final = 2.0  # seconds: twice the interval of a poller that is busy
+_QUEUE_AGE: Final = 2.0  # seconds, twice the interval of a busy poller: an older answer ends no job
 _PAUSE: Final = 1.0  # after many rounds, let others have their turn
+
+_BY_THE_QUEUE: Final = (Remove, ForceRemove, Hold, RemoveFinalizer, RecordIdentity)
 
 Planner = Callable[[Sequence[PoolFacts], Observed, ClusterMemory, Policy, float], Plan]
 
@@ -54,7 +61,7 @@ class ClusterTask:
     failures: int = 0
     said: str | None = None  # the failure that was logged last
     mistakes: frozenset[str] = frozenset()  # of the last plan: logged already
-    stale: bool = True  # what the poller saw last may be older than what this cluster did last
+    stale: bool = False  # what the poller saw last may be older than what this cluster did last
     pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
     memory: ClusterMemory = field(default_factory=ClusterMemory)  # the core's own
     unpublished: Unpublished = field(default_factory=Unpublished)
@@ -77,10 +84,12 @@ class Cycle:
         self._policy = policy
         self.clock: Final = clock
         self._plan = planner
+        self._turns = asyncio.Lock()
         self.on_action: Callable[[], None] = lambda: None
 
     async def run(self, key: ClusterKey, cluster: ClusterTask) -> float | None:
         """One cycle. When to look again, or None when the cluster has no pools and needs none."""
+        await self._turn()
         await self._read(key, cluster)
         wake_at, failure = await self._act(key, cluster)
         again = await publish_all(self._ports.kube, cluster.pools, cluster.unpublished, self.clock())
@@ -95,7 +104,7 @@ class Cycle:
     async def _act(self, key: ClusterKey, cluster: ClusterTask) -> tuple[float | None, str | None]:
         """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
         cluster.memory = memory.begun(cluster.memory, cluster.pools, self.clock())
-        fresh = cluster.stale or self.clock() - self._known.queue.asked_at > _QUEUE_AGE
+        fresh = cluster.stale or not self._known.queue.asked_for(cluster.pools.values())
         cluster.stale, logs_wait = True, False
         for _ in range(_ROUNDS):
             now, pools = self.clock(), cluster.pools
@@ -106,13 +115,13 @@ class Cycle:
                 tuple(pools.values()),
                 now,
                 fresh=fresh,
-                neighbours=self._policy.counts_neighbours,
             )
-            planned = self._planned(cluster, seen)
-            if not fresh and planned.ask_first:
-                jobs = await ask_queue(self._ports, self._known, tuple(pools.values()), now, fresh=True)
+            planned = await self._planned_in_turn(cluster, seen)
+            if not fresh and (planned.ask_first or (self._is_old() and _touches_jobs(planned))):
+                its = tuple(pools.values())
+                jobs = await ask_queue(self._ports, self._known, its, now, fresh=True)
                 seen = await with_jobs(self._ports, self._known, key, seen, jobs)
-                planned = self._planned(cluster, seen)
+                planned = await self._planned_in_turn(cluster, seen)
             finished = {uid: self._status(pool, cluster).finished for uid, pool in pools.items()}
             self._decided(key, cluster, planned)
             todo = [action for action in planned.actions if not isinstance(action, ReadLogs)]
@@ -173,7 +182,24 @@ class Cycle:
     def _planned(self, cluster: ClusterTask, seen: Observed) -> Plan:
         """The plan, made with what this cycle would publish so far: nothing that it learned is forgotten."""
         pools = [replace(pool, status=self._status(pool, cluster)) for pool in cluster.pools.values()]
+        seen = with_usage(self._known, seen, cluster.pools, self._policy)
         return self._plan(pools, seen, cluster.memory, self._policy, self.clock())
+
+    async def _turn(self) -> None:
+        """One at a time, and the event loop's own turn between: a thousand clusters may wake at once."""
+        async with self._turns:
+            await asyncio.sleep(0)
+
+    async def _planned_in_turn(self, cluster: ClusterTask, seen: Observed) -> Plan:
+        await self._turn()
+        planned = self._planned(cluster, seen)
+        for action in planned.actions:  # no other cluster may have this room, before an answer shows it taken
+            if isinstance(action, SubmitWorkers) and isinstance(seen.cluster, ClusterFacts):
+                self._known.queue.usages.expect(action, seen.cluster.username, self.clock())
+        return planned
+
+    def _is_old(self) -> bool:
+        return self.clock() - self._known.queue.asked_at > _QUEUE_AGE
 
     @staticmethod
     def _status(pool: PoolFacts, cluster: ClusterTask) -> PoolStatus:
@@ -220,6 +246,11 @@ class Cycle:
         cluster.said = why
         cluster.failures += 1
         return self.clock() + doubled(_BACKOFF_FIRST, cluster.failures, _BACKOFF_LAST)
+
+
+def _touches_jobs(planned: Plan) -> bool:
+    """Whether something ends by what the queue was like: a worker that was idle may have started since."""
+    return any(isinstance(action, _BY_THE_QUEUE) for action in planned.actions)
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:

@@ -19,10 +19,12 @@ from htcdask_operator.core.model import (
     Job,
     Observed,
     PoolFacts,
+    PoolUid,
     SchedulerWorkers,
     Unseen,
     WorkerName,
 )
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.workers import identity, states
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
@@ -41,9 +43,8 @@ async def observe(
     now: float,
     *,
     fresh: bool,
-    neighbours: bool = False,
 ) -> Observed:
-    """What is true now. Not `fresh`: the queue as the poller saw it last. `neighbours`: with others' jobs."""
+    """What is true now. Not `fresh`: the queue as the poller saw it last."""
     asking = ask_queue(ports, known, pools, now, fresh=fresh)
     cluster, jobs = await asyncio.gather(_cluster(ports, key), asking)
     answer = await _scheduler_workers(ports, known, key, cluster, jobs)
@@ -53,9 +54,7 @@ async def observe(
         connected=answer.connected if isinstance(answer, SchedulerWorkers) else answer,
         busy=answer.busy if isinstance(answer, SchedulerWorkers) else frozenset(),
         strangers=answer.others if isinstance(answer, SchedulerWorkers) else 0,
-        neighbours=_believed(
-            known, known.queue.of_others({pool.uid for pool in pools}) if neighbours else known.orphans()
-        ),
+        orphans=_believed(known, known.orphans()),
         condor_identity=known.queue.identity,
         had_pools=key in known.clusters.had_pools,
     )
@@ -71,6 +70,13 @@ async def with_jobs(
     if isinstance(answer, Unseen):
         return replace(seen, jobs=jobs, connected=answer, busy=frozenset())
     return replace(seen, jobs=jobs, connected=answer.connected, busy=answer.busy, strangers=answer.others)
+
+
+def with_usage(known: Known, seen: Observed, pools: Collection[PoolUid], policy: Policy) -> Observed:
+    """`seen`, with what the other clusters take, by all that is known now: right before it is planned."""
+    if not isinstance(seen.cluster, ClusterFacts) or not policy.has_shared_limits:
+        return seen
+    return replace(seen, usage=known.usage(seen.cluster.username, pools, policy))
 
 
 async def _cluster(ports: Ports, key: ClusterKey) -> ClusterFacts | Gone | Unseen:

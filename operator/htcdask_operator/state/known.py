@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from htcdask_operator.core.model import Job, PoolUid
+from htcdask_operator.core.model import Job, PoolUid, SharedUsage
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.state.clusters import ClusterState
 from htcdask_operator.state.queue import QueueState
@@ -21,6 +22,11 @@ class Known:
     def orphans(self) -> tuple[Job, ...]:
         """The jobs of pools that are gone, as far as we know."""
         return self.queue.of_others(self.clusters.pools)
+
+    def usage(self, user: str, own: Collection[PoolUid], policy: Policy) -> SharedUsage:
+        """What counts for the limits that the clusters share, as the cluster of these pools sees it."""
+        self.queue.usages.count(self.queue.jobs, self.queue.identity, self.clusters.submitted_as)
+        return self.queue.usages.of(user, own, policy)
 
     def orphans_of(self, jobs: Iterable[Job]) -> tuple[Job, ...]:
         """The jobs of pools that are gone, of the cluster whose jobs these are."""

@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from htcdask_operator.core.model import Job, PoolUid, Unseen
+from htcdask_operator.core.model import Job, PoolFacts, PoolUid, Unseen
+from htcdask_operator.state.usage import Usages
 
 NOT_ASKED = Unseen("the access point has not answered yet")
 
@@ -24,9 +25,14 @@ class QueueState:
     asked_at: float = 0.0
     pool_asked_at: dict[PoolUid, float] = field(default_factory=dict)
     identity: str | None = None
+    asked_as: frozenset[str] = frozenset()  # whose jobs the last poll asked for, besides ours
+    usages: Usages = field(default_factory=Usages)
 
     def saw_pool(self, pool: PoolUid, jobs: tuple[Job, ...], asked_at: float) -> None:
         """One pool's jobs, asked for by its own cycle."""
+        if self.jobs.get(pool, ()) != jobs:
+            self.usages.changed(pool)
+        self.usages.answered(pool)
         self.jobs[pool] = jobs
         self.pool_asked_at[pool] = asked_at
 
@@ -40,19 +46,26 @@ class QueueState:
             if self.pool_asked_at.get(pool, 0.0) >= asked_at:
                 continue  # the pool's own cycle asked later than this poll did, and knows better
             now, before = tuple(grouped.get(pool, ())), self.jobs.get(pool, ())
-            if now != before and _essence(now) != _essence(before):  # the second is dear, and rarely needed
-                changed.add(pool)
+            if now != before:
+                self.usages.changed(pool)
+                if _essence(now) != _essence(before):  # dear, and rarely needed
+                    changed.add(pool)
             if now:
                 self.jobs[pool] = now
             else:
                 self.jobs.pop(pool, None)
+        self.usages.all_answered(asked_at)
         self.unseen = None
         self.asked_at = asked_at
         return changed
 
+    def asked_for(self, pools: Iterable[PoolFacts]) -> bool:
+        """Whether the last poll would have shown all jobs of these pools, whoever we were when they came."""
+        return {pool.submitted_as for pool in pools} <= {None, self.identity, *self.asked_as}
+
     def of_others(self, pools: Collection[PoolUid]) -> tuple[Job, ...]:
         """The jobs of all pools but these."""
-        return tuple(job for pool, jobs in self.jobs.items() if pool not in pools for job in jobs)
+        return tuple(job for pool in self.jobs.keys() - pools for job in self.jobs[pool])
 
 
 def _essence(jobs: Iterable[Job]) -> frozenset[Job]:

@@ -110,7 +110,9 @@ class Poller:
         asked_at, began = self._clock(), time.monotonic()
         try:
             identity, known.queue.identity = known.queue.identity, await self._ports.condor.whoami()
-            jobs = await self._ports.condor.jobs(set(known.clusters.submitted_as.values()))
+            also = frozenset(known.clusters.submitted_as.values())
+            jobs = await self._ports.condor.jobs(also)
+            known.queue.asked_as = also
             pools = known.queue.saw_all(jobs, asked_at)
         except CondorError as error:
             known.queue.unseen = Unseen(str(error))

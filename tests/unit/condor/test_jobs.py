@@ -37,6 +37,12 @@ def test_a_new_job() -> None:
     )
 
 
+def test_what_it_requests_is_read_and_what_is_no_number_is_not_there() -> None:
+    asked = read(1, 'RequestCpus = 4; RequestGPUs = 2; HTCDaskProfile = "gpu";')
+    assert (asked.size, asked.profile) == ((1, 4, 4096, 2), "gpu")
+    assert read(1, "RequestCpus = error; RequestGPUs = undefined;").size == (1, 1, 4096, 0)
+
+
 def test_a_released_job_has_no_hold_code() -> None:
     # An undefined attribute is a member of an enum that equals 2.
     released = read(1, "HoldReasonCode = undefined; HoldReason = undefined; NumShadowStarts = undefined;")

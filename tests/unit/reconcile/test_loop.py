@@ -210,6 +210,7 @@ async def test_a_status_that_could_not_be_written_is_written_later(
     (job,) = site.jobs()
     site.schedd.remove(job.id)
     site.schedd.tick(3)
+    await site.poller.tick()
     writing = site.kube.publish
 
     async def fails(*_: object) -> None:

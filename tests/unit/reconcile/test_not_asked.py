@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from htcdask_operator.core.model import JobStatus, SchedulerWorkers, Unseen, WorkerName
-from htcdask_operator.reconcile.observe import observe
+from htcdask_operator.reconcile.observe import observe, with_usage
+from tests.builders import make_policy
 from tests.unit.site import KEY, Site
 
 MINUTES = 10
@@ -139,8 +140,8 @@ async def test_what_an_older_identity_of_another_pool_wrote_counts_against_nobod
     (job, *_) = site.jobs()
     forged = replace(job, pool_uid="elsewhere", owner="mallory@htcdask.test")
     older = replace(job, pool_uid="theirs", owner="mallory@htcdask.test")
-    site.known.queue.jobs |= {"elsewhere": (forged,), "theirs": (older,)}
-    seen = await observe(
-        site.ports, site.known, KEY, [await site.pool()], site.clock(), fresh=False, neighbours=True
-    )
-    assert seen.neighbours == (older,)
+    site.known.queue.saw_all([job, forged, older], site.clock() + 1)
+    seen = await observe(site.ports, site.known, KEY, [await site.pool()], site.clock(), fresh=False)
+    assert seen.orphans == (older,)
+    used = with_usage(site.known, seen, [job.pool_uid], make_policy(max_replicas=5)).usage
+    assert used.everybody.others.workers == 1

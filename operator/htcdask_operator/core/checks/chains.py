@@ -6,15 +6,19 @@ addition whether workers may; the conditions say what was found. The order has a
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from htcdask_operator.core import reasons
 from htcdask_operator.core.checks import preconditions, spec
 from htcdask_operator.core.model import Gone, Unseen
-from htcdask_operator.core.pool_state import Check, Finding, PoolState, Sight
+from htcdask_operator.core.pool_state import Check, Finding, Sight
+
+SpecCheck = Callable[[Sight], Finding | None]
+S = TypeVar("S", bound=Sight)
 
 
-def first(chain: tuple[Check, ...], state: PoolState) -> Finding | None:
+def first(chain: tuple[Callable[[S], Finding | None], ...], state: S) -> Finding | None:
     """The first finding of a chain."""
     return next((finding for check in chain if (finding := check(state)) is not None), None)
 
@@ -47,13 +51,14 @@ def _has_jobs(sight: Sight) -> bool:
     return not isinstance(sight.observed.jobs, Unseen) and bool(sight.jobs)
 
 
-SPEC: Final[tuple[Check, ...]] = (
+SPEC: Final[tuple[SpecCheck, ...]] = (
     spec.pool_is_invalid,
     spec.cluster_is_unseen,
     spec.cluster_is_not_found,
     spec.cluster_uses_kubernetes_workers,
     spec.another_pool_follows_gateway,
     spec.profile_is_unknown,
+    spec.profile_is_not_allowed,
     spec.image_is_missing,
     spec.image_is_not_allowed,
     spec.image_is_a_window,
@@ -84,5 +89,5 @@ WORKERS: Final[tuple[Check, ...]] = (
 )
 """Workers can be submitted now (`workers_fail` may still let one through)."""
 
-ALL: Final = (*SPEC, *MOMENT, *WORKERS)
+ALL: Final[tuple[Check, ...]] = (*SPEC, *MOMENT, *WORKERS)
 """The order in which a pool says what it waits for."""

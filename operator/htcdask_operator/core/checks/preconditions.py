@@ -58,8 +58,10 @@ def condor_identity_is_unknown(state: PoolState) -> Finding | None:
 
 def another_identity_has_jobs(state: PoolState) -> Finding | None:
     """Make sure nothing is submitted beside jobs that only an earlier identity may touch."""
-    us, jobs = state.observed.condor_identity, state.observed.jobs
-    older = () if isinstance(jobs, Unseen) else identity.older(jobs, state.pool, us)
+    us = state.observed.condor_identity
+    if len(state.ours) == len(state.jobs) or isinstance(state.observed.jobs, Unseen):
+        return None
+    older = identity.older(state.jobs, state.pool, us)
     if us is None or not older:
         return None
     message = identity.blocked_by(older, state.pool, us)

@@ -9,25 +9,25 @@ from fnmatch import fnmatchcase
 
 from htcdask_operator.core import reasons
 from htcdask_operator.core.model import Gone, Unseen
-from htcdask_operator.core.pool_state import Finding, PoolState
+from htcdask_operator.core.pool_state import Finding, Sight
 from htcdask_operator.core.submit import descriptions, images, quoting
 
 
-def pool_is_invalid(state: PoolState) -> Finding | None:
+def pool_is_invalid(state: Sight) -> Finding | None:
     """Make sure the spec is understood."""
     if state.pool.invalid is None:
         return None
     return Finding(reasons.INVALID_POOL, f"The spec cannot be used: {state.pool.invalid}", stalled=True)
 
 
-def cluster_is_unseen(state: PoolState) -> Finding | None:
+def cluster_is_unseen(state: Sight) -> Finding | None:
     """Make sure we know what the cluster wants."""
     if not isinstance(state.observed.cluster, Unseen):
         return None
     return Finding(reasons.CLUSTER_UNSEEN, f"The cluster could not be read: {state.observed.cluster.why}")
 
 
-def cluster_is_not_found(state: PoolState) -> Finding | None:
+def cluster_is_not_found(state: Sight) -> Finding | None:
     """Make sure there is a cluster."""
     if not isinstance(state.observed.cluster, Gone):
         return None
@@ -39,7 +39,7 @@ def cluster_is_not_found(state: PoolState) -> Finding | None:
     )
 
 
-def cluster_uses_kubernetes_workers(state: PoolState) -> Finding | None:
+def cluster_uses_kubernetes_workers(state: Sight) -> Finding | None:
     """Make sure the cluster's workers are ours to make."""
     if state.cluster is None or state.cluster.htcondor:
         return None
@@ -51,7 +51,7 @@ def cluster_uses_kubernetes_workers(state: PoolState) -> Finding | None:
     )
 
 
-def another_pool_follows_gateway(state: PoolState) -> Finding | None:
+def another_pool_follows_gateway(state: Sight) -> Finding | None:
     """Make sure one pool alone follows scale() and adapt()."""
     if state.pool.spec.scaling != "Gateway" or state.gateway_pool in (None, state.pool.uid):
         return None
@@ -62,7 +62,7 @@ def another_pool_follows_gateway(state: PoolState) -> Finding | None:
     )
 
 
-def profile_is_unknown(state: PoolState) -> Finding | None:
+def profile_is_unknown(state: Sight) -> Finding | None:
     """Make sure the profile exists."""
     profile, known = state.template.profile, state.policy.profiles
     if profile is None or profile in known:
@@ -71,7 +71,22 @@ def profile_is_unknown(state: PoolState) -> Finding | None:
     return Finding(reasons.UNKNOWN_PROFILE, f"The site has no profile {profile}: {there}.", stalled=True)
 
 
-def image_is_missing(state: PoolState) -> Finding | None:
+def profile_is_not_allowed(state: Sight) -> Finding | None:
+    """Make sure the profile is for this user."""
+    profile = state.policy.profiles.get(state.template.profile or "")
+    if profile is None or state.cluster is None or profile.is_for(state.cluster.username):
+        return None
+    user = state.cluster.username
+    theirs = sorted(name for name, its in state.policy.profiles.items() if its.is_for(user))
+    there = f"name another one ({', '.join(theirs)}) or none" if theirs else "name none"
+    return Finding(
+        reasons.PROFILE_NOT_ALLOWED,
+        f"The site's profile {profile.name} is not for {user}: {there}, or ask the site's people.",
+        stalled=True,
+    )
+
+
+def image_is_missing(state: Sight) -> Finding | None:
     """Make sure somebody said which image: jobs of one account are apart only inside containers."""
     if state.template.container_image:
         return None
@@ -82,7 +97,7 @@ def image_is_missing(state: PoolState) -> Finding | None:
     )
 
 
-def image_is_not_allowed(state: PoolState) -> Finding | None:
+def image_is_not_allowed(state: Sight) -> Finding | None:
     """Make sure the site allows the image."""
     image, allowed = state.template.container_image or "", state.policy.allowed_images
     if not allowed or any(fnmatchcase(image, pattern) for pattern in allowed):
@@ -94,7 +109,7 @@ def image_is_not_allowed(state: PoolState) -> Finding | None:
     )
 
 
-def image_is_a_window(state: PoolState) -> Finding | None:
+def image_is_a_window(state: Sight) -> Finding | None:
     """Make sure a worker sees an image, and not the execute node's own files."""
     image, trees = state.template.container_image or "", state.policy.image_trees
     if not images.is_window(image, trees):
@@ -108,7 +123,7 @@ def image_is_a_window(state: PoolState) -> Finding | None:
     )
 
 
-def expressions_are_not_allowed(state: PoolState) -> Finding | None:
+def expressions_are_not_allowed(state: Sight) -> Finding | None:
     """Make sure that who writes expressions may."""
     own = state.pool.spec.template
     if state.policy.allow_user_expressions or not (own.requirements or own.rank):
@@ -120,7 +135,7 @@ def expressions_are_not_allowed(state: PoolState) -> Finding | None:
     )
 
 
-def template_is_unusable(state: PoolState) -> Finding | None:
+def template_is_unusable(state: Sight) -> Finding | None:
     """Make sure that what the site's profile adds can be written down."""
     if state.cluster is None:
         return None

@@ -22,7 +22,7 @@ from htcdask_operator.core.workers.states import State
 
 def decide(state: PoolState) -> Decision:
     """The pool is in the middle of its life."""
-    spec = chains.first(chains.SPEC, state)
+    spec = state.refused
     if state.cluster is None or state.allocation is None or isinstance(state.observed.jobs, Unseen):
         # Not known what is wanted, or not what is there: no job is touched.
         status = summary.summarize(state, chains.first(chains.ALL, state))

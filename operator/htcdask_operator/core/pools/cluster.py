@@ -6,12 +6,12 @@ which this fails by a mistake of ours is marked, and counts with the workers tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import ValidationError
 
-from htcdask_operator.core import mistake
+from htcdask_operator.core import mistake, size
 from htcdask_operator.core.actions import Action, Remove
 from htcdask_operator.core.checks import chains
 from htcdask_operator.core.memory import ClusterMemory
@@ -28,8 +28,10 @@ from htcdask_operator.core.model import (
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.pool_state import Finding, Sight
 from htcdask_operator.core.scaling import desired, limits, stabilization
-from htcdask_operator.core.scaling.desired import Allocation
+from htcdask_operator.core.scaling.desired import Allocation, Claim
+from htcdask_operator.core.scaling.limits import Budget, Room
 from htcdask_operator.core.scaling.stabilization import Demand
+from htcdask_operator.core.size import Kind
 from htcdask_operator.core.submit import template
 from htcdask_operator.core.workers import states
 
@@ -38,7 +40,10 @@ def seen(
     pools: Sequence[PoolFacts], observed: Observed, memory: ClusterMemory, policy: Policy, now: float
 ) -> list[Sight]:
     """The pools, oldest first, with their jobs."""
-    jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
+    jobs: dict[PoolUid, list[Job]] = {pool.uid: [] for pool in pools}
+    for job in () if isinstance(observed.jobs, Unseen) else observed.jobs:
+        if job.pool_uid in jobs:
+            jobs[job.pool_uid].append(job)
     gateway_pool = desired.gateway_pool([pool for pool in pools if pool.invalid is None])
     sights = []
     for pool in sorted(pools, key=desired.by_age):
@@ -50,7 +55,7 @@ def seen(
             now=now,
             gateway_pool=gateway_pool,
             template=pool.spec.template,
-            jobs=tuple(job for job in jobs if job.pool_uid == pool.uid),
+            jobs=tuple(jobs[pool.uid]),
         )
         try:
             sights.append(_doubting(_judged(sight)))
@@ -69,13 +74,14 @@ def _judged(sight: Sight) -> Sight:
     except ValueError as error:
         pool = replace(pool, invalid=f"with the site's defaults it breaks a rule: {_rule(error)}")
     dropped = sight.memory.contact.dropped
-    return replace(
+    sight = replace(
         sight,
         pool=pool,
         template=worker,
         workers=states.judged(sight.jobs, sight.observed, dropped, sight.policy, sight.now),
         over=chains.cluster_is_over(sight),
     )
+    return replace(sight, refused=chains.first(chains.SPEC, sight))
 
 
 def _rule(error: ValueError) -> str:
@@ -140,27 +146,66 @@ def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> 
         return {sight.uid: Allocation(0) for sight in sights}
     if isinstance(observed.cluster, Unseen):
         return {}
-    pools = [sight.pool for sight in sights if sight.understood]
+    own = _live(sights)
+    understood = [sight for sight in sights if sight.understood]
     if not observed.cluster.htcondor:
-        return {pool.uid: Allocation(0) for pool in pools}
-    live = {sight.uid: len(sight.live) for sight in sights}
-    templates = {sight.uid: sight.template for sight in sights}
-    cluster_limit = limits.of_cluster(observed.cluster, observed, _live(sights), policy)
+        return {sight.uid: Allocation(0) for sight in understood}
+    rooms = _rooms(sights, own, observed.cluster, observed, policy)
     # What a pool has that cannot be planned, the others do not get.
+    alone = [sight for sight in sights if sight.settled and sight.mistake is not None]
+    for sight in alone:
+        rooms = _without(rooms, sight, own[sight.uid])
     left = max(0, observed.cluster.replicas - (kept(sights) or 0))
     cluster = replace(observed.cluster, replicas=left)
-    return desired.allocations(pools, cluster, live, templates, policy, cluster_limit)
+    claims = [_claim(sight, own[sight.uid], rooms) for sight in understood]
+    return desired.allocations(claims, cluster, policy, rooms)
 
 
-def submit_budget(sights: Sequence[Sight], observed: Observed, policy: Policy) -> int:
+def _claim(sight: Sight, live: Sequence[Job], rooms: Sequence[Room]) -> Claim:
+    worker = sight.worker
+    refused = sight.refused is not None
+    if all(room.kind is Kind.WORKERS for room in rooms):  # nobody asks how large they are
+        return Claim(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
+    if limits.sizes(live).keys() <= {worker}:
+        return Claim(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
+    return Claim(sight.pool, worker, sight.template.profile, [job.size for job in live], refused, False)
+
+
+def submit_budget(sights: Sequence[Sight], observed: Observed, policy: Policy) -> Budget:
     """How many workers the cluster may get in all: some pools may have more than their part, for now."""
     if not isinstance(observed.cluster, ClusterFacts):
-        return 0
+        return Budget()
     own = _live(sights)
-    coming = sum(sight.expected for sight in sights)
-    free = desired.submit_budget(observed.cluster, len(own) + coming + len(orphans(observed)))
-    cluster_limit = limits.of_cluster(observed.cluster, observed, own, policy)
-    return free if cluster_limit is None else max(0, min(free, cluster_limit.count - len(own) - coming))
+    rooms = _rooms(sights, own, observed.cluster, observed, policy)
+    there = len(orphans(observed))
+    for sight in sights:
+        there += len(own[sight.uid]) + sight.expected
+        rooms = _without(rooms, sight, own[sight.uid])
+    return Budget(desired.submit_budget(observed.cluster, there), rooms)
+
+
+def _rooms(
+    sights: Sequence[Sight],
+    own: Mapping[PoolUid, Sequence[Job]],
+    cluster: ClusterFacts,
+    observed: Observed,
+    policy: Policy,
+) -> tuple[Room, ...]:
+    """What the pools of this cluster share, less what is left of its pools that are gone."""
+    by_profile: dict[str | None, list[Job]] = {}
+    for sight in sights:
+        by_profile.setdefault(sight.template.profile, []).extend(own[sight.uid])
+    rooms = limits.of_cluster(cluster, observed, by_profile, policy)
+    gone = limits.requested(orphans(observed))
+    return tuple(room if room.shared else room.less(gone[room.kind]) for room in rooms)
+
+
+def _without(rooms: Sequence[Room], sight: Sight, live: Sequence[Job]) -> tuple[Room, ...]:
+    """What a pool's workers leave, with those that no answer has shown yet."""
+    taken = limits.requested(live, {room.kind for room in rooms})
+    taken = size.plus(taken, sight.worker, sight.expected)
+    profile = sight.template.profile
+    return tuple(room.less(taken[room.kind]) if room.concerns(profile) else room for room in rooms)
 
 
 def orphans(observed: Observed) -> list[Job]:
@@ -168,7 +213,7 @@ def orphans(observed: Observed) -> list[Job]:
     if not isinstance(observed.cluster, ClusterFacts):
         return []
     uid = observed.cluster.uid
-    return [job for job in observed.neighbours if job.cluster_uid == uid and states.counts_as_live(job)]
+    return [job for job in observed.orphans if job.cluster_uid == uid and states.counts_as_live(job)]
 
 
 def kept(sights: Sequence[Sight]) -> int | None:
@@ -177,8 +222,8 @@ def kept(sights: Sequence[Sight]) -> int | None:
     return sum(left_alone) if left_alone else None
 
 
-def _live(sights: Sequence[Sight]) -> list[Job]:
-    return [job for sight in sights for job in sight.live]
+def _live(sights: Sequence[Sight]) -> dict[PoolUid, list[Job]]:
+    return {sight.uid: sight.live for sight in sights}
 
 
 def scheduler_retires(observed: Observed) -> bool:

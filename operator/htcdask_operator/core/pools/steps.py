@@ -142,7 +142,8 @@ def submit(state: PoolState) -> Step:
         state.now,
         kept.id,
     )
-    return Step((SubmitWorkers(state.uid, description, names),), recheck)
+    submit_ = SubmitWorkers(state.uid, description, names, state.worker, state.template.profile)
+    return Step((submit_,), recheck)
 
 
 def read_logs(state: PoolState) -> Step:
@@ -196,7 +197,7 @@ def _removal(jobs: Iterable[Job], why: str) -> Step:
 
 
 def _may_submit(state: PoolState) -> bool:
-    return chains.first((*chains.SPEC, *chains.MOMENT), state) is None
+    return state.refused is None and chains.first(chains.MOMENT, state) is None
 
 
 def _first(times: Iterable[float | None]) -> float | None:

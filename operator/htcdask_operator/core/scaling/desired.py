@@ -2,19 +2,19 @@
 
 Called by `plan` once for each cluster. N is what the scheduler asks for; the scheduler retires whatever
 connects beyond it, so Σ live over the pools must not exceed N. Manual pools come first: the pool that follows
-the gateway gets what they leave.
+the gateway gets what they leave, of N and of every limit that the cluster's pools share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from htcdask_api import Template
 from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.scaling import limits
-from htcdask_operator.core.scaling.limits import Limit
+from htcdask_operator.core.scaling.limits import NONE, Limit, Room
+from htcdask_operator.core.size import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,39 @@ class Allocation:
     capped_by: str | None = None  # a sentence
     withheld: int = 0  # workers that the limit keeps away
     waits: bool = False  # for workers of other clusters to leave: the limit counts them too
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One pool that may have workers."""
+
+    pool: PoolFacts
+    worker: Size  # the next one's
+    profile: str | None = None
+    live: Sequence[Size] = ()  # those that it has, oldest first
+    refused: bool = False  # it may keep those that it has, and gets no more
+    alike: bool = True  # all that it has are as the next one
+
+    def fits(self, room: Room) -> int:
+        """How many workers it may have there: those that it has, as far as they fit, and then others."""
+        if not room.concerns(self.profile):
+            return NONE
+        if self.alike:
+            return room.fits(self.worker)
+        for count, size in enumerate(self.live):
+            if room.left < size[room.kind]:
+                return count
+            room = room.less(size[room.kind])
+        return min(NONE, len(self.live) + room.fits(self.worker))
+
+    def takes(self, room: Room, count: int) -> int:
+        """What so many of its workers take of it."""
+        if not room.concerns(self.profile):
+            return 0
+        if self.alike:
+            return count * self.worker[room.kind]
+        there = self.live[:count]
+        return sum(size[room.kind] for size in there) + (count - len(there)) * self.worker[room.kind]
 
 
 def gateway_pool(pools: Sequence[PoolFacts]) -> PoolUid | None:
@@ -39,29 +72,27 @@ def by_age(pool: PoolFacts) -> tuple[float, PoolUid]:
 
 
 def allocations(
-    pools: Sequence[PoolFacts],
-    cluster: ClusterFacts,
-    live: Mapping[PoolUid, int],
-    templates: Mapping[PoolUid, Template],
-    policy: Policy,
-    cluster_limit: Limit | None = None,
+    claims: Sequence[Claim], cluster: ClusterFacts, policy: Policy, rooms: Sequence[Room] = ()
 ) -> dict[PoolUid, Allocation]:
     """What each pool should have. Only pools that may have workers are passed, oldest first."""
-    first = gateway_pool(pools)
-    result = {}
-    for pool in pools:
-        if pool.spec.scaling == "Manual":
-            allocation = _capped(
-                pool.spec.replicas, limits.of_pool(pool, cluster, templates[pool.uid], policy)
-            )
-            result[pool.uid], cluster_limit = _within(allocation, cluster_limit)
-    manual = sum(max(allocation.replicas, live.get(uid, 0)) for uid, allocation in result.items())
-    for pool in pools:
-        if pool.uid == first:
-            rest = max(0, cluster.replicas - manual)
-            allocation = _capped(rest, limits.of_pool(pool, cluster, templates[pool.uid], policy))
-            result[pool.uid], cluster_limit = _within(allocation, cluster_limit)
-    return {pool.uid: result.get(pool.uid, Allocation(0)) for pool in pools}
+    first = gateway_pool([claim.pool for claim in claims])
+    result, manual = {claim.pool.uid: Allocation(0) for claim in claims}, 0
+    for claim in sorted(
+        claims, key=lambda claim: claim.pool.spec.scaling != "Manual"
+    ):  # which keeps the order
+        pool = claim.pool
+        is_manual = pool.spec.scaling == "Manual"
+        if not is_manual and pool.uid != first:
+            continue
+        asked = pool.spec.replicas if is_manual else max(0, cluster.replicas - manual)
+        shared = (Limit(claim.fits(room), room.name, room.shared) for room in rooms)
+        result[pool.uid] = allocation = _capped(asked, min((*limits.of_pool(pool, policy), *shared)))
+        # Who gets no more workers leaves the others all but those that it has.
+        takes = min(allocation.replicas, len(claim.live)) if claim.refused else allocation.replicas
+        rooms = [room.less(claim.takes(room, takes)) for room in rooms]
+        if is_manual:
+            manual += max(takes, len(claim.live))
+    return result
 
 
 def submit_budget(cluster: ClusterFacts, live: int) -> int:
@@ -73,16 +104,5 @@ def _capped(count: int, limit: Limit) -> Allocation:
     if count <= limit.count:
         return Allocation(count)
     allowed = max(0, limit.count)
-    return Allocation(
-        allowed, f"{count} workers are asked for; {limit.name} allows {allowed}.", count - allowed
-    )
-
-
-def _within(allocation: Allocation, cluster_limit: Limit | None) -> tuple[Allocation, Limit | None]:
-    """The part of it that the cluster may have in all, and what is left of that for its other pools."""
-    if cluster_limit is None:
-        return allocation, None
-    inside = allocation
-    if allocation.replicas > cluster_limit.count:
-        inside = replace(_capped(allocation.replicas, cluster_limit), waits=True)
-    return inside, Limit(cluster_limit.count - inside.replicas, cluster_limit.name)
+    sentence = f"{count} workers are asked for; {limit.name} allows {allowed}."
+    return Allocation(allowed, sentence, count - allowed, limit.shared)

@@ -33,7 +33,7 @@ def standing(before: Standing, count: int, now: float) -> Standing:
 
 def too_many(workers: Sequence[Worker], desired: int) -> int:
     """How many are too many, beyond those that cost nothing and go at once."""
-    return max(0, len(_candidates(workers, ())) - desired)
+    return max(0, sum(worker.state in ORDER for worker in workers) - desired)
 
 
 def limited(
@@ -42,7 +42,7 @@ def limited(
     """The surplus, with those whose time is over, beyond those that go anyway."""
     due = sum(many for many, since in stands if now >= since + seconds)
     due -= sum(worker.state in ORDER for worker in surplus.go)
-    late = tuple(_candidates(workers, surplus.go)[: max(0, due)])
+    late = tuple(_candidates(workers, surplus.go)[:due]) if due > 0 else ()
     until = min((since + seconds for _, since in stands if now < since + seconds), default=None)
     return replace(surplus, busy=max(0, surplus.busy - len(late)), late=late, until=until)
 

@@ -1,18 +1,31 @@
 """How many workers a pool may have at the most: the smallest limit wins and is named.
 
-Called by `desired`. A limit for one user or for the site counts workers of other clusters too; when such a
-limit is lowered below what is there, the jobs that were queued last are over it, whosever they are.
+Called by `desired`. Some limits are a pool's own (`Limit`), others hold for all pools of a cluster together
+and count cores, memory or GPUs too (`Room`). A limit for one user or for the site counts workers of other
+clusters; when such a limit is lowered below what is there, the jobs that were queued last are over it,
+whosever they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
-from htcdask_api import Template
-from htcdask_operator.core.model import ClusterFacts, Job, Observed, PoolFacts
+from htcdask_operator.core.model import ClusterFacts, Job, Observed, PoolFacts, Usage
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.workers.states import counts_as_live
+from htcdask_operator.core.size import NOTHING, Kind, Size, of_worker, plus
+
+NONE: Final = sys.maxsize
+"""No limit."""
+_COUNTED: Final = {
+    Kind.WORKERS: "",
+    Kind.CORES: " in cores",
+    Kind.MEMORY: " in memory",
+    Kind.GPUS: " in GPUs",
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -21,31 +34,98 @@ class Limit:
 
     count: int
     name: str
+    shared: bool = False  # with other clusters: more may come when they leave
 
 
-def of_pool(pool: PoolFacts, cluster: ClusterFacts, template: Template, policy: Policy) -> Limit:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """So much of something for the pools of a cluster together, and whose word that is."""
+
+    left: float
+    kind: Kind
+    name: str
+    profile: str | None = None  # for pools of this profile alone
+    shared: bool = False
+
+    def concerns(self, profile: str | None) -> bool:
+        """Whether pools of this profile need it."""
+        return self.profile is None or self.profile == profile
+
+    def fits(self, worker: Size) -> int:
+        """How many such workers fit."""
+        each = worker[self.kind]
+        return max(0, int(self.left // each)) if each else NONE
+
+    def less(self, taken: float) -> Room:
+        """What is left when so much is taken."""
+        return replace(self, left=self.left - taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the pools of a cluster may still submit, one after the other."""
+
+    workers: int = 0
+    rooms: tuple[Room, ...] = ()
+
+    def of(self, worker: Size, profile: str | None = None) -> int:
+        """How many workers of a pool."""
+        fit = [room.fits(worker) for room in self.rooms if room.concerns(profile)]
+        return max(0, min(self.workers, *fit, NONE))
+
+    def less(self, count: int, worker: Size, profile: str | None = None) -> Budget:
+        """When one has taken so many."""
+        rooms = (
+            room.less(count * worker[room.kind]) if room.concerns(profile) else room for room in self.rooms
+        )
+        return Budget(self.workers - count, tuple(rooms))
+
+
+def of_pool(pool: PoolFacts, policy: Policy) -> list[Limit]:
     """What this pool may have by itself."""
-    limits = [
+    return [
         Limit(pool.spec.max_replicas, "the pool's maxReplicas"),
         Limit(policy.max_replicas_per_pool, "the site's limit for one pool"),
-        *_of_gateway(cluster, template),
     ]
-    profile = policy.profiles.get(template.profile or "")
-    if profile is not None and profile.max_replicas is not None:
-        limits.append(Limit(profile.max_replicas, f"the limit of profile {profile.name}"))
-    return min(limits)
 
 
-def of_cluster(cluster: ClusterFacts, observed: Observed, own: Sequence[Job], policy: Policy) -> Limit | None:
-    """What the pools of this cluster may have together; `own` are their live workers."""
-    limits = []
-    if policy.max_replicas_per_user is not None:
-        others = [job for job in observed.neighbours if job.user == cluster.username]
-        limits.append(_of_all(policy.max_replicas_per_user, "the site's limit for one user", own, others))
-    if policy.max_replicas is not None:
-        name = "the site's limit for all users"
-        limits.append(_of_all(policy.max_replicas, name, own, observed.neighbours))
-    return min(limits, default=None)
+def of_cluster(
+    cluster: ClusterFacts,
+    observed: Observed,
+    own: Mapping[str | None, Sequence[Job]],
+    policy: Policy,
+) -> tuple[Room, ...]:
+    """What the pools of this cluster may have together; `own` are their live workers, by profile."""
+    usage, live = observed.usage, [job for jobs in own.values() for job in jobs]
+    rooms = [*of_gateway(cluster)]
+    for caps, used, whose in (
+        (policy.caps_per_user, usage.user, "the site's limit for one user"),
+        (policy.caps, usage.everybody, "the site's limit for all users"),
+    ):
+        for kind, cap in caps.items():
+            rooms.append(Room(_ours(kind, cap, used, live), kind, f"{whose}{_COUNTED[kind]}", shared=True))
+    for profile, most in policy.profile_caps.items():
+        if profile in own:
+            used = usage.profiles.get(profile, Usage())
+            left = _ours(Kind.WORKERS, most, used, own[profile])
+            rooms.append(Room(left, Kind.WORKERS, f"the limit of profile {profile}", profile, shared=True))
+    return tuple(rooms)
+
+
+def of_gateway(cluster: ClusterFacts) -> list[Room]:
+    """The gateway's limits for one cluster, less its scheduler."""
+    rooms, config = [], cluster.config
+    workers, cores = max_workers(cluster), _number(config.get("cluster_max_cores"))
+    memory = _number(config.get("cluster_max_memory"))
+    if workers is not None:
+        rooms.append(Room(workers, Kind.WORKERS, "the gateway's cluster_max_workers"))
+    if cores is not None:
+        left = cores - (_number(config.get("scheduler_cores")) or 0)
+        rooms.append(Room(left, Kind.CORES, "the gateway's cluster_max_cores"))
+    if memory is not None:
+        left = memory - (_number(config.get("scheduler_memory")) or 0)
+        rooms.append(Room(left / 2**20, Kind.MEMORY, "the gateway's cluster_max_memory"))
+    return rooms
 
 
 def max_workers(cluster: ClusterFacts) -> int | None:
@@ -54,31 +134,31 @@ def max_workers(cluster: ClusterFacts) -> int | None:
     return None if workers is None else int(workers)
 
 
-def _of_all(limit: int, name: str, own: Sequence[Job], others: Sequence[Job]) -> Limit:
+def requested(jobs: Iterable[Job], kinds: Collection[Kind] = tuple(Kind)) -> Size:
+    """What these jobs request together, of these kinds at the least."""
+    if not set(kinds) - {Kind.WORKERS}:
+        return Size(sum(1 for _ in jobs))
+    total = NOTHING
+    for size, count in sizes(jobs).items():
+        total = plus(total, size, count)
+    return total
+
+
+def sizes(jobs: Iterable[Job]) -> Mapping[Size, int]:
+    """How many there are of each size; of ten thousand jobs nearly all are alike."""
+    alike = Counter((job.request_cores, job.request_memory_mib, job.request_gpus) for job in jobs)
+    found = Counter[Size]()
+    for asked, count in alike.items():
+        found[of_worker(*asked)] += count
+    return found
+
+
+def _ours(kind: Kind, cap: float, usage: Usage, own: Sequence[Job]) -> float:
     """Our part of a limit, after the others': what is free, or what of ours was there first."""
-    others = [job for job in others if counts_as_live(job)]
-    if len(own) + len(others) <= limit:
-        return Limit(limit - len(others), name)
-    first = sorted((*own, *others), key=lambda job: (job.queued_at, job.id))[:limit]
-    ours = {job.id for job in own}
-    return Limit(sum(job.id in ours for job in first), name)
-
-
-def _of_gateway(cluster: ClusterFacts, template: Template) -> list[Limit]:
-    """The gateway's limits for one cluster, less its scheduler, for workers of this size."""
-    limits = []
-    workers = max_workers(cluster)
-    cores = _number(cluster.config.get("cluster_max_cores"))
-    memory = _number(cluster.config.get("cluster_max_memory"))
-    if workers is not None:
-        limits.append(Limit(workers, "the gateway's cluster_max_workers"))
-    if cores is not None:
-        left = cores - (_number(cluster.config.get("scheduler_cores")) or 0)
-        limits.append(Limit(int(left // template.cores), "the gateway's cluster_max_cores"))
-    if memory is not None:
-        left = memory - (_number(cluster.config.get("scheduler_memory")) or 0)
-        limits.append(Limit(int(left // template.memory_bytes), "the gateway's cluster_max_memory"))
-    return limits
+    first_over = usage.over.get(kind)
+    if first_over is None or usage.others[kind] + requested(own, (kind,))[kind] <= cap:
+        return cap - usage.others[kind]
+    return requested((job for job in own if job.place < first_over), (kind,))[kind]
 
 
 def _number(value: object) -> float | None:

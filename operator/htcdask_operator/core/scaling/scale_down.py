@@ -33,6 +33,8 @@ def surplus(
 ) -> Surplus:
     """The workers to remove so that no more than `desired` live, as far as that is ours to do."""
     too_many = max(0, live(workers) - desired)
+    if not too_many:
+        return Surplus()
     candidates = [worker for worker in workers if worker.state in ORDER]
     # The last that were queued are the last that would have started.
     candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))

@@ -25,7 +25,7 @@ def explanations(
     """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for."""
     found: Counter[tuple[str, str]] = Counter()
     for worker in workers:
-        if (why := _why(worker, address)) is not None:
+        if worker.state is not State.CONNECTED and (why := _why(worker, address)) is not None:
             found[why] += 1
     if unaffordable:
         found[

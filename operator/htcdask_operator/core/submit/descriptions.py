@@ -90,6 +90,8 @@ def workers(
     """The workers' common description; each name becomes `$(wname)`. `anchor`: whose files they read."""
     return {
         f"My.{names.AD_ANCHOR}": quoting.string(anchor),
+        # Not in the template hash: nothing that is staged depends on it.
+        **({f"My.{names.AD_PROFILE}": quoting.string(worker.profile)} if worker.profile else {}),
         **_worker(pool, cluster, worker, policy, iwd),
         **_identity(pool, cluster, template_hash, names.ROLE_WORKER, "$(wname)", policy, now),
     }

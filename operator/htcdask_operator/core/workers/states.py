@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from htcdask_operator.core import reasons
-from htcdask_operator.core.model import Job, JobStatus, Observed, Unseen, WorkerName
+from htcdask_operator.core.model import Job, JobStatus, Observed, Role, Unseen, WorkerName
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.workers import failure_policy, identity
 from htcdask_operator.core.workers.failure_policy import HoldAction
@@ -37,6 +37,8 @@ class State(enum.Enum):
     REMOVED = "removed"  # its process has not ended yet
     FINISHED = "finished"
     FAILED = "failed"  # completed, held or vacated, and over
+
+    __hash__ = object.__hash__  # Enum's own is Python, and each job is looked up in sets many times a plan
 
 
 LIVE: Final = frozenset(
@@ -90,6 +92,8 @@ def judge(
     """The state of one worker job."""
     if identity.is_foreign(job, observed.condor_identity):
         return _foreign(job)
+    if _is_plainly_connected(job, observed):  # nearly all of a large pool
+        return Worker(job, State.CONNECTED)
     if not job.understood:
         return _not_understood(job)
     match job.status:
@@ -112,6 +116,11 @@ def judge(
         case JobStatus.UNKNOWN:
             return _not_understood(job)
     assert_never(job.status)
+
+
+def _is_plainly_connected(job: Job, observed: Observed) -> bool:
+    plain = job.status is JobStatus.RUNNING and job.role is Role.WORKER
+    return plain and not isinstance(observed.connected, Unseen) and job.worker in observed.connected
 
 
 def forgive(worker: Worker) -> Worker:

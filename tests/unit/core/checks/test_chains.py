@@ -65,6 +65,10 @@ CASES = {
     "ClusterUsesKubernetesWorkers": with_cluster(htcondor=False),
     "AnotherPoolFollowsGateway": make_case(gateway_pool="an older one"),
     "UnknownProfile": make_case(template=make_template(profile="tpu")),
+    "ProfileNotAllowed": make_case(
+        template=make_template(profile="gpu"),
+        policy=make_policy(profiles={"gpu": Profile("gpu", Template(), users=("bob", "dune-*"))}),
+    ),
     "ImageMissing": make_case(template=Template()),
     "ImageNotAllowed": make_case(policy=make_policy(allowed_images=("/cvmfs/ours/*",))),
     "ImageNotAllowed (a folder)": make_case(template=make_template(container_image="/home/x")),
@@ -80,7 +84,7 @@ CASES = {
     "NotAdopted": make_case(pool=make_pool(owner_uid=None)),
     "CondorUnreachable": make_case(observed=make_observed(jobs=ACCESS_POINT_SILENT)),
     "CondorIdentityUnknown": make_case(observed=make_observed(condor_identity=None)),
-    "AnotherIdentity": make_case(observed=make_observed(jobs=[make_job("w1", owner="old@htcdask.test")])),
+    "AnotherIdentity": make_case(jobs=(make_job("w1", owner="old@htcdask.test"),)),
     "IdentityNotRecorded": make_case(pool=make_pool(submitted_as="old@htcdask.test")),
     "JobsNotShown": make_case(ledger=Ledger(unseen={"17.0": Submitted(NOW - 30, anchor=False)})),
     "SubmitRefused": make_case(memory=REFUSED),
@@ -92,7 +96,7 @@ CASES = {
     "BackingOff": FAILING,
     "SubmittingSlowly": make_case(missing=1, allocation=Allocation(1), ledger=Ledger(submits=Spent(20, NOW))),
 }
-A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:11] + ["AnotherIdentity", "JobsNotShown"]
+A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:12] + ["AnotherIdentity", "JobsNotShown"]
 
 
 def test_a_pool_with_nothing_against_it_passes() -> None:

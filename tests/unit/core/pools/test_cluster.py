@@ -16,18 +16,19 @@ from tests.builders import (
     make_policy,
     make_pool,
     make_template,
+    make_usage,
     plan_for,
 )
 
 THREE = [make_job(name, JobStatus.RUNNING) for name in "abc"]
 
 
-def room(wanted: int, neighbours: tuple[Job, ...] = (), **policy: Any) -> int:
+def room(wanted: int, others: tuple[Job, ...] = (), **policy: Any) -> int:
     """Of a cluster with three workers."""
     site = make_policy(**policy)
-    observed = make_observed(make_cluster(wanted), THREE, neighbours=neighbours)
+    observed = make_observed(make_cluster(wanted), THREE, orphans=others, usage=make_usage(others, site))
     sights = cluster.seen([make_pool()], observed, make_memory(), site, NOW)
-    return cluster.submit_budget(sights, observed, site)
+    return cluster.submit_budget(sights, observed, site).of(sights[0].worker)
 
 
 def test_a_cluster_may_get_what_its_scheduler_wants_and_has_not() -> None:
@@ -50,7 +51,7 @@ def test_a_limit_counts_what_is_there_and_not_only_what_should_be() -> None:
 
 def test_while_strays_are_there_the_plan_looks_again_soon() -> None:
     stray = make_job("stray", pool_uid="gone")
-    observed = make_observed(make_cluster(3), THREE, neighbours=(stray,))
+    observed = make_observed(make_cluster(3), THREE, orphans=(stray,))
     planned = plan_for([make_pool()], observed, make_policy(), NOW)
     assert planned.wake_at is not None and planned.wake_at <= NOW + 2
 

@@ -28,6 +28,7 @@ from tests.builders import (
     make_policy,
     make_pool,
     make_template,
+    make_usage,
     plan_for,
 )
 
@@ -275,7 +276,7 @@ def test_a_limit_counts_workers_of_other_clusters(
     policy: Policy, neighbours: list[Job], expected: int
 ) -> None:
     pools = [GATEWAY]
-    observed = replace(seen(pools, make_cluster(4), []), neighbours=tuple(neighbours))
+    observed = replace(seen(pools, make_cluster(4), []), usage=make_usage(neighbours, policy))
     planned = plan_for(pools, observed, policy, NOW)
     assert submitted(planned.actions).get("gateway", 0) == expected
     (why,) = [e for e in planned.statuses["gateway"].explanation if e.reason == "Capped"]
@@ -290,10 +291,12 @@ def test_a_limit_that_was_lowered_takes_the_jobs_that_were_queued_last_whosever_
         for n, at in ((0, 40), (1, 20))
     ]
     theirs = [other(n, at=NOW - ago) for n, ago in ((0, 30), (1, 10))]
-    ours = replace(seen([GATEWAY], make_cluster(2), mine), neighbours=tuple(theirs))
+    usage = make_usage((*mine, *theirs), policy, "gateway")
+    ours = replace(seen([GATEWAY], make_cluster(2), mine), usage=usage)
     assert removed(decided([GATEWAY], ours, policy)) == [], "the newest of the four is not ours"
     elsewhere = make_pool("elsewhere", created_at=NOW - 90)
-    observed = replace(seen([elsewhere], make_cluster(2), theirs), neighbours=tuple(mine))
+    usage = make_usage((*mine, *theirs), policy, "elsewhere")
+    observed = replace(seen([elsewhere], make_cluster(2), theirs), usage=usage)
     assert removed(decided([elsewhere], observed, policy)) == ["other1.0"]
 
 
