@@ -159,8 +159,14 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 TROUBLED = st.tuples(
     st.one_of(AHEAD, OUTAGES, WORK), st.one_of(NOTEBOOKS, PEOPLE, WORKERS, ENDS, ENDS, DELETIONS)
 )
+# What goes on and on is of use only if time passes.
+FOR_LONG = st.tuples(
+    st.builds(Bad, st.sampled_from(FOR_EVER), st.just(400)), st.builds(Wait, st.sampled_from([60, 200]))
+)
 # Two lists, because hypothesis makes one list about five long, whatever it may be.
-_PART = st.lists(st.one_of(st.tuples(STEPS), st.tuples(STEPS), TROUBLED), max_size=10)
+_PART = st.lists(
+    st.one_of(st.tuples(STEPS), st.tuples(STEPS), st.tuples(STEPS), TROUBLED, TROUBLED, FOR_LONG), max_size=10
+)
 HISTORIES: st.SearchStrategy[list[Step]] = st.tuples(_PART, _PART).map(
     lambda parts: [step for part in parts for steps in part for step in steps]
 )

@@ -104,6 +104,7 @@ def submit_without_a_finalizer(patch: pytest.MonkeyPatch) -> None:
     """It will be there some time."""
     chain = tuple(check for check in chains.MOMENT if check is not preconditions.pool_is_not_finalized)
     patch.setattr(chains, "MOMENT", chain)
+    patch.setattr(steps, "STEPS", tuple(step for step in steps.STEPS if step is not steps.add_finalizer))
 
 
 def remove_one_too_many(patch: pytest.MonkeyPatch) -> None:

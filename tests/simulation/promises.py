@@ -76,6 +76,7 @@ class Promises:
     busy_since: Callable[[WorkerName], float | None] = lambda worker: None
     paid: dict[PoolUid, list[tuple[float, int]]] = field(default_factory=dict)  # submits, and what made room
     restarts: list[float] = field(default_factory=list)
+    began: bool = False  # the first operator was started
 
     def breaks(self, promise: str) -> None:
         """Remember the first."""
@@ -83,7 +84,9 @@ class Promises:
 
     def restarted(self) -> None:
         """A new operator has been told nothing."""
-        self.restarts.append(self.schedd.now)
+        if self.began:
+            self.restarts.append(self.schedd.now)
+        self.began = True
         self.wanted.clear()
         self.caps.clear()
         self.polled = frozenset()
@@ -155,6 +158,10 @@ class Promises:
             if job.role is Role.ANCHOR:
                 its = [other.job for other in self.schedd.queue.values() if other.anchor == id_]
                 its = [other for other in its if not ended(other)]
+                # A new operator cannot know of workers that nobody shows it.
+                hidden = {other.job.id for other in self.schedd.queue.values() if other.hidden}
+                began = max(self.restarts, default=0.0)
+                its = [other for other in its if other.id not in hidden or other.queued_at > began]
                 left = [other.worker for other in its if self._known(other)]
                 if left:
                     self.breaks(f"no anchor goes before its workers: {', '.join(left)} of {id_}")

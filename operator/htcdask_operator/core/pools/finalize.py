@@ -62,5 +62,6 @@ def _remove_all(state: Sight, why: str) -> list[Action]:
     if workers := scale_down.everything(state.ours):
         return [steps.remove(workers, why)]
     anchors = anchor.sort(state.ours, None, state.now).all
-    others = any(job.may_be_worker for job in state.ours)
+    # A worker that the queue does not show (yet) reads the anchor's files, too.
+    others = state.expected or any(job.may_be_worker for job in state.ours)
     return [steps.remove(anchors, why)] if anchors and not others else []

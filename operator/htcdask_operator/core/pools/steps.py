@@ -83,7 +83,7 @@ def keep_anchor(state: PoolState) -> Step:
     if state.anchors.hold:
         ids = tuple(job.id for job in state.anchors.hold)
         actions.append(Hold(state.uid, ids, anchor.hold_reason(state.pool)))
-    if state.anchors.remove:
+    if state.anchors.remove and not state.expected:
         actions.append(remove(state.anchors.remove, "no worker needs its files"))
     needed = state.anchors.usable is None and state.anchors.pending is None and state.more_at is None
     if needed and state.template_hash and state.cluster is not None and _may_submit(state):
