@@ -14,6 +14,7 @@ What is remembered from plan to plan is in `memory`; why, in words that people s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -46,6 +47,8 @@ from htcdask_operator.core.scaling.scale_scheduler import Verdict
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.status import summary
 
+MISTAKE_SECONDS: Final = 30.0
+"""How often it is tried whether a pool can be planned that could not be, by a mistake of ours."""
 ORPHAN_SECONDS: Final = 2.0
 """How often it is looked whether workers of pools that are gone have left, and made room."""
 
@@ -182,7 +185,8 @@ def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) ->
         found = mistake.of(error)
     end = _end(sight)
     status = summary.mistaken(sight, found)
-    return Decision(end.actions, status, sight.remembered, end.recheck_at, mistake=found)
+    recheck_at = min(end.recheck_at or math.inf, sight.now + MISTAKE_SECONDS)
+    return Decision(end.actions, status, sight.remembered, recheck_at, mistake=found)
 
 
 def _end(sight: Sight) -> Step:
