@@ -15,7 +15,7 @@ from htcdask_operator.core.model import Job, Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.pools import cluster, finalize, steps
 from htcdask_operator.core.scaling import scale_down
-from htcdask_operator.core.scaling.limits import Budget
+from htcdask_operator.core.scaling.limits import SubmitBudget
 from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.token_bucket import Rate
 from htcdask_operator.core.workers import failure_policy, ledger, states
@@ -40,7 +40,7 @@ def forget_to_ask_before_a_submit(patch: pytest.MonkeyPatch) -> None:
 
 def ignore_the_budget(patch: pytest.MonkeyPatch) -> None:
     """Every pool submits what it wants."""
-    patch.setattr(cluster, "submit_budget", lambda looked, observed, policy: Budget(1000))
+    patch.setattr(cluster, "submit_budget", lambda looked, observed, policy: SubmitBudget(1000))
 
 
 def remove_busy_workers(patch: pytest.MonkeyPatch) -> None:

@@ -237,7 +237,7 @@ def _unseen(action: object, observed: Observed, pools: Mapping[PoolUid, PoolFact
             return "jobs removed or held"
         case Remove(_, _, reason) if cluster and "deleted" not in reason:
             return "jobs of a cluster that was not seen"
-        case RemoveFinalizer(pool) if not pools[pool].release:
+        case RemoveFinalizer(pool) if not pools[pool].release_without_cleanup:
             seen = () if isinstance(observed.jobs, Unseen) else observed.jobs
             if jobs or any(job.pool_uid == pool for job in seen):
                 return "a pool released with jobs"
@@ -304,7 +304,7 @@ class WatchedKube(FakeKube):
         return {body["metadata"]["uid"] for body in self.pool_bodies.values()}
 
     async def remove_finalizer(self, pool: PoolFacts) -> None:
-        if not pool.release:
+        if not pool.release_without_cleanup:
             self._promises.lets_go(pool.uid, pool.name)
         self._promises.deeds.append(f"let go of {pool.name}")
         await super().remove_finalizer(pool)

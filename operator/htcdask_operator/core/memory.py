@@ -77,7 +77,7 @@ class Results:
     workers: Mapping[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: Mapping[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: Mapping[PoolUid, RefusedSubmit] = field(default_factory=dict)
-    late: Mapping[PoolUid, int] = field(default_factory=dict)  # submits of so many that were not answered
+    unanswered: Mapping[PoolUid, int] = field(default_factory=dict)  # submits of so many jobs
     failed: Mapping[PoolUid, Setback] = field(default_factory=dict)  # actions that failed, or were left out
     logs: Mapping[WorkerName, str] = field(default_factory=dict)
     scaled: tuple[int, int] | None = None  # what the scheduler was told, and had wanted by itself
@@ -119,7 +119,7 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
         pools[uid] = _accepted(pools.get(uid, _NOTHING), (job,), now, anchor=True)
     for uid, refused in results.refused.items():
         pools[uid] = _refused(pools.get(uid, _NOTHING), refused, now)
-    for uid, count in results.late.items():
+    for uid, count in results.unanswered.items():
         pools[uid] = _smaller(pools.get(uid, _NOTHING), count, now)
     for uid, failure in results.failed.items():
         its = pools.get(uid, _NOTHING)

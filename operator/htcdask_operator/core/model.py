@@ -155,7 +155,7 @@ class PoolFacts:
     deleting: bool = False
     finalizers: tuple[str, ...] = (names.FINALIZER,)  # in the API server's order
     owner_uid: ClusterUid | None = None  # the DaskCluster that owns it (ownerReference), if any yet
-    release: bool = False  # RELEASE_ANNOTATION is set
+    release_without_cleanup: bool = False  # RELEASE_ANNOTATION is set
     submitted_as: str | None = None  # the identity of its jobs, as the API server shows it: never a guess
     invalid: str | None = None  # the spec cannot be read by this operator, and why
 

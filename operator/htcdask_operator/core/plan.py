@@ -42,7 +42,7 @@ from htcdask_operator.core.pools.decision import Decision
 from htcdask_operator.core.pools.steps import Step
 from htcdask_operator.core.scaling import default_pool, scale_scheduler, stabilization
 from htcdask_operator.core.scaling.desired import Allocation
-from htcdask_operator.core.scaling.limits import Budget
+from htcdask_operator.core.scaling.limits import SubmitBudget
 from htcdask_operator.core.scaling.scale_scheduler import Verdict
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.status import summary
@@ -70,7 +70,7 @@ class Common:
     """What the pools of a cluster have in common."""
 
     allocations: Mapping[PoolUid, Allocation] = field(default_factory=dict)
-    submit_budget: Budget = field(default_factory=Budget)
+    submit_budget: SubmitBudget = field(default_factory=SubmitBudget)
     taken: set[WorkerName] = field(default_factory=set)
     scheduler_retires: bool = True
 
@@ -158,7 +158,7 @@ def _both(one: Observed, other: Observed) -> tuple[Observed, ...]:
     return (one,) if one is other or one.cluster == other.cluster else (one, other)
 
 
-def _workers(budget: Budget) -> int:
+def _workers(budget: SubmitBudget) -> int:
     return budget.workers
 
 
@@ -194,7 +194,7 @@ def _end(sight: Sight) -> Step:
     if not sight.ends:
         return Step()
     try:
-        return finalize.deeds(sight)
+        return finalize.end(sight)
     except Exception:
         return Step(finalize.remove_finalizer(sight))
 

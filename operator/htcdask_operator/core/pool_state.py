@@ -121,15 +121,15 @@ class Sight:
         return [job for job in self.jobs if states.counts_as_live(job)]
 
     @property
-    def unseen(self) -> Mapping[JobId, Submitted]:
+    def not_yet_shown(self) -> Mapping[JobId, Submitted]:
         """Jobs that the access point accepted, and that no answer has shown yet."""
         known = self.remembered.ledger or Ledger()
-        return ledger.unseen(known, self.jobs, self.policy.job_expiry_seconds, self.now)
+        return ledger.not_yet_shown(known, self.jobs, self.policy.job_expiry_seconds, self.now)
 
     @property
     def expected(self) -> int:
         """The workers among them."""
-        return sum(not its.anchor for its in self.unseen.values())
+        return sum(not its.anchor for its in self.not_yet_shown.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ class PoolState(Sight):
     def outdated(self) -> tuple[Job, ...]:
         """Jobs that wait, of another template, or whose files are gone: they can never start rightly."""
         there = {job.id for job in self.anchors.all}
-        going = {worker.job.id for worker in (*self.surplus.go, *self.surplus.late)}
+        going = {worker.job.id for worker in (*self.surplus.go, *self.surplus.overdue)}
         return tuple(
             worker.job
             for worker in self.workers

@@ -3,5 +3,7 @@
 port         what the operator asks        api        the same, on a real API server
 requests     one request, with deadline and retries
 bodies, pools, clusters, leases            from and to JSON
-claimed, discovery, draining, spared, stand_down   leases of others; the end of an installation
+discovery    which kinds the API server has
+finalizers   ours, on and off a pool
+claimed, draining, spared, stand_down   leases of others; the end of an installation
 """

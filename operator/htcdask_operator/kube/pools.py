@@ -21,6 +21,7 @@ from htcdask_operator.kube.bodies import mapping, number, text
 def facts(body: Mapping[str, Any]) -> PoolFacts:
     """What the operator needs to know of a pool."""
     metadata = mapping(body.get("metadata"))
+    annotations = mapping(metadata.get("annotations"))
     spec, invalid = _spec(body.get("spec"))
     status = _status(body.get("status"))
     return PoolFacts(
@@ -34,7 +35,7 @@ def facts(body: Mapping[str, Any]) -> PoolFacts:
         deleting=metadata.get("deletionTimestamp") is not None,
         finalizers=tuple(map(str, _items(metadata.get("finalizers")))),
         owner_uid=_owner(metadata.get("ownerReferences")),
-        release=mapping(metadata.get("annotations")).get(names.RELEASE_ANNOTATION, "false") != "false",
+        release_without_cleanup=annotations.get(names.RELEASE_ANNOTATION, "false") != "false",
         submitted_as=status.submitted_as,
         invalid=invalid,
     )

@@ -57,7 +57,7 @@ class Outcome:
     workers: dict[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
-    late: dict[PoolUid, int] = field(default_factory=dict)
+    unanswered: dict[PoolUid, int] = field(default_factory=dict)
     recorded: dict[PoolUid, str] = field(default_factory=dict)
     scaled: tuple[int, int] | None = None
     events: list[tuple[PoolUid, Event]] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Outcome:
             workers=self.workers,
             anchors=self.anchors,
             refused=self.refused,
-            late=self.late,
+            unanswered=self.unanswered,
             failed=self.setbacks,
             logs=self.logs,
             scaled=self.scaled,
@@ -141,7 +141,7 @@ async def perform(
             if isinstance(error, CondorUnreachable):
                 outcome.silent, outcome.logs_wait = str(error), True
                 if isinstance(action, SubmitWorkers):
-                    outcome.late[action.pool] = len(action.names)
+                    outcome.unanswered[action.pool] = len(action.names)
             outcome.fail(action, str(error), clock())
         except KubeError as error:
             if not _is_overtaken(action, error):

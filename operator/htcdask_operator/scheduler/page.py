@@ -1,4 +1,4 @@
-"""The scheduler's page of workers (`/info/main/workers.html`) -> `Roll`. Pure.
+"""The scheduler's page of workers (`/info/main/workers.html`) -> `SchedulerWorkers`. Pure.
 
 A page, because the machine-readable `/json/identity.json` answers 500 whenever a worker has just run a task
 (dask/distributed#8370), which is most of the time that matters. Columns are found by their headings.

@@ -2,5 +2,6 @@
 
 queue        one access point's last answer
 clusters     pools, clusters, and what each scheduler said
-known        the two together
+usage        who has how much of what a limit counts
+known        all together
 """

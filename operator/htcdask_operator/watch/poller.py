@@ -76,7 +76,7 @@ class Poller:
             try:
                 async with asyncio.timeout(self.interval()):
                     await self._woken.wait()
-                # Not at once: what was stirred needs a moment to show, and many stirs are one reason.
+                # Not at once: what was done needs a moment to show, and many calls are one reason.
                 await asyncio.sleep(self._intervals.active_seconds / 2)
             except TimeoutError:
                 pass
@@ -168,7 +168,7 @@ class Poller:
         return self._clock() - self._busy_since < polling.BUSY_SECONDS
 
     def interval(self) -> float:
-        """Seconds until the next poll, if nothing stirs before."""
+        """Seconds until the next poll, if nobody asks for it before."""
         return self._intervals.interval(moving=self._moving(), workers=self._schedulers.any)
 
     def _moving(self) -> bool:

@@ -346,7 +346,7 @@ def test_a_deleted_pool_whose_jobs_cannot_be_seen_waits_and_says_so() -> None:
 
 
 def test_a_pool_released_by_hand_goes_whatever_is_left() -> None:
-    pool = make_pool(deleting=True, release=True)
+    pool = make_pool(deleting=True, release_without_cleanup=True)
     assert actions(pool, make_observed(FOUR, ACCESS_POINT_SILENT)) == (RemoveFinalizer(POOL),)
     assert kinds(actions(pool, make_observed(FOUR, [make_job("a")]))) == [RemoveFinalizer, Remove]
 

@@ -36,7 +36,12 @@ def test_a_pool() -> None:
     assert pool.spec.cluster_ref.name == "a29b"
     assert pool.spec.template.cores == 2
     assert pool.status.replicas == 2
-    assert (pool.finalized, pool.deleting, pool.release, pool.invalid) == (True, False, False, None)
+    assert (pool.finalized, pool.deleting, pool.release_without_cleanup, pool.invalid) == (
+        True,
+        False,
+        False,
+        None,
+    )
     assert pool.owner_uid == "u1"
 
 
@@ -53,7 +58,7 @@ def test_a_pool_that_is_being_deleted_and_released_by_hand() -> None:
     annotations = {names.RELEASE_ANNOTATION: "true"}
     pool = facts(with_metadata(deletionTimestamp="2026-01-01T00:00:00Z", annotations=annotations))
     assert pool.deleting
-    assert pool.release
+    assert pool.release_without_cleanup
 
 
 @pytest.mark.parametrize(
@@ -110,7 +115,7 @@ def test_no_metadata_breaks_the_reader_or_claims_what_is_not_there(field: str, n
         None if field == "ownerReferences" else "u1",
         False,
     )
-    assert not pool.release
+    assert not pool.release_without_cleanup
     assert facts({"metadata": nonsense}).uid == ""
 
 

@@ -1,6 +1,6 @@
 """One access point by htcondor2, which only this module and `submit_language` import.
 
-Runs in the agent's process (`serve`). Knows nothing of HTCDask: the parent says which jobs and which
+Runs in the agent's process (`__main__`). Knows nothing of HTCDask: the parent says which jobs and which
 attributes. Plain values in and out; raises `errors.CondorError`. Calls block, hold the GIL, and some never
 return: the parent has the deadline.
 """

@@ -82,7 +82,7 @@ def jobs_are_not_shown(state: PoolState) -> Finding | None:
     missing = state.ledger.not_shown(state.now)
     if not missing:
         return None
-    until = min(state.ledger.unseen[job].at for job in missing) + state.policy.job_expiry_seconds
+    until = min(state.ledger.accepted_jobs[job].at for job in missing) + state.policy.job_expiry_seconds
     return Finding(
         reasons.JOBS_NOT_SHOWN,
         f"The access point accepted {len(missing)} jobs ({_some(missing)}), and its queue does not show them "

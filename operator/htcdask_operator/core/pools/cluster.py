@@ -28,8 +28,8 @@ from htcdask_operator.core.model import (
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.pool_state import Finding, Sight
 from htcdask_operator.core.scaling import desired, limits, stabilization
-from htcdask_operator.core.scaling.desired import Allocation, Claim
-from htcdask_operator.core.scaling.limits import Budget, Room
+from htcdask_operator.core.scaling.desired import Allocation, Request
+from htcdask_operator.core.scaling.limits import ClusterLimit, SubmitBudget
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.size import Kind
 from htcdask_operator.core.submit import template
@@ -150,62 +150,66 @@ def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> 
     understood = [sight for sight in sights if sight.understood]
     if not observed.cluster.htcondor:
         return {sight.uid: Allocation(0) for sight in understood}
-    rooms = _rooms(sights, own, observed.cluster, observed, policy)
+    cluster_limits = _cluster_limits(sights, own, observed.cluster, observed, policy)
     # What a pool has that cannot be planned, the others do not get.
     alone = [sight for sight in sights if sight.settled and sight.mistake is not None]
     for sight in alone:
-        rooms = _without(rooms, sight, own[sight.uid])
+        cluster_limits = _without(cluster_limits, sight, own[sight.uid])
     left = max(0, observed.cluster.replicas - (kept(sights) or 0))
     cluster = replace(observed.cluster, replicas=left)
-    claims = [_claim(sight, own[sight.uid], rooms) for sight in understood]
-    return desired.allocations(claims, cluster, policy, rooms)
+    requests = [_request(sight, own[sight.uid], cluster_limits) for sight in understood]
+    return desired.allocations(requests, cluster, policy, cluster_limits)
 
 
-def _claim(sight: Sight, live: Sequence[Job], rooms: Sequence[Room]) -> Claim:
+def _request(sight: Sight, live: Sequence[Job], cluster_limits: Sequence[ClusterLimit]) -> Request:
     worker = sight.worker
     refused = sight.refused is not None
-    if all(room.kind is Kind.WORKERS for room in rooms):  # nobody asks how large they are
-        return Claim(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
+    if all(limit.kind is Kind.WORKERS for limit in cluster_limits):  # nobody asks how large they are
+        return Request(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
     if limits.sizes(live).keys() <= {worker}:
-        return Claim(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
-    return Claim(sight.pool, worker, sight.template.profile, [job.size for job in live], refused, False)
+        return Request(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
+    return Request(sight.pool, worker, sight.template.profile, [job.size for job in live], refused, False)
 
 
-def submit_budget(sights: Sequence[Sight], observed: Observed, policy: Policy) -> Budget:
+def submit_budget(sights: Sequence[Sight], observed: Observed, policy: Policy) -> SubmitBudget:
     """How many workers the cluster may get in all: some pools may have more than their part, for now."""
     if not isinstance(observed.cluster, ClusterFacts):
-        return Budget()
+        return SubmitBudget()
     own = _live(sights)
-    rooms = _rooms(sights, own, observed.cluster, observed, policy)
+    cluster_limits = _cluster_limits(sights, own, observed.cluster, observed, policy)
     there = len(orphans(observed))
     for sight in sights:
         there += len(own[sight.uid]) + sight.expected
-        rooms = _without(rooms, sight, own[sight.uid])
-    return Budget(desired.submit_budget(observed.cluster, there), rooms)
+        cluster_limits = _without(cluster_limits, sight, own[sight.uid])
+    return SubmitBudget(desired.submit_budget(observed.cluster, there), cluster_limits)
 
 
-def _rooms(
+def _cluster_limits(
     sights: Sequence[Sight],
     own: Mapping[PoolUid, Sequence[Job]],
     cluster: ClusterFacts,
     observed: Observed,
     policy: Policy,
-) -> tuple[Room, ...]:
+) -> tuple[ClusterLimit, ...]:
     """What the pools of this cluster share, less what is left of its pools that are gone."""
     by_profile: dict[str | None, list[Job]] = {}
     for sight in sights:
         by_profile.setdefault(sight.template.profile, []).extend(own[sight.uid])
-    rooms = limits.of_cluster(cluster, observed, by_profile, policy)
+    cluster_limits = limits.of_cluster(cluster, observed, by_profile, policy)
     gone = limits.requested(orphans(observed))
-    return tuple(room if room.shared else room.less(gone[room.kind]) for room in rooms)
+    return tuple(limit if limit.shared else limit.less(gone[limit.kind]) for limit in cluster_limits)
 
 
-def _without(rooms: Sequence[Room], sight: Sight, live: Sequence[Job]) -> tuple[Room, ...]:
+def _without(
+    cluster_limits: Sequence[ClusterLimit], sight: Sight, live: Sequence[Job]
+) -> tuple[ClusterLimit, ...]:
     """What a pool's workers leave, with those that no answer has shown yet."""
-    taken = limits.requested(live, {room.kind for room in rooms})
+    taken = limits.requested(live, {limit.kind for limit in cluster_limits})
     taken = size.plus(taken, sight.worker, sight.expected)
     profile = sight.template.profile
-    return tuple(room.less(taken[room.kind]) if room.concerns(profile) else room for room in rooms)
+    return tuple(
+        limit.less(taken[limit.kind]) if limit.concerns(profile) else limit for limit in cluster_limits
+    )
 
 
 def orphans(observed: Observed) -> list[Job]:

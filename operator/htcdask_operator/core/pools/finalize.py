@@ -31,13 +31,13 @@ def of_cluster(state: PoolState) -> Decision:
 
 
 def _decided(state: PoolState, first: tuple[Action, ...]) -> Decision:
-    end = deeds(state)
+    step = end(state)
     status = summary.summarize(state, None)
     memory = replace(state.remembered, ledger=state.ledger)
-    return Decision((*first, *end.actions), status, memory, end.recheck_at)
+    return Decision((*first, *step.actions), status, memory, step.recheck_at)
 
 
-def deeds(state: Sight) -> Step:
+def end(state: Sight) -> Step:
     """What has to be done, and when to look again."""
     if state.waits is not None:
         return Step(remove_finalizer(state))
@@ -49,10 +49,10 @@ def deeds(state: Sight) -> Step:
 def remove_finalizer(state: Sight) -> tuple[Action, ...]:
     """Let a deleted pool go when nothing of it is left; whatever is left and whatever fails, if so asked."""
     pool = state.pool
-    nothing_left = not isinstance(state.observed.jobs, Unseen) and not state.jobs and not state.unseen
+    nothing_left = not isinstance(state.observed.jobs, Unseen) and not state.jobs and not state.not_yet_shown
     if state.waits is not None and state.waits.finalizer:
         return ()  # the API server refused
-    if pool.deleting and pool.finalized and (nothing_left or pool.release):
+    if pool.deleting and pool.finalized and (nothing_left or pool.release_without_cleanup):
         return (RemoveFinalizer(pool.uid),)
     return ()
 

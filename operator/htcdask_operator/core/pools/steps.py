@@ -113,7 +113,7 @@ def scale_down(state: PoolState) -> Step:
     """Who is too many goes, as far as that is ours to do."""
     gone = _removal((worker.job for worker in state.surplus.go), "fewer workers are wanted")
     late = _removal(
-        (worker.job for worker in state.surplus.late),
+        (worker.job for worker in state.surplus.overdue),
         "fewer workers are wanted, and these had time to finish",
     )
     busy = state.now + BUSY_SECONDS if state.surplus.busy else None

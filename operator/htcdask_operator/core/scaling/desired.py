@@ -1,8 +1,8 @@
 """How many workers each pool of a cluster should have, and how many more may be submitted in all.
 
-Called by `plan` once for each cluster. N is what the scheduler asks for; the scheduler retires whatever
-connects beyond it, so Σ live over the pools must not exceed N. Manual pools come first: the pool that follows
-the gateway gets what they leave, of N and of every limit that the cluster's pools share.
+Called by `pools.cluster` once for each cluster. N is what the scheduler asks for; the scheduler retires
+whatever connects beyond it, so Σ live over the pools must not exceed N. Manual pools come first: the pool
+that follows the gateway gets what they leave, of N and of every limit that the cluster's pools share.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.scaling import limits
-from htcdask_operator.core.scaling.limits import NONE, Limit, Room
+from htcdask_operator.core.scaling.limits import NONE, ClusterLimit, Limit
 from htcdask_operator.core.size import Size
 
 
@@ -28,7 +28,7 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Request:
     """One pool that may have workers."""
 
     pool: PoolFacts
@@ -38,26 +38,26 @@ class Claim:
     refused: bool = False  # it may keep those that it has, and gets no more
     alike: bool = True  # all that it has are as the next one
 
-    def fits(self, room: Room) -> int:
+    def fits(self, limit: ClusterLimit) -> int:
         """How many workers it may have there: those that it has, as far as they fit, and then others."""
-        if not room.concerns(self.profile):
+        if not limit.concerns(self.profile):
             return NONE
         if self.alike:
-            return room.fits(self.worker)
+            return limit.fits(self.worker)
         for count, size in enumerate(self.live):
-            if room.left < size[room.kind]:
+            if limit.left < size[limit.kind]:
                 return count
-            room = room.less(size[room.kind])
-        return min(NONE, len(self.live) + room.fits(self.worker))
+            limit = limit.less(size[limit.kind])
+        return min(NONE, len(self.live) + limit.fits(self.worker))
 
-    def takes(self, room: Room, count: int) -> int:
+    def takes(self, limit: ClusterLimit, count: int) -> int:
         """What so many of its workers take of it."""
-        if not room.concerns(self.profile):
+        if not limit.concerns(self.profile):
             return 0
         if self.alike:
-            return count * self.worker[room.kind]
+            return count * self.worker[limit.kind]
         there = self.live[:count]
-        return sum(size[room.kind] for size in there) + (count - len(there)) * self.worker[room.kind]
+        return sum(size[limit.kind] for size in there) + (count - len(there)) * self.worker[limit.kind]
 
 
 def gateway_pool(pools: Sequence[PoolFacts]) -> PoolUid | None:
@@ -72,26 +72,28 @@ def by_age(pool: PoolFacts) -> tuple[float, PoolUid]:
 
 
 def allocations(
-    claims: Sequence[Claim], cluster: ClusterFacts, policy: Policy, rooms: Sequence[Room] = ()
+    requests: Sequence[Request],
+    cluster: ClusterFacts,
+    policy: Policy,
+    cluster_limits: Sequence[ClusterLimit] = (),
 ) -> dict[PoolUid, Allocation]:
     """What each pool should have. Only pools that may have workers are passed, oldest first."""
-    first = gateway_pool([claim.pool for claim in claims])
-    result, manual = {claim.pool.uid: Allocation(0) for claim in claims}, 0
-    for claim in sorted(
-        claims, key=lambda claim: claim.pool.spec.scaling != "Manual"
-    ):  # which keeps the order
-        pool = claim.pool
+    first = gateway_pool([request.pool for request in requests])
+    result, manual = {request.pool.uid: Allocation(0) for request in requests}, 0
+    # Stable: of each kind the oldest comes first.
+    for request in sorted(requests, key=lambda each: each.pool.spec.scaling != "Manual"):
+        pool = request.pool
         is_manual = pool.spec.scaling == "Manual"
         if not is_manual and pool.uid != first:
             continue
         asked = pool.spec.replicas if is_manual else max(0, cluster.replicas - manual)
-        shared = (Limit(claim.fits(room), room.name, room.shared) for room in rooms)
+        shared = (Limit(request.fits(limit), limit.name, limit.shared) for limit in cluster_limits)
         result[pool.uid] = allocation = _capped(asked, min((*limits.of_pool(pool, policy), *shared)))
         # Who gets no more workers leaves the others all but those that it has.
-        takes = min(allocation.replicas, len(claim.live)) if claim.refused else allocation.replicas
-        rooms = [room.less(claim.takes(room, takes)) for room in rooms]
+        takes = min(allocation.replicas, len(request.live)) if request.refused else allocation.replicas
+        cluster_limits = [limit.less(request.takes(limit, takes)) for limit in cluster_limits]
         if is_manual:
-            manual += max(takes, len(claim.live))
+            manual += max(takes, len(request.live))
     return result
 
 

@@ -42,9 +42,9 @@ def limited(
     """The surplus, with those whose time is over, beyond those that go anyway."""
     due = sum(many for many, since in stands if now >= since + seconds)
     due -= sum(worker.state in ORDER for worker in surplus.go)
-    late = tuple(_candidates(workers, surplus.go)[:due]) if due > 0 else ()
+    overdue = tuple(_candidates(workers, surplus.go)[:due]) if due > 0 else ()
     until = min((since + seconds for _, since in stands if now < since + seconds), default=None)
-    return replace(surplus, busy=max(0, surplus.busy - len(late)), late=late, until=until)
+    return replace(surplus, busy=max(0, surplus.busy - len(overdue)), overdue=overdue, until=until)
 
 
 def _candidates(workers: Sequence[Worker], going: Collection[Worker]) -> list[Worker]:

@@ -1,8 +1,8 @@
 """How many workers a pool may have at the most: the smallest limit wins and is named.
 
 Called by `desired`. Some limits are a pool's own (`Limit`), others hold for all pools of a cluster together
-and count cores, memory or GPUs too (`Room`). A limit for one user or for the site counts workers of other
-clusters; when such a limit is lowered below what is there, the jobs that were queued last are over it,
+and count cores, memory or GPUs too (`ClusterLimit`). A limit for one user or for the site counts workers of
+other clusters; when such a limit is lowered below what is there, the jobs that were queued last are over it,
 whosever they are.
 """
 
@@ -38,7 +38,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ClusterLimit:
     """So much of something for the pools of a cluster together, and whose word that is."""
 
     left: float
@@ -56,29 +56,30 @@ class Room:
         each = worker[self.kind]
         return max(0, int(self.left // each)) if each else NONE
 
-    def less(self, taken: float) -> Room:
+    def less(self, taken: float) -> ClusterLimit:
         """What is left when so much is taken."""
         return replace(self, left=self.left - taken)
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class SubmitBudget:
     """What the pools of a cluster may still submit, one after the other."""
 
     workers: int = 0
-    rooms: tuple[Room, ...] = ()
+    limits: tuple[ClusterLimit, ...] = ()
 
     def of(self, worker: Size, profile: str | None = None) -> int:
         """How many workers of a pool."""
-        fit = [room.fits(worker) for room in self.rooms if room.concerns(profile)]
+        fit = [limit.fits(worker) for limit in self.limits if limit.concerns(profile)]
         return max(0, min(self.workers, *fit, NONE))
 
-    def less(self, count: int, worker: Size, profile: str | None = None) -> Budget:
+    def less(self, count: int, worker: Size, profile: str | None = None) -> SubmitBudget:
         """When one has taken so many."""
-        rooms = (
-            room.less(count * worker[room.kind]) if room.concerns(profile) else room for room in self.rooms
+        found = (
+            limit.less(count * worker[limit.kind]) if limit.concerns(profile) else limit
+            for limit in self.limits
         )
-        return Budget(self.workers - count, tuple(rooms))
+        return SubmitBudget(self.workers - count, tuple(found))
 
 
 def of_pool(pool: PoolFacts, policy: Policy) -> list[Limit]:
@@ -94,38 +95,42 @@ def of_cluster(
     observed: Observed,
     own: Mapping[str | None, Sequence[Job]],
     policy: Policy,
-) -> tuple[Room, ...]:
+) -> tuple[ClusterLimit, ...]:
     """What the pools of this cluster may have together; `own` are their live workers, by profile."""
     usage, live = observed.usage, [job for jobs in own.values() for job in jobs]
-    rooms = [*of_gateway(cluster)]
+    found = [*of_gateway(cluster)]
     for caps, used, whose in (
         (policy.caps_per_user, usage.user, "the site's limit for one user"),
         (policy.caps, usage.everybody, "the site's limit for all users"),
     ):
         for kind, cap in caps.items():
-            rooms.append(Room(_ours(kind, cap, used, live), kind, f"{whose}{_COUNTED[kind]}", shared=True))
+            found.append(
+                ClusterLimit(_ours(kind, cap, used, live), kind, f"{whose}{_COUNTED[kind]}", shared=True)
+            )
     for profile, most in policy.profile_caps.items():
         if profile in own:
             used = usage.profiles.get(profile, Usage())
             left = _ours(Kind.WORKERS, most, used, own[profile])
-            rooms.append(Room(left, Kind.WORKERS, f"the limit of profile {profile}", profile, shared=True))
-    return tuple(rooms)
+            found.append(
+                ClusterLimit(left, Kind.WORKERS, f"the limit of profile {profile}", profile, shared=True)
+            )
+    return tuple(found)
 
 
-def of_gateway(cluster: ClusterFacts) -> list[Room]:
+def of_gateway(cluster: ClusterFacts) -> list[ClusterLimit]:
     """The gateway's limits for one cluster, less its scheduler."""
-    rooms, config = [], cluster.config
+    found, config = [], cluster.config
     workers, cores = max_workers(cluster), _number(config.get("cluster_max_cores"))
     memory = _number(config.get("cluster_max_memory"))
     if workers is not None:
-        rooms.append(Room(workers, Kind.WORKERS, "the gateway's cluster_max_workers"))
+        found.append(ClusterLimit(workers, Kind.WORKERS, "the gateway's cluster_max_workers"))
     if cores is not None:
         left = cores - (_number(config.get("scheduler_cores")) or 0)
-        rooms.append(Room(left, Kind.CORES, "the gateway's cluster_max_cores"))
+        found.append(ClusterLimit(left, Kind.CORES, "the gateway's cluster_max_cores"))
     if memory is not None:
         left = memory - (_number(config.get("scheduler_memory")) or 0)
-        rooms.append(Room(left / 2**20, Kind.MEMORY, "the gateway's cluster_max_memory"))
-    return rooms
+        found.append(ClusterLimit(left / 2**20, Kind.MEMORY, "the gateway's cluster_max_memory"))
+    return found
 
 
 def max_workers(cluster: ClusterFacts) -> int | None:

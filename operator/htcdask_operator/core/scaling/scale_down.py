@@ -1,8 +1,9 @@
 """Which workers go when fewer are wanted.
 
-Called by `plan` for each pool. What costs nothing goes first, the newest first. The scheduler retires its own
-surplus, because it knows which worker holds what; only where it cannot know, because the cluster's total fits
-what it asked for, a connected worker goes here: gracefully, and never one that is in the middle of a task.
+Called by `pool_state` for each pool. What costs nothing goes first, the newest first. The scheduler retires
+its own surplus, because it knows which worker holds what; only where it cannot know, because the cluster's
+total fits what it asked for, a connected worker goes here: gracefully, and one in the middle of a task only
+once its time is up (`drain`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Surplus:
 
     go: tuple[Worker, ...] = ()
     busy: int = 0
-    late: tuple[Worker, ...] = ()  # who had time enough, and goes whatever the scheduler says
+    overdue: tuple[Worker, ...] = ()  # who had time enough, and goes whatever the scheduler says
     until: float | None = None  # when the next have had theirs
 
 

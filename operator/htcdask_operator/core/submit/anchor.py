@@ -1,10 +1,10 @@
 """The pool's anchor: the held job whose spool directory keeps the workers' files.
 
-Called by `plan` for each pool. The road of an anchor:
+Called by `pool_state` for each pool. The road of an anchor:
 
     SubmitAnchor -> code 16, spooling -> staged, idle -> Hold -> held: usable -> ... -> Remove, last of all
                          -> no StageInFinish after 2 min: Remove, and a new one
-    the template's template_hash changed: a new one; the old goes when no worker of its template_hash is left
+    the template's hash changed: a new one; the old goes when no worker of its template_hash is left
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is submitted: the anchor's and the workers' descriptions, and what the workers' bundle says.
 
-Called by `plan`, for a pool that passed its checks. Keys are HTCondor's submit commands, values are ready to
+Called by `steps`, for a pool that passed its checks. Keys are HTCondor's submit commands, values are ready to
 be used; `$(wname)`, the name, and `$(wout)`, its file, are the only macros left. The agent refuses other
 keys, adds what it spools, and looks whether HTCondor's own parser understands what was meant.
 """

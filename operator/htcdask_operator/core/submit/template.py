@@ -1,7 +1,7 @@
-"""What one worker of a pool is, after everybody has had a say; and the fingerprint of what it is made from.
+"""What one worker of a pool is, after everybody has had a say; and the hash of what it is made from.
 
-Called by `plan` once for each pool. Nearest wins: the pool's template, its profile, what the cluster's
-options said, the site's default template.
+Called by `pools.cluster` once for each pool. Nearest wins: the pool's template, its profile, what the
+cluster's options said, the site's default template.
 """
 
 from __future__ import annotations
@@ -87,4 +87,4 @@ def _plain(value: object) -> object:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"no fingerprint for {type(value).__name__}")
+    raise TypeError(f"no hash for {type(value).__name__}")

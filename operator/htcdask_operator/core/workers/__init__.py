@@ -1,4 +1,4 @@
-"""What each worker job is, and what became of those that ended. The only readers of JobStatus.
+"""What each worker job is, and what became of those that ended. Here alone JobStatus is given a meaning.
 
 states       one state for each job        identity   whose it is
 contact      whom the scheduler has lost   failures   what ended, counted once, for the status

@@ -23,7 +23,7 @@ class HoldAction(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HoldPolicy:
     """One HoldReasonCode."""
 
     action: HoldAction
@@ -41,15 +41,15 @@ class FailurePolicy:
     machines: int | None = None  # the same on so many machines: it is not the machine
 
 
-def _replace(reason: str, *codes: int) -> dict[int, Hold]:
-    return {code: Hold(HoldAction.REPLACE, reason) for code in codes}
+def _replace(reason: str, *codes: int) -> dict[int, HoldPolicy]:
+    return {code: HoldPolicy(HoldAction.REPLACE, reason) for code in codes}
 
 
-def _wait(reason: str, *codes: int) -> dict[int, Hold]:
-    return {code: Hold(HoldAction.WAIT, reason) for code in codes}
+def _wait(reason: str, *codes: int) -> dict[int, HoldPolicy]:
+    return {code: HoldPolicy(HoldAction.WAIT, reason) for code in codes}
 
 
-HOLD_CODES: Final[Mapping[int, Hold]] = {
+HOLD_CODES: Final[Mapping[int, HoldPolicy]] = {
     **_wait(reasons.HELD_BY_USER, 1, 15),  # by a person; submitted on hold by a site's transform
     **_replace(reasons.HELD_BY_POLICY, 3),
     **_replace(reasons.CREDENTIAL_INVALID, 4),
@@ -63,7 +63,7 @@ HOLD_CODES: Final[Mapping[int, Hold]] = {
     **_replace(reasons.OUT_OF_RESOURCES, 34),
     **_replace(reasons.RUN_TIME_OVER, 46, 47),
 }
-_UNKNOWN_HOLD: Final = Hold(HoldAction.REPLACE, reasons.HELD)
+_UNKNOWN_HOLD: Final = HoldPolicy(HoldAction.REPLACE, reasons.HELD)
 
 VACATE_CODES: Final[Mapping[int, str]] = {
     45: reasons.BAD_IMAGE,
@@ -106,7 +106,7 @@ BY_REASON: Final[Mapping[str, FailurePolicy]] = {
 _DEFAULT: Final = FailurePolicy()
 
 
-def of_hold(job: Job) -> Hold:
+def of_hold(job: Job) -> HoldPolicy:
     """What to do with this held job."""
     return HOLD_CODES.get(job.hold_code or 0, _UNKNOWN_HOLD)
 

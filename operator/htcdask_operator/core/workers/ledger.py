@@ -76,7 +76,7 @@ class Ledger:
 
     live: Mapping[JobId, Job] = field(default_factory=dict)  # in the last answer, and not on their way out
     looked_at: float = 0.0
-    unseen: Mapping[JobId, Submitted] = field(default_factory=dict)
+    accepted_jobs: Mapping[JobId, Submitted] = field(default_factory=dict)
     removed: Mapping[JobId, float] = field(default_factory=dict)  # by us, and when
     failures: tuple[Failure, ...] = ()  # one for each event, newest first
     succeeded_at: float = 0.0  # when the youngest worker that was of use had started
@@ -124,12 +124,12 @@ class Ledger:
 
     def not_shown(self, now: float) -> tuple[JobId, ...]:
         """Jobs that were accepted and that the queue does not show."""
-        late = (job for job, its in self.unseen.items() if now - its.at >= SHOWN_SECONDS)
+        late = (job for job, its in self.accepted_jobs.items() if now - its.at >= SHOWN_SECONDS)
         return tuple(sorted(late, key=_by_number))
 
     def expected(self) -> int:
         """Workers that were accepted, and that an answer has yet to show."""
-        return sum(not its.anchor for its in self.unseen.values())
+        return sum(not its.anchor for its in self.accepted_jobs.values())
 
 
 def begun(status: PoolStatus) -> Ledger:
@@ -160,16 +160,20 @@ def after_answer(
     removed = {
         id_: at for id_, at in ledger.removed.items() if id_ in shown or now - at < _REMOVED_SECONDS
     } | dict.fromkeys((job.id for job in lost), now)
-    not_shown = unseen(ledger, jobs, expiry, now)
+    missing = not_yet_shown(ledger, jobs, expiry, now)
     live = {id_: job for id_, job in shown.items() if not states.is_leaving(job)}
-    after = replace(ledger, live=live, looked_at=now, removed=removed, unseen=not_shown)
+    after = replace(ledger, live=live, looked_at=now, removed=removed, accepted_jobs=missing)
     return after, tuple(sorted(lost, key=lambda job: (job.queued_at, job.id)))
 
 
-def unseen(ledger: Ledger, jobs: Iterable[Job], expiry: float, now: float) -> Mapping[JobId, Submitted]:
+def not_yet_shown(
+    ledger: Ledger, jobs: Iterable[Job], expiry: float, now: float
+) -> Mapping[JobId, Submitted]:
     """What was accepted, and is not among these jobs."""
     shown = {job.id for job in jobs}
-    return {id_: its for id_, its in ledger.unseen.items() if id_ not in shown and now - its.at < expiry}
+    return {
+        id_: its for id_, its in ledger.accepted_jobs.items() if id_ not in shown and now - its.at < expiry
+    }
 
 
 def removed_by_others(job: Job) -> Worker:
@@ -181,9 +185,9 @@ def removed_by_others(job: Job) -> Worker:
 
 def accepted(ledger: Ledger, jobs: Collection[JobId], now: float, *, anchor: bool) -> Ledger:
     """The access point took these."""
-    more = {**ledger.unseen, **{job: Submitted(now, anchor) for job in jobs}}
+    more = {**ledger.accepted_jobs, **{job: Submitted(now, anchor) for job in jobs}}
     batch = ledger.batch if anchor else ledger.batch.took(len(jobs))
-    return replace(ledger, unseen=more, batch=batch)
+    return replace(ledger, accepted_jobs=more, batch=batch)
 
 
 def _within(spent: Spent, rate: Rate) -> Spent:

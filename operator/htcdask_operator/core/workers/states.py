@@ -1,7 +1,7 @@
 """What each worker job is: one state for each job, from the queue's word and the scheduler's.
 
-Called by `plan` for each pool. Total: every JobStatus has a state, and nothing is decided here but the state
-and, for a job that is over, the reason and the sentence under which it is recorded.
+Called by `pools.cluster` for each pool. Total: every JobStatus has a state, and nothing is decided here but
+the state and, for a job that is over, the reason and the sentence under which it is recorded.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ CASES = {
     "CondorIdentityUnknown": make_case(observed=make_observed(condor_identity=None)),
     "AnotherIdentity": make_case(jobs=(make_job("w1", owner="old@htcdask.test"),)),
     "IdentityNotRecorded": make_case(pool=make_pool(submitted_as="old@htcdask.test")),
-    "JobsNotShown": make_case(ledger=Ledger(unseen={"17.0": Submitted(NOW - 30, anchor=False)})),
+    "JobsNotShown": make_case(ledger=Ledger(accepted_jobs={"17.0": Submitted(NOW - 30, anchor=False)})),
     "SubmitRefused": make_case(memory=REFUSED),
     "BackingOff (the anchor)": make_case(
         anchors=Anchors(), anchor_backoff=Backoff(0, NOW + 10, None, "The job 1.0 was removed.")

@@ -74,9 +74,12 @@ def test_jobs_that_a_released_pool_left_are_removed_while_it_is_seen() -> None:
 @pytest.mark.parametrize("jobs", [[make_job("a")], ACCESS_POINT_SILENT], ids=["jobs", "silence"])
 def test_a_pool_that_is_released_by_hand_goes_at_once(jobs: list[object]) -> None:
     observed = make_observed(API_SILENT, jobs)  # type: ignore[arg-type]
-    assert actions(replace(ENDING, release=True), observed)[0] == RemoveFinalizer(POOL)
+    released = replace(ENDING, release_without_cleanup=True)
+    assert actions(released, observed)[0] == RemoveFinalizer(POOL)
     removal = Setback("no", NOW, times=9, condor=True, removal=True)
-    assert actions(replace(ENDING, release=True), observed, removal) == (RemoveFinalizer(POOL),)
+    assert actions(replace(ENDING, release_without_cleanup=True), observed, removal) == (
+        RemoveFinalizer(POOL),
+    )
 
 
 def test_a_finalizer_that_cannot_be_taken_away_is_tried_again_in_its_time() -> None:

@@ -95,7 +95,7 @@ def test_a_deleted_pool_waits_for_them_and_says_whose_they_are(cluster: object) 
     reason, message = ready(pool, observed)
     assert reason == "CleanupBlocked"
     assert OLD in message and "release-without-cleanup" in message
-    assert actions(replace(pool, release=True), observed) == (RemoveFinalizer(POOL),)
+    assert actions(replace(pool, release_without_cleanup=True), observed) == (RemoveFinalizer(POOL),)
     assert actions(pool, make_observed(cluster, [])) == (RemoveFinalizer(POOL),)  # type: ignore[arg-type]
 
 

@@ -305,7 +305,7 @@ def test_what_one_owner_may_have_is_reached() -> None:
 
 
 def test_a_submit_that_is_late_makes_the_next_smaller() -> None:
-    late = memory.performed(ClusterMemory(), Results(late={POOL: 1000}), NOW).of(POOL).ledger
+    late = memory.performed(ClusterMemory(), Results(unanswered={POOL: 1000}), NOW).of(POOL).ledger
     assert late is not None and late.batch.size(NOW) == 250
 
 
