@@ -121,7 +121,7 @@ def test_deleting_is_a_matter_of_rbac_alone(site: ControlPlane) -> None:
 
 
 def apply_status(site: ControlPlane, who: str, name: str, status: dict[str, Any]) -> str:
-    """Write a status as the operator does: kubectl's `patch` would first ask for it, which needs a right more."""
+    """Write a status as the operator does: with `patch`, kubectl would ask for it first."""
     pool = {
         "apiVersion": "htcdask.org/v1alpha1",
         "kind": "HTCWorkerPool",

@@ -328,8 +328,10 @@ def test_the_key_goes_when_the_worker_cannot_start(node: Node, contents: str) ->
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_reaches_the_worker_and_the_key_goes(node: Node, number: signal.Signals) -> None:
+    # Many short sleeps: Python sees a signal that came just before a sleep only after it.
     graceful = (
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); open('ready', 'w').close(); time.sleep(60)"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); open('ready', 'w').close(); "
+        "[time.sleep(0.1) for _ in range(600)]"
     )
     node.install(graceful)
     process = node.start({"child": "1", "status": "1"}, {})

@@ -60,7 +60,7 @@ end_worker() {
 
 main() {
   local -r htcdask_name=$1
-  local htcdask_scratch=${_CONDOR_SCRATCH_DIR:-} htcdask_defaults=() htcdask_status
+  local htcdask_scratch=${_CONDOR_SCRATCH_DIR:-} htcdask_defaults=() htcdask_status htcdask_again
   trap end_worker TERM INT HUP
   umask 077
   cd / || fail "cannot enter /" # an execute node's /var/tmp, where HTCondor starts jobs, is everybody's
@@ -104,6 +104,12 @@ main() {
     htcdask_status=$?
     kill -0 "$htcdask_child" 2> /dev/null || break # else it was a signal that ended the waiting
   done
+  # It was such a signal's number, perhaps, and the worker ended just after: bash still knows with what.
+  if [ "$htcdask_status" -gt 128 ]; then
+    wait "$htcdask_child"
+    htcdask_again=$?
+    [ "$htcdask_again" -eq 127 ] || htcdask_status=$htcdask_again
+  fi
   if [ "$htcdask_status" -ne 0 ]; then
     say "ended with $htcdask_status; its last lines:"
     tail -c 32768 "$htcdask_work/log"
