@@ -78,7 +78,8 @@ class Node:
         self, user: Mapping[str, str], image: Mapping[str, str], bash: tuple[str, ...] = ("bash",)
     ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            (*bash, "-s", "w1"),
+            # Whoever runs the tests may ignore SIGHUP (nohup); a shell that inherits that cannot trap it.
+            ("/usr/bin/env", "--default-signal", *bash, "-s", "w1"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
