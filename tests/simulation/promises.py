@@ -40,7 +40,7 @@ from htcdask_operator.core.workers import ledger
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.reconcile.cycle import Planner
-from tests.fakes.condor import FakeCondor, FakeSchedd, ended
+from tests.fakes.condor import Entry, FakeCondor, FakeSchedd, ended
 from tests.fakes.kube import FakeKube
 
 SCALE_DOWN = "HTCDask: fewer workers are wanted"
@@ -156,13 +156,9 @@ class Promises:
             if job.exit_code == 0 or reason == SCALE_DOWN:
                 self.paid.setdefault(job.pool_uid, []).append((self.schedd.now, -1))
             if job.role is Role.ANCHOR:
-                its = [other.job for other in self.schedd.queue.values() if other.anchor == id_]
-                its = [other for other in its if not ended(other)]
-                # A new operator cannot know of workers that nobody shows it.
-                hidden = {other.job.id for other in self.schedd.queue.values() if other.hidden}
-                began = max(self.restarts, default=0.0)
-                its = [other for other in its if other.id not in hidden or other.queued_at > began]
-                left = [other.worker for other in its if self._known(other)]
+                its = [other for other in self.schedd.queue.values() if other.anchor == id_]
+                its = [other for other in its if not ended(other.job) and self._may_be_known(other)]
+                left = [other.job.worker for other in its if self._known(other.job)]
                 if left:
                     self.breaks(f"no anchor goes before its workers: {', '.join(left)} of {id_}")
             elif reason == SCALE_DOWN and (since := self.busy_since(job.worker)) and now - since > LONG_BUSY:
@@ -170,9 +166,14 @@ class Promises:
 
     def lets_go(self, uid: PoolUid, name: str) -> None:
         """Nothing of a pool is left in the queue when it goes."""
-        left = [entry.job.id for entry in self.schedd.queue.values() if entry.job.pool_uid == uid]
+        its = [entry for entry in self.schedd.queue.values() if entry.job.pool_uid == uid]
+        left = [entry.job.id for entry in its if self._may_be_known(entry)]
         if left:
             self.breaks(f"no pool goes before its jobs: {', '.join(left)} of {name}")
+
+    def _may_be_known(self, entry: Entry) -> bool:
+        """A new operator cannot know of jobs that nobody shows it."""
+        return not entry.hidden or entry.job.queued_at > max(self.restarts, default=0.0)
 
     # --- what is decided
 
