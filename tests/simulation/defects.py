@@ -27,30 +27,9 @@ SEED = 1
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
-def forget_to_ask_before_a_submit(patch: pytest.MonkeyPatch) -> None:
-    """What the poller saw last is good enough."""
-    asked = observe.ask_queue
-
-    async def ask(*arguments: Any, fresh: bool) -> tuple[Job, ...] | Unseen:
-        return await asked(*arguments, fresh=False)
-
-    patch.setattr(cycle, "ask_queue", ask)
-    patch.setattr(observe, "ask_queue", ask)
-
-
 def ignore_the_budget(patch: pytest.MonkeyPatch) -> None:
     """Every pool submits what it wants."""
     patch.setattr(cluster, "submit_budget", lambda looked, observed, policy: SubmitBudget(1000))
-
-
-def remove_busy_workers(patch: pytest.MonkeyPatch) -> None:
-    """Surplus is surplus."""
-    surplus = scale_down.surplus
-
-    def anybody(workers: Any, desired: int, busy: Any, *, scheduler_knows: bool) -> scale_down.Surplus:
-        return surplus(workers, desired, (), scheduler_knows=scheduler_knows)
-
-    patch.setattr(scale_down, "surplus", anybody)
 
 
 def release_with_jobs_left(patch: pytest.MonkeyPatch) -> None:
@@ -150,9 +129,7 @@ def submit_what_was_not_shown_again(patch: pytest.MonkeyPatch) -> None:
 DEFECTS: Mapping[str, tuple[Plant, str]] = {
     plant.__name__: (plant, promise)
     for plant, promise in (
-        (forget_to_ask_before_a_submit, "no more workers than"),
         (ignore_the_budget, "no more workers than wanted"),
-        (remove_busy_workers, "no worker in the middle of a task"),
         (release_with_jobs_left, "what is not seen is not touched: a pool released with jobs"),
         (take_unseen_for_empty, "no pool goes before its jobs"),
         (use_names_again, "no worker name twice"),
