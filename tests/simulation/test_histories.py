@@ -45,7 +45,7 @@ def test_a_deleted_pool_ends_beside_one_that_fails(trouble: str) -> None:
     ends_beside(trouble)
 
 
-@pytest.mark.parametrize("trouble", [NO_SECRET, NO_ANCHOR])
+@pytest.mark.parametrize("trouble", [NO_ANCHOR])
 def test_it_would_be_told_if_one_pool_hindered_another(monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
     monkeypatch.setattr(perform.Outcome, "hinders", lambda outcome, action: bool(outcome.setbacks))
     monkeypatch.setattr(plan, "_turns", lambda looked, observed: lambda action: ())
