@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from htcdask_operator.core import plan, setback
+from htcdask_operator.core.token_bucket import Rate
+from htcdask_operator.core.workers import ledger
 from htcdask_operator.reconcile import perform
 from tests.simulation.history import happen
 from tests.simulation.promises import Broken
@@ -45,10 +47,12 @@ def test_a_deleted_pool_ends_beside_one_that_fails(trouble: str) -> None:
     ends_beside(trouble)
 
 
-@pytest.mark.parametrize("trouble", [NO_ANCHOR])
+@pytest.mark.parametrize("trouble", [NO_SECRET, NO_ANCHOR])
 def test_it_would_be_told_if_one_pool_hindered_another(monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
     monkeypatch.setattr(perform.Outcome, "hinders", lambda outcome, action: bool(outcome.setbacks))
     monkeypatch.setattr(plan, "_turns", lambda looked, observed: lambda action: ())
     monkeypatch.setattr(setback, "in_next_cycle", lambda last, now: replace(last, waits=False))
+    # Tries without a pause would spend the older pool's submits, and then it would hinder nobody.
+    monkeypatch.setattr(ledger, "pace", lambda replicas: Rate(10_000, 0.1))
     with pytest.raises(Broken, match="ends come first"):
         ends_beside(trouble)
