@@ -154,7 +154,8 @@ def test_a_hundred_heartbeats_without_their_last_byte_cost_little_and_hold_up_no
             one = stack.enter_context(_unfinished(site, path, size, f"token {token}"))
             connections[one] = size - 1
         _feed(connections, 3)
-        assert _resident(site) - before < 50  # of 90 that were sent
+        # Of 90 MiB that were sent: sixteen bodies, and what each other connection may have unread.
+        assert _resident(site) - before < 75
         asked = time.monotonic()
         assert site.heartbeat(other, heard(2)) == 200
         assert time.monotonic() - asked < 2
