@@ -98,7 +98,7 @@ def make_job(worker: str = "w1", status: JobStatus = JobStatus.IDLE, **facts: An
         "pool_uid": POOL,
         "cluster_uid": CLUSTER,
         "owner": IDENTITY,
-        "template": "",
+        "template_hash": "",
         "queued_at": NOW - 10,
         "status_since": NOW - 5,
     }
@@ -116,7 +116,7 @@ def make_anchor(mark: str, status: JobStatus = JobStatus.HELD, **facts: Any) -> 
         "cluster_uid": CLUSTER,
         "worker": "",
         "owner": IDENTITY,
-        "template": mark,
+        "template_hash": mark,
         "queued_at": NOW - 100,
         "status_since": NOW - 90,
         "stage_in_finish": NOW - 99,

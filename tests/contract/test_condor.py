@@ -97,7 +97,7 @@ async def test_says_who_the_operator_is(condor: Condor) -> None:
 async def test_an_anchor_is_there_at_once_and_becomes_usable(pool: Pool, condor: Condor, lab: Lab) -> None:
     job = await pool.anchor()
     (seen,) = await condor.jobs_of(POOL)
-    assert (seen.id, seen.role, seen.template, seen.spooling) == (job, Role.ANCHOR, "hash", True)
+    assert (seen.id, seen.role, seen.template_hash, seen.spooling) == (job, Role.ANCHOR, "hash", True)
     (staged,) = await lab.until(condor, lambda jobs: jobs[0].stage_in_finish)
     assert (staged.status, staged.hold_code, staged.hold_reason) == (JobStatus.IDLE, None, None)
     await condor.hold([job], "keeps the workers' files")
@@ -114,7 +114,7 @@ async def test_a_hundred_workers_are_there_at_once_each_with_its_name(
     made = await pool.workers(None, *names, requirements=NEVER)
     jobs = await condor.jobs_of(POOL)
     assert {job.id: job.worker for job in jobs} == dict(zip(made, names, strict=True))
-    assert {(job.role, job.status, job.pool_uid, job.cluster_uid, job.template) for job in jobs} == {
+    assert {(job.role, job.status, job.pool_uid, job.cluster_uid, job.template_hash) for job in jobs} == {
         (Role.WORKER, JobStatus.IDLE, POOL, "cluster-uid", "hash")
     }
     assert {job.request_memory_mib for job in jobs} == {100}

@@ -39,7 +39,7 @@ async def test_a_real_scheduler_names_its_workers() -> None:
         ):
             assert (await port_of.workers("gateway", "c1", OURS)).connected == set(OURS)
             assert await port_of.workers("gateway", "c1", OURS[1:]) == SchedulerWorkers(
-                frozenset(OURS[1:]), others=1
+                frozenset(OURS[1:]), strangers=1
             )
         assert await port_of.workers("gateway", "c1", OURS) == SchedulerWorkers()
 

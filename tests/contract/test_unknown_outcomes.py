@@ -169,7 +169,7 @@ async def test_an_anchor_whose_files_will_never_come_is_replaced(lab: Lab) -> No
     operator = lab.operator()
     await operator.until(is_held)
     (good,) = anchors(await operator.agent.jobs())
-    arguments = (lab.pool.address, lab.pool.schedd, lab.uid, good.template)
+    arguments = (lab.pool.address, lab.pool.schedd, lab.uid, good.template_hash)
     await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-c", _NEVER_SPOOLS, *arguments],

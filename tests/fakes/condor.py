@@ -131,7 +131,7 @@ class FakeSchedd:
                 user=_string(description, attributes.AD_USER),
                 namespace=_string(description, attributes.AD_POOL).partition("/")[0],
                 worker=worker,
-                template=_string(description, attributes.AD_TEMPLATE),
+                template_hash=_string(description, attributes.AD_TEMPLATE),
                 anchor=_string(description, attributes.AD_ANCHOR),
                 queued_at=self.now,
                 status_since=self.now,

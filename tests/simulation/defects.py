@@ -32,6 +32,16 @@ def ignore_the_budget(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cluster, "submit_budget", lambda looked, observed, policy: SubmitBudget(1000))
 
 
+def remove_busy_workers(patch: pytest.MonkeyPatch) -> None:
+    """Surplus is surplus."""
+    surplus = scale_down.surplus
+
+    def anybody(workers: Any, desired: int, busy: Any, *, scheduler_knows: bool) -> scale_down.Surplus:
+        return surplus(workers, desired, (), scheduler_knows=scheduler_knows)
+
+    patch.setattr(scale_down, "surplus", anybody)
+
+
 def release_with_jobs_left(patch: pytest.MonkeyPatch) -> None:
     """A deleted pool goes as soon as its jobs were told to."""
     end = finalize.of_pool
@@ -130,6 +140,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
     plant.__name__: (plant, promise)
     for plant, promise in (
         (ignore_the_budget, "no more workers than wanted"),
+        (remove_busy_workers, "no worker in the middle of a task"),
         (release_with_jobs_left, "what is not seen is not touched: a pool released with jobs"),
         (take_unseen_for_empty, "no pool goes before its jobs"),
         (use_names_again, "no worker name twice"),

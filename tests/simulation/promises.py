@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from htcdask_api import PoolStatus
 from htcdask_operator.core.actions import (
     CreatePool,
-    Hold,
+    HoldAnchor,
     Remove,
     RemoveFinalizer,
     SubmitAnchor,
@@ -234,7 +234,7 @@ def _unseen(action: object, observed: Observed, pools: Mapping[PoolUid, PoolFact
             return "a pool made"
         case SubmitWorkers(pool) | SubmitAnchor(pool) if pools[pool].deleting or not pools[pool].finalized:
             return "a submit for a pool that may vanish"
-        case Remove() | Hold() if jobs:
+        case Remove() | HoldAnchor() if jobs:
             return "jobs removed or held"
         case Remove(_, _, reason) if cluster and "deleted" not in reason:
             return "jobs of a cluster that was not seen"

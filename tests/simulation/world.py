@@ -292,8 +292,8 @@ class World:
         if stalled is not None and stalled.status == "True":
             return True
         held = [job for job in anchors if job.status is JobStatus.HELD and not job.spooling]
-        used = {job.template for job in self.ours() if job.role is Role.WORKER}
-        idle = [job for job in held if job.template not in used]
+        used = {job.template_hash for job in self.ours() if job.role is Role.WORKER}
+        idle = [job for job in held if job.template_hash not in used]
         return len(held) == len(anchors) and len(idle) <= 1 and bool(held)
 
     def _not_connected(self) -> str | None:

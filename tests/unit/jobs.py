@@ -14,7 +14,7 @@ def make_job(id: str = "1.0", **changes: Any) -> Job:
         "cluster_uid": "c1",
         "owner": IDENTITY,
         "worker": f"w{id}",
-        "template": "t",
+        "template_hash": "t",
         "queued_at": 100.0,
         "status_since": 100.0,
     }

@@ -50,8 +50,8 @@ class CondorClient:
             where, self.folder / "scratch", environment, access.deadline, valid_until
         )
         # What workers printed comes from a disk and over a network, and nothing may wait for it.
-        patience = min(access.deadline, access.log_deadline)
-        self._logs = AgentProcess(where, self.folder / "logs", environment, patience, valid_until, patience)
+        seconds = min(access.deadline, access.log_deadline)
+        self._logs = AgentProcess(where, self.folder / "logs", environment, seconds, valid_until, seconds)
         self._token = ""
         self._identity = ""  # of that token
         self._turn = asyncio.Lock()

@@ -36,15 +36,15 @@ class AgentProcess:
         environment: dict[str, str],
         deadline: float,
         valid_until: Callable[[], float],
-        patience: float | None = None,
+        turn_seconds: float | None = None,
     ) -> None:
-        """`patience`: seconds that one waits for their turn; None: as long as it takes."""
+        """`turn_seconds`: seconds that one waits for their turn; None: as long as it takes."""
         self.command = [*_PROGRAM, *access_point, str(scratch), str(os.getpid())]
         self._scratch = scratch
         self._environment = environment
         self._deadline = deadline
         self._not_after = valid_until
-        self._patience = patience
+        self._turn_seconds = turn_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._silences = 0  # how often the deadline has passed
@@ -97,7 +97,7 @@ class AgentProcess:
     @asynccontextmanager
     async def _in_turn(self, method: str) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._turn_seconds):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise self._too_late(method) from error

@@ -61,8 +61,8 @@ class SubmitWorkers:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Hold jobs (the anchor, once it is spooled) with a reason that says what they are."""
+class HoldAnchor:
+    """Hold an anchor, once it is spooled, with a reason that says what they are."""
 
     pool: PoolUid
     jobs: tuple[JobId, ...]
@@ -144,7 +144,7 @@ Action = (
     | Adopt
     | CreatePool
     | ForceRemove
-    | Hold
+    | HoldAnchor
     | ReadLogs
     | RecordIdentity
     | RemoveFinalizer

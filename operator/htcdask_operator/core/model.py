@@ -75,7 +75,7 @@ class Job:
     pool_uid: PoolUid
     cluster_uid: ClusterUid
     worker: WorkerName
-    template: str  # hash of what the job was made from
+    template_hash: str  # of what the job was made from
     queued_at: float  # QDate
     status_since: float  # EnteredCurrentStatus
     owner: str = ""  # User: the identity that submitted it, which the access point has seen to
@@ -191,11 +191,11 @@ class ClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class SchedulerWorkers:
-    """Which of our workers a scheduler knows, those of them in the middle of a task, and how many others."""
+    """Which of our workers a scheduler knows, those of them in the middle of a task, and strangers."""
 
     connected: frozenset[WorkerName] = frozenset()
     busy: frozenset[WorkerName] = frozenset()
-    others: int = 0
+    strangers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class Usage:
     """What counts for a limit that clusters share."""
 
     others: Size = NOTHING  # what the live workers of the other clusters request
-    over: Mapping[Kind, Place] = field(default_factory=dict)  # exceeded: whoever stands here or behind
+    exceeded: Mapping[Kind, Place] = field(default_factory=dict)  # whoever stands here or behind is too many
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class PoolState(Sight):
         )
 
     def _is_outdated(self, job: Job, anchors: Collection[JobId]) -> bool:
-        changed = self.template_hash is not None and job.template not in (self.template_hash, "")
+        changed = self.template_hash is not None and job.template_hash not in (self.template_hash, "")
         return changed or (job.anchor != "" and job.anchor not in anchors)
 
     @property

@@ -18,7 +18,7 @@ from htcdask_operator import metrics
 from htcdask_operator.core import memory, sanitize
 from htcdask_operator.core.actions import (
     ForceRemove,
-    Hold,
+    HoldAnchor,
     ReadLogs,
     RecordIdentity,
     Remove,
@@ -41,13 +41,13 @@ from htcdask_operator.state.known import Known
 _log = logging.getLogger(__name__)
 
 _ROUNDS: Final = 6  # anchor, hold, workers, and a few to spare
-_RESYNC: Final = 120.0
+RESYNC: Final = 120.0  # seconds until a cluster is looked at although nothing woke it
 _BACKOFF_FIRST: Final = 1.0
 _BACKOFF_LAST: Final = 60.0
 _QUEUE_AGE: Final = 2.0  # seconds, twice the interval of a busy poller: an older answer ends no job
 _PAUSE: Final = 1.0  # after many rounds, let others have their turn
 
-_BY_THE_QUEUE: Final = (Remove, ForceRemove, Hold, RemoveFinalizer, RecordIdentity)
+_BY_THE_QUEUE: Final = (Remove, ForceRemove, HoldAnchor, RemoveFinalizer, RecordIdentity)
 
 Planner = Callable[[Sequence[PoolFacts], Observed, ClusterMemory, Policy, float], Plan]
 
@@ -99,7 +99,7 @@ class Cycle:
             cluster.failures, cluster.said = 0, None
         if not cluster.pools and again is None:
             return None
-        return _sooner(wake_at, again) or self.clock() + _RESYNC
+        return _sooner(wake_at, again) or self.clock() + RESYNC
 
     async def _act(self, key: ClusterKey, cluster: ClusterTask) -> tuple[float | None, str | None]:
         """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""

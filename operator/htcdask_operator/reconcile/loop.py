@@ -15,11 +15,9 @@ from htcdask_operator import metrics
 from htcdask_operator.core import mistake
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey
-from htcdask_operator.reconcile.cycle import ClusterTask, Cycle
+from htcdask_operator.reconcile.cycle import RESYNC, ClusterTask, Cycle
 
 _log = logging.getLogger(__name__)
-
-_RESYNC: Final = 120.0  # seconds until a cluster is looked at although nothing woke it
 
 
 class Reconciler:
@@ -71,7 +69,7 @@ class Reconciler:
             if wake_at is None and not cluster.woken.is_set():
                 del self._clusters[key]
                 return
-            delay = _RESYNC if wake_at is None else min(wake_at - self._clock(), _RESYNC)
+            delay = RESYNC if wake_at is None else min(wake_at - self._clock(), RESYNC)
             try:
                 async with asyncio.timeout(max(0.0, delay)):
                     await cluster.woken.wait()

@@ -53,7 +53,7 @@ async def observe(
         jobs=jobs,
         connected=answer.connected if isinstance(answer, SchedulerWorkers) else answer,
         busy=answer.busy if isinstance(answer, SchedulerWorkers) else frozenset(),
-        strangers=answer.others if isinstance(answer, SchedulerWorkers) else 0,
+        strangers=answer.strangers if isinstance(answer, SchedulerWorkers) else 0,
         orphans=_believed(known, known.orphans()),
         condor_identity=known.queue.identity,
         had_pools=key in known.clusters.had_pools,
@@ -69,7 +69,7 @@ async def with_jobs(
     answer = await _scheduler_workers(ports, known, key, seen.cluster, jobs)
     if isinstance(answer, Unseen):
         return replace(seen, jobs=jobs, connected=answer, busy=frozenset())
-    return replace(seen, jobs=jobs, connected=answer.connected, busy=answer.busy, strangers=answer.others)
+    return replace(seen, jobs=jobs, connected=answer.connected, busy=answer.busy, strangers=answer.strangers)
 
 
 def with_usage(known: Known, seen: Observed, pools: Collection[PoolUid], policy: Policy) -> Observed:

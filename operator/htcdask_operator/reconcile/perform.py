@@ -23,7 +23,7 @@ from htcdask_operator.core.actions import (
     Adopt,
     CreatePool,
     ForceRemove,
-    Hold,
+    HoldAnchor,
     ReadLogs,
     RecordIdentity,
     Remove,
@@ -44,7 +44,7 @@ from htcdask_operator.scheduler.port import SchedulerError
 
 _log = logging.getLogger(__name__)
 
-_CONDOR: Final = (Hold, Remove, ForceRemove, SubmitAnchor, SubmitWorkers, ReadLogs)
+_CONDOR: Final = (HoldAnchor, Remove, ForceRemove, SubmitAnchor, SubmitWorkers, ReadLogs)
 _REMOVALS: Final = (Remove, ForceRemove)
 
 
@@ -197,7 +197,7 @@ async def _one(
             )
             metrics.SUBMITTED.inc(len(names))
             _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))
-        case Hold(_, jobs, reason):
+        case HoldAnchor(_, jobs, reason):
             await ports.condor.hold(jobs, reason)
         case Remove(_, jobs, reason):
             await ports.condor.remove(jobs, reason)

@@ -21,7 +21,7 @@ from htcdask_operator.state.known import Known
 _log = logging.getLogger(__name__)
 
 _ASK_AGAIN: Final = 10.0  # about pools that are unknown and were not gone
-_STRANGERS: Final = 1800.0  # half a lease, as a site has it that says nothing
+_NEVER_SEEN_SECONDS: Final = 1800.0  # half a lease, as a site has it that says nothing
 
 
 class Orphans:
@@ -32,10 +32,10 @@ class Orphans:
         ports: Ports,
         known: Known,
         namespaces: Sequence[str],
-        patience: float = _STRANGERS,
+        never_seen_seconds: float = _NEVER_SEEN_SECONDS,
         last_seen: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`patience`: so long is looked whether jobs of pools that we never saw are another operator's.
+        """`never_seen_seconds`: so long jobs of pools that we never saw may be another operator's.
 
         `last_seen`: when an operator of this installation was last at work before us, if that is known.
         """
@@ -43,16 +43,16 @@ class Orphans:
         self._ports = ports
         self._known = known
         self._namespaces = namespaces
-        self._patience = patience
+        self._never_seen_seconds = never_seen_seconds
         self._asked: dict[PoolUid, float] = {}
-        self._strangers: dict[PoolUid, float] = {}  # pools that this operator never saw, and since when not
+        self._never_seen: dict[PoolUid, float] = {}  # pools that this operator never saw, and since when not
 
     async def sweep(self, now: float) -> None:
         """Remove the jobs of pools that are gone; CondorError if HTCondor refuses."""
         unknown = self._known.queue.jobs.keys() - self._known.clusters.pools.keys()
         self._asked = {pool: at for pool, at in self._asked.items() if pool in unknown}
-        self._strangers = {
-            pool: self._strangers.get(pool, now)
+        self._never_seen = {
+            pool: self._never_seen.get(pool, now)
             for pool in unknown
             if pool not in self._known.clusters.knew
             and orphans.may_be_anothers(self._known.queue.jobs[pool], self._last_seen())
@@ -62,7 +62,7 @@ class Orphans:
             pool
             for pool in unknown
             if now - self._asked.get(pool, 0.0) >= _ASK_AGAIN
-            and now - self._strangers.get(pool, -math.inf) >= self._patience
+            and now - self._never_seen.get(pool, -math.inf) >= self._never_seen_seconds
         }
         if not due:
             return

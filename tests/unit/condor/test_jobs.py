@@ -29,7 +29,7 @@ def test_a_new_job() -> None:
         pool_uid="pool",
         cluster_uid="cluster",
         worker="w1",
-        template="hash",
+        template_hash="hash",
         queued_at=100.0,
         status_since=160.0,
         lease=5000.0,

@@ -14,7 +14,7 @@ from htcdask_operator.core.actions import (
     Action,
     Adopt,
     ForceRemove,
-    Hold,
+    HoldAnchor,
     ReadLogs,
     Remove,
     RemoveFinalizer,
@@ -89,7 +89,7 @@ def test_an_anchor_under_way_is_waited_for(anchor: object) -> None:
 
 def test_a_staged_anchor_is_held_with_a_reason_that_says_what_it_is() -> None:
     (action,) = actions(make_pool(), make_observed(FOUR, [make_anchor(MARK, JobStatus.IDLE)]))
-    assert action == Hold(
+    assert action == HoldAnchor(
         POOL,
         ("1.0",),
         "HTCDask: keeps the workers' files of pool gateway/default-pool-uid; goes with the pool",
@@ -104,7 +104,7 @@ def test_an_anchor_that_was_never_spooled_is_replaced() -> None:
 
 
 def test_workers_wait_for_an_anchor_of_the_present_template() -> None:
-    running = make_job("a", JobStatus.RUNNING, template="old")
+    running = make_job("a", JobStatus.RUNNING, template_hash="old")
     found = actions(make_pool(), make_observed(FOUR, [make_anchor("old"), running], ["a"]))
     assert kinds(found) == [SubmitAnchor], "and the old one stays as long as its worker"
 
@@ -421,7 +421,7 @@ def test_a_pool_whose_cluster_went_before_it_was_adopted_wants_no_workers() -> N
 )
 def test_a_pool_that_fails_a_check_gets_no_job(pool: PoolFacts) -> None:
     assert actions(pool, make_observed(FOUR)) == ()
-    kept = actions(pool, make_observed(FOUR, [ANCHOR, make_job("a", template="hash")]))
+    kept = actions(pool, make_observed(FOUR, [ANCHOR, make_job("a", template_hash="hash")]))
     assert "a.0" not in removed(kept), "and what it has, it keeps"
 
 
@@ -432,7 +432,7 @@ def test_from_nothing_to_four_workers_and_back_to_nothing() -> None:
     world = World({POOL: make_pool(owner_uid=None)}, make_cluster(0))
     assert kinds(world.settle()) == [Adopt, SubmitAnchor]
     world.stage()
-    assert kinds(world.settle()) == [Hold]
+    assert kinds(world.settle()) == [HoldAnchor]
     world.cluster = FOUR
     assert kinds(world.settle()) == [SubmitWorkers]
     for job in world.workers():

@@ -14,7 +14,7 @@ from htcdask_operator.core.actions import (
     Adopt,
     CreatePool,
     ForceRemove,
-    Hold,
+    HoldAnchor,
     ReadLogs,
     RecordIdentity,
     Remove,
@@ -171,7 +171,7 @@ class World:
                 self.submitted += names
                 for name in names:
                     self._submit(pool, name, Role.WORKER, description["My.HTCDaskTemplate"])
-            case Hold(_, jobs, _):
+            case HoldAnchor(_, jobs, _):
                 for id_ in jobs:
                     self.change(self.jobs[id_], JobStatus.HELD, hold_code=1, hold_subcode=1)
             case Remove(_, jobs, _):
@@ -203,7 +203,7 @@ class World:
             cluster_uid=self.cluster.uid,
             owner=IDENTITY,
             worker=name,
-            template=template_hash.strip('"'),
+            template_hash=template_hash.strip('"'),
             queued_at=self.now,
             status_since=self.now,
             hold_code=16 if spooling else None,

@@ -56,13 +56,13 @@ def job(number: int, **facts: object) -> Job:
 def test_who_was_queued_last_is_over_a_limit() -> None:
     known = Known()
     known.queue.saw_all([job(4), job(1), job(3), job(2)], 1.0)
-    assert used(known, "p1").everybody.over == {Kind.WORKERS: (4.0, "w4.0")}
+    assert used(known, "p1").everybody.exceeded == {Kind.WORKERS: (4.0, "w4.0")}
 
 
 def test_who_has_no_gpu_is_not_over_a_limit_of_gpus() -> None:
     known = Known()
     known.queue.saw_all([job(1, request_gpus=1), job(2, request_gpus=1), job(3)], 1.0)
-    assert used(known).everybody.over == {Kind.GPUS: (2.0, "w2.0")}
+    assert used(known).everybody.exceeded == {Kind.GPUS: (2.0, "w2.0")}
 
 
 def test_what_another_cluster_is_submitting_counts_until_its_own_answer() -> None:

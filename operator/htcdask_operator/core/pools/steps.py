@@ -15,7 +15,7 @@ from htcdask_operator.core.actions import (
     AddFinalizer,
     Adopt,
     ForceRemove,
-    Hold,
+    HoldAnchor,
     ReadLogs,
     RecordIdentity,
     Remove,
@@ -69,12 +69,12 @@ def record_identity(state: Sight) -> Step:
 
 def force_remove(state: Sight) -> Step:
     """What was removed and does not leave is taken out."""
-    patience = state.policy.vacate_seconds + LEAVE_SECONDS
+    most = state.policy.vacate_seconds + LEAVE_SECONDS
     leaving = [job for job in state.ours if states.is_leaving(job)]
-    late = tuple(job.id for job in leaving if state.now - job.status_since >= patience)
+    late = tuple(job.id for job in leaving if state.now - job.status_since >= most)
     reason = "HTCDask: its execute node does not answer"
     actions = (ForceRemove(state.uid, late, reason),) if late else ()
-    return Step(actions, _first(job.status_since + patience for job in leaving))
+    return Step(actions, _first(job.status_since + most for job in leaving))
 
 
 def keep_anchor(state: PoolState) -> Step:
@@ -82,7 +82,7 @@ def keep_anchor(state: PoolState) -> Step:
     actions: list[Action] = []
     if state.anchors.hold:
         ids = tuple(job.id for job in state.anchors.hold)
-        actions.append(Hold(state.uid, ids, anchor.hold_reason(state.pool)))
+        actions.append(HoldAnchor(state.uid, ids, anchor.hold_reason(state.pool)))
     if state.anchors.remove and not state.expected:
         actions.append(remove(state.anchors.remove, "no worker needs its files"))
     needed = state.anchors.usable is None and state.anchors.pending is None and state.more_at is None

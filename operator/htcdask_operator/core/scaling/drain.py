@@ -18,7 +18,7 @@ from htcdask_operator.core.workers.states import State, Worker
 Standing = tuple[tuple[int, float], ...]
 """How many workers are too many, and since when: so many since then, so many more since later."""
 
-ORDER: Final = (State.DISCONNECTED, State.CONNECTED, State.NOT_ASKED)
+DRAINED: Final = (State.DISCONNECTED, State.CONNECTED, State.NOT_ASKED)
 
 
 def standing(before: Standing, count: int, now: float) -> Standing:
@@ -33,7 +33,7 @@ def standing(before: Standing, count: int, now: float) -> Standing:
 
 def too_many(workers: Sequence[Worker], desired: int) -> int:
     """How many are too many, beyond those that cost nothing and go at once."""
-    return max(0, sum(worker.state in ORDER for worker in workers) - desired)
+    return max(0, sum(worker.state in DRAINED for worker in workers) - desired)
 
 
 def limited(
@@ -41,13 +41,13 @@ def limited(
 ) -> Surplus:
     """The surplus, with those whose time is over, beyond those that go anyway."""
     due = sum(many for many, since in stands if now >= since + seconds)
-    due -= sum(worker.state in ORDER for worker in surplus.go)
+    due -= sum(worker.state in DRAINED for worker in surplus.go)
     overdue = tuple(_candidates(workers, surplus.go)[:due]) if due > 0 else ()
     until = min((since + seconds for _, since in stands if now < since + seconds), default=None)
     return replace(surplus, busy=max(0, surplus.busy - len(overdue)), overdue=overdue, until=until)
 
 
 def _candidates(workers: Sequence[Worker], going: Collection[Worker]) -> list[Worker]:
-    found = [worker for worker in workers if worker.state in ORDER and worker not in going]
+    found = [worker for worker in workers if worker.state in DRAINED and worker not in going]
     found.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
-    return sorted(found, key=lambda worker: ORDER.index(worker.state))
+    return sorted(found, key=lambda worker: DRAINED.index(worker.state))

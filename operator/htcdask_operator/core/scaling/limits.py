@@ -160,7 +160,7 @@ def sizes(jobs: Iterable[Job]) -> Mapping[Size, int]:
 
 def _ours(kind: Kind, cap: float, usage: Usage, own: Sequence[Job]) -> float:
     """Our part of a limit, after the others': what is free, or what of ours was there first."""
-    first_over = usage.over.get(kind)
+    first_over = usage.exceeded.get(kind)
     if first_over is None or usage.others[kind] + requested(own, (kind,))[kind] <= cap:
         return cap - usage.others[kind]
     return requested((job for job in own if job.place < first_over), (kind,))[kind]

@@ -16,7 +16,7 @@ from htcdask_operator.core.model import Job, WorkerName
 from htcdask_operator.core.workers import states
 from htcdask_operator.core.workers.states import State, Worker, live
 
-ORDER: Final = (State.SUBMITTING, State.HELD, State.IDLE, State.NOT_CONNECTED, State.STARTING)
+FIRST_TO_GO: Final = (State.SUBMITTING, State.HELD, State.IDLE, State.NOT_CONNECTED, State.STARTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ def surplus(
     too_many = max(0, live(workers) - desired)
     if not too_many:
         return Surplus()
-    candidates = [worker for worker in workers if worker.state in ORDER]
+    candidates = [worker for worker in workers if worker.state in FIRST_TO_GO]
     # The last that were queued are the last that would have started.
     candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
-    candidates.sort(key=lambda worker: ORDER.index(worker.state))
+    candidates.sort(key=lambda worker: FIRST_TO_GO.index(worker.state))
     free = candidates[:too_many]
     leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED) for worker in workers)
     rest = max(0, too_many - len(free) - leaving)

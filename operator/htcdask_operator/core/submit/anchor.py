@@ -2,9 +2,9 @@
 
 Called by `pool_state` for each pool. The road of an anchor:
 
-    SubmitAnchor -> code 16, spooling -> staged, idle -> Hold -> held: usable -> ... -> Remove, last of all
+    SubmitAnchor -> code 16, spooling -> staged, idle -> HoldAnchor -> held: usable -> ... -> Remove
                          -> no StageInFinish after 2 min: Remove, and a new one
-    the template's hash changed: a new one; the old goes when no worker of its template_hash is left
+    the template's hash changed: a new one; the old goes when no worker of its template is left
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ def sort(jobs: Sequence[Job], template_hash: str | None, now: float) -> Anchors:
     hold = tuple(job for job in sound if _to_hold(job))
     if template_hash is None:
         return Anchors(None, None, hold, tuple(broken), tuple(there))
-    ours = [job for job in sound if job.template == template_hash]
+    ours = [job for job in sound if job.template_hash == template_hash]
     usable = next((job for job in ours if _usable(job)), None)
     pending = None if usable else next(iter(ours), None)
     # A second one, from a submit whose answer was lost, has no workers unless it is usable too.
     twins = [job for job in ours if job not in (usable, pending) and not _usable(job) and job.understood]
-    used = {job.template for job in jobs if job.may_be_worker and not states.has_ended(job)}
+    used = {job.template_hash for job in jobs if job.may_be_worker and not states.has_ended(job)}
     stale = [
         job
         for job in sound
         # A worker that does not say which anchor it uses may use any.
-        if job.template != template_hash and not used & {job.template, ""} and job.understood
+        if job.template_hash != template_hash and not used & {job.template_hash, ""} and job.understood
     ]
     gone = (*broken, *twins, *stale)
     return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_operator.core.actions import Action, Hold, RecordIdentity, Remove, RemoveFinalizer
+from htcdask_operator.core.actions import Action, HoldAnchor, RecordIdentity, Remove, RemoveFinalizer
 from htcdask_operator.core.model import Gone, Job, JobStatus, Observed, PoolFacts, Role
 from htcdask_operator.core.workers.identity import believed
 from tests.builders import (
@@ -123,7 +123,7 @@ def test_when_the_first_token_is_back_all_goes_on() -> None:
 @pytest.mark.parametrize("wanted", [0, 1])
 def test_a_job_that_is_not_understood_counts_as_live_and_is_left_alone(job: Job, wanted: int) -> None:
     observed = make_observed(make_cluster(wanted=wanted), [job], ["odd"])
-    assert not any(isinstance(action, Remove | Hold) for action in actions(make_pool(), observed))
+    assert not any(isinstance(action, Remove | HoldAnchor) for action in actions(make_pool(), observed))
     status = plan_for([make_pool()], observed, make_policy(), NOW).statuses[POOL]
     assert status.replicas == 1
     assert [(e.reason, e.count) for e in status.explanation] == [("NotUnderstood", 1)]
@@ -139,10 +139,10 @@ def test_an_anchor_that_is_not_understood_is_neither_held_nor_replaced_nor_remov
     for template_hash in ("hash", "another"):
         odd = make_anchor(template_hash, JobStatus.UNKNOWN)
         found = actions(make_pool(), make_observed(make_cluster(wanted=1), [odd]))
-        assert not any(isinstance(action, Remove | Hold) for action in found)
+        assert not any(isinstance(action, Remove | HoldAnchor) for action in found)
 
 
 def test_an_anchor_stays_for_a_worker_that_does_not_say_which_it_uses() -> None:
-    jobs = [make_anchor("another"), make_job("w1", JobStatus.RUNNING, template="")]
+    jobs = [make_anchor("another"), make_job("w1", JobStatus.RUNNING, template_hash="")]
     found = actions(make_pool(), make_observed(make_cluster(wanted=1), jobs, ["w1"]))
     assert not any(isinstance(action, Remove) for action in found)
