@@ -14,7 +14,7 @@ from htcdask_operator.condor import clocks
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.agent.submit_language import parsed
 from htcdask_operator.condor.errors import CondorError, CondorRefused
-from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role, WorkerName
+from htcdask_operator.core.model import Analysis, Clause, Job, JobId, JobStatus, PoolUid, Role, WorkerName
 from htcdask_operator.core.submit import worker_names
 
 ENDED_SECONDS = 300.0
@@ -198,7 +198,7 @@ class FakeSchedd:
                 self.remove(job.id)
         elif job.spooling and job.id in self.files and age >= 1:
             self._change(job.id, JobStatus.IDLE, stage_in_finish=self.now, hold_code=None, hold_reason=None)
-        elif job.status is JobStatus.IDLE and entry.matches and not job.vacated and self._free():
+        elif job.status is JobStatus.IDLE and entry.matches and not job.vacated and self.free():
             self._start(entry)
         elif job.status is JobStatus.RUNNING:
             life = self.life(job.worker)
@@ -226,7 +226,8 @@ class FakeSchedd:
         if entry.anchor in self.files:
             self.files[entry.anchor][worker_names.output(entry.job.worker)] = text[:LARGEST_OUTPUT]
 
-    def _free(self) -> bool:
+    def free(self) -> bool:
+        """Whether a slot has room."""
         return sum(entry.job.status is JobStatus.RUNNING for entry in self.queue.values()) < self.slots
 
     def _change(self, job: JobId, status: JobStatus, **facts: object) -> None:
@@ -315,6 +316,17 @@ class FakeCondor:
         files = self.schedd.files.get(anchor, {})
         found = {name: files.get(worker_names.output(name), "") for name in names}
         return {name: text[-LARGEST_TAIL:] for name, text in found.items() if text}
+
+    async def analyze(self, job: JobId) -> Analysis | None:
+        self._begin("analyze")
+        entry = self._ours().get(job)
+        if entry is None:
+            return None
+        clause, room = Clause("false", met=0), self.schedd.free()
+        if not entry.matches:
+            return Analysis(self.schedd.slots, (clause,))
+        fit = min(self.schedd.slots, 1)
+        return Analysis(self.schedd.slots, fit=fit, looked_at=fit, take=fit, room=int(room))
 
     def _ours(self) -> dict[JobId, Entry]:
         return self._of(self.identity)

@@ -199,6 +199,33 @@ class SchedulerWorkers:
 
 
 @dataclass(frozen=True, slots=True)
+class Clause:
+    """One clause of a job's Requirements, and how many slots meet it when their machines are empty."""
+
+    text: str
+    met: int
+    undefined: int = 0  # do not define what it asks for
+    without: int = 0  # meet all the others
+    asked: str | int | float | None = None  # where it compares an attribute of the slot: with what
+    nearest: tuple[str | int | float, ...] = ()  # and what those slots offer: the best, or the commonest
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """How the pool's slots look to one idle job; dynamic slots count as their machine's."""
+
+    slots: int
+    clauses: tuple[Clause, ...] = ()
+    fit: int = 0  # meet all clauses, when empty
+    looked_at: int = 0  # so many of them were asked whether they take the job
+    take: int = 0
+    room: int = 0  # take it, and have room now
+    refuse: int = 0
+    unknown: int = 0  # what they say depends on what nobody else can see
+    start: str | None = None  # by which rule most of those refuse
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What counts for a limit that clusters share."""
 

@@ -24,6 +24,7 @@ from htcdask_operator.core import memory as memories
 from htcdask_operator.core import mistake, pool_state, setback
 from htcdask_operator.core.actions import (
     Action,
+    Analyze,
     CreatePool,
     ReadLogs,
     RemoveFinalizer,
@@ -212,7 +213,7 @@ def _turns(sights: Sequence[Sight], memory: ClusterMemory) -> Callable[[Action],
         match action:
             case RemoveFinalizer():
                 return (0,)
-            case ReadLogs():
+            case Analyze() | ReadLogs():
                 return (3,)
             case SubmitAnchor() | SubmitWorkers():
                 place = 2

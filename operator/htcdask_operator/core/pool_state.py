@@ -14,6 +14,7 @@ from htcdask_operator.core import size
 from htcdask_operator.core.memory import ClusterMemory, PoolMemory
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import (
+    Analysis,
     ClusterFacts,
     Job,
     JobId,
@@ -169,6 +170,21 @@ class PoolState(Sight):
         """When the pool's pace allows another job; None: now."""
         waits = self.ledger.left(self.pace, self.now) <= 0
         return self.ledger.more_at(self.pace, self.now) if waits else None
+
+    @property
+    def idle(self) -> list[Job]:
+        """Its workers that wait for a slot and can start rightly, those that have waited longest first."""
+        return [
+            worker.job
+            for worker in self.workers
+            if worker.state is State.IDLE and worker.job.template_hash == self.template_hash
+        ]
+
+    @property
+    def analysis(self) -> Analysis | None:
+        """How slots look to those, if that is known."""
+        known = self.remembered.analyzed
+        return known.found if known is not None and self.idle else None
 
     @property
     def outdated(self) -> tuple[Job, ...]:

@@ -100,7 +100,11 @@ SCHEDULER_UNREACHABLE: Final = "SchedulerUnreachable"
 
 # --- Why a worker is not there yet (status.explanation).
 NO_MATCHING_SLOTS: Final = "NoMatchingSlots"
-"""The negotiator rejected the job; the message is HTCondor's."""
+"""No slot meets what the job requires; the message says which clause, and what comes nearest to it."""
+SLOTS_REFUSE: Final = "SlotsRefuse"
+"""Slots would fit the job, and their own rules do not let it start."""
+POOL_FULL: Final = "PoolFull"
+"""Slots fit the job and would take it; other jobs are in them now."""
 WAITING_FOR_MATCH: Final = "WaitingForMatch"
 """The job is idle and the negotiator has not said anything against it."""
 STARTING: Final = "Starting"

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from htcdask_api import Explanation
 from htcdask_api.status import MAX_EXPLANATIONS
 from htcdask_operator.core import reasons, sanitize
+from htcdask_operator.core.model import Analysis
 from htcdask_operator.core.scaling.desired import Allocation
+from htcdask_operator.core.status import slots
 from htcdask_operator.core.workers.states import State, Worker
 
 
@@ -21,11 +23,15 @@ def explanations(
     allocation: Allocation,
     unaffordable: int,
     address: str,
+    analysis: Analysis | None = None,
 ) -> tuple[Explanation, ...]:
-    """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for."""
+    """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for.
+
+    `analysis`: how slots look to those that are idle.
+    """
     found: Counter[tuple[str, str]] = Counter()
     for worker in workers:
-        if worker.state is not State.CONNECTED and (why := _why(worker, address)) is not None:
+        if worker.state is not State.CONNECTED and (why := _why(worker, address, analysis)) is not None:
             found[why] += 1
     if unaffordable:
         found[
@@ -41,9 +47,11 @@ def explanations(
     )
 
 
-def _why(worker: Worker, address: str) -> tuple[str, str] | None:
+def _why(worker: Worker, address: str, analysis: Analysis | None) -> tuple[str, str] | None:
     job = worker.job
     match worker.state:
+        case State.IDLE if analysis is not None:
+            return slots.told(analysis, job)
         case State.IDLE if job.reject_reason:
             return reasons.NO_MATCHING_SLOTS, f"HTCondor found no slot for the job: {job.reject_reason}."
         case State.IDLE:

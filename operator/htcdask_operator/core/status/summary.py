@@ -52,6 +52,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
             state.allocation or Allocation(0),
             state.unaffordable,
             state.policy.scheduler_address,
+            state.analysis,
         )
     told = PoolStatus(
         observed_generation=state.pool.generation,
