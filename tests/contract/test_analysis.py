@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,12 @@ class Waiting:
         jobs = await self.lab.until(self.condor, lambda jobs: jobs[0].stage_in_finish)
         await self.condor.hold([job], "kept")
         return jobs[0].iwd or ""
+
+    async def running(self, job: JobId) -> None:
+        """Wait until it runs."""
+        await self.lab.until(
+            self.condor, lambda jobs: any(each.id == job and each.started_at for each in jobs)
+        )
 
     async def why(self, job: JobId) -> tuple[str, str]:
         """What the pool tells of it."""
@@ -101,9 +108,7 @@ async def test_what_no_slot_meets_is_named_with_what_there_is(waiting: Waiting, 
 async def test_a_pool_that_is_full(waiting: Waiting) -> None:
     iwd = await waiting.anchor()
     first = await waiting.submit(iwd, "w1")
-    await waiting.lab.until(
-        waiting.condor, lambda jobs: any(job.id == first and job.started_at for job in jobs)
-    )
+    await waiting.running(first)
     second = await waiting.submit(iwd, "w2", memory="2Ti")  # all of the machine
     told = ("", "")
     async with asyncio.timeout(20):  # until the collector has heard of the first one
@@ -123,6 +128,52 @@ def strict_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
     settings = 'START = TARGET.Department =?= "physics"\n'
     with BarePool(folder / "pool", settings=settings) as pool:
         yield pool
+
+
+@pytest.fixture(scope="module")
+def pool_with_quotas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
+    """Physicists may have one core."""
+    settings = "GROUP_NAMES = group_physics\nGROUP_QUOTA_group_physics = 1\nGROUP_ACCEPT_SURPLUS = False\n"
+    with BarePool(tmp_path_factory.mktemp("quotas") / "pool", settings=settings) as pool:
+        yield pool
+
+
+async def test_a_quota_that_is_reached_is_told_with_its_group(
+    pool_with_quotas: BarePool, tmp_path: Path
+) -> None:
+    waiting = Waiting(pool_with_quotas, tmp_path)
+    waiting.policy = replace(waiting.policy, accounting_group="group_physics")
+    iwd = await waiting.anchor()
+    first = await waiting.submit(iwd, "w2")
+    await waiting.running(first)
+    told, job = ("", ""), await waiting.submit(iwd)
+    async with asyncio.timeout(20):  # until the negotiator has told of it
+        while told[0] != "QuotaReached":
+            told = await waiting.why(job)
+            await asyncio.sleep(0.2)
+    assert "the accounting group group_physics has " in told[1]
+    assert "of its quota of 1: the job starts when others of the group end." in told[1]
+    await waiting.close()
+
+
+async def test_who_has_a_better_priority_is_counted(bare_pool: BarePool, waiting: Waiting) -> None:
+    """Two users wait."""
+    bare_pool.run("condor_userprio", "-setfactor", "dask@htcdask.test", "5000")
+    bare_pool.run("condor_userprio", "-setfactor", "alice@htcdask.test", "1000")
+    sleeps = "executable = /bin/sleep\narguments = 1\nrequest_memory = 1\nrequest_disk = 1\n"
+    never = f"{sleeps}transfer_executable = false\nrequirements = false\nqueue\n"
+    bare_pool.run("condor_submit", "-", user="alice", input=never)
+    iwd = await waiting.anchor()
+    first = await waiting.submit(iwd, "w2")
+    await waiting.running(first)
+    job = await waiting.submit(iwd, cores=512)
+    told = ("", "")
+    async with asyncio.timeout(20):
+        while "comes first" not in told[1]:
+            told = await waiting.why(job)
+            await asyncio.sleep(0.2)
+    assert "Another user with idle jobs and a better priority (condor_userprio) comes first." in told[1]
+    bare_pool.run("condor_rm", "alice")
 
 
 async def test_slots_that_refuse_say_by_which_rule(strict_pool: BarePool, tmp_path: Path) -> None:

@@ -130,6 +130,9 @@ async def test_why_a_job_waits(pool: Pool, condor: Condor, lab: Lab, operator_id
     assert [clause.text for clause in found.clauses if not clause.met] == [NEVER]
     assert (found.fit, found.take, found.room) == (0, 0, 0)
     assert await condor.analyze("999999.0") is None
+    lab.hold(never)
+    await lab.until(condor, lambda jobs: jobs[0].status is JobStatus.HELD)
+    assert await condor.analyze(never) is None, "it waits for a person"
     assert await lab.operator(f"{operator_id}-other").analyze(never) is None, "it is not theirs"
 
 

@@ -10,7 +10,8 @@ SENTENCE = 'meets `TARGET.Arch == "PPC64"`: they offer "X86_64".'
 def test_the_clause_that_keeps_machines_away_is_named(site: Site, notebook: Notebook) -> None:
     cluster = notebook.run(
         """
-        cluster = gateway.new_cluster(shutdown_on_close=False, node_match_expr='requirements = TARGET.Arch == "PPC64"')
+        wish = 'requirements = TARGET.Arch == "PPC64"'
+        cluster = gateway.new_cluster(shutdown_on_close=False, node_match_expr=wish)
         cluster.scale(2)
         result = cluster.name
         """

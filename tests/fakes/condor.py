@@ -320,7 +320,7 @@ class FakeCondor:
     async def analyze(self, job: JobId) -> Analysis | None:
         self._begin("analyze")
         entry = self._ours().get(job)
-        if entry is None:
+        if entry is None or entry.job.status is not JobStatus.IDLE or entry.job.vacated:
             return None
         clause, room = Clause("false", met=0), self.schedd.free()
         if not entry.matches:

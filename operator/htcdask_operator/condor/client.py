@@ -127,7 +127,7 @@ class CondorClient:
         return {worker: found[worker] for worker in files if worker in found}
 
     async def analyze(self, job: JobId) -> Analysis | None:
-        one = constraints.of_job(await self._ours(), job)
+        one = constraints.of_waiting(await self._ours(), job)
         return analysis(await self._ask("analyze", one, of=self._analyst))
 
     async def _act(self, action: str, jobs: Sequence[JobId], reason: str) -> None:

@@ -38,6 +38,11 @@ def of_job(known: str, job: JobId) -> str:
     return f"{known} && {this}"
 
 
+def of_waiting(known: str, job: JobId) -> str:
+    """The same, if it waits for its one life."""
+    return f"{of_job(known, job)} && JobStatus == 1 && (NumShadowStarts ?: 0) < 1"
+
+
 def rows(jobs: Sequence[JobId]) -> list[str]:
     """A constraint for each row of successive jobs of one submit: a thousand workers are one or a few."""
     found: list[tuple[int, int, int]] = []

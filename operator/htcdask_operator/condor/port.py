@@ -66,4 +66,4 @@ class Condor(Protocol):
         """
 
     async def analyze(self, job: JobId) -> Analysis | None:
-        """How the pool's slots look to this idle job; None: it is not in the queue. Nobody waits for it."""
+        """How the pool's slots look to this job; None: it waits for none. Nobody waits for the answer."""

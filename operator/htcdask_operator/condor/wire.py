@@ -124,11 +124,13 @@ def _is_analysis(found: object) -> bool:
     counts = ("slots", "fit", "looked_at", "take", "room", "refuse", "unknown")
     return (
         isinstance(found, dict)
-        and found.keys() == {"clauses", "start", *counts}
+        and found.keys() == {"clauses", "start", "group", "quota", "used", "ahead", *counts}
         and all(_is_count(found[name]) for name in counts)
         and isinstance(found["clauses"], list)
         and all(map(_is_clause, found["clauses"]))
-        and isinstance(found["start"], str | None)
+        and all(isinstance(found[name], str | None) for name in ("start", "group"))
+        and all(isinstance(found[name], float | None) for name in ("quota", "used"))
+        and (found["ahead"] is None or _is_count(found["ahead"]))
     )
 
 

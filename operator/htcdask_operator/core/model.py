@@ -223,6 +223,10 @@ class Analysis:
     refuse: int = 0
     unknown: int = 0  # what they say depends on what nobody else can see
     start: str | None = None  # by which rule most of those refuse
+    group: str | None = None  # the job's accounting group, if that may not have more than its quota
+    quota: float | None = None  # in slot weights, which are cores unless a site says otherwise
+    used: float | None = None
+    ahead: int | None = None  # submitters with idle jobs and a better priority; None: nobody tells
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,10 @@ ANALYSIS = {
     "slots": 1,
     "clauses": [CLAUSE, {**CLAUSE, "asked": 1, "nearest": [0.5, "x", True]}],
     "start": None,
+    "group": "physics",
+    "quota": 1.5,
+    "used": None,
+    "ahead": None,
     **dict.fromkeys(("fit", "looked_at", "take", "room", "refuse", "unknown"), 0),
 }
 AD = {"ClusterId": 1, "MemoryUsage": 1.5, "HoldReason": "why", "ExitBySignal": False}
@@ -132,6 +136,8 @@ def test_nothing_else_is_an_answer(said: bytes) -> None:
         ("analyze", {**ANALYSIS, "fit": -1}),
         ("analyze", {**ANALYSIS, "fit": True}),
         ("analyze", {**ANALYSIS, "start": 1}),
+        ("analyze", {**ANALYSIS, "quota": "1"}),
+        ("analyze", {**ANALYSIS, "ahead": 0.5}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "text": None}]}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "more": 1}]}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "asked": 10**400}]}),

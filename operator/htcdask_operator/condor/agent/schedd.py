@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import classad2
 import htcondor2
 
-from htcdask_operator.condor.agent import analysis, sandbox, submit_language
+from htcdask_operator.condor.agent import analysis, fair_share, sandbox, submit_language
 from htcdask_operator.condor.agent.classads import Plain, plain
 from htcdask_operator.condor.errors import (
     CondorError,
@@ -135,16 +135,22 @@ class Schedd:
         if not found:
             return None
         job = found[0]
-        told = analysis.analyze(job, self._slots(_NOT_DYNAMIC, analysis.wanted_of_slots(job)))
+        of_slots, startd = analysis.wanted_of_slots(job), htcondor2.AdType.Startd
+        told = analysis.analyze(job, self._advertised(startd, _NOT_DYNAMIC, of_slots))
         fit = told.pop("fit")
         some = " || ".join(f"Name == {classad2.quote(name)}" for name in analysis.some(fit))
-        whole = self._slots(some, []) if some else []
-        return {**told, "fit": len(fit), **analysis.refusals(job, whole)}
+        whole = self._advertised(startd, some) if some else []
+        standing = fair_share.standing(
+            job,
+            self._advertised(htcondor2.AdType.Accounting, "true", fair_share.ACCOUNTING),
+            self._advertised(htcondor2.AdType.Submitter, "IdleJobs > 0", fair_share.SUBMITTER),
+        )
+        return {**told, "fit": len(fit), **analysis.refusals(job, whole), **standing}
 
-    def _slots(self, constraint: str, attributes: list[str]) -> list[Any]:
+    def _advertised(self, kind: Any, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
         try:
             collector = htcondor2.Collector(self._address)
-            return list(collector.query(htcondor2.AdType.Startd, constraint, attributes or None))
+            return list(collector.query(kind, constraint, list(attributes) or None))
         except htcondor2.HTCondorException as error:
             raise self._collector_failure(_text(error)) from error
 

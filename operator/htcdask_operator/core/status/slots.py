@@ -1,7 +1,7 @@
 """Why an idle job has no slot, in words for the person who waits: what keeps it, and what to do.
 
-Called by `explain`. What only the negotiator knows (fair share, quotas, other people's next jobs) is said to
-be unknown.
+Called by `explain`. What only the negotiator knows (other people's next jobs, hidden limits) is said to be
+unknown.
 """
 
 from __future__ import annotations
@@ -47,16 +47,35 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
             reasons.WAITING_FOR_MATCH,
             f"{fit}; whether they take it depends on what the collector does not show.{_rejected(job)}",
         )
+    if analysis.quota is not None and analysis.used is not None and analysis.used >= analysis.quota:
+        return (
+            reasons.QUOTA_REACHED,
+            f"{fit}, and the accounting group {analysis.group} has {analysis.used:g} of its quota of "
+            f"{analysis.quota:g}: the job starts when others of the group end.",
+        )
     if not analysis.room:
         return (
             reasons.POOL_FULL,
-            f"{fit}, and none has room now: the job starts when others end. Smaller ones find room sooner.",
+            f"{fit}, and none has room now: the job starts when others end. Smaller ones find room "
+            f"sooner.{_precedence(analysis)}",
         )
     return (
         reasons.WAITING_FOR_MATCH,
-        f"{fit}, and some have room now: the job waits for its turn. HTCondor's negotiator may give others "
-        f"precedence (condor_userprio), or keep to a quota or a limit of the site.{_rejected(job)}",
+        f"{fit}, and some have room now: the job waits for its turn.{_precedence(analysis)} A limit of the "
+        f"site may hold it, too.{_rejected(job)}",
     )
+
+
+def _precedence(analysis: Analysis) -> str:
+    """Fair share, as far as it can be seen."""
+    if analysis.ahead is None:
+        return " Who comes first is the negotiator's to say (condor_userprio)."
+    if not analysis.ahead:
+        return ""
+    who, come = (
+        ("Another user", "comes") if analysis.ahead == 1 else (f"{analysis.ahead} other users", "come")
+    )
+    return f" {who} with idle jobs and a better priority (condor_userprio) {come} first."
 
 
 def _unmet(clause: Clause, slots: int) -> str:

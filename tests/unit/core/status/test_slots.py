@@ -69,11 +69,36 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
         "WaitingForMatch",
         "whether they take it depends on what the collector does not show. It says: no match found.",
     ),
-    "full": (Analysis(40, fit=12, looked_at=12, take=12), "PoolFull", "and none has room now"),
+    "full": (
+        Analysis(40, fit=12, looked_at=12, take=12, ahead=0),
+        "PoolFull",
+        "and none has room now: the job starts when others end. Smaller ones find room sooner.",
+    ),
+    "full, and others come first": (
+        Analysis(40, fit=12, looked_at=12, take=12, ahead=2),
+        "PoolFull",
+        "sooner. 2 other users with idle jobs and a better priority (condor_userprio) come first.",
+    ),
     "its turn": (
         Analysis(40, fit=12, looked_at=12, take=12, room=3),
         "WaitingForMatch",
-        "and some have room now: the job waits for its turn.",
+        "and some have room now: the job waits for its turn. Who comes first is the negotiator's to say "
+        "(condor_userprio). A limit of the site may hold it, too. It says: no match found.",
+    ),
+    "its turn, and another comes first": (
+        Analysis(40, fit=12, looked_at=12, take=12, room=3, ahead=1),
+        "WaitingForMatch",
+        "Another user with idle jobs and a better priority (condor_userprio) comes first.",
+    ),
+    "a quota": (
+        Analysis(40, fit=12, looked_at=12, take=12, room=3, group="group_dask", quota=8.0, used=8.0),
+        "QuotaReached",
+        "and the accounting group group_dask has 8 of its quota of 8: the job starts when others of",
+    ),
+    "a quota with room": (
+        Analysis(40, fit=12, looked_at=12, take=12, ahead=0, group="group_dask", quota=8.0, used=7.0),
+        "PoolFull",
+        "and none has room now",
     ),
 }
 
