@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -30,11 +30,13 @@ class Waiting:
         self.condor = self.lab.operator(self.operator_id)
         self.policy = make_policy(operator_id=self.operator_id)
 
-    async def submit(self, iwd: str = "/nowhere", name: str = "w1", **template: Any) -> JobId:
+    async def submit(
+        self, iwd: str = "/nowhere", name: str = "w1", avoided: Sequence[str] = (), **template: Any
+    ) -> JobId:
         """One worker."""
         worker = make_template(**{"container_image": IMAGE, "memory": "100Mi", **template})
         description = descriptions.workers(
-            make_pool(), make_cluster(), worker, "hash", iwd, self.policy, self.lab.now()
+            make_pool(), make_cluster(), worker, "hash", iwd, self.policy, self.lab.now(), avoided=avoided
         )
         (job,) = await self.condor.submit_workers(description, [name])
         return job
@@ -103,6 +105,16 @@ async def test_what_no_slot_meets_is_named_with_what_there_is(waiting: Waiting, 
     reason, message = await waiting.why(await waiting.submit(**template))
     assert reason == "NoMatchingSlots"
     assert sentence in message
+
+
+async def test_a_worker_does_not_go_to_a_machine_that_is_avoided(waiting: Waiting) -> None:
+    iwd = await waiting.anchor()
+    job = await waiting.submit(iwd, "w1", avoided=["condor", "node7.example.org"])
+    elsewhere = await waiting.submit(iwd, "w2", avoided=["node7.example.org"])
+    await waiting.running(elsewhere)  # a whole negotiation
+    reason, message = await waiting.why(job)
+    assert reason == "NoMatchingSlots"
+    assert message == 'No slot of 1 meets `!member(TARGET.Machine, { "condor", "node7.example.org" })`.'
 
 
 async def test_a_pool_that_is_full(waiting: Waiting) -> None:

@@ -6,6 +6,7 @@ asks by its own `FakeCondor`. Nothing happens until `tick`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,7 @@ from htcdask_operator.core.submit import worker_names
 ENDED_SECONDS = 300.0
 LARGEST_OUTPUT = 2**20
 LARGEST_TAIL = 2**16
+_EXCLUDED = re.compile(r"!member\(TARGET\.Machine, \{(.*?)\}\)")
 _GONE = (JobStatus.REMOVED, JobStatus.COMPLETED)
 
 
@@ -55,6 +57,7 @@ class Entry:
     matches: bool = True  # false: its requirements are literally false
     anchor: JobId | None = None  # whose directory its output goes to
     hidden: bool = False  # no answer shows it
+    avoids: frozenset[str] = frozenset()  # machines that its requirements exclude
 
 
 @dataclass
@@ -117,6 +120,8 @@ class FakeSchedd:
         role = Role(_string(description, attributes.AD_ROLE))
         lease = description.get(f"My.{attributes.AD_LEASE}")
         wishes = ("My.Requirements", f"My.{attributes.AD_USER_REQUIREMENTS}")
+        excluded = _EXCLUDED.search(description.get("My.Requirements", ""))
+        avoids = frozenset(re.findall(r'"([^"]*)"', excluded[1])) if excluded else frozenset()
         matches = not any("false" in description.get(key, "") for key in wishes)
         source = (description.get("input") or description.get("transfer_input_files", "")).rpartition("/")[0]
         ids = []
@@ -142,7 +147,7 @@ class FakeSchedd:
                 profile=_string(description, attributes.AD_PROFILE),
             )
             anchor = source.removeprefix("/spool/") or None
-            self.queue[job.id] = Entry(job, operator, owner, matches, anchor, self.hides)
+            self.queue[job.id] = Entry(job, operator, owner, matches, anchor, self.hides, avoids)
             ids.append(job.id)
         return ids
 
@@ -211,14 +216,18 @@ class FakeSchedd:
                     self._change(job.id, JobStatus.COMPLETED, exit_code=life.exit_code)
 
     def _start(self, entry: Entry) -> None:
-        job = entry.job
+        job, first = entry.job, self.clusters % self.machines
+        names = [f"node{(first + number) % self.machines + 1}" for number in range(self.machines)]
+        machine = next((name for name in names if name not in entry.avoids), None)
+        if machine is None:
+            return
         self._change(
             job.id,
             JobStatus.RUNNING,
             shadow_starts=job.shadow_starts + 1,
             started_at=self.now,
             slot="slot1",
-            machine=f"node{self.clusters % self.machines + 1}",
+            machine=machine,
         )
 
     def _print(self, entry: Entry, text: str) -> None:

@@ -20,6 +20,7 @@ from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.workers import ledger
 from htcdask_operator.core.workers.contact import Contact
 from htcdask_operator.core.workers.ledger import Ledger
+from htcdask_operator.core.workers.machines import Avoided
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class ClusterMemory:
     contact: Contact = field(default_factory=Contact)
     last_scale: LastScale | None = None
     logs: Mapping[WorkerName, str] = field(default_factory=dict)  # answers to ReadLogs; "": there is none
+    avoided: Avoided = field(default_factory=dict)  # machines that eat workers, by what this cluster saw
     pools: Mapping[PoolUid, PoolMemory] = field(default_factory=dict)
 
     def of(self, pool: PoolUid) -> PoolMemory:

@@ -258,4 +258,5 @@ class Observed:
     orphans: tuple[Job, ...] = ()  # jobs of pools that are gone
     usage: SharedUsage = field(default_factory=SharedUsage)  # where the site has limits
     condor_identity: str | None = None  # who the access point says we are, once asked
+    avoided: Mapping[str, float] = field(default_factory=dict)  # machines, by other clusters, and until when
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it

@@ -34,7 +34,7 @@ from htcdask_operator.core.size import Size
 from htcdask_operator.core.submit import anchor, descriptions
 from htcdask_operator.core.submit.anchor import Anchors
 from htcdask_operator.core.token_bucket import Rate
-from htcdask_operator.core.workers import backoff, failures, identity, ledger, states
+from htcdask_operator.core.workers import backoff, failures, identity, ledger, machines, states
 from htcdask_operator.core.workers.backoff import Backoff
 from htcdask_operator.core.workers.failures import Record
 from htcdask_operator.core.workers.ledger import Ledger, Submitted
@@ -126,6 +126,11 @@ class Sight:
         """Jobs that the access point accepted, and that no answer has shown yet."""
         known = self.remembered.ledger or Ledger()
         return ledger.not_yet_shown(known, self.jobs, self.policy.job_expiry_seconds, self.now)
+
+    @property
+    def avoided(self) -> tuple[str, ...]:
+        """Machines that no new worker goes to."""
+        return machines.together(self.memory.avoided, self.observed.avoided, self.now)
 
     @property
     def expected(self) -> int:

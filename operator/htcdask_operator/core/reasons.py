@@ -115,6 +115,8 @@ NOT_CONNECTING: Final = "NotConnecting"
 """The worker has been running for a while and the scheduler does not know it."""
 HELD_BY_USER: Final = "HeldByUser"
 """A person (or the site) holds the job; it is theirs to release."""
+MACHINES_AVOIDED: Final = "MachinesAvoided"
+"""Workers failed one after the other on a machine, while others lived elsewhere: new ones do not go there."""
 CAPPED: Final = "Capped"
 """More workers are asked for than a limit allows."""
 

@@ -123,7 +123,7 @@ class Cycle:
                 seen = await with_jobs(self._ports, self._known, key, seen, jobs)
                 planned = await self._planned_in_turn(cluster, seen)
             finished = {uid: self._status(pool, cluster).finished for uid, pool in pools.items()}
-            self._decided(key, cluster, planned)
+            self._decided(key, cluster, seen, planned)
             todo = [action for action in planned.actions if not isinstance(action, Courtesy)]
             asked = [] if later else [action for action in planned.actions if isinstance(action, Courtesy)]
             if not todo and not asked:
@@ -206,8 +206,10 @@ class Cycle:
     def _status(pool: PoolFacts, cluster: ClusterTask) -> PoolStatus:
         return cluster.unpublished.statuses.get(pool.uid, pool.status)
 
-    def _decided(self, key: ClusterKey, cluster: ClusterTask, planned: Plan) -> None:
+    def _decided(self, key: ClusterKey, cluster: ClusterTask, seen: Observed, planned: Plan) -> None:
         cluster.memory = planned.memory
+        user = seen.cluster.username if isinstance(seen.cluster, ClusterFacts) else ""
+        metrics.AVOIDED.set(self._known.clusters.avoids(key, user, planned.avoided))
         cluster.unpublished.statuses |= planned.statuses
         self._tell_mistakes(key, cluster, planned.mistakes)
 

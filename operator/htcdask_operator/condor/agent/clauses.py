@@ -13,17 +13,20 @@ MOST: Final = 40
 """Clauses of one expression; what comes behind them is one more."""
 
 _UNWRAPPED: Final = 8  # brackets around all of a clause: each is one more walk over its text
+_LINES: Final = re.compile(r"\s*\n\s*")  # HTCondor writes lists and records over several lines
 _NAMED: Final = re.compile(r"MY\.([A-Za-z_]\w*)", re.IGNORECASE)
 
 
 def of(text: str, definition: Callable[[str], str | None]) -> list[str]:
     """The clauses; one that is only a name of the ad's own (`MY.Name`) is taken apart by its definition."""
     found: list[str] = []
-    for clause in _split(_bare(text)):
+    for clause in _split(_bare(_LINES.sub(" ", text))):
         bare = _bare(clause)
         named = _NAMED.fullmatch(bare)
         meaning = definition(named[1]) if named else None
-        found += [bare] if meaning is None else [_bare(part) for part in _split(_bare(meaning))]
+        found += (
+            [bare] if meaning is None else [_bare(part) for part in _split(_bare(_LINES.sub(" ", meaning)))]
+        )
     if len(found) <= MOST:
         return found
     return [*found[:MOST], " && ".join(f"({clause})" for clause in found[MOST:])]

@@ -146,6 +146,7 @@ def submit(state: PoolState) -> Step:
         state.policy,
         state.now,
         kept.id,
+        state.avoided,
     )
     submit_ = SubmitWorkers(state.uid, description, names, state.worker, state.template.profile)
     return Step((submit_,), recheck)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from htcdask_api import Explanation
 from htcdask_api.status import MAX_EXPLANATIONS
@@ -17,6 +18,8 @@ from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.status import slots
 from htcdask_operator.core.workers.states import State, Worker
 
+_NAMED: Final = 5  # machines in a message
+
 
 def explanations(
     workers: Sequence[Worker],
@@ -24,10 +27,11 @@ def explanations(
     unaffordable: int,
     address: str,
     analysis: Analysis | None = None,
+    avoided: Sequence[str] = (),
 ) -> tuple[Explanation, ...]:
     """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for.
 
-    `analysis`: how slots look to those that are idle.
+    `analysis`: how slots look to those that are idle; `avoided`: machines that eat workers.
     """
     found: Counter[tuple[str, str]] = Counter()
     for worker in workers:
@@ -40,11 +44,18 @@ def explanations(
         ] = unaffordable
     if allocation.capped_by is not None:
         found[reasons.CAPPED, allocation.capped_by] = allocation.withheld
+    if avoided:
+        found[reasons.MACHINES_AVOIDED, _avoided(avoided)] = len(avoided)
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return tuple(
         Explanation(reason=reason, message=sanitize.line(message), count=count)
         for (reason, message), count in ranked[:MAX_EXPLANATIONS]
     )
+
+
+def _avoided(machines: Sequence[str]) -> str:
+    some = ", ".join(machines[:_NAMED]) + (f" and {len(machines) - _NAMED} more" if machines[_NAMED:] else "")
+    return f"Workers kept failing on {some} while others lived elsewhere: for an hour no new one goes there."
 
 
 def _why(worker: Worker, address: str, analysis: Analysis | None) -> tuple[str, str] | None:

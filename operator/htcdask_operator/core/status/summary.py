@@ -53,6 +53,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
             state.unaffordable,
             state.policy.scheduler_address,
             state.analysis,
+            state.avoided,
         )
     told = PoolStatus(
         observed_generation=state.pool.generation,
