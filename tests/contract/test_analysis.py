@@ -43,7 +43,9 @@ class Waiting:
 
     async def anchor(self) -> str:
         """Where the workers' files are."""
-        description = descriptions.anchor(make_pool(), make_cluster(), "hash", self.policy, self.lab.now())
+        description = descriptions.anchor(
+            make_pool(), make_cluster(), make_template(), "hash", self.policy, self.lab.now()
+        )
         job = await self.condor.submit_anchor(description, PAYLOAD)
         jobs = await self.lab.until(self.condor, lambda jobs: jobs[0].stage_in_finish)
         await self.condor.hold([job], "kept")

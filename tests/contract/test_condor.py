@@ -56,12 +56,16 @@ class Pool:
 
     async def anchor(self) -> JobId:
         """Submit an anchor."""
-        description = descriptions.anchor(self.facts, self.cluster, "hash", self.policy, self.lab.now())
+        description = descriptions.anchor(
+            self.facts, self.cluster, make_template(), "hash", self.policy, self.lab.now()
+        )
         return await self.condor.submit_anchor(description, PAYLOAD)
 
     def unspooled(self) -> None:
         """Leave an anchor behind whose file will never come."""
-        description = descriptions.anchor(self.facts, self.cluster, "hash", self.policy, self.lab.now())
+        description = descriptions.anchor(
+            self.facts, self.cluster, make_template(), "hash", self.policy, self.lab.now()
+        )
         self.lab.unspooled(description, self.policy.operator_id)
 
     async def staged(self) -> Job:
@@ -339,7 +343,9 @@ async def test_jobs_of_another_identity_are_seen_if_asked_for_and_never_touched(
 async def test_a_job_is_submitted_as_whom_it_was_planned_for_or_not_at_all(
     pool: Pool, condor: Condor, lab: Lab
 ) -> None:
-    description = descriptions.anchor(pool.facts, pool.cluster, "hash", pool.policy, lab.now())
+    description = descriptions.anchor(
+        pool.facts, pool.cluster, make_template(), "hash", pool.policy, lab.now()
+    )
     with pytest.raises(CondorRefused, match="were planned for alice"):
         await condor.submit_anchor(description, PAYLOAD, "alice@htcdask.test")
     assert await condor.jobs() == ()
@@ -355,7 +361,7 @@ async def test_times_are_by_the_operators_clock_and_leases_by_the_access_points(
     await condor.whoami()
     ours = lab.now() - ahead
     pool = Pool(lab, condor, operator_id, job_expiry_seconds=500)
-    description = descriptions.anchor(pool.facts, pool.cluster, "hash", pool.policy, ours)
+    description = descriptions.anchor(pool.facts, pool.cluster, make_template(), "hash", pool.policy, ours)
     job = await condor.submit_anchor(description, PAYLOAD)
     (seen,) = await condor.jobs()
     for time in (seen.queued_at, seen.status_since, (seen.lease or 0) - 500):

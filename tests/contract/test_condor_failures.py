@@ -31,7 +31,7 @@ from htcdask_operator.condor.private_folder import PrivateFolder
 from htcdask_operator.core.submit import descriptions
 from htcdask_operator.uptime import uptime
 from playground.condor.bare import BarePool
-from tests.builders import make_cluster, make_policy, make_pool
+from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.labs import remove_jobs
 
 Connect = Callable[..., CondorClient]
@@ -108,7 +108,8 @@ def stopped_schedd(pool: BarePool) -> Iterator[None]:
 async def submit(agent: CondorClient) -> str:
     policy = make_policy(operator_id=agent._access.operator_id)
     return await agent.submit_anchor(
-        descriptions.anchor(make_pool(), make_cluster(), "hash", policy, time.time()), b"a secret key"
+        descriptions.anchor(make_pool(), make_cluster(), make_template(), "hash", policy, time.time()),
+        b"a secret key",
     )
 
 
@@ -371,7 +372,7 @@ async def test_after_the_lease_nothing_is_submitted_and_everything_else_goes_on(
     ends = uptime() + 60
     agent = connect(valid_until=lambda: ends)
     policy = make_policy(operator_id=agent._access.operator_id)
-    described = descriptions.anchor(make_pool(), make_cluster(), "hash", policy, time.time())
+    described = descriptions.anchor(make_pool(), make_cluster(), make_template(), "hash", policy, time.time())
     anchor = await agent.submit_anchor(described, b"a secret key")
     ends = uptime() - 2
     with pytest.raises(SubmitTooLate, match=r"nothing was submitted to ap@condor.*over for 2\.\d s"):

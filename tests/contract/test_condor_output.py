@@ -101,7 +101,9 @@ class Output:
         self._policy = make_policy(operator_id=self.operator_id)
 
     async def anchor(self) -> Job:
-        description = descriptions.anchor(make_pool(), make_cluster(), "hash", self._policy, time.time())
+        description = descriptions.anchor(
+            make_pool(), make_cluster(), make_template(), "hash", self._policy, time.time()
+        )
         job = await self.condor.submit_anchor(description, PAYLOAD.encode())
         (staged,) = await self.lab.until(self.condor, lambda jobs: jobs[0].stage_in_finish)
         await self.condor.hold([job], "kept")

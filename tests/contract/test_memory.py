@@ -24,7 +24,7 @@ async def test_the_execute_node_s_rule_is_told_as_what_it_is_about(
 ) -> None:
     lab = RealLab(bare_pool, tmp_path)
     condor, policy = lab.operator("memory"), make_policy(operator_id="memory")
-    anchor = descriptions.anchor(make_pool(), make_cluster(), "hash", policy, lab.now())
+    anchor = descriptions.anchor(make_pool(), make_cluster(), make_template(), "hash", policy, lab.now())
     kept = await condor.submit_anchor(anchor, HUNGRY)
     (staged,) = await lab.until(condor, lambda jobs: jobs[0].stage_in_finish)
     await condor.hold([kept], "kept")

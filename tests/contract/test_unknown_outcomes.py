@@ -7,26 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from htcdask_operator.assemble import assemble
-from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.client import CondorClient
-from htcdask_operator.core.model import Job, JobStatus, Role
+from htcdask_operator.core.model import Job
 from htcdask_operator.core.workers.states import SPOOL_SECONDS
-from htcdask_operator.kube.port import Credentials
-from htcdask_operator.ports import Ports
-from htcdask_operator.reconcile.cycle import ClusterTask
 from playground.condor.bare import BarePool
-from tests.builders import make_policy
-from tests.contract.labs import remove_jobs
-from tests.fakes.kube import FakeKube
-from tests.fakes.scheduler import FakeScheduler
-from tests.unit.site import KEY, LEASE, cluster_manifest, pool_manifest
+from tests.contract.shell import Shell, anchors, idle, is_held
+from tests.unit.site import KEY
 
 OPERATOR = "unknown-outcomes"
 WORKERS = 300
@@ -46,76 +37,16 @@ htcondor2.Schedd(ad).submit(made, count=1, spool=True)
 """
 
 
-class Operator:
-    """The shell with empty memory and an agent of its own, on the real schedd and on Kubernetes in memory."""
-
-    def __init__(self, pool: BarePool, token: Path, kube: FakeKube, clock: Callable[[], float]) -> None:
-        self.agent = CondorClient(AccessPoint(OPERATOR, pool.address, pool.schedd, token))
-        ports = Ports(self.agent, kube, FakeScheduler())
-        policy = make_policy(operator_id=OPERATOR, job_expiry_seconds=LEASE)
-        self.parts = assemble(ports, policy, ("gateway",), clock)
-        self.task = ClusterTask()
-
-    async def until(self, holds: Callable[[tuple[Job, ...]], object], seconds: float = 40) -> None:
-        """Poll and cycle until the queue is as it should be."""
-        async with asyncio.timeout(seconds):
-            while not holds(await self.agent.jobs()):
-                await self.parts.poller.tick()
-                await self.parts.reconciler.cycle.run(KEY, self.task)
-                await asyncio.sleep(0.1)
-
-
-class Lab:
-    """One cluster that wants `WORKERS` workers larger than any slot, and operators that come and go."""
-
-    def __init__(self, pool: BarePool, folder: Path) -> None:
-        self.pool = pool
-        self.late = 0.0
-        self._token = folder / "token"
-        self._token.write_text(pool.token("dask"))
-        self.kube = FakeKube()
-        self.kube.secrets["gateway", "dask-credentials-c1"] = Credentials("CERT", "KEY", "TOKEN")
-        self.kube.make_cluster(cluster_manifest())
-        self.uid = self.kube.make_pool(pool_manifest(cores=1000))
-        self._operators: list[Operator] = []
-
-    def operator(self) -> Operator:
-        made = Operator(self.pool, self._token, self.kube, lambda: time.time() + self.late)
-        made.parts.known.clusters.saw_pools(KEY, [self.uid])
-        self._operators.append(made)
-        return made
-
-    def want(self, count: int) -> None:
-        self.kube.cluster_bodies["gateway", "c1"]["spec"]["htcondorReplicas"] = count
-
-    async def close(self) -> None:
-        for operator in self._operators:
-            await operator.agent.close()
-        remove_jobs(self.pool, OPERATOR)
-
-
 @pytest.fixture
-async def lab(bare_pool: BarePool, tmp_path: Path) -> AsyncIterator[Lab]:
-    made = Lab(bare_pool, tmp_path)
+async def lab(bare_pool: BarePool, tmp_path: Path) -> AsyncIterator[Shell]:
+    made = Shell(bare_pool, tmp_path, OPERATOR)
     yield made
     await made.close()
 
 
-def idle(jobs: tuple[Job, ...]) -> list[str]:
-    return [job.worker for job in jobs if job.role is Role.WORKER and job.status is JobStatus.IDLE]
-
-
-def anchors(jobs: tuple[Job, ...]) -> list[Job]:
-    return [job for job in jobs if job.role is Role.ANCHOR]
-
-
-def is_held(jobs: tuple[Job, ...]) -> bool:
-    return [(job.status, job.hold_code) for job in anchors(jobs)] == [(JobStatus.HELD, 1)]
-
-
 @pytest.mark.parametrize("milliseconds", [0, 20, 60, 120, 200, 300, 450])
 async def test_an_agent_killed_in_the_middle_of_a_submit_leaves_all_or_nothing_and_none_twice(
-    lab: Lab, milliseconds: int
+    lab: Shell, milliseconds: int
 ) -> None:
     operator = lab.operator()
     await operator.until(is_held)
@@ -144,7 +75,7 @@ async def test_an_agent_killed_in_the_middle_of_a_submit_leaves_all_or_nothing_a
     assert len(names) == len(set(names)) == WORKERS
 
 
-async def test_a_new_operator_adopts_everything_by_what_the_queue_says(lab: Lab) -> None:
+async def test_a_new_operator_adopts_everything_by_what_the_queue_says(lab: Shell) -> None:
     first = lab.operator()
     await first.until(is_held)
     lab.want(5)
@@ -165,7 +96,7 @@ async def test_a_new_operator_adopts_everything_by_what_the_queue_says(lab: Lab)
     await lab.operator().until(lambda jobs: not jobs)
 
 
-async def test_an_anchor_whose_files_will_never_come_is_replaced(lab: Lab) -> None:
+async def test_an_anchor_whose_files_will_never_come_is_replaced(lab: Shell) -> None:
     operator = lab.operator()
     await operator.until(is_held)
     (good,) = anchors(await operator.agent.jobs())

@@ -72,7 +72,7 @@ async def submitted(lab: RealLab, condor: Condor, name: str, **fields: str | Non
 async def anchored(lab: RealLab) -> Condor:
     condor = lab.operator(OPERATOR)
     policy = make_policy(operator_id=OPERATOR)
-    made = descriptions.anchor(make_pool(), make_cluster(), "hash", policy, time.time())
+    made = descriptions.anchor(make_pool(), make_cluster(), make_template(), "hash", policy, time.time())
     anchor = await condor.submit_anchor(made, PAYLOAD)
     await lab.until(condor, lambda jobs: jobs[0].stage_in_finish)
     await condor.hold([anchor], "keeps the workers' files")

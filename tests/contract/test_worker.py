@@ -76,7 +76,9 @@ async def submit(lab: RealLab, cluster: Cluster, names: list[str], nanny: bool) 
         vacate_seconds=30,
     )
     bundle = render(descriptions.bundle(dask, template, policy), cluster.certificate, cluster.key)
-    anchor = await condor.submit_anchor(descriptions.anchor(facts, dask, "hash", policy, time.time()), bundle)
+    anchor = await condor.submit_anchor(
+        descriptions.anchor(facts, dask, template, "hash", policy, time.time()), bundle
+    )
     jobs = await lab.until(condor, lambda jobs: any(job.stage_in_finish for job in jobs))
     iwd = next(job.iwd for job in jobs if job.id == anchor)
     await condor.hold([anchor], "keeps the workers' files")

@@ -64,7 +64,7 @@ class Site:
         if cluster is not None:
             payload = render(descriptions.bundle(dask, template, policy), cluster.certificate, cluster.key)
         self.anchor = await self.condor.submit_anchor(
-            descriptions.anchor(facts, dask, "hash", policy, time.time()), payload
+            descriptions.anchor(facts, dask, template, "hash", policy, time.time()), payload
         )
         jobs = await self.lab.until(self.condor, lambda jobs: any(job.stage_in_finish for job in jobs))
         await self.condor.hold([self.anchor], "keeps the workers' files")

@@ -278,6 +278,7 @@ class FakeCondor:
     ) -> JobId:
         self._begin("submit_anchor")
         descriptions.check(description, self.operator_id)
+        parsed(description)
         ready = self._to_submit(description, identity)
         job = self.schedd.add_anchor(self.operator_id, self.identity, ready, bundle.decode())
         self._end()

@@ -50,7 +50,7 @@ _KEYS: Final = frozenset(
 _ATTRIBUTE: Final = re.compile(r"My\.[A-Za-z_][A-Za-z0-9_]*")
 _MACRO: Final = re.compile(r"\$\((?:DOLLAR|wname|wout)\)")
 _WORKER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_PROGRAMS: Final = frozenset({"/bin/bash", "/bin/true"})
+_PROGRAM: Final = "/bin/bash"
 
 
 def check(description: Mapping[str, str], operator_id: str) -> None:
@@ -62,7 +62,7 @@ def check(description: Mapping[str, str], operator_id: str) -> None:
             raise SubmitRefused(f"the value of {key} has control characters: {value[:80]!r}")
         if "$" in _MACRO.sub("", value):
             raise SubmitRefused(f"the value of {key} has a macro: {value[:80]!r}")
-    if description.get("executable") not in _PROGRAMS:
+    if description.get("executable") != _PROGRAM:
         raise SubmitRefused(f"a job of HTCDask does not run {description.get('executable')!r}")
     if description.get(f"My.{names.AD_OPERATOR}") != f'"{operator_id}"':
         raise SubmitRefused(f"a job without {names.AD_OPERATOR} = {operator_id!r} would never be found again")

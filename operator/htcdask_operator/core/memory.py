@@ -30,6 +30,7 @@ class Refusal:
     why: str
     at: float  # when it last refused
     times: int = 1  # how often in a row
+    anchor: bool = False  # what was refused is the job that keeps the workers' files
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class RefusedSubmit:
 
     why: str
     count: int
+    anchor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def _refused(its: PoolMemory, refused: RefusedSubmit, now: float) -> PoolMemory:
     if refused.count > 1:
         return its
     times = its.refusal.times + 1 if its.refusal is not None else 1
-    return replace(its, refusal=Refusal(refused.why, now, times))
+    return replace(its, refusal=Refusal(refused.why, now, times, refused.anchor))
 
 
 def _smaller(its: PoolMemory, count: int, now: float) -> PoolMemory:

@@ -146,8 +146,9 @@ async def perform(
             await _one(ports, action, pools, observed, outcome)
         except CondorError as error:
             if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
+                anchor = isinstance(action, SubmitAnchor)
                 count = len(action.names) if isinstance(action, SubmitWorkers) else 1
-                outcome.refused[action.pool] = RefusedSubmit(str(error), count)
+                outcome.refused[action.pool] = RefusedSubmit(str(error), count, anchor)
                 metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
                 continue
             if isinstance(error, CondorUnreachable):

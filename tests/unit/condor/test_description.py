@@ -24,7 +24,7 @@ def test_passes_what_the_core_writes(delivery: str) -> None:
         max_runtime_seconds=3600,
     )
     pool, cluster = make_pool(), make_cluster()
-    check(descriptions.anchor(pool, cluster, "hash", policy, NOW), policy.operator_id)
+    check(descriptions.anchor(pool, cluster, template, "hash", policy, NOW), policy.operator_id)
     check(descriptions.workers(pool, cluster, template, "hash", "/spool/1", policy, NOW), policy.operator_id)
 
 
@@ -43,7 +43,7 @@ def test_passes_what_the_core_writes(delivery: str) -> None:
 )
 def test_refuses_what_it_does_not_know(change: dict[str, str], said: str) -> None:
     policy = make_policy()
-    good = descriptions.anchor(make_pool(), make_cluster(), "hash", policy, NOW)
+    good = descriptions.anchor(make_pool(), make_cluster(), make_template(), "hash", policy, NOW)
     with pytest.raises(SubmitRefused, match=said):
         check({**good, **change}, policy.operator_id)
 

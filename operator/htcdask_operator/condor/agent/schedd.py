@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import classad2
 import htcondor2
 
-from htcdask_operator.condor.agent import analysis, fair_share, sandbox, submit_language
+from htcdask_operator.condor.agent import analysis, error_texts, fair_share, sandbox, submit_language
 from htcdask_operator.condor.agent.classads import Plain, plain
 from htcdask_operator.condor.errors import (
     CondorError,
@@ -152,7 +152,7 @@ class Schedd:
             collector = htcondor2.Collector(self._address)
             return list(collector.query(kind, constraint, list(attributes) or None))
         except htcondor2.HTCondorException as error:
-            raise self._collector_failure(_text(error)) from error
+            raise self._collector_failure(error_texts.of(error)) from error
 
     def _set(self, constraint: str, attribute: str, text: str) -> None:
         self._do(lambda schedd: schedd.edit(constraint, attribute, classad2.quote(text)))
@@ -164,7 +164,7 @@ class Schedd:
             try:
                 schedd.retrieve(constraint)
             except htcondor2.HTCondorException as error:
-                if not any(mark in _text(error) for mark in _NO_SUCH_OUTPUT):
+                if not any(mark in error_texts.of(error) for mark in _NO_SUCH_OUTPUT):
                     raise
 
         self._do(retrieve)
@@ -204,7 +204,7 @@ class Schedd:
         try:
             known = htcondor2.Collector(self._address).locateAll(htcondor2.DaemonType.Schedd)
         except htcondor2.HTCondorException as error:
-            raise self._collector_failure(_text(error)) from error
+            raise self._collector_failure(error_texts.of(error)) from error
         by_name = {str(ad.get("Name")).lower(): ad for ad in known}
         # A schedd has its host's full name unless somebody gave it another, with an @.
         name = self._name.lower()
@@ -222,11 +222,15 @@ class Schedd:
         for last in (False, True):
             try:
                 return call(htcondor2.Schedd(self._located()))
-            except htcondor2.HTCondorException as error:
+            except (htcondor2.HTCondorException, UnicodeDecodeError) as error:
                 self._ad = None
-                if not last and any(mark in _text(error) for mark in _STALE):
+                text = error_texts.of(error)
+                refusal = error_texts.refusal(text, self._name)
+                if refusal is not None:
+                    raise otherwise(refusal) from error
+                if not last and any(mark in text for mark in _STALE):
                     continue
-                raise self._why(_text(error), otherwise) from error
+                raise self._why(text, otherwise) from error
         raise AssertionError
 
     def _why(self, text: str, otherwise: type[CondorError]) -> CondorError:
@@ -275,7 +279,3 @@ class Schedd:
 
 def _says(text: str) -> bool:
     return any(mark in text for mark in ("AUTHENTICATE", "SECMAN", "SCHEDD:", "CEDAR", "ad, errmsg="))
-
-
-def _text(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -113,9 +113,12 @@ def submit_was_refused(state: PoolState) -> Finding | None:
     until = backoff.refused_until(refusal.at, refusal.times, state.policy)
     if until <= state.now:
         return None
+    refused = "the job that keeps the workers' files, and asks for what they ask for"
     return Finding(
         reasons.SUBMIT_REFUSED,
-        f"The submit was refused: {refusal.why} Next try at {timestamps.written(until)}.",
+        # The site's own words come first: the rest is for those whom they do not help.
+        f"{refusal.why.rstrip('.')}. Refused was {refused if refusal.anchor else 'a worker'}. "
+        f"Next try at {timestamps.written(until)}.",
         stalled=refusal.times >= state.policy.breaker_failures,
         until=until,
     )

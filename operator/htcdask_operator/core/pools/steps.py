@@ -93,7 +93,7 @@ def keep_anchor(state: PoolState) -> Step:
     needed = state.anchors.usable is None and state.anchors.pending is None and state.more_at is None
     if needed and state.template_hash and state.cluster is not None and _may_submit(state):
         description = descriptions.anchor(
-            state.pool, state.cluster, state.template_hash, state.policy, state.now
+            state.pool, state.cluster, state.template, state.template_hash, state.policy, state.now
         )
         bundle = descriptions.bundle(state.cluster, state.template, state.policy)
         actions.append(SubmitAnchor(state.uid, description, bundle))

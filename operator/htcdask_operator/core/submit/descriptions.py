@@ -54,25 +54,24 @@ def template_hash(pool: PoolFacts, cluster: ClusterFacts, worker: Template, poli
 
 
 def anchor(
-    pool: PoolFacts, cluster: ClusterFacts, template_hash: str, policy: Policy, now: float
+    pool: PoolFacts, cluster: ClusterFacts, worker: Template, template_hash: str, policy: Policy, now: float
 ) -> Mapping[str, str]:
-    """The anchor: submitted with the bundle to spool, never to run."""
+    """The anchor: submitted with the bundle to spool, never to run.
+
+    The rules of an access point (SUBMIT_REQUIREMENT_NAMES) see it as they see the workers. What they may ask
+    for, a least memory, an accounting group, a container, a project, it has like them, or its pool would get
+    nothing where the workers are welcome.
+    """
+    like_workers = _job(pool, cluster, worker, policy)
     return {
-        "universe": "vanilla",
-        "executable": "/bin/true",
-        "transfer_executable": "false",
-        "should_transfer_files": "yes",
-        "My.Requirements": "false",
-        "request_cpus": "1",
-        "request_memory": "1",
-        "request_disk": "1",
+        **like_workers,
+        "My.Requirements": f"false && {like_workers['My.Requirements']}",
         "output": "/dev/null",
         "error": "/dev/null",
         # Whoever asks for the files of its directory gets none, but for those that the agent names then.
         "My.SpooledOutputFiles": '""',
         "leave_in_queue": "false",
-        "periodic_remove": LEASE,
-        "batch_name": _batch_name(pool),
+        **_profile(worker),
         **_identity(pool, cluster, template_hash, names.ROLE_ANCHOR, "", policy, now),
     }
 
@@ -98,8 +97,7 @@ def workers(
         described["My.Requirements"] += f" && !member(TARGET.Machine, {{{machines}}})"
     return {
         f"My.{names.AD_ANCHOR}": quoting.string(anchor),
-        # Not in the template hash: nothing that is staged depends on it.
-        **({f"My.{names.AD_PROFILE}": quoting.string(worker.profile)} if worker.profile else {}),
+        **_profile(worker),
         **described,
         **_identity(pool, cluster, template_hash, names.ROLE_WORKER, "$(wname)", policy, now),
     }
@@ -108,6 +106,18 @@ def workers(
 def _worker(
     pool: PoolFacts, cluster: ClusterFacts, worker: Template, policy: Policy, iwd: str
 ) -> dict[str, str]:
+    return {
+        **_job(pool, cluster, worker, policy),
+        **_delivery(policy.delivery, iwd),
+        # Completed jobs stay until they are recorded; removed ones leave as soon as their process has ended.
+        "leave_in_queue": (
+            f"JobStatus == 4 && time() - EnteredCurrentStatus < {math.ceil(policy.ended_seconds)}"
+        ),
+    }
+
+
+def _job(pool: PoolFacts, cluster: ClusterFacts, worker: Template, policy: Policy) -> dict[str, str]:
+    """What the workers and their anchor have in common: all that a site's rules may ask for."""
     description = {
         **_attributes(worker, policy),  # first: what follows is stronger
         "universe": "container",
@@ -115,7 +125,8 @@ def _worker(
         "transfer_container": "false",
         "executable": "/bin/bash",
         "transfer_executable": "false",
-        **_delivery(policy.delivery, iwd),
+        "should_transfer_files": "yes",
+        "when_to_transfer_output": "ON_EXIT",
         "request_cpus": str(worker.cores),
         "request_memory": str(math.ceil(worker.memory_bytes / 2**20)),  # MiB
         "request_disk": str(math.ceil(worker.disk_bytes / 2**10)),  # KiB
@@ -125,10 +136,6 @@ def _worker(
         "My.WantIOProxy": "false",
         "My.WantRemoteUpdates": "false",
         "job_max_vacate_time": str(math.ceil(policy.vacate_seconds)),
-        # Completed jobs stay until they are recorded; removed ones leave as soon as their process has ended.
-        "leave_in_queue": (
-            f"JobStatus == 4 && time() - EnteredCurrentStatus < {math.ceil(policy.ended_seconds)}"
-        ),
         "periodic_remove": LEASE,
         "batch_name": _batch_name(pool),
         **_accounting(cluster, worker, policy),
@@ -152,8 +159,6 @@ def _delivery(delivery: str, iwd: str) -> dict[str, str]:
     description = {
         "output": printed,
         "error": printed,
-        "should_transfer_files": "yes",
-        "when_to_transfer_output": "ON_EXIT",
         # Said to be none, it also saves the second that HTCondor sleeps to tell new files from old ones.
         "transfer_output_files": '""',
         "max_transfer_output_mb": "1",
@@ -226,6 +231,11 @@ def _attributes(worker: Template, policy: Policy) -> dict[str, str]:
     if profile is None:
         return {}
     return {quoting.attribute(name): quoting.literal(value) for name, value in profile.attributes.items()}
+
+
+def _profile(worker: Template) -> dict[str, str]:
+    """Not in the template hash: nothing that is staged depends on it."""
+    return {f"My.{names.AD_PROFILE}": quoting.string(worker.profile)} if worker.profile else {}
 
 
 def _identity(

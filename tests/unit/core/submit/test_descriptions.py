@@ -209,14 +209,29 @@ def test_the_workers_description() -> None:
     }
 
 
-def test_the_anchor_never_runs_and_says_whose_it_is() -> None:
-    anchor = descriptions.anchor(POOL_FACTS, CLUSTER_FACTS, "hash", make_policy(), NOW)
-    assert anchor["My.Requirements"] == "false"
-    mine = {key: value for key, value in workers().items() if key.startswith("My.HTCDask")}
-    del mine[f"My.{names.AD_ANCHOR}"]
-    assert {key: value for key, value in anchor.items() if key.startswith("My.HTCDask")} == mine | {
+def test_the_anchor_is_a_worker_to_a_rule_and_never_runs() -> None:
+    site = Profile("gpu", Template(), "HasGPU", "Gpus", "group_gpu", {"ProjectName": "atlas"})
+    policy = make_policy(profiles={"gpu": site})
+    wish = make_template(
+        profile="gpu", gpus=1, requirements="a", rank="b", max_runtime_seconds=3600, memory="9Gi"
+    )
+    worker = workers(wish, profiles={"gpu": site})
+    anchor = dict(descriptions.anchor(POOL_FACTS, CLUSTER_FACTS, wish, "hash", policy, NOW))
+    assert anchor.pop("My.SpooledOutputFiles") == '""', "an anchor shows none of its files"
+    assert anchor.pop("My.Requirements") == "false && " + worker["My.Requirements"]
+    assert {key: value for key, value in anchor.items() if worker.get(key) != value} == {
+        "output": "/dev/null",
+        "error": "/dev/null",
+        "leave_in_queue": "false",
         f"My.{names.AD_ROLE}": '"anchor"',
         f"My.{names.AD_WORKER}": '""',
+    }
+    assert worker.keys() - anchor.keys() == {
+        "My.HTCDaskAnchor",
+        "My.Requirements",
+        # What concerns the files of a process, which it never has.
+        *("arguments", "input", "stream_input", "My.In", "My.Iwd"),
+        *("transfer_output_files", "max_transfer_output_mb"),
     }
 
 
@@ -274,11 +289,6 @@ def test_what_a_worker_prints_is_never_streamed_to_the_access_point(delivery: st
     assert (found["should_transfer_files"], found["max_transfer_output_mb"]) == ("yes", "1")
 
 
-def test_an_anchor_shows_none_of_its_files() -> None:
-    found = descriptions.anchor(make_pool(), CLUSTER_FACTS, "hash", make_policy(), NOW)
-    assert found["My.SpooledOutputFiles"] == '""'
-
-
 def test_the_bundle() -> None:
     worker = make_template(
         memory="10Gi", threads=2, max_runtime_seconds=28800, environment={"OMP_NUM_THREADS": "4"}
@@ -321,6 +331,20 @@ def test_the_fingerprint_moves_with_what_a_worker_is_made_from_and_with_nothing_
         template_hash(vacate_seconds=7),
     ]
     assert len({template_hash(), *others}) == 5
+
+
+def test_an_upgrade_replaces_nothing() -> None:
+    """Other hashes replace all anchors and waiting workers of every site: CHANGELOG.md has to say so."""
+    site = Profile("gpu", Template(), "HasGPU || Old", "Gpus", "group_gpu", {"isDaskJob": True})
+    wish = make_template(
+        profile="gpu", gpus=1, requirements="a || b", rank="KFlops", max_runtime_seconds=3600
+    )
+    transferred = make_policy(profiles={"gpu": site}, delivery="transfer")
+    found = [
+        descriptions.template_hash(POOL_FACTS, CLUSTER_FACTS, worker, policy)
+        for worker, policy in ((WORKER, make_policy()), (wish, transferred))
+    ]
+    assert found == ["10208ca83da0", "530251e17f58"]
 
 
 # --- Templates.

@@ -1,0 +1,41 @@
+"""What htcondor2's errors say, and what an access point said when it refused a submit. Pure.
+
+Used by `schedd`. The words of a refusal are the site's own (`SUBMIT_REQUIREMENT_NAME_REASON`): whatever
+stands in them means nothing to us, or a site that writes "access DENIED" would be taken for one that refuses
+the token.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LONGEST: Final = 1500
+"""Characters of a site's words: all of a status' message is 4096, and it says more than these."""
+
+_REFUSAL: Final = re.compile(
+    r"(?:Unable to commit transaction, |Failed to create new cluster\.)SCHEDD:[0-9]+:(.*)"
+)
+_NO_JOB: Final = re.compile(r"expected next ProcId to be [0-9]+, but Schedd says (-[0-9]+)")
+# qmgmt_constants.h; htcondor2 shows the bare numbers.
+_LIMITS: Final = {"-3": "MAX_JOBS_PER_OWNER", "-4": "MAX_JOBS_PER_SUBMISSION"}
+
+
+def of(error: Exception) -> str:
+    """The error's text, on one line. HTCondor's texts are bytes: those that are no UTF-8 arrive undecoded."""
+    text = error.object.decode("utf-8", "replace") if isinstance(error, UnicodeDecodeError) else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def refusal(text: str, schedd: str) -> str | None:
+    """What to tell of a submit that the access point refused, its own words first; None: it is not that."""
+    limited = _NO_JOB.fullmatch(text)
+    if limited is not None and limited[1] in _LIMITS:
+        limit = _LIMITS[limited[1]]
+        return f"the schedd {schedd} takes no more jobs of the operator's account at a time: {limit}"
+    refused = _REFUSAL.fullmatch(text)
+    if refused is None:
+        return None
+    words = refused[1].strip() or "It gives no reason"
+    cut = f"{words[:LONGEST]}..." if len(words) > LONGEST else words
+    return f"{cut} [said by the schedd {schedd}]"

@@ -1,0 +1,130 @@
+"""The operator's whole loop on a real schedd, with Kubernetes and a Dask scheduler in memory.
+
+One cluster with one pool, and operators that come and go. Which of a site's rules a test meets is up to its
+operator's id: the rules of one bare pool look at `HTCDaskOperator`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from htcdask_operator.assemble import assemble
+from htcdask_operator.condor.access_point import AccessPoint
+from htcdask_operator.condor.client import CondorClient
+from htcdask_operator.core.model import Job, JobStatus, Role
+from htcdask_operator.kube.port import Credentials
+from htcdask_operator.ports import Ports
+from htcdask_operator.reconcile.cycle import ClusterTask
+from playground.condor.bare import BarePool
+from tests.builders import make_policy
+from tests.contract.labs import remove_jobs
+from tests.fakes.kube import FakeKube
+from tests.fakes.scheduler import FakeScheduler
+from tests.unit.site import KEY, LEASE, cluster_manifest, pool_manifest
+
+
+class Operator:
+    """The shell with empty memory and an agent of its own; `asked` counts its questions to the schedd."""
+
+    def __init__(
+        self,
+        pool: BarePool,
+        token: Path,
+        kube: FakeKube,
+        clock: Callable[[], float],
+        operator_id: str,
+        **settings: Any,
+    ) -> None:
+        self.agent = CondorClient(AccessPoint(operator_id, pool.address, pool.schedd, token))
+        ports = Ports(self.agent, kube, FakeScheduler())
+        policy = make_policy(operator_id=operator_id, job_expiry_seconds=LEASE, **settings)
+        self.parts = assemble(ports, policy, ("gateway",), clock)
+        self.task = ClusterTask()
+        self.asked: Counter[str] = Counter()
+        ask = self.agent._process.ask
+
+        async def counted(method: str, *arguments: Any) -> Any:
+            self.asked[method] += 1
+            return await ask(method, *arguments)
+
+        self.agent._process.ask = counted  # type: ignore[method-assign]
+
+    async def round(self) -> None:
+        """One poll and one cycle."""
+        await self.parts.poller.tick()
+        await self.parts.reconciler.cycle.run(KEY, self.task)
+
+    async def until(self, holds: Callable[[tuple[Job, ...]], object], seconds: float = 40) -> None:
+        """Poll and cycle until the queue is as it should be."""
+        async with asyncio.timeout(seconds):
+            while not holds(await self.agent.jobs()):
+                await self.round()
+                await asyncio.sleep(0.1)
+
+    async def go_on(self, seconds: float) -> None:
+        """Poll and cycle for so long."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            await self.round()
+            await asyncio.sleep(0.1)
+
+
+class Shell:
+    """One cluster whose workers are larger than any slot, unless `template` says otherwise."""
+
+    def __init__(self, pool: BarePool, folder: Path, operator_id: str, **template: Any) -> None:
+        self.pool = pool
+        self.late = 0.0
+        self._token = folder / "token"
+        self._token.write_text(pool.token("dask"))
+        self._operator_id = operator_id
+        self.kube = FakeKube()
+        self.kube.secrets["gateway", "dask-credentials-c1"] = Credentials("CERT", "KEY", "TOKEN")
+        self.kube.make_cluster(cluster_manifest())
+        self.uid = self.kube.make_pool(pool_manifest(**{"cores": 1000, **template}))
+        self._operators: list[Operator] = []
+
+    def operator(self, **settings: Any) -> Operator:
+        """One more, by these settings of the site."""
+        clock = lambda: time.time() + self.late  # noqa: E731
+        made = Operator(self.pool, self._token, self.kube, clock, self._operator_id, **settings)
+        made.parts.known.clusters.saw_pools(KEY, [self.uid])
+        self._operators.append(made)
+        return made
+
+    def want(self, count: int) -> None:
+        """What the gateway's extension writes when the scheduler asks for so many workers."""
+        self.kube.cluster_bodies["gateway", "c1"]["spec"]["htcondorReplicas"] = count
+
+    @property
+    def ready(self) -> tuple[str, str]:
+        """The reason and the message of the pool's condition Ready."""
+        status = self.kube.pool_bodies["gateway", "default-c1"].get("status", {})
+        found = [its for its in status.get("conditions", ()) if its["type"] == "Ready"]
+        return (found[0]["reason"], found[0]["message"]) if found else ("", "")
+
+    async def close(self) -> None:
+        """End what was started, and take its jobs out of the queue."""
+        for operator in self._operators:
+            await operator.agent.close()
+        remove_jobs(self.pool, self._operator_id)
+
+
+def idle(jobs: tuple[Job, ...]) -> list[str]:
+    """The workers that wait."""
+    return [job.worker for job in jobs if job.role is Role.WORKER and job.status is JobStatus.IDLE]
+
+
+def anchors(jobs: tuple[Job, ...]) -> list[Job]:
+    """The jobs that keep workers' files."""
+    return [job for job in jobs if job.role is Role.ANCHOR]
+
+
+def is_held(jobs: tuple[Job, ...]) -> bool:
+    """Whether there is one anchor, held by the operator."""
+    return [(job.status, job.hold_code) for job in anchors(jobs)] == [(JobStatus.HELD, 1)]

@@ -1,0 +1,117 @@
+"""Access points with rules, on a real schedd that has them: what gets through, and what a pool says else.
+
+One bare pool has all the rules; each looks at one operator's jobs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from htcdask_api import Template
+from htcdask_operator.core.model import Role
+from htcdask_operator.core.policy import Profile
+from playground.condor.bare import BarePool
+from tests.contract.shell import Shell, idle, is_held
+
+# A rule that is written by people: quotation marks, a language, and words that mean something elsewhere.
+MEMORY = 'Ask for 1000 MB at the least, not 500: "smaller" is DENIED, AUTHENTICATE or not (SECMAN:2007)'
+LONG = "No. " * 1000
+RULES = r"""
+SUBMIT_REQUIREMENT_NAMES = Memory Project Group Images Workers Long
+SUBMIT_REQUIREMENT_Memory = HTCDaskOperator =!= "memory" || RequestMemory >= 1000
+SUBMIT_REQUIREMENT_Memory_REASON = strcat("Ask for 1000 MB at the least, not ", RequestMemory, \
+  ": \"smaller\" is DENIED, AUTHENTICATE or not (SECMAN:2007)")
+SUBMIT_REQUIREMENT_Project = HTCDaskOperator =!= "project" || ProjectName =!= undefined
+SUBMIT_REQUIREMENT_Project_REASON = "Ein Projekt f\374r jeden Job:\n+ProjectName \033[2J."
+SUBMIT_REQUIREMENT_Group = HTCDaskOperator =!= "group" || \
+  (AccountingGroup =!= undefined && substr(AccountingGroup, 0, 14) == "group_physics.")
+SUBMIT_REQUIREMENT_Images = HTCDaskOperator =!= "images" || \
+  (WantContainer =?= true && substr(ContainerImage, 0, 12) == "/cvmfs/site/")
+SUBMIT_REQUIREMENT_Images_REASON = "Containers only, and of /cvmfs/site only"
+SUBMIT_REQUIREMENT_Workers = HTCDaskOperator =!= "workers" || HTCDaskRole =!= "worker"
+SUBMIT_REQUIREMENT_Workers_REASON = "Not on Fridays"
+SUBMIT_REQUIREMENT_Long = HTCDaskOperator =!= "long"
+SUBMIT_REQUIREMENT_Long_REASON = "{long}"
+""".replace("{long}", LONG)
+
+SITE = "site"  # the profile that gives what the rule asks for
+ANSWERS: dict[str, Profile] = {
+    "memory": Profile(SITE, Template(memory="1000Mi")),
+    "project": Profile(SITE, Template(), attributes={"ProjectName": "atlas"}),
+    "group": Profile(SITE, Template(), accounting_group="group_physics.dask"),
+    "images": Profile(SITE, Template(container_image="/cvmfs/site/image")),
+}
+REFUSALS = {
+    "memory": MEMORY,
+    "project": "Ein Projekt f\N{REPLACEMENT CHARACTER}r jeden Job: +ProjectName \N{SYMBOL FOR ESCAPE}[2J.",
+    "group": "Submit requirement Group not met.",
+    "images": "Containers only, and of /cvmfs/site only",
+    "workers": "Not on Fridays",
+    "long": LONG[:1500] + "...",
+}
+SAID = " [said by the schedd ap@condor]. Refused was "
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
+    """An access point with all of these rules."""
+    with BarePool(tmp_path_factory.mktemp("strict"), settings=RULES) as pool:
+        yield pool
+
+
+Made = Callable[..., Shell]
+
+
+@pytest.fixture
+async def made(strict: BarePool, tmp_path: Path) -> AsyncIterator[Made]:
+    """Make a pool that meets one operator's rules."""
+    shells: list[Shell] = []
+
+    def make(operator_id: str, **template: Any) -> Shell:
+        shells.append(Shell(strict, tmp_path, operator_id, **template))
+        return shells[-1]
+
+    yield make
+    for shell in shells:
+        await shell.close()
+
+
+@pytest.mark.parametrize("rule", ANSWERS)
+async def test_a_profile_that_gives_what_a_rule_asks_for_lets_anchor_and_workers_pass(
+    made: Made, rule: str
+) -> None:
+    image = {"containerImage": None} if rule == "images" else {}
+    shell = made(rule, profile=SITE, **image)
+    operator = shell.operator(profiles={SITE: ANSWERS[rule]})
+    await operator.until(is_held)
+    shell.want(3)
+    await operator.until(lambda jobs: len(idle(jobs)) == 3)
+    assert operator.asked["spool"] == operator.asked["submit"] == 1
+    shell.kube.delete_pool("gateway", "default-c1")
+    await operator.until(lambda jobs: not jobs)
+
+
+@pytest.mark.parametrize("rule", REFUSALS)
+async def test_a_refusal_is_quoted_whole_and_first_and_is_not_repeated_at_once(made: Made, rule: str) -> None:
+    shell = made(rule, memory="500Mi")
+    operator = shell.operator()
+    shell.want(3)
+    if rule == "workers":
+        await operator.until(is_held)
+    await operator.go_on(2)
+    reason, message = shell.ready
+    assert reason == "SubmitRefused"
+    assert message.startswith(REFUSALS[rule] + SAID)
+    assert message.removeprefix(REFUSALS[rule] + SAID).startswith(
+        "a worker. Next try at 20" if rule == "workers" else "the job that keeps the workers' files, and asks"
+    )
+    assert operator.asked["spool"] == 1
+    assert operator.asked["submit"] <= (2 if rule == "workers" else 0)  # of three, and of one
+    jobs = await operator.agent.jobs()
+    assert [job.role for job in jobs] == ([Role.ANCHOR] if rule == "workers" else [])
+    shell.kube.delete_pool("gateway", "default-c1")
+    await operator.until(lambda jobs: not jobs)

@@ -1,0 +1,61 @@
+"""What HTCondor's errors say: a site's words are quoted, and mean nothing to us."""
+
+from __future__ import annotations
+
+import pytest
+
+from htcdask_operator.condor.agent import error_texts
+
+
+def undecodable(content: bytes) -> UnicodeDecodeError:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return error
+    raise AssertionError(content)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError("a\n  b\tc\n"), "a b c"),
+        (OSError(), "OSError"),
+        (undecodable(b"f\xfcr\nSie"), "f\N{REPLACEMENT CHARACTER}r Sie"),
+    ],
+)
+def test_a_text_is_one_line_whatever_its_bytes(error: Exception, text: str) -> None:
+    assert error_texts.of(error) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Unable to commit transaction, SCHEDD:2:No project: DENIED", "No project: DENIED [said by"),
+        ("Unable to commit transaction, SCHEDD:2:SCHEDD:3:x", "SCHEDD:3:x [said by"),
+        ("Unable to commit transaction, SCHEDD:2:", "It gives no reason [said by"),
+        (
+            "Failed to create new cluster.SCHEDD:22:MAX_JOBS_SUBMITTED exceeded.",
+            "MAX_JOBS_SUBMITTED exceeded. ",
+        ),
+        ("Unable to commit transaction, SCHEDD:2:" + "x" * 5000, "x" * 1500 + "... [said by"),
+        (
+            "expected next ProcId to be 4, but Schedd says -3",
+            "the schedd ap takes no more jobs of the operator's account at a time: MAX_JOBS_PER_OWNER",
+        ),
+    ],
+)
+def test_a_refusal_is_the_site_s_words_first(text: str, said: str) -> None:
+    assert (error_texts.refusal(text, "ap") or "").startswith(said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'SECMAN:2010:Received "DENIED" from server',
+        "DENIED, as in: Unable to commit transaction, SCHEDD:2:x",
+        "expected next ProcId to be 4, but Schedd says -99",
+        "Failed to connect to schedd.",
+    ],
+)
+def test_what_is_no_refusal_of_a_submit_is_none(text: str) -> None:
+    assert error_texts.refusal(text, "ap") is None
