@@ -102,10 +102,15 @@ class Shell:
         self.kube.cluster_bodies["gateway", "c1"]["spec"]["htcondorReplicas"] = count
 
     @property
+    def status(self) -> dict[str, Any]:
+        """The pool's, as it was written last."""
+        found: dict[str, Any] = self.kube.pool_bodies["gateway", "default-c1"].get("status", {})
+        return found
+
+    @property
     def ready(self) -> tuple[str, str]:
         """The reason and the message of the pool's condition Ready."""
-        status = self.kube.pool_bodies["gateway", "default-c1"].get("status", {})
-        found = [its for its in status.get("conditions", ()) if its["type"] == "Ready"]
+        found = [its for its in self.status.get("conditions", ()) if its["type"] == "Ready"]
         return (found[0]["reason"], found[0]["message"]) if found else ("", "")
 
     async def close(self) -> None:

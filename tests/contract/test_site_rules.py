@@ -15,7 +15,7 @@ from htcdask_api import Template
 from htcdask_operator.core.model import Role
 from htcdask_operator.core.policy import Profile
 from playground.condor.bare import BarePool
-from tests.contract.shell import Shell, idle, is_held
+from tests.contract.shell import Shell, anchors, idle, is_held
 
 # A rule that is written by people: quotation marks, a language, and words that mean something elsewhere.
 MEMORY = 'Ask for 1000 MB at the least, not 500: "smaller" is DENIED, AUTHENTICATE or not (SECMAN:2007)'
@@ -36,6 +36,23 @@ SUBMIT_REQUIREMENT_Workers = HTCDaskOperator =!= "workers" || HTCDaskRole =!= "w
 SUBMIT_REQUIREMENT_Workers_REASON = "Not on Fridays"
 SUBMIT_REQUIREMENT_Long = HTCDaskOperator =!= "long"
 SUBMIT_REQUIREMENT_Long_REASON = "{long}"
+
+SYSTEM_PERIODIC_HOLD = HTCDaskOperator =?= "holds" && HTCDaskRole == "worker" && JobStatus == 1
+SYSTEM_PERIODIC_HOLD_REASON = "Jobs of this size wait elsewhere"
+SYSTEM_PERIODIC_REMOVE = (HTCDaskOperator =?= "removes" && HTCDaskRole == "worker") || \
+  (HTCDaskOperator =?= "purges" && JobStatus == 5 && time() - EnteredCurrentStatus > 2)
+SYSTEM_PERIODIC_REMOVE_REASON = "This queue is swept"
+
+JOB_TRANSFORM_NAMES = Defaults
+JOB_TRANSFORM_Defaults @=end
+  REQUIREMENTS HTCDaskOperator =?= "transforms"
+  DEFAULT ProjectName "everybody"
+  EVALSET RequestMemory RequestMemory < 4000 ? 4000 : RequestMemory
+  SET Requirements ($(MY.Requirements)) && TARGET.SiteIsOpen =!= false
+@end
+
+MAX_JOBS_PER_SUBMISSION = 20
+MAX_JOBS_PER_OWNER = 30
 """.replace("{long}", LONG)
 
 SITE = "site"  # the profile that gives what the rule asks for
@@ -91,8 +108,7 @@ async def test_a_profile_that_gives_what_a_rule_asks_for_lets_anchor_and_workers
     shell.want(3)
     await operator.until(lambda jobs: len(idle(jobs)) == 3)
     assert operator.asked["spool"] == operator.asked["submit"] == 1
-    shell.kube.delete_pool("gateway", "default-c1")
-    await operator.until(lambda jobs: not jobs)
+    await ended(shell)
 
 
 @pytest.mark.parametrize("rule", REFUSALS)
@@ -113,5 +129,92 @@ async def test_a_refusal_is_quoted_whole_and_first_and_is_not_repeated_at_once(m
     assert operator.asked["submit"] <= (2 if rule == "workers" else 0)  # of three, and of one
     jobs = await operator.agent.jobs()
     assert [job.role for job in jobs] == ([Role.ANCHOR] if rule == "workers" else [])
+    await ended(shell)
+
+
+async def test_workers_that_the_site_holds_are_not_replaced_for_ever(made: Made) -> None:
+    shell = made("holds")
+    operator = shell.operator(backoff_first_seconds=0.5)
+    await operator.until(is_held)
+    shell.want(5)
+    await operator.until(lambda _: shell.ready[0] == "HeldBySite")
+    await operator.go_on(4)
+    reason, message = shell.ready
+    assert reason == "HeldBySite" and "(code 26): Jobs of this size wait elsewhere. Next try" in message
+    assert operator.asked["submit"] == 1
+    assert is_held(await operator.agent.jobs()), "and there is nothing but the anchor"
+    assert shell.status["failed"] == 5
+    await ended(shell)
+
+
+async def test_workers_that_the_site_removes_are_not_replaced_for_ever(made: Made) -> None:
+    shell = made("removes")
+    operator = shell.operator(backoff_first_seconds=0.5)
+    await operator.until(is_held)
+    shell.want(5)
+    await operator.until(lambda _: shell.ready[0] == "RemovedByOthers")
+    submits = operator.asked["submit"]
+    assert submits <= 5, "three events are enough"
+    await operator.go_on(6)
+    reason, message = shell.ready
+    assert reason == "RemovedByOthers" and "condor_history" in message
+    assert operator.asked["submit"] == submits
+    assert is_held(await operator.agent.jobs()), "and there is nothing but the anchor"
+    assert 5 < shell.status["failed"] < 5 + submits
+    await ended(shell)
+
+
+async def test_an_anchor_that_the_site_removes_since_it_is_held_is_replaced_but_not_for_ever(
+    made: Made,
+) -> None:
+    shell = made("purges")
+    operator = shell.operator(backoff_first_seconds=0.5)
+    shell.want(5)
+    await operator.until(lambda _: shell.ready[0] == "AnchorRemoved")
+    await operator.go_on(6)
+    reason, message = shell.ready
+    assert reason == "AnchorRemoved" and "condor_history" in message
+    assert operator.asked["spool"] == 3
+    jobs = await operator.agent.jobs()
+    assert not anchors(jobs) and len(idle(jobs)) == 5, "whoever runs goes on, and whoever waits does"
+    assert operator.asked["submit"] <= 3, "those whose files were gone were replaced"
+    await ended(shell)
+
+
+async def test_a_site_s_transform_changes_jobs_and_limits_count_what_they_request_then(made: Made) -> None:
+    """Room for three workers and most of a fourth, as their template has it."""
+    shell = made("transforms", memory="2Gi")
+    operator = shell.operator(max_memory_per_user=15_000 * 2**20)
+    await operator.until(is_held)
+    shell.want(5)
+    await operator.until(lambda jobs: len(idle(jobs)) == 3)
+    await operator.go_on(6)
+    jobs = await operator.agent.jobs()
+    assert [job.request_memory_mib for job in jobs] == [4000] * 4
+    assert operator.asked["submit"] == 1 and operator.asked["act"] == 1, "nobody comes and goes for ever"
+    ours = ("-constraint", 'HTCDaskOperator == "transforms"')
+    seen = shell.pool.run("condor_q", "-allusers", *ours, "-af:r", "ProjectName", "Requirements").splitlines()
+    assert len(seen) == 4 and all(line.startswith('"everybody" ') for line in seen)
+    assert all(line.endswith("TARGET.SiteIsOpen =!= false") for line in seen), seen
+    assert "memory" in shell.status["explanation"][0]["message"]
+    await ended(shell)
+
+
+async def test_as_many_workers_come_as_the_access_point_takes_of_one_owner(made: Made) -> None:
+    shell = made("owner")
+    operator = shell.operator()
+    await operator.until(is_held)
+    shell.want(40)
+    await operator.until(lambda _: shell.ready[0] == "SubmitRefused")
+    assert "MAX_JOBS_PER_OWNER. Refused was a worker" in shell.ready[1]
+    asked = operator.asked["submit"]
+    await operator.go_on(4)
+    assert len(idle(await operator.agent.jobs())) == 29, "the anchor is a job of this owner, too"
+    assert operator.asked["submit"] == asked
+    await ended(shell)
+
+
+async def ended(shell: Shell) -> None:
+    """Delete the pool and see that nothing is left of it, by an operator that remembers nothing."""
     shell.kube.delete_pool("gateway", "default-c1")
-    await operator.until(lambda jobs: not jobs)
+    await shell.operator().until(lambda jobs: not jobs and not shell.kube.pool_bodies)

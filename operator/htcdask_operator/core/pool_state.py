@@ -75,7 +75,7 @@ class Sight:
     @property
     def worker(self) -> Size:
         """What its next worker requests."""
-        return size.of_template(self.template)
+        return size.larger(size.of_template(self.template), anchor.shown_request(self.jobs))
 
     @property
     def cluster(self) -> ClusterFacts | None:

@@ -43,6 +43,11 @@ def of_template(template: Template) -> Size:
     return of_worker(template.cores, math.ceil(template.memory_bytes / 2**20), template.gpus)
 
 
+def larger(one: Size, other: Size) -> Size:
+    """The larger of each kind."""
+    return Size(*map(max, one, other))
+
+
 def plus(one: Size, other: Size, times: int = 1) -> Size:
     """The sum; with `times=-1` the difference."""
     return Size(*(mine + times * its for mine, its in zip(one, other, strict=True)))

@@ -9,11 +9,12 @@ Called by `pool_state` for each pool. The road of an anchor:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core.model import Job, PoolFacts, Role
+from htcdask_operator.core.size import NOTHING, Size
 from htcdask_operator.core.workers import states
 
 HOLD_REASON: Final = "HTCDask: keeps the workers' files of pool {pool}; goes with the pool"
@@ -60,6 +61,15 @@ def sort(jobs: Sequence[Job], template_hash: str | None, now: float) -> Anchors:
 def hold_reason(pool: PoolFacts) -> str:
     """What condor_q -hold says of an anchor."""
     return HOLD_REASON.format(pool=f"{pool.namespace}/{pool.name}")
+
+
+def shown_request(jobs: Iterable[Job]) -> Size:
+    """What the newest of a pool's anchors requests in the queue; nothing without one.
+
+    Transforms of the access point have done to it what they will do to the next worker.
+    """
+    newest = max((job for job in jobs if job.role is Role.ANCHOR), key=lambda job: job.place, default=None)
+    return NOTHING if newest is None else newest.size
 
 
 def _staged(job: Job) -> bool:

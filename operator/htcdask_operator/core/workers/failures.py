@@ -16,7 +16,7 @@ from htcdask_api import Failure, PoolStatus
 from htcdask_api.status import MAX_RECENT_FAILURES
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.model import Job, WorkerName
-from htcdask_operator.core.workers import states
+from htcdask_operator.core.workers import ledger, states
 from htcdask_operator.core.workers.states import State, Worker
 
 EVENT_SECONDS: Final = 120.0
@@ -98,8 +98,8 @@ def _failure(worker: Worker, now: float) -> Failure:
 
 
 def _of_anchor(job: Job, now: float) -> Failure:
-    why = f": {job.remove_reason}" if job.remove_reason else ""
-    message = f"The job {job.id}, which keeps the workers' files, was removed by somebody else{why}."
+    what = f"The job {job.id}, which keeps the workers' files,"
+    message = f"{what} was removed by somebody else: {ledger.who_removed(job)}."
     return Failure(
         time=timestamps.written(now),
         worker=f"(job {job.id})",

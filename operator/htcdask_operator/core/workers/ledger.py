@@ -178,9 +178,13 @@ def not_yet_shown(
 
 def removed_by_others(job: Job) -> Worker:
     """A worker's job that somebody else has removed."""
-    why = f": {job.remove_reason}" if job.remove_reason else ""
-    message = f"The job {job.id} of worker {job.worker} was removed by somebody else{why}."
+    message = f"The job {job.id} of worker {job.worker} was removed by somebody else: {who_removed(job)}."
     return Worker(job, State.FAILED, reasons.REMOVED_BY_OTHERS, message)
+
+
+def who_removed(job: Job) -> str:
+    """As the queue said; most jobs have left it by the next answer, and only the access point knows then."""
+    return job.remove_reason or f"`condor_history {job.id}` on the access point says who, and why"
 
 
 def accepted(ledger: Ledger, jobs: Collection[JobId], now: float, *, anchor: bool) -> Ledger:

@@ -159,6 +159,17 @@ def test_a_limit_counts_what_workers_of_other_clusters_request(limits: Any, expe
     assert planned.wake_at == NOW + 10
 
 
+@pytest.mark.parametrize(("anchor_mib", "expected"), [(1, 7), (2048, 7), (4000, 3)])
+def test_the_anchor_shows_what_a_transform_of_the_site_makes_of_the_next_worker(
+    anchor_mib: int, expected: int
+) -> None:
+    """By their template seven would fit; once there they would be too many, and go, and come again."""
+    anchor = make_anchor("any", pool_uid="gateway", request_memory_mib=anchor_mib)
+    policy = make_policy(max_memory_per_user=15_000 * 2**20)
+    planned = decided([gateway(memory="2Gi")], make_cluster(9), policy, jobs=[anchor])
+    assert wanted(planned) == {"gateway": expected}
+
+
 def test_a_lowered_limit_of_gpus_takes_no_worker_without_one() -> None:
     policy = make_policy(max_gpus_per_user=1)
     mine = [
