@@ -40,7 +40,7 @@ AD_WORKER: Final = "HTCDaskWorker"
 AD_TEMPLATE: Final = "HTCDaskTemplate"
 AD_ROLE: Final = "HTCDaskRole"
 AD_LEASE: Final = "HTCDaskLease"
-AD_PROFILE: Final = "HTCDaskProfile"  # of a worker: for the profile's limit
+AD_PROFILE: Final = "HTCDaskProfile"  # of a worker and its anchor: for the profile's limit
 AD_ANCHOR: Final = "HTCDaskAnchor"  # of a worker: the job that keeps its files
 # What people wrote stands in attributes of its own, as it was written: no bracket of ours to leave.
 AD_PROFILE_REQUIREMENTS: Final = "HTCDaskProfileRequirements"

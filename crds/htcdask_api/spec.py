@@ -22,6 +22,9 @@ IMAGE_PATTERN: Final = r"^(/|docker://|oras://)[A-Za-z0-9_][-A-Za-z0-9._/@:+~%=,
 IMAGE_ODD_PATH_PATTERN: Final = r"^/((proc|sys|dev)(/.*)?|.*/[.]?(/.*)?)$"
 ENVIRONMENT_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 RESOURCE_NAME_PATTERN: Final = r"^[A-Za-z_][-A-Za-z0-9_.]{0,62}$"
+# dask-gateway's own profiles are called "Small Worker" or "GPU".
+PROFILE_PATTERN: Final = r"^[A-Za-z0-9]([-A-Za-z0-9_. ]*[A-Za-z0-9])?$"
+LONGEST_PROFILE: Final = 63
 PRINTABLE_PATTERN: Final = r"^[^\x00-\x1f\x7f]*$"
 
 IMAGE_RULE: Final = (
@@ -99,6 +102,9 @@ def _resources(resources: dict[str, float]) -> dict[str, float]:
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 ]
+ProfileName = Annotated[
+    str, StringConstraints(min_length=1, max_length=LONGEST_PROFILE, pattern=PROFILE_PATTERN)
+]
 Quantity = Annotated[str, StringConstraints(max_length=32), AfterValidator(_quantity)]
 Expression = Annotated[
     str, StringConstraints(min_length=1, max_length=expressions.LONGEST), AfterValidator(_expression)
@@ -121,7 +127,7 @@ class Template(ApiModel):
     the site's.
     """
 
-    profile: Name | None = None
+    profile: ProfileName | None = None
     container_image: Annotated[str, StringConstraints(max_length=1024), AfterValidator(_image)] | None = None
     cores: Annotated[int, Field(ge=1, le=1024)] = 1
     memory: Quantity = "2Gi"

@@ -27,6 +27,7 @@ from htcdask_operator.settings_types import (
     Expression,
     Label,
     Ports,
+    ProfileName,
     Seconds,
     Section,
     StrictTemplate,
@@ -122,7 +123,7 @@ class Settings(Section):
     nanny_ports: Ports | None = None
     delivery: Literal["stream", "transfer"] = "stream"
     template: StrictTemplate = StrictTemplate()
-    profiles: dict[Label, ProfileSettings] = {}
+    profiles: dict[ProfileName, ProfileSettings] = {}
     limits: Limits = Limits()
     default_pool: bool = True
     image_path_template: Annotated[str, BeforeValidator(image_path)] | None = None
@@ -135,6 +136,16 @@ class Settings(Section):
     poll: Poll = Poll()
     healing: Healing = Healing()
     health_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+
+    @model_validator(mode="after")
+    def _profiles_differ_to_htcondor(self) -> Self:
+        """A site's own rules and queries compare `HTCDaskProfile` by ==, to which case is nothing."""
+        folded: dict[str, str] = {}
+        for name in self.profiles:
+            other = folded.setdefault(name.casefold(), name)
+            if other != name:
+                raise ValueError(f"profiles: {other} and {name} are one name to HTCondor: rename one")
+        return self
 
     @model_validator(mode="after")
     def _own_images_are_images(self) -> Self:

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from htcdask_api import Template, expressions
 from htcdask_api.quantity import parse_bytes
+from htcdask_api.spec import LONGEST_PROFILE, PROFILE_PATTERN
 from htcdask_operator.core.policy import PortRange
 from htcdask_operator.core.submit import quoting, reserved_attributes
 
@@ -70,6 +71,14 @@ def _label(value: str) -> str:
     return value
 
 
+def _profile_name(value: str) -> str:
+    if len(value) > LONGEST_PROFILE or re.fullmatch(PROFILE_PATTERN.strip("^$"), value) is None:
+        raise ValueError(
+            "must be letters, digits and, between them, spaces, dashes, underscores and dots, at most 63"
+        )
+    return value
+
+
 def _expression(value: str) -> str:
     wrong = expressions.complaint(value)
     if wrong is not None:
@@ -78,6 +87,10 @@ def _expression(value: str) -> str:
 
 
 def _attribute(name: str) -> str:
+    prefix = re.match(r"\+|my\.", name, re.IGNORECASE)
+    if prefix is not None:
+        rest = name[prefix.end() :]
+        raise ValueError(f"is how a submit file says it; here the attribute's name is {rest[:80]!r}")
     if reserved_attributes.is_reserved(name):
         raise ValueError("the operator sets this attribute itself, or relies on it; no profile may")
     quoting.attribute(name)
@@ -107,6 +120,7 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0, lt=2**70)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Label = Annotated[str, AfterValidator(_label)]
+ProfileName = Annotated[str, AfterValidator(_profile_name)]
 
 
 class Section(BaseModel):

@@ -276,6 +276,12 @@ def test_a_collector_is_a_host_and_perhaps_a_port(collector: str) -> None:
     assert settings_of("--set", f"condor.collector={collector}").access_point.collector == collector
 
 
+def test_an_attribute_as_submit_files_write_it_is_refused_with_its_name() -> None:
+    for written in ("+JobFlavour", r"MY\.JobFlavour"):
+        with pytest.raises(HelmError, match="the attribute's name is JobFlavour"):
+            render("--set", f"settings.profiles.Small Worker.attributes.{written}=longlunch")
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

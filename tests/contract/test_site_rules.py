@@ -55,7 +55,7 @@ MAX_JOBS_PER_SUBMISSION = 20
 MAX_JOBS_PER_OWNER = 30
 """.replace("{long}", LONG)
 
-SITE = "site"  # the profile that gives what the rule asks for
+SITE = "Small Worker v1.2"  # the profile that gives what the rule asks for
 ANSWERS: dict[str, Profile] = {
     "memory": Profile(SITE, Template(memory="1000Mi")),
     "project": Profile(SITE, Template(), attributes={"ProjectName": "atlas"}),
@@ -108,6 +108,7 @@ async def test_a_profile_that_gives_what_a_rule_asks_for_lets_anchor_and_workers
     shell.want(3)
     await operator.until(lambda jobs: len(idle(jobs)) == 3)
     assert operator.asked["spool"] == operator.asked["submit"] == 1
+    assert {job.profile for job in await operator.agent.jobs()} == {SITE}
     await ended(shell)
 
 

@@ -82,7 +82,15 @@ def profile(**content: object) -> dict[str, object]:
         ({"template": {"memori": "8Gi"}}, "template.memori: no such key, did you mean memory?"),
         ({"template": {"memory": "8GB"}}, "template.memory: must be a Kubernetes quantity"),
         ({"profiles": {"gpu": {"template": {"core": 1}}}}, "profiles.gpu.template.core: no such key"),
-        ({"profiles": {"GPU": {}}}, "profiles.GPU: must be lower-case letters"),
+        ({"profiles": {"GPU ": {}}}, "must be letters, digits and, between them, spaces"),
+        ({"profiles": {"a'b": {}}}, "must be letters, digits and, between them, spaces"),
+        ({"profiles": {"x\ny": {}}}, "must be letters, digits and, between them, spaces"),
+        ({"profiles": {"x\n": {}}}, "must be letters, digits and, between them, spaces"),
+        ({"profiles": {"x" * 64: {}}}, "must be letters, digits and, between them, spaces"),
+        ({"profiles": {"GPU": {}, "gpu": {}}}, "profiles: GPU and gpu are one name to HTCondor"),
+        (profile(attributes={"+JobFlavour": "longlunch"}), "here the attribute's name is 'JobFlavour'"),
+        (profile(attributes={"MY.SendCredential": True}), "here the attribute's name is 'SendCredential'"),
+        (profile(attributes={"my.x y": True}), "here the attribute's name is 'x y'"),
         *[
             ({"accessPoint": {"collector": text, "schedd": "s"}}, 'accessPoint.collector: must be "host" or')
             for text in (":99999999", ":9618", "c:0", "c:65536", "c:", "a b", "tls://c")

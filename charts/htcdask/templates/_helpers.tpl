@@ -135,13 +135,20 @@ resources:
 {{- end }}
 {{- end }}
 
-{{- /* What a schema cannot say: two values that must fit each other. The operator holds its file to the same. */}}
+{{- /* What a schema cannot say: two values that must fit each other, and a hint. The operator holds its file to the same. */}}
 {{- define "htcdask.together" -}}
 {{- $healing := default dict .healing }}
 {{- $first := float64 (default 10 $healing.backoffFirstSeconds) }}
 {{- $last := float64 (default 600 $healing.backoffLastSeconds) }}
 {{- if gt $first $last }}
 {{- fail (printf "settings.healing.backoffFirstSeconds (%v) must not be longer than settings.healing.backoffLastSeconds (%v)" $first $last) }}
+{{- end }}
+{{- range $profile, $its := default dict .profiles }}
+{{- range $attribute, $_ := default dict (default dict $its).attributes }}
+{{- if regexMatch "^([+]|[Mm][Yy][.])" $attribute }}
+{{- fail (printf "settings.profiles.%s.attributes.%s is how a submit file says it; here the attribute's name is %s" $profile $attribute (regexReplaceAll "^([+]|[Mm][Yy][.])" $attribute "")) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- $expiry := float64 (default 3600 .jobExpirySeconds) }}
 {{- $quiet := float64 (default 15 (default dict .poll).quietSeconds) }}

@@ -34,7 +34,7 @@ def template(chosen: dict[str, Any] | None = None, /, **keywords: Any) -> dict[s
             {"worker_threads": 2, "worker_gpus": 1, "worker_nanny": False},
             {"threads": 2, "gpus": 1, "nanny": False},
         ),
-        ({"max_runtime": 3600, "profile": "gpu"}, {"maxRuntimeSeconds": 3600, "profile": "gpu"}),
+        ({"max_runtime": 3600, "profile": "Small GPU"}, {"maxRuntimeSeconds": 3600, "profile": "Small GPU"}),
         (
             {"environment": {"A": "1"}, "worker_resources": {"GPU": 1}},
             {"environment": {"A": "1"}, "resources": {"GPU": 1.0}},
@@ -107,7 +107,7 @@ def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
         ({"max_runtime": 1}, ValueError, "max_runtime", "greater than or equal to 60"),
         ({"environment": {"A": 1}}, TypeError, "environment.A", "string"),
         ({"environment": {"A B": "1"}}, ValueError, "environment", "letters, digits"),
-        ({"profile": "No Such"}, ValueError, "profile", "match"),
+        ({"profile": 'No "Such'}, ValueError, "profile", "match"),
         ({"image": ""}, ValueError, "image", "must not be empty"),
         ({"image": 7}, TypeError, "image", "string"),
         ({"image_registry": "quay.example"}, ValueError, "image_registry", "apptainer_image too"),
