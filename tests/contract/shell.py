@@ -75,7 +75,7 @@ class Operator:
 
 
 class Shell:
-    """One cluster whose workers are larger than any slot, unless `template` says otherwise."""
+    """One cluster whose workers are larger than any slot; `template`: None leaves a field to the profile."""
 
     def __init__(self, pool: BarePool, folder: Path, operator_id: str, **template: Any) -> None:
         self.pool = pool
@@ -86,7 +86,10 @@ class Shell:
         self.kube = FakeKube()
         self.kube.secrets["gateway", "dask-credentials-c1"] = Credentials("CERT", "KEY", "TOKEN")
         self.kube.make_cluster(cluster_manifest())
-        self.uid = self.kube.make_pool(pool_manifest(**{"cores": 1000, **template}))
+        written = pool_manifest(**{"cores": 1000, **template})
+        said = written["spec"]["template"]
+        written["spec"]["template"] = {field: value for field, value in said.items() if value is not None}
+        self.uid = self.kube.make_pool(written)
         self._operators: list[Operator] = []
 
     def operator(self, **settings: Any) -> Operator:

@@ -5,13 +5,17 @@ One bare pool has all the rules; each looks at one operator's jobs alone.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from htcdask_api import Template
+from htcdask_operator import settings
 from htcdask_operator.core.model import Role
 from htcdask_operator.core.policy import Profile
 from playground.condor.bare import BarePool
@@ -36,6 +40,13 @@ SUBMIT_REQUIREMENT_Workers = HTCDaskOperator =!= "workers" || HTCDaskRole =!= "w
 SUBMIT_REQUIREMENT_Workers_REASON = "Not on Fridays"
 SUBMIT_REQUIREMENT_Long = HTCDaskOperator =!= "long"
 SUBMIT_REQUIREMENT_Long_REASON = "{long}"
+SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) Flavour Sites Walltime
+SUBMIT_REQUIREMENT_Flavour = HTCDaskOperator =!= "flavour" || \
+  (member(JobFlavour, {"longlunch", "workday"}) =?= true && substr(AccountingGroup, 0, 8) == "group_u_")
+SUBMIT_REQUIREMENT_Sites = HTCDaskOperator =!= "sites" || (stringListSize(DESIRED_Sites) > 0 && \
+  stringListMember(REQUIRED_OS, "rhel8,rhel9") && RequestMemory <= 2500)
+SUBMIT_REQUIREMENT_Walltime = HTCDaskOperator =!= "walltime" || \
+  (substr(MyProject, 0, 3) == "af-" && RequestRuntime >= 60 && RequestRuntime <= 604800)
 
 SYSTEM_PERIODIC_HOLD = HTCDaskOperator =?= "holds" && HTCDaskRole == "worker" && JobStatus == 1
 SYSTEM_PERIODIC_HOLD_REASON = "Jobs of this size wait elsewhere"
@@ -55,6 +66,7 @@ MAX_JOBS_PER_SUBMISSION = 20
 MAX_JOBS_PER_OWNER = 30
 """.replace("{long}", LONG)
 
+DOCUMENT = Path(__file__).parents[2] / "docs/sites.md"
 SITE = "Small Worker v1.2"  # the profile that gives what the rule asks for
 ANSWERS: dict[str, Profile] = {
     "memory": Profile(SITE, Template(memory="1000Mi")),
@@ -130,6 +142,50 @@ async def test_a_refusal_is_quoted_whole_and_first_and_is_not_repeated_at_once(m
     assert operator.asked["submit"] <= (2 if rule == "workers" else 0)  # of three, and of one
     jobs = await operator.agent.jobs()
     assert [job.role for job in jobs] == ([Role.ANCHOR] if rule == "workers" else [])
+    await ended(shell)
+
+
+SUBMIT_COMMANDS = {"request_cpus": "RequestCpus", "request_memory": "RequestMemory"}
+
+
+def documented(number: int) -> tuple[dict[str, str], str, dict[str, Profile]]:
+    """The attributes of a submit file of docs/sites.md, and the name of the profile that stands for it."""
+    text = DOCUMENT.read_text()
+    submit_file = re.findall("```text\n(.*?)```", text, re.DOTALL)[number]
+    lines = [line.partition(" = ") for line in submit_file.splitlines()]
+    wanted = {SUBMIT_COMMANDS.get(name, name.removeprefix("+")): value for name, _, value in lines}
+    site = yaml.safe_load(re.findall("```yaml\n(.*?)```", text, re.DOTALL)[number])["settings"]
+    minimal = {
+        "operatorId": "htcdask",
+        "gatewayNamespaces": ["gateway"],
+        "accessPoint": {"collector": "c:9618", "schedd": "ap"},
+        "tokenFile": "/token",
+        "schedulerAddress": "g:443",
+        "leader": {"namespace": "htcdask", "name": "htcdask"},
+    }
+    profiles = settings.parse(yaml.safe_dump({**minimal, **site})).policy.profiles
+    (name,) = profiles
+    return wanted, name, dict(profiles)
+
+
+@pytest.mark.parametrize(("number", "rule"), [(0, "flavour"), (1, "sites"), (2, "walltime")])
+async def test_a_documented_profile_is_what_its_submit_file_was(made: Made, number: int, rule: str) -> None:
+    wanted, name, profiles = documented(number)
+    plain = made(rule)
+    await plain.operator(profiles=profiles).go_on(1)
+    assert plain.ready[0] == "SubmitRefused", "the site does demand it"
+    await ended(plain)
+    shell = made(rule, cores=None, profile=name, requirements="false")
+    operator = shell.operator(profiles=profiles)
+    await operator.until(is_held)
+    shell.want(2)
+    await operator.until(lambda jobs: len(jobs) == 3)
+    seen = shell.pool.run("condor_q", "-allusers", "-constraint", f'HTCDaskOperator == "{rule}"', "-json")
+    for ad in json.loads(seen):
+        found = {attribute: ad[attribute] for attribute in wanted}
+        if "AccountingGroup" in found:
+            found["AccountingGroup"] = found["AccountingGroup"].removesuffix(".alice")
+        assert {attribute: json.dumps(value) for attribute, value in found.items()} == wanted
     await ended(shell)
 
 

@@ -77,7 +77,11 @@ _NAMES: Final = frozenset(
 )
 
 
+# A walltime in seconds that some sites ask for (docs/sites.md): a plain attribute, and no resource of a slot.
+_FREE: Final = frozenset({"requestruntime"})
+
+
 def is_reserved(attribute: str) -> bool:
     """Whether the operator sets this attribute itself, or relies on what HTCondor says with it."""
     folded = attribute.casefold()
-    return folded in _NAMES or folded.startswith(_PREFIXES)
+    return folded in _NAMES or (folded.startswith(_PREFIXES) and folded not in _FREE)

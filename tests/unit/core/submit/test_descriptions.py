@@ -154,7 +154,7 @@ def test_a_profile_sets_nothing_that_the_operator_reads_or_relies_on(attribute: 
 
 
 @pytest.mark.parametrize(
-    "attribute", ["WantGlidein", "ConcurrencyLimits", "JobPrio", "NiceUser", "project_Name"]
+    "attribute", ["WantGlidein", "ConcurrencyLimits", "JobPrio", "NiceUser", "project_Name", "RequestRuntime"]
 )
 def test_a_profile_may_set_what_is_the_site_s_affair(attribute: str) -> None:
     assert not reserved_attributes.is_reserved(attribute)
