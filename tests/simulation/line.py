@@ -24,6 +24,7 @@ from htcdask_operator.core.model import (
     PoolFacts,
     PoolUid,
     SchedulerWorkers,
+    Unnamed,
     WorkerName,
 )
 from htcdask_operator.kube.errors import KubeError
@@ -290,7 +291,9 @@ class SchedulerLine:
     def __init__(self, line: Line, scheduler: Scheduler) -> None:
         self._line, self._scheduler = line, scheduler
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
+    async def workers(
+        self, namespace: str, cluster: str, ours: Collection[WorkerName]
+    ) -> SchedulerWorkers | Unnamed:
         return await self._line.call("workers", lambda: self._scheduler.workers(namespace, cluster, ours))
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:

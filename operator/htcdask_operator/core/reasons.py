@@ -9,6 +9,8 @@ from typing import Final
 # --- All is well.
 WORKERS_CONNECTED: Final = "WorkersConnected"
 """As many workers as wanted are connected to the scheduler."""
+WORKERS_RUNNING: Final = "WorkersRunning"
+"""As many workers as wanted run; the scheduler has no page that says which of them it knows."""
 NO_WORKERS_WANTED: Final = "NoWorkersWanted"
 """The scheduler asks for no worker, and none is left."""
 SCALED: Final = "Scaled"

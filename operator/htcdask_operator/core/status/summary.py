@@ -15,7 +15,7 @@ from typing import Final, Literal
 from htcdask_api import Condition, PoolStatus, names, status
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.mistake import Mistake
-from htcdask_operator.core.model import Disputed, Gone, Unseen
+from htcdask_operator.core.model import Disputed, Gone, Unnamed, Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState, Sight
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.setback import STALLED
@@ -25,6 +25,10 @@ from htcdask_operator.core.workers.states import LIVE, RUNS, State
 
 Truth = Literal["True", "False", "Unknown"]
 
+_UNNAMED: Final = (
+    "The scheduler answers and has no page that names its workers, so those that run count as connected: "
+    "distributed.scheduler.http.routes of its image lacks distributed.http.scheduler.info."
+)
 _NAMED: Final = 3  # finalizers of others in a message
 
 
@@ -116,7 +120,9 @@ def _counts(state: PoolState) -> Counts:
         submitting=states[State.SUBMITTING],
         idle=states[State.IDLE],
         running=running,
-        connected=min(before.connected, running) if unknown else states[State.CONNECTED],
+        connected=min(before.connected, running)
+        if unknown
+        else states[State.CONNECTED] + states[State.UNNAMED],
         held=states[State.HELD],
         retiring=states[State.REMOVED],
     )
@@ -146,18 +152,21 @@ def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[b
     if finding is not None:
         too_many = f" {_too_many(state, counts)}" if state.surplus.until is not None else ""
         return False, finding.reason, f"{finding.message}{too_many}", finding.stalled
+    unnamed = f" {_UNNAMED}" if isinstance(state.observed.connected, Unnamed) else ""
     if counts.live > counts.desired:
-        return False, reasons.SCALING_DOWN, _too_many(state, counts), False
+        return False, reasons.SCALING_DOWN, _too_many(state, counts) + unnamed, False
     if counts.connected < counts.desired:
         message = (
             f"{counts.connected} of {counts.desired} workers are connected; "
             f"{counts.idle} idle, {counts.running - counts.connected} starting, {counts.held} held."
         )
         waits = reasons.WAITING_FOR_SCHEDULER if state.unaffordable else reasons.WAITING_FOR_WORKERS
-        return False, waits, message, False
+        return False, waits, message + unnamed, False
     if counts.desired == 0:
         whose = "spec.replicas of this pool" if state.pool.spec.scaling == "Manual" else "The scheduler"
         return True, reasons.NO_WORKERS_WANTED, f"{whose} asks for no worker.", False
+    if unnamed:
+        return True, reasons.WORKERS_RUNNING, f"{counts.connected} workers run.{unnamed}", False
     return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from htcdask_api import Condition, Failure, PoolStatus
 from htcdask_operator.core import reasons, timestamps
-from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts
+from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts, Unnamed
 from htcdask_operator.core.status.events import Event, between
 from htcdask_operator.core.submit import descriptions
 from tests.builders import (
@@ -61,6 +61,10 @@ READY = {
     "as many connected as wanted": (
         make_observed(make_cluster(1), [ANCHOR, make_job("a", R)], ["a"]),
         ("True WorkersConnected", "False", "False"),
+    ),
+    "as many run as wanted, and nobody is named": (
+        make_observed(make_cluster(1), [ANCHOR, make_job("a", R)], Unnamed()),
+        ("True WorkersRunning", "False", "False"),
     ),
     "none wanted": (make_observed(make_cluster(0), [ANCHOR]), ("True NoWorkersWanted", "False", "False")),
     "on their way": (
