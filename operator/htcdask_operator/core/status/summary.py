@@ -61,6 +61,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
         observed_generation=state.pool.generation,
         desired_replicas=counts.desired,
         replicas=counts.live,
+        selector=f"{names.POOL_UID_LABEL}={state.uid}",
         submitting=counts.submitting,
         idle=counts.idle,
         running=counts.running,
@@ -131,8 +132,8 @@ def _counts(state: PoolState) -> Counts:
 def _conditions(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[Condition, ...]:
     ready = _ready(state, counts, finding)
     is_ready, reason, message, stalled = ready
-    ended = state.over is not None or _let_go(state)
-    at_rest = is_ready or stalled or (ended and not len(state.jobs))
+    ended = (state.over is not None and _nothing_left(state)) or (_let_go(state) and not state.jobs)
+    at_rest = is_ready or stalled or ended
     said: Sequence[tuple[str, Truth, str, str]] = (
         (status.READY, _truth(is_ready), reason, message),
         (status.RECONCILING, _truth(not at_rest), reason, "" if at_rest else message),
@@ -148,6 +149,8 @@ def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[b
     if state.pool.deleting:
         return _deleting(state)
     if state.over is not None:
+        if state.over.reason == reasons.CLUSTER_INACTIVE and _nothing_left(state):
+            return True, reasons.ENDED, f"{state.over.message} Nothing of this pool is left.", False
         return False, state.over.reason, state.over.message, False
     if finding is not None:
         too_many = f" {_too_many(state, counts)}" if state.surplus.until is not None else ""
@@ -179,6 +182,10 @@ def _too_many(state: PoolState, counts: Counts) -> str:
     elif latest:
         waits = f"; the others leave by {latest}"
     return f"{counts.live} workers are there, {counts.desired} wanted{waits}."
+
+
+def _nothing_left(state: PoolState) -> bool:
+    return not isinstance(state.observed.jobs, Unseen) and not state.jobs and not state.not_yet_shown
 
 
 def _let_go(state: Sight) -> bool:

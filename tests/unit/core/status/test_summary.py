@@ -79,7 +79,11 @@ READY = {
     "a person's turn": (make_observed(make_cluster(htcondor=False)), ("False ClusterUsesKubernetesWorkers",)),
     "the cluster has ended": (
         make_observed(make_cluster(active=False, phase="Stopped")),
-        ("False ClusterInactive", "False", "False"),
+        ("True Ended", "False", "False"),
+    ),
+    "the cluster has ended, and nobody knows whether a job is left": (
+        make_observed(make_cluster(active=False, phase="Stopped"), ACCESS_POINT_SILENT),
+        ("False ClusterInactive", "True", "False"),
     ),
     "the cluster has ended, and a job is left": (
         make_observed(make_cluster(active=False, phase="Stopped"), [make_job("a")]),
