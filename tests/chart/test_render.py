@@ -495,6 +495,7 @@ RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
         (POOLS, ["htcworkerpools"], ["create", "delete"], None),
         (CLUSTERS, ["daskclusters"], ["use"], None),
         ([""], ["secrets"], ["get"], None),
+        ([""], ["pods"], ["get"], None),
         ([""], ["events"], ["create"], None),
         (LEASES, ["leases"], ["create"], None),
         (LEASES, ["leases"], ["get", "patch"], ["htcdask-worker-pools"]),

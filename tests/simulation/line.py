@@ -53,6 +53,7 @@ CALLS = {
     System.KUBE: (
         "cluster",
         "clusters",
+        "scheduler_pod",
         "pools",
         "create_pool",
         "add_finalizer",
@@ -256,6 +257,9 @@ class KubeLine:
 
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
         return await self._line.call("cluster", lambda: self._kube.cluster(namespace, name))
+
+    async def scheduler_pod(self, namespace: str, cluster: str) -> str | Gone:
+        return await self._line.call("scheduler_pod", lambda: self._kube.scheduler_pod(namespace, cluster))
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         return await self._line.call("pools", lambda: self._kube.pools(namespace, cluster))

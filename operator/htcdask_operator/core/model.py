@@ -232,4 +232,5 @@ class Observed:
     orphans: tuple[Job, ...] = ()  # jobs of pools that are gone
     usage: SharedUsage = field(default_factory=SharedUsage)  # where the site has limits
     condor_identity: str | None = None  # who the access point says we are, once asked
+    scheduler_waits: str = ""  # for what, in Kubernetes' words, where it takes long to start
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it
