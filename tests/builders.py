@@ -20,6 +20,7 @@ from htcdask_operator.core.model import (
     PoolFacts,
     Role,
     SharedUsage,
+    Unnamed,
     Unseen,
 )
 from htcdask_operator.core.plan import Plan, plan
@@ -130,7 +131,7 @@ def make_anchor(mark: str, status: JobStatus = JobStatus.HELD, **facts: Any) -> 
 def make_observed(
     cluster: ClusterFacts | Gone | Unseen | None = None,
     jobs: Iterable[Job] | Unseen = (),
-    connected: Iterable[str] | Unseen = (),
+    connected: Iterable[str] | Unnamed | Unseen = (),
     **facts: Any,
 ) -> Observed:
     """Everything answers; the queue is empty unless told."""
@@ -138,7 +139,7 @@ def make_observed(
     return Observed(
         cluster=cluster or make_cluster(),
         jobs=jobs if isinstance(jobs, Unseen) else tuple(jobs),
-        connected=connected if isinstance(connected, Unseen) else frozenset(connected),
+        connected=connected if isinstance(connected, Unnamed | Unseen) else frozenset(connected),
         **(defaults | facts),
     )
 

@@ -20,6 +20,8 @@ DASKCLUSTER_PLURAL: Final = "daskclusters"
 
 FINALIZER: Final = f"{GROUP}/condor-jobs"
 CLUSTER_LABEL: Final = f"{GROUP}/cluster"
+# In a pool's status.selector: an autoscaler asks for one. No pod has it, as workers are no pods.
+POOL_UID_LABEL: Final = f"{GROUP}/pool-uid"
 # Set by hand on a pool that says CleanupBlocked: lets it go although its jobs could not be seen to end.
 RELEASE_ANNOTATION: Final = f"{GROUP}/release-without-cleanup"
 

@@ -71,6 +71,7 @@ class PoolStatus(ApiModel):
     observed_generation: Count = 0
     desired_replicas: Count = 0
     replicas: Count = 0
+    selector: ShortText | None = None
     submitting: Count = 0
     idle: Count = 0
     running: Count = 0

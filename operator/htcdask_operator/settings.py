@@ -34,7 +34,7 @@ from htcdask_operator.settings_types import (
     Text,
     Tree,
     address,
-    collector,
+    collectors,
     image_path,
 )
 
@@ -49,9 +49,9 @@ class SettingsError(Exception):
 
 
 class AccessPoint(Section):
-    """Which schedd, and which collector knows it."""
+    """Which schedd, and which collector knows it, or which collectors of one pool."""
 
-    collector: Annotated[Text, BeforeValidator(collector)]
+    collector: Annotated[Text, BeforeValidator(collectors)]
     schedd: Text
 
 

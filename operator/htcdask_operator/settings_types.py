@@ -6,7 +6,7 @@ Used by `settings`.
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -33,18 +33,23 @@ def _bytes(value: object) -> object:
     return parse_bytes(value)
 
 
+_IPV6: Final = r"\[[0-9a-fA-F:.]+\]"
+
+
 def address(value: object) -> object:
-    match = re.fullmatch(r"[^\s:/]+:([0-9]{1,5})", str(value))
+    match = re.fullmatch(rf"(?:[^\s:/\[\]]+|{_IPV6}):([0-9]{{1,5}})", str(value))
     if match is not None and 1 <= int(match[1]) <= 65535:
         return value
-    raise ValueError('must be "host:port"')
+    raise ValueError('must be "host:port", with an IPv6 address in brackets: "[2001:db8::1]:443"')
 
 
-def collector(value: object) -> object:
-    match = re.fullmatch(r"(?:[^\s:/]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?(?:\?\S+)?", str(value))
-    if match is not None and (match[1] is None or 1 <= int(match[1]) <= 65535):
-        return value
-    raise ValueError('must be "host" or "host:port"')
+def collectors(value: object) -> object:
+    """One, or several of the same pool: HTCondor asks any of them, and the others when it is not there."""
+    for one in str(value).split(","):
+        match = re.fullmatch(rf"(?:[^\s:/,]+|{_IPV6})(?::([0-9]{{1,5}}))?(?:\?[^\s,]+)?", one)
+        if match is None or not (match[1] is None or 1 <= int(match[1]) <= 65535):
+            raise ValueError('must be "host" or "host:port", or several of them with commas between')
+    return value
 
 
 def image_path(value: object) -> object:

@@ -157,6 +157,16 @@ def test_scaling_a_pool_that_follows_the_gateway_says_what_to_do(api: ControlPla
     assert api.kubectl("get", "htcwp/follows", "-o", "jsonpath={.spec.replicas}") == "3"
 
 
+def test_an_autoscaler_gets_all_that_it_asks_for(api: ControlPlane) -> None:
+    api.kubectl("create", "-f", "-", input=pool("scales", scaling="Manual", replicas=2))
+    said = json.dumps({"status": {"replicas": 1, "selector": "htcdask.org/pool-uid=abc"}})
+    api.kubectl("patch", "htcwp/scales", "--subresource=status", "--type=merge", "-p", said)
+    path = "/apis/htcdask.org/v1alpha1/namespaces/default/htcworkerpools/scales/scale"
+    scale = json.loads(api.kubectl("get", "--raw", path))
+    assert scale["spec"] == {"replicas": 2}
+    assert scale["status"] == {"replicas": 1, "selector": "htcdask.org/pool-uid=abc"}
+
+
 def test_what_cannot_be_changed_says_so(api: ControlPlane) -> None:
     api.kubectl("create", "-f", "-", input=pool("fixed", template={"cores": 2}))
     other_cluster = '{"spec": {"clusterRef": {"name": "another"}}}'

@@ -249,8 +249,9 @@ def test_what_has_no_default_is_asked_for(missing: str, sentence: str) -> None:
         ("settings.leader.name=other", "/settings/leader", "'name' not allowed"),
         *[
             (f"condor.collector={text}", "/condor/collector", "does not match pattern")
-            for text in (":99999999", ":9618", "c:99999", "c:0", "c:", "http://c", "a b", "::1:9618")
+            for text in (":9618", "c:99999", "c:0", "c:", "http://c", "a b", "::1:9618", r"c\,", r"c\,d:0")
         ],
+        ("settings.schedulerAddress=2001:db8::1:443", "/settings/schedulerAddress", "does not match pattern"),
         ("settings.schedulerAddress=a:65536", "/settings/schedulerAddress", "does not match pattern"),
         ("settings.limits=null", "/settings", "missing property 'limits'"),
         ("settings=null", "", "missing property 'settings'"),
@@ -270,10 +271,20 @@ def test_a_bad_value_is_refused_by_its_place_and_rule(value: str, place: str, ru
 
 
 @pytest.mark.parametrize(
-    "collector", ["c", "c.example:1", "192.0.2.7:65535", "[2001:db8::1]:9618", "c:9618?sock=collector"]
+    "collector",
+    [
+        *("c", "c.example:1", "192.0.2.7:65535", "[2001:db8::1]:9618", "c:9618?sock=collector"),
+        "cm1:9618,cm2:9618,[2001:db8::1]",
+    ],
 )
-def test_a_collector_is_a_host_and_perhaps_a_port(collector: str) -> None:
-    assert settings_of("--set", f"condor.collector={collector}").access_point.collector == collector
+def test_a_collector_is_a_host_and_perhaps_a_port_and_there_may_be_several(collector: str) -> None:
+    written = collector.replace(",", r"\,")
+    assert settings_of("--set", f"condor.collector={written}").access_point.collector == collector
+
+
+def test_a_scheduler_address_may_be_ipv6() -> None:
+    parsed = settings_of("--set", "settings.schedulerAddress=[2001:db8::1]:443")
+    assert parsed.scheduler_address == "[2001:db8::1]:443"
 
 
 def test_an_attribute_as_submit_files_write_it_is_refused_with_its_name() -> None:
@@ -501,6 +512,7 @@ RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
         (POOLS, ["htcworkerpools"], ["create", "delete"], None),
         (CLUSTERS, ["daskclusters"], ["use"], None),
         ([""], ["secrets"], ["get"], None),
+        ([""], ["pods"], ["get"], None),
         ([""], ["events"], ["create"], None),
         (LEASES, ["leases"], ["create"], None),
         (LEASES, ["leases"], ["get", "patch"], ["htcdask-worker-pools"]),

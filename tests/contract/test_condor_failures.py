@@ -123,6 +123,19 @@ async def test_a_collector_that_is_not_there(connect: Connect) -> None:
         await connect(collector="127.0.0.1:1").jobs()
 
 
+@pytest.mark.parametrize("where", ["127.0.0.1:1,{address}", "{address},127.0.0.1:1", "[::1]:1,{address}"])
+async def test_one_of_several_collectors_is_enough(connect: Connect, bare_pool: BarePool, where: str) -> None:
+    for _ in range(5):  # HTCondor begins with any of them
+        assert (
+            await connect(collector=where.format(address=bare_pool.address)).whoami() == "dask@htcdask.test"
+        )
+
+
+async def test_if_no_collector_is_there_each_failure_is_told(connect: Connect) -> None:
+    with pytest.raises(CondorUnreachable, match=r"127\.0\.0\.1:1,\[::1\]:1 \(.*refused; .*refused\)"):
+        await connect(collector="127.0.0.1:1,[::1]:1").jobs()
+
+
 async def test_a_collector_that_never_answers(connect: Connect) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hole:
         agent = connect(collector=f"127.0.0.1:{hole.getsockname()[1]}", deadline=2.0)

@@ -17,6 +17,7 @@ from htcdask_api import Explanation, Failure, PoolStatus, manifest, names
 from htcdask_api.status import Condition
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, Gone
+from htcdask_operator.kube import scheduler_pods
 from htcdask_operator.kube.api import KubeApi
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
@@ -36,6 +37,7 @@ class Site(Protocol):
     def create_cluster(self, body: Mapping[str, Any]) -> str: ...
     def create_pool(self, body: Mapping[str, Any]) -> str: ...
     def create_secret(self, name: str, credentials: Credentials) -> None: ...
+    def create_scheduler_pod(self, cluster: str, status: Mapping[str, Any]) -> None: ...
     def delete_pool(self, name: str) -> None: ...
     def set_finalizers(self, name: str, finalizers: list[str]) -> None: ...
     def events_of(self, pool: str) -> list[tuple[str, str, str]]: ...
@@ -51,6 +53,10 @@ class FakeSite:
 
     def create_secret(self, name: str, credentials: Credentials) -> None:
         self.kube.secrets[self.namespace, name] = credentials
+
+    def create_scheduler_pod(self, cluster: str, status: Mapping[str, Any]) -> None:
+        body = {"metadata": {"name": scheduler_pods.name(cluster)}, "status": status}
+        self.kube.pod_bodies[self.namespace, scheduler_pods.name(cluster)] = body
 
     def delete_pool(self, name: str) -> None:
         self.kube.delete_pool(self.namespace, name)
@@ -92,6 +98,15 @@ class RealSite:
         data = {key: base64.b64encode(text.encode()).decode() for key, text in parts.items()}
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
         self._kubectl("create", "-f", "-", input=json.dumps(body))
+
+    def create_scheduler_pod(self, cluster: str, status: Mapping[str, Any]) -> None:
+        name = scheduler_pods.name(cluster)
+        spec = {"containers": [{"name": "dask-scheduler", "image": "nobody/nothing"}]}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        self._kubectl("create", "serviceaccount", "default")
+        self._kubectl("create", "-f", "-", input=json.dumps(body))
+        patch = json.dumps({"status": status})
+        self._kubectl("patch", "pod", name, "--subresource=status", "--type=merge", f"--patch={patch}")
 
     def delete_pool(self, name: str) -> None:
         self._kubectl("delete", "htcworkerpool", name, "--wait=false")
@@ -162,6 +177,48 @@ async def test_a_cluster_says_what_it_wants(site: Site) -> None:
     assert isinstance(found, ClusterFacts)
     assert (found.uid, found.running, found.replicas, found.htcondor) == (uid, True, 4, True)
     assert (found.username, found.credentials_secret) == ("alice", "dask-credentials-c1")
+
+
+PULL = "failed to pull image: https://registry.example/v2/x?token=secret&a=b: 403 Forbidden"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({}, ""),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": "0/3 nodes are available: 3 Insufficient memory.",
+                    }
+                ],
+            },
+            "Unschedulable: 0/3 nodes are available: 3 Insufficient memory.",
+        ),
+        (
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": PULL}}}]},
+            "ErrImagePull: failed to pull image: https://registry.example/v2/x?... 403 Forbidden",
+        ),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, ""),
+        (
+            {"containerStatuses": [{"state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]},
+            "OOMKilled: its container dask-scheduler ended with exit code 137",
+        ),
+        ({"phase": "Failed", "reason": "Evicted", "message": "disk pressure"}, "Evicted: disk pressure"),
+    ],
+    ids=["nothing yet", "no room", "no image", "on its way", "it ended", "evicted"],
+)
+async def test_a_schedulers_pod_says_what_it_waits_for(site: Site, status: dict[str, Any], said: str) -> None:
+    for container in status.get("containerStatuses", []):
+        container |= {"name": "dask-scheduler", "ready": False, "restartCount": 0, "image": "", "imageID": ""}
+    site.create_scheduler_pod("c1", status)
+    assert await site.kube.scheduler_pod(site.namespace, "c1") == said
+    assert await site.kube.scheduler_pod(site.namespace, "c2") == Gone()
 
 
 async def test_all_clusters_of_a_namespace_are_listed(site: Site) -> None:

@@ -4,14 +4,15 @@ import asyncio
 import time
 from pathlib import Path
 
+import dask
 import pytest
 import tornado.web
 from aiohttp import web
 from dask_gateway.scheduler_preload import CommHandler
 from distributed import Client, Scheduler, Worker
 
-from htcdask_operator.core.model import SchedulerWorkers
-from htcdask_operator.scheduler.http import SchedulerHttp
+from htcdask_operator.core.model import SchedulerWorkers, Unnamed
+from htcdask_operator.scheduler.http import DEADLINE, SchedulerHttp
 from htcdask_operator.scheduler.port import SchedulerError
 from playground.node.controlplane import free_ports
 
@@ -37,7 +38,7 @@ async def test_a_real_scheduler_names_its_workers() -> None:
             Worker(scheduler.address, name="abc-1", nthreads=1, dashboard_address="127.0.0.1:0"),
             Worker(scheduler.address, name="abc-2", nthreads=1, dashboard_address="127.0.0.1:0"),
         ):
-            assert (await port_of.workers("gateway", "c1", OURS)).connected == set(OURS)
+            assert await port_of.workers("gateway", "c1", OURS) == SchedulerWorkers(frozenset(OURS))
             assert await port_of.workers("gateway", "c1", OURS[1:]) == SchedulerWorkers(
                 frozenset(OURS[1:]), strangers=1
             )
@@ -66,9 +67,53 @@ async def test_a_real_scheduler_tells_who_is_in_the_middle_of_a_task(tmp_path: P
         await _until_busy(port_of, frozenset())
 
 
+INFO, API, JSON = (f"distributed.http.scheduler.{name}" for name in ("info", "api", "json"))
+
+
+@pytest.mark.parametrize(
+    ("routes", "nobody", "both"),
+    [
+        ([INFO, API, JSON], SchedulerWorkers(), SchedulerWorkers(frozenset(OURS))),
+        ([API, JSON], SchedulerWorkers(), SchedulerWorkers(frozenset(OURS), frozenset(OURS))),
+        ([JSON], SchedulerWorkers(), Unnamed()),
+        (["distributed.http.scheduler.prometheus", "distributed.http.health"], Unnamed(), Unnamed()),
+        ([], Unnamed(), Unnamed()),
+    ],
+    ids=["pages", "names", "a number", "other things", "nothing"],
+)
+async def test_a_real_scheduler_tells_what_its_routes_offer(
+    routes: list[str], nobody: SchedulerWorkers | Unnamed, both: SchedulerWorkers | Unnamed
+) -> None:
+    (port,) = free_ports(1)
+    dashboard = f"127.0.0.1:{port}"
+    with dask.config.set({"distributed.scheduler.http.routes": routes}):
+        async with Scheduler(host="127.0.0.1", port=0, dashboard_address=dashboard) as scheduler:
+            port_of = SchedulerHttp(dashboard=f"http://{dashboard}")
+            assert await port_of.workers("gateway", "c1", OURS) == nobody
+            async with (
+                Worker(scheduler.address, name="abc-1", nthreads=1, dashboard_address="127.0.0.1:0"),
+                Worker(scheduler.address, name="abc-2", nthreads=1, dashboard_address="127.0.0.1:0"),
+            ):
+                assert await port_of.workers("gateway", "c1", OURS) == both
+
+
+async def test_all_questions_together_have_one_deadline() -> None:
+    async def slowly(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.6 * DEADLINE)
+        raise web.HTTPNotFound
+
+    runner, url = await served(web.get("/{path:.*}", slowly))
+    began = time.monotonic()
+    with pytest.raises(SchedulerError, match="/api/v1/get_workers: no answer in 3 s"):
+        await SchedulerHttp(dashboard=url).workers("gateway", "c1", OURS)
+    assert time.monotonic() - began < DEADLINE + 1
+    await runner.cleanup()
+
+
 async def _until_busy(port: SchedulerHttp, busy: frozenset[str]) -> None:
     async with asyncio.timeout(30):
-        while (await port.workers("gateway", "c1", OURS)).busy != busy:  # noqa: ASYNC110 (nobody tells)
+        both = SchedulerWorkers(frozenset(OURS), busy)
+        while await port.workers("gateway", "c1", OURS) != both:  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.1)
 
 
@@ -105,8 +150,11 @@ async def test_an_answer_without_end_is_cut_off() -> None:
 
 
 async def test_an_error_says_the_status() -> None:
-    runner, url = await served()
-    with pytest.raises(SchedulerError, match="HTTP status 404"):
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    runner, url = await served(web.get("/info/main/workers.html", answer))
+    with pytest.raises(SchedulerError, match="HTTP status 503"):
         await SchedulerHttp(dashboard=url).workers("gateway", "c1", OURS)
     await runner.cleanup()
 

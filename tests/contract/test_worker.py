@@ -88,11 +88,15 @@ async def submit(lab: RealLab, cluster: Cluster, names: list[str], nanny: bool) 
     return began
 
 
-@pytest.mark.parametrize("nanny", [True, False], ids=["nanny", "no-nanny"])
+@pytest.mark.parametrize(
+    ("nanny", "host"),
+    [(True, "127.0.0.1"), (False, "127.0.0.1"), (True, "::1")],
+    ids=["nanny", "no-nanny", "nanny and IPv6"],
+)
 async def test_workers_come_compute_and_hand_over_when_they_are_removed(
-    lab: RealLab, tmp_path: Path, nanny: bool, record_property: Callable[[str, object], None]
+    lab: RealLab, tmp_path: Path, nanny: bool, host: str, record_property: Callable[[str, object], None]
 ) -> None:
-    async with dask_cluster(tmp_path) as cluster:
+    async with dask_cluster(tmp_path, host) as cluster:
         began = await submit(lab, cluster, ["w1", "w2"], nanny)
         condor = lab.operator(OPERATOR)
         try:

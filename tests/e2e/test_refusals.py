@@ -277,3 +277,23 @@ def test_the_kubernetes_door_needs_its_right(site: Site) -> None:
     assert said != "accepted"
     assert "kubernetes" in said.lower()
     assert left == []
+
+
+def test_a_cluster_whose_schedulers_image_cannot_be_pulled_says_so(site: Site) -> None:
+    """In the kubelet's own words, and the operator's rights suffice to read them."""
+    options = {
+        names.WORKER_BACKEND_OPTION: names.WORKER_BACKEND_HTCONDOR,
+        "image": "localhost/nobody:nothing",
+    }
+    cluster = clusters.ask(site, "POST", "clusters/", {"cluster_options": options})["name"]
+    eventually(lambda: clusters.phase(site, cluster) == "Pending", 30, "its scheduler is awaited")
+    clusters.add_pool(site, cluster, {"containerImage": IMAGE})
+    said = eventually(
+        lambda: condition(site, cluster, "Ready").get("message", ""),
+        60,
+        "what its pod waits for",
+        lambda message: "its pod waits" in message,
+    )
+    assert condition(site, cluster, "Ready")["reason"] == "ClusterPending"
+    assert "ErrImage" in said or "ImagePullBackOff" in said
+    clusters.stop(site, cluster)

@@ -13,7 +13,7 @@ from typing import Any
 from htcdask_api import PoolStatus, manifest, names
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
-from htcdask_operator.kube import clusters, pools
+from htcdask_operator.kube import clusters, pools, scheduler_pods
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType
@@ -23,6 +23,8 @@ class FakeKube:
     def __init__(self) -> None:
         self.pool_bodies: dict[tuple[str, str], dict[str, Any]] = {}
         self.cluster_bodies: dict[tuple[str, str], dict[str, Any]] = {}
+        self.pod_bodies: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self.pods_asked = 0
         self.secrets: dict[tuple[str, str], Credentials] = {}
         self.leases: dict[tuple[str, str], Lease] = {}
         self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
@@ -98,6 +100,12 @@ class FakeKube:
         self._answer("clusters")
         found = (body for (where, _), body in self.cluster_bodies.items() if where == namespace)
         return tuple(clusters.facts(copy.deepcopy(body)) for body in found)
+
+    async def scheduler_pod(self, namespace: str, cluster: str) -> str | Gone:
+        self._answer("scheduler_pod")
+        self.pods_asked += 1
+        body = self.pod_bodies.get((namespace, scheduler_pods.name(cluster)))
+        return Gone() if body is None else scheduler_pods.waits_for(body)
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         self._answer("pools")

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from htcdask_operator.core.model import SchedulerWorkers, WorkerName
+from htcdask_operator.core.model import SchedulerWorkers, Unnamed, WorkerName
 from htcdask_operator.scheduler.port import SchedulerError
 
 
@@ -12,11 +12,16 @@ class FakeScheduler:
         self.busy: set[WorkerName] = set()
         self.told: list[tuple[str, str, int]] = []
         self.asked: list[tuple[str, str]] = []
+        self.unnamed = False  # they answer, and have nothing that names their workers
         self.failing: str | None = None
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
+    async def workers(
+        self, namespace: str, cluster: str, ours: Collection[WorkerName]
+    ) -> SchedulerWorkers | Unnamed:
         self.asked.append((namespace, cluster))
         self._answer()
+        if self.unnamed:
+            return Unnamed()
         there = frozenset(self.connected.get((namespace, cluster), ()))
         connected = there.intersection(ours)
         return SchedulerWorkers(connected, connected & self.busy, len(there) - len(connected))

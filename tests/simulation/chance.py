@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from htcdask_operator.core.model import Role
+from tests.simulation.dask import NAMES, NOTHING, PAGE
 from tests.simulation.line import CALLS, SYSTEM, Kind, System
 from tests.simulation.steps import (
     DELETED,
@@ -33,6 +34,7 @@ from tests.simulation.trouble import (
     LoseWatch,
     Meanwhile,
     NewSettings,
+    Offer,
     OtherClock,
     Outage,
     Restart,
@@ -48,6 +50,7 @@ from tests.simulation.world import (
     EVICTOR,
     HIDDEN,
     IMPATIENT,
+    NAMELESS,
     NO_ANCHOR,
     NO_HEARTBEATS,
     NO_NETWORK,
@@ -113,6 +116,7 @@ SITE = st.one_of(
     ),
     st.builds(NewSettings, st.sampled_from([10_000, 20_000])),
     st.one_of(WORK, SCALES, st.builds(EndNamespace)),
+    st.builds(Offer, CLUSTERS, st.sampled_from([NOTHING, NOTHING, NAMES, PAGE])),
     st.builds(OtherClock, st.sampled_from([-600, -85, 0, 2, 85, 600])),
 )
 QUESTIONS = ("jobs", "jobs_of", "workers", "cluster", "pools")
@@ -143,7 +147,7 @@ OUTAGES = st.one_of(
     st.builds(
         Bad, st.sampled_from([BAD_IMAGE, NO_SLOTS, NO_NETWORK, NO_HEARTBEATS]), st.sampled_from([5, 30, 120])
     ),
-    st.builds(Bad, st.sampled_from([NO_SECRET, NO_ANCHOR, NO_PLAN]), st.sampled_from([30, 400])),
+    st.builds(Bad, st.sampled_from([NO_SECRET, NO_ANCHOR, NO_PLAN, NAMELESS]), st.sampled_from([30, 400])),
     st.builds(Bad, st.sampled_from(FOR_EVER), st.sampled_from([5, 60, 400])),
 )
 LINES = st.one_of(

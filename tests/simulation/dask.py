@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from htcdask_operator.core.model import ClusterUid, Job, JobStatus, Role, SchedulerWorkers, WorkerName
+from htcdask_operator.core.model import (
+    ClusterUid,
+    Job,
+    JobStatus,
+    Role,
+    SchedulerWorkers,
+    Unnamed,
+    WorkerName,
+)
 from htcdask_operator.scheduler.port import SchedulerError
 from tests.fakes.condor import FakeSchedd
 
@@ -13,6 +21,9 @@ CONNECTING = 2.0  # seconds from a worker's start to its connection
 RETIRING = 3.0  # so often surplus workers are retired
 HEARTBEAT = 15.0
 VACATING = 20.0  # so long a worker that was told to end may go on with its task
+
+
+PAGE, NAMES, NOTHING = "its page of workers", "a list of names", "nothing"
 
 
 @dataclass
@@ -27,6 +38,7 @@ class Dask:
     busy: dict[WorkerName, float] = field(default_factory=dict)  # in the middle of a task, and since when
     seen: set[WorkerName] = field(default_factory=set)  # connected once: its process never connects again
     closing: set[WorkerName] = field(default_factory=set)
+    offers: str = PAGE  # where it tells of its workers
     retired_at: float = 0.0
     beat_at: float = 0.0
     said: int | None = None
@@ -55,18 +67,22 @@ class Schedulers:
         self._schedd = schedd
         self.dasks: dict[tuple[str, str], Dask] = {}
         self.workers_connect = True
+        self.name_nobody = False  # none of them, whatever it offers
         self.told: Callable[[str, int], None] = lambda cluster, count: None
 
     # --- the port
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
+    async def workers(
+        self, namespace: str, cluster: str, ours: Collection[WorkerName]
+    ) -> SchedulerWorkers | Unnamed:
         dask = self.dasks.get((namespace, cluster))
         if dask is None:
             raise SchedulerError("no such host")
+        if self.name_nobody or dask.offers == NOTHING:
+            return Unnamed()
         connected = frozenset(dask.connected.intersection(ours))
-        return SchedulerWorkers(
-            connected, connected.intersection(dask.busy), len(dask.connected) - len(connected)
-        )
+        busy = connected if dask.offers == NAMES else connected.intersection(dask.busy)
+        return SchedulerWorkers(connected, busy, len(dask.connected) - len(connected))
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         dask = self.dasks.get((namespace, cluster))

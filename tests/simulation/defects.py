@@ -11,7 +11,7 @@ import pytest
 from htcdask_operator.core import orphans
 from htcdask_operator.core.actions import RemoveFinalizer
 from htcdask_operator.core.checks import chains, preconditions
-from htcdask_operator.core.model import Job, Unseen
+from htcdask_operator.core.model import Job, SchedulerWorkers, Unnamed, Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.pools import cluster, finalize, steps
 from htcdask_operator.core.scaling import scale_down
@@ -20,6 +20,7 @@ from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.token_bucket import Rate
 from htcdask_operator.core.workers import failure_policy, ledger, states
 from htcdask_operator.reconcile import cycle, observe
+from htcdask_operator.watch import schedulers
 from tests.simulation.search import search
 
 HISTORIES = 1000
@@ -63,6 +64,18 @@ def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(cycle, "ask_queue", ask)
     patch.setattr(observe, "ask_queue", ask)
+
+
+def take_unnamed_for_nobody(patch: pytest.MonkeyPatch) -> None:
+    """A scheduler that names no worker has none."""
+    asked = observe.ask_scheduler
+
+    async def ask(*arguments: Any) -> Any:
+        answer = await asked(*arguments)
+        return SchedulerWorkers() if isinstance(answer, Unnamed) else answer
+
+    patch.setattr(observe, "ask_scheduler", ask)
+    patch.setattr(schedulers, "ask_scheduler", ask)
 
 
 def use_names_again(patch: pytest.MonkeyPatch) -> None:
@@ -143,6 +156,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (remove_busy_workers, "no worker in the middle of a task"),
         (release_with_jobs_left, "what is not seen is not touched: a pool released with jobs"),
         (take_unseen_for_empty, "no pool goes before its jobs"),
+        (take_unnamed_for_nobody, ""),
         (use_names_again, "no worker name twice"),
         (leave_orphans, "is left of a pool"),
         (remove_the_anchor_with_the_workers, "no anchor goes before its workers"),

@@ -25,6 +25,7 @@ from htcdask_operator.core.model import (
     PoolFacts,
     PoolUid,
     SchedulerWorkers,
+    Unnamed,
     WorkerName,
 )
 from htcdask_operator.kube.errors import KubeError
@@ -53,6 +54,7 @@ CALLS = {
     System.KUBE: (
         "cluster",
         "clusters",
+        "scheduler_pod",
         "pools",
         "create_pool",
         "add_finalizer",
@@ -260,6 +262,9 @@ class KubeLine:
     async def cluster(self, namespace: str, name: str) -> ClusterFacts | Gone:
         return await self._line.call("cluster", lambda: self._kube.cluster(namespace, name))
 
+    async def scheduler_pod(self, namespace: str, cluster: str) -> str | Gone:
+        return await self._line.call("scheduler_pod", lambda: self._kube.scheduler_pod(namespace, cluster))
+
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         return await self._line.call("pools", lambda: self._kube.pools(namespace, cluster))
 
@@ -294,7 +299,9 @@ class SchedulerLine:
     def __init__(self, line: Line, scheduler: Scheduler) -> None:
         self._line, self._scheduler = line, scheduler
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
+    async def workers(
+        self, namespace: str, cluster: str, ours: Collection[WorkerName]
+    ) -> SchedulerWorkers | Unnamed:
         return await self._line.call("workers", lambda: self._scheduler.workers(namespace, cluster, ours))
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:

@@ -31,6 +31,7 @@ from htcdask_operator.core.model import (
     PoolFacts,
     PoolUid,
     Role,
+    Unnamed,
     Unseen,
     WorkerName,
 )
@@ -205,7 +206,7 @@ class Promises:
         jobs = () if isinstance(observed.jobs, Unseen) else observed.jobs
         for job in jobs:
             if job.id in action.jobs and job.status is JobStatus.RUNNING:
-                if isinstance(observed.connected, Unseen):
+                if isinstance(observed.connected, Unseen | Unnamed):
                     self.breaks(f"nobody who may be busy is removed for scale-down: {job.worker}")
                 elif job.worker in observed.busy:
                     self.breaks(f"no worker in the middle of a task is removed for scale-down: {job.worker}")

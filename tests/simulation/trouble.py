@@ -119,6 +119,21 @@ class Restart:
         )
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A cluster's scheduler has other routes from now on: its image sets them."""
+
+    cluster: str
+    what: str
+
+    def happen(self, world: World) -> None:
+        if (dask := world.gateway.dask(self.cluster)) is not None:
+            dask.offers = self.what
+
+    def __str__(self) -> str:
+        return f"the scheduler of {whose(self.cluster)} offers {self.what}"
+
+
 # --- The operator, and its lines.
 
 

@@ -33,6 +33,7 @@ POLICY = make_policy(
     job_expiry_seconds=400.0,
     connect_seconds=30.0,
     backoff_last_seconds=40.0,
+    drain_seconds=300.0,
 )
 USERS = {"one": "alice", "two": "alice", "bobs": "bob"}
 PATIENCE = 600  # seconds in which everything is as it should be, once nothing fails any more
@@ -48,6 +49,7 @@ BAD_IMAGE_UNSAID = "the image is bad, and the access point does not say so"
 HIDDEN = "the queue does not show what is submitted"
 DEAD = "node1 is dead"
 EATER = "every worker on node2 fails after two seconds"
+NAMELESS = "no scheduler names its workers"
 UNDISTURBED = 90.0  # the last question that hung has ended, and the cycle after it too
 
 
@@ -66,6 +68,7 @@ class World:
         self.schedulers.told = lambda cluster, count: self.promises.deeds.append(f"tell {cluster}: {count}")
         self.gateway = Gateway(self.kube, self.schedulers)
         self.lines = Lines(clock)
+        self.promises.told = self.lines.told
         self.planner = self.promises.planner(self._mistaken(planner))
         self.bad: dict[str, float] = {}  # by name, as a story tells it, and until when
         self.starts_again = 0.0
@@ -153,6 +156,7 @@ class World:
         self.schedd.tick(0)
         self.schedd.slots = 1 if self.is_bad(NO_SLOTS) else 1000
         self.schedulers.workers_connect = not self.is_bad(NO_NETWORK)
+        self.schedulers.name_nobody = self.is_bad(NAMELESS)
         self.gateway.heartbeats_arrive = not self.is_bad(NO_HEARTBEATS)
         self._do_to_workers()
         self.schedd.hides = self.is_bad(HIDDEN)

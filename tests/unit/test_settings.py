@@ -93,7 +93,7 @@ def profile(**content: object) -> dict[str, object]:
         (profile(attributes={"my.x y": True}), "here the attribute's name is 'x y'"),
         *[
             ({"accessPoint": {"collector": text, "schedd": "s"}}, 'accessPoint.collector: must be "host" or')
-            for text in (":99999999", ":9618", "c:0", "c:65536", "c:", "a b", "tls://c")
+            for text in (":9", ":9618", "c:0", "c:65536", "c:", "a b", "tls://c", "c,", ",c", "c, d", "c,d:0")
         ],
         (
             {"jobExpirySeconds": 60, "poll": {"quietSeconds": 16}},
@@ -114,6 +114,10 @@ def profile(**content: object) -> dict[str, object]:
         ({"workerPorts": "20000:10000"}, "workerPorts: must be a range of ports"),
         ({"workerPorts": 10000}, "workerPorts: "),
         ({"schedulerAddress": "gateway"}, 'schedulerAddress: must be "host:port"'),
+        *[
+            ({"schedulerAddress": text}, 'schedulerAddress: must be "host:port"')
+            for text in ("2001:db8::1:443", "[2001:db8::1]", "[2001:db8::1]:0", "[gateway]:443", "[a:1")
+        ],
         ({"schedulerAddress": "tls://gateway:8786"}, 'schedulerAddress: must be "host:port"'),
         ({"delivery": "pigeon"}, "delivery: Input should be 'stream' or 'transfer'"),
         ({"jobExpirySeconds": 3}, "jobExpirySeconds: "),
@@ -171,6 +175,8 @@ def test_a_mistake_is_named_with_its_key(changes: dict[str, object], complaint: 
         {"healing": {"backoffFirstSeconds": 600}},
         {"accessPoint": {"collector": "[::1]:9618", "schedd": "s"}},
         {"accessPoint": {"collector": "c:9618?sock=collector", "schedd": "s"}},
+        {"accessPoint": {"collector": "cm1:9618,cm2.example,[2001:db8::1]:9618?sock=c", "schedd": "s"}},
+        {"schedulerAddress": "[2001:db8::1]:443"},
     ],
 )
 def test_what_just_fits_is_taken(changes: dict[str, object]) -> None:

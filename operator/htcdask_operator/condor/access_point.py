@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class AccessPoint:
-    """One schedd, the collector that knows it, and the file with the IDTOKEN to show them."""
+    """One schedd, the collectors that know it, and the file with the IDTOKEN to show them."""
 
     operator_id: str
-    collector: str
+    collector: str  # one, or several of a pool with commas between
     schedd: str
     token_file: Path
     namespaces: tuple[str, ...] = ()  # of the pools that the operator works for; none: any

@@ -61,6 +61,11 @@ class Disputed(Unseen):
 
 
 @dataclass(frozen=True, slots=True)
+class Unnamed:
+    """The scheduler answered, and has nothing that names its workers: their jobs alone tell of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """The object was asked for and is not there."""
 
@@ -252,11 +257,12 @@ class Observed:
 
     cluster: ClusterFacts | Gone | Unseen
     jobs: tuple[Job, ...] | Unseen  # every job of ours of these pools, ended ones still in the queue too
-    connected: frozenset[WorkerName] | Unseen  # workers that the scheduler knows, by name
+    connected: frozenset[WorkerName] | Unnamed | Unseen  # workers that the scheduler knows, by name
     busy: frozenset[WorkerName] = frozenset()  # those of them that are in the middle of a task
     strangers: int = 0  # workers that the scheduler knows and that are no jobs of this cluster
     orphans: tuple[Job, ...] = ()  # jobs of pools that are gone
     usage: SharedUsage = field(default_factory=SharedUsage)  # where the site has limits
     condor_identity: str | None = None  # who the access point says we are, once asked
     avoided: Mapping[str, float] = field(default_factory=dict)  # machines, by other clusters, and until when
+    scheduler_waits: str = ""  # for what, in Kubernetes' words, where it takes long to start
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it

@@ -260,7 +260,7 @@ def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
         state.memory.logs,
         now,
     )
-    known = known.failed(new, now).succeeded(workers, states.EARLY_SECONDS, now)
+    known = known.failed(new, now).succeeded(workers, state.policy, now)
     return replace(
         state, workers=workers, ended=ended, lost=lost, ledger=known, record=record, missing=missing
     )

@@ -25,7 +25,7 @@ from kubernetes.aio.client.configuration import Configuration
 from htcdask_api import PoolStatus, manifest, names
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
-from htcdask_operator.kube import bodies, clusters, discovery, finalizers, leases, pools
+from htcdask_operator.kube import bodies, clusters, discovery, finalizers, leases, pools, scheduler_pods
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType
@@ -115,6 +115,17 @@ class KubeApi:
         path = _path(names.GATEWAY_API_VERSION, namespace, names.DASKCLUSTER_PLURAL)
         found = bodies.every(f"GET {path}", await self._request("GET", path), *_CLUSTERS, namespace)
         return tuple(map(clusters.facts, found))
+
+    async def scheduler_pod(self, namespace: str, cluster: str) -> str | Gone:
+        name = scheduler_pods.name(cluster)
+        path = _path("v1", namespace, "pods", name)
+        try:
+            found = await self._request("GET", path)
+        except KubeError as error:
+            if error.gone:
+                return Gone()
+            raise
+        return scheduler_pods.waits_for(bodies.one(f"GET {path}", found, "v1", "Pod", name))
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         query = {} if cluster is None else {"fieldSelector": f"spec.clusterRef.name={cluster}"}

@@ -33,6 +33,9 @@ class Kube(Protocol):
     async def clusters(self, namespace: str) -> tuple[ClusterFacts, ...]:
         """Every DaskCluster of a namespace."""
 
+    async def scheduler_pod(self, namespace: str, cluster: str) -> str | Gone:
+        """What the pod of this cluster's scheduler waits for, in Kubernetes' words; "": nothing."""
+
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         """The pools of a namespace, or only those that name this cluster."""
 

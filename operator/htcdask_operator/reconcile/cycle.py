@@ -35,6 +35,7 @@ from htcdask_operator.reconcile.courtesies import Courtesies
 from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs, with_usage
 from htcdask_operator.reconcile.perform import Outcome, perform
 from htcdask_operator.reconcile.publish import publish_all
+from htcdask_operator.reconcile.scheduler_pod import SchedulerPod
 from htcdask_operator.reconcile.unpublished import Unpublished
 from htcdask_operator.state.known import Known
 
@@ -66,6 +67,7 @@ class ClusterTask:
     memory: ClusterMemory = field(default_factory=ClusterMemory)  # the core's own
     unpublished: Unpublished = field(default_factory=Unpublished)
     courtesies: Courtesies = field(default_factory=Courtesies)
+    scheduler_pod: SchedulerPod = field(default_factory=SchedulerPod)
 
 
 class Cycle:
@@ -116,6 +118,9 @@ class Cycle:
                 now,
                 fresh=fresh,
             )
+            if pools:
+                waits = await cluster.scheduler_pod.look(self._ports.kube, seen.cluster, now)
+                seen = replace(seen, scheduler_waits=waits)
             planned = await self._planned_in_turn(cluster, seen)
             if not fresh and (planned.ask_first or (self._is_old() and _touches_jobs(planned))):
                 its = tuple(pools.values())
@@ -130,6 +135,7 @@ class Cycle:
                 cluster.memory = memory.ended(cluster.memory)
                 cluster.stale = isinstance(seen.jobs, Unseen) or bool(cluster.memory.setbacks)
                 soon = now + _PAUSE if later and not cluster.courtesies.under_way else None
+                soon = _sooner(soon, cluster.scheduler_pod.ask_at)
                 return _sooner(planned.wake_at, soon), self._unanswered(seen)
             do = partial(perform, self._ports, pools=pools, observed=seen, clock=self.clock)
             outcome = await do(todo)

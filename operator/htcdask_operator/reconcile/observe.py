@@ -68,7 +68,7 @@ async def with_jobs(
     if not _nobody_to_ask_for(seen.jobs) or _nobody_to_ask_for(jobs):
         return replace(seen, jobs=jobs)
     answer = await _scheduler_workers(ports, known, key, seen.cluster, jobs)
-    if isinstance(answer, Unseen):
+    if not isinstance(answer, SchedulerWorkers):
         return replace(seen, jobs=jobs, connected=answer, busy=frozenset())
     return replace(seen, jobs=jobs, connected=answer.connected, busy=answer.busy, strangers=answer.strangers)
 

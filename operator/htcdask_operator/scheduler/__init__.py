@@ -2,5 +2,5 @@
 
 port         what the operator asks        http       the same, of a real scheduler
 exchange     bytes in, bytes out: bounded, with a deadline
-answer, page the bytes read: only names of our own workers come through
+answer, page, listing   the bytes read: only names of our own workers come through
 """

@@ -16,6 +16,10 @@ class NotAnAnswerError(ValueError):
     """The bytes are no answer that can be used; the message says why, in words of ours."""
 
 
+class NotThereError(NotAnAnswerError):
+    """The server answers, and has nothing at this address."""
+
+
 def body(wire: bytes | bytearray) -> int:
     """Where the body begins."""
     _check_status(bytes(wire[:16]))
@@ -44,5 +48,7 @@ def _check_status(first: bytes) -> None:
     status = rest[:3]
     if not version.startswith(b"HTTP/1.") or not (status.isdigit() and len(status) == 3):
         raise NotAnAnswerError("this is not the answer of a Dask scheduler")
+    if status == b"404":
+        raise NotThereError("HTTP status 404")
     if status != b"200":
         raise NotAnAnswerError(f"HTTP status {status.decode()}")

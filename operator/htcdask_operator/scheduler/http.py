@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from htcdask_operator import descriptors
-from htcdask_operator.core.model import SchedulerWorkers, WorkerName
-from htcdask_operator.scheduler import answer, page
+from htcdask_operator.core.model import SchedulerWorkers, Unnamed, WorkerName
+from htcdask_operator.scheduler import answer, listing, page
 from htcdask_operator.scheduler.exchange import TooLongError, exchange
 from htcdask_operator.scheduler.port import SchedulerError
 
@@ -23,12 +23,25 @@ T = TypeVar("T")
 
 DEADLINE: Final = 3.0
 """Seconds for all of it: name, connection, answer and reading."""
+_OFFERS: Final = (
+    ("/info/main/workers.html", page.read),
+    ("/api/v1/get_workers", listing.read),
+    ("/json/counts.json", listing.nobody),
+)
+"""Where a scheduler tells of its workers, the best first: what its `distributed.scheduler.http.routes` has.
+
+Not `/metrics`, which has numbers alone, and forgets some whenever it is asked: they are the site's own.
+"""
 _PAGE_BYTES: Final = 64 * 2**10
 """For the page without its rows (1.7 KB in distributed 2026.8), and for some workers that are not ours."""
 _ROW_BYTES: Final = 2 * 2**10
 """For each of our workers: 0.7 KB in distributed 2026.8, 1.9 KB where host names have 253 letters."""
 _COMM_BYTES: Final = 64 * 2**10
 _LONGEST_REASON: Final = 200
+
+
+class _NotThereError(SchedulerError):
+    """The scheduler answers, and does not offer this."""
 
 
 class SchedulerHttp:
@@ -49,13 +62,23 @@ class SchedulerHttp:
         self._resolver.shutdown(wait=False, cancel_futures=True)
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
-        url = self._dashboard.format(namespace=namespace, cluster=cluster) + "/info/main/workers.html"
+    async def workers(
+        self, namespace: str, cluster: str, ours: Collection[WorkerName]
+    ) -> SchedulerWorkers | Unnamed:
+        url = self._dashboard.format(namespace=namespace, cluster=cluster)
+        most, until = _PAGE_BYTES + _ROW_BYTES * len(ours), asyncio.get_running_loop().time() + DEADLINE
+        for path, understand in _OFFERS:
 
-        def read(wire: bytearray) -> SchedulerWorkers:
-            return page.read(wire, ours, answer.body(wire))
+            def read(
+                wire: bytearray, understand: Callable[..., SchedulerWorkers | Unnamed] = understand
+            ) -> SchedulerWorkers | Unnamed:
+                return understand(wire, ours, answer.body(wire))
 
-        return await self._ask(url, "GET", b"", "", _PAGE_BYTES + _ROW_BYTES * len(ours), read)
+            try:
+                return await self._ask(url + path, "GET", b"", "", most, read, until)
+            except _NotThereError:
+                continue
+        return Unnamed()
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:
         url = self._api.format(namespace=namespace, cluster=cluster) + "/api/comm"
@@ -67,9 +90,16 @@ class SchedulerHttp:
         await self._ask(url, "POST", body, headers, _COMM_BYTES, answer.body)
 
     async def _ask(
-        self, url: str, method: str, body: bytes, headers: str, most: int, read: Callable[[bytearray], T]
+        self,
+        url: str,
+        method: str,
+        body: bytes,
+        headers: str,
+        most: int,
+        read: Callable[[bytearray], T],
+        until: float | None = None,
     ) -> T:
-        """One request, and what `read` makes of all that came back."""
+        """One request, and what `read` makes of all that came back, by the loop's time `until`."""
         where = urlsplit(url)
         host, port = where.hostname or "", where.port or 80
         # HTTP/1.0: the answer ends with the connection, and knows no chunks.
@@ -78,11 +108,12 @@ class SchedulerHttp:
             f"Content-Length: {len(body)}\r\n{headers}\r\n"
         )
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout_at(until or asyncio.get_running_loop().time() + DEADLINE):
                 wire = await exchange(host, port, head.encode("ascii") + body, most, self._resolver)
                 return await asyncio.get_running_loop().run_in_executor(self._readers, read, wire)
         except Exception as error:  # whatever it is, it concerns this scheduler alone
-            raise SchedulerError(f"{url}: {_reason(error, most)}") from error
+            kind = _NotThereError if isinstance(error, answer.NotThereError) else SchedulerError
+            raise kind(f"{url}: {_reason(error, most)}") from error
 
 
 def _reason(error: Exception, most: int) -> str:

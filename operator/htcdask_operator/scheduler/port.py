@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from htcdask_operator.core.model import SchedulerWorkers, WorkerName
+from htcdask_operator.core.model import SchedulerWorkers, Unnamed, WorkerName
 
 
 class SchedulerError(Exception):
@@ -15,11 +15,14 @@ class SchedulerError(Exception):
 class Scheduler(Protocol):
     """The port."""
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
+    async def workers(
+        self, namespace: str, cluster: str, ours: Collection[WorkerName]
+    ) -> SchedulerWorkers | Unnamed:
         """Which of our workers the scheduler knows, and which of them are in the middle of a task.
 
         `ours` are the cluster's workers that may be connected. How much is read of the answer follows their
-        number, so that a scheduler costs no more than its own jobs, whatever it says.
+        number, so that a scheduler costs no more than its own jobs, whatever it says. `Unnamed` where it
+        answers, and was configured without anything that names its workers.
         """
 
     async def scale(self, namespace: str, cluster: str, count: int, api_token: str) -> None:

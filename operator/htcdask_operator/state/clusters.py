@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, SchedulerWorkers, Unseen
+from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, SchedulerWorkers, Unnamed, Unseen
 from htcdask_operator.ports import ClusterKey
 
-Answer = SchedulerWorkers | Unseen
+Answer = SchedulerWorkers | Unnamed | Unseen
 
 
 @dataclass(slots=True)

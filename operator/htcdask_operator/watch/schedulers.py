@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from htcdask_operator.core import mistake
-from htcdask_operator.core.model import Job, SchedulerWorkers, Unseen, WorkerName
+from htcdask_operator.core.model import Job, SchedulerWorkers, Unnamed, Unseen, WorkerName
 from htcdask_operator.core.polling import Heard, PollIntervals
 from htcdask_operator.core.workers import states
 from htcdask_operator.ports import ClusterKey, Ports
@@ -117,12 +117,16 @@ class Schedulers:
 
 
 def _unsettled(jobs: Iterable[Job], known: Known, key: ClusterKey) -> bool:
-    """Whether jobs run that are not connected, or the reverse, or nobody knows."""
+    """Whether jobs run that are not connected, or the reverse, or nobody knows (yet)."""
     answer = known.clusters.scheduler_workers.get(key)
+    if isinstance(answer, Unnamed):  # asking more often tells no more
+        return False
     return not isinstance(answer, SchedulerWorkers) or {job.worker for job in jobs} != answer.connected
 
 
-def _connected(answer: Answer | None, ours: frozenset[WorkerName]) -> frozenset[WorkerName] | Unseen | None:
+def _connected(
+    answer: Answer | None, ours: frozenset[WorkerName]
+) -> frozenset[WorkerName] | Unnamed | Unseen | None:
     """Of a worker whose job has gone, the queue tells."""
     return answer.connected & ours if isinstance(answer, SchedulerWorkers) else answer
 

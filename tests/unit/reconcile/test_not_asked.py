@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from htcdask_operator.core.model import JobStatus, SchedulerWorkers, Unseen, WorkerName
+from htcdask_operator.core.model import JobStatus, SchedulerWorkers, Unnamed, Unseen, WorkerName
 from htcdask_operator.reconcile.observe import observe, with_usage
 from tests.builders import make_policy
 from tests.unit.site import KEY, Site
@@ -47,6 +47,10 @@ def flipping(site: Site, minute: int) -> None:
     site.scheduler.failing = "no route" if minute % 4 else None
 
 
+def now_and_then_without_names(site: Site, minute: int) -> None:
+    site.scheduler.unnamed = minute % 3 > 0
+
+
 def one_empty_page(site: Site, minute: int) -> None:
     """The scheduler's web server starts anew, then it is busy for long."""
     everybody = {job.worker for job in site.jobs()}
@@ -56,7 +60,16 @@ def one_empty_page(site: Site, minute: int) -> None:
 
 @pytest.mark.parametrize(
     "happens",
-    [phase("Pending"), phase("Unknown"), phase(None), phase(7), wiped, flipping, one_empty_page],
+    [
+        phase("Pending"),
+        phase("Unknown"),
+        phase(None),
+        phase(7),
+        wiped,
+        flipping,
+        now_and_then_without_names,
+        one_empty_page,
+    ],
 )
 @pytest.mark.parametrize("empty", [True, False])
 async def test_busy_workers_outlive_it(site: Site, happens: Callable[[Site, int], None], empty: bool) -> None:
@@ -121,16 +134,16 @@ async def test_a_scheduler_is_asked_for_workers_that_only_the_second_answer_show
     site.known.queue.pool_asked_at[uid] = site.known.queue.asked_at = site.clock()
     site.task.stale = False  # the poller showed the anchor alone
     site.scale(7)
-    asked: list[SchedulerWorkers] = []
+    asked: list[SchedulerWorkers | Unnamed] = []
     workers = site.scheduler.workers
 
-    async def noted(namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
+    async def noted(namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers | Unnamed:
         asked.append(await workers(namespace, cluster, ours))
         return asked[-1]
 
     site.scheduler.workers = noted  # type: ignore[method-assign]
     await site.cycle()
-    assert asked and asked[0].connected == connected
+    assert asked and asked[0] == SchedulerWorkers(frozenset(connected))
     assert len(site.jobs()) == 7
 
 

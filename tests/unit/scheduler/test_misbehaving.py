@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from htcdask_operator.core.model import Job, JobStatus, SchedulerWorkers, Unseen, WorkerName
+from htcdask_operator.core.model import Job, JobStatus, SchedulerWorkers, Unnamed, Unseen, WorkerName
 from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.http import DEADLINE, SchedulerHttp
@@ -80,9 +80,11 @@ class Watched(SchedulerHttp):
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:{cluster}")
-        self.answers: dict[str, list[tuple[float, SchedulerWorkers | str]]] = defaultdict(list)
+        self.answers: dict[str, list[tuple[float, SchedulerWorkers | Unnamed | str]]] = defaultdict(list)
 
-    async def workers(self, namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
+    async def workers(
+        self, namespace: str, cluster: str, ours: Collection[WorkerName]
+    ) -> SchedulerWorkers | Unnamed:
         began = time.monotonic()
         try:
             answer = await super().workers(namespace, cluster, ours)
@@ -156,10 +158,12 @@ async def test_the_others_are_answered_in_time_and_nothing_stalls(bad: dict[int,
             _check(bad[int(cluster)], said)
 
 
-def _check(behaviour: str, said: SchedulerWorkers | str) -> None:
+def _check(behaviour: str, said: SchedulerWorkers | Unnamed | str) -> None:
     """No harm is done by what is believed, and what is not can be printed."""
     if isinstance(said, str):
         assert said.isprintable() and len(said) < 400, behaviour
+    elif isinstance(said, Unnamed):
+        assert behaviour == "nothing anywhere", behaviour
     else:
         assert behaviour in ("cookies", "a name a thousand times", "no UTF-8"), (behaviour, said)
         assert said.connected <= {"w1"}, behaviour
@@ -169,8 +173,8 @@ async def test_each_alone_is_an_answer_or_an_error_in_time(bad: dict[int, str]) 
     port = SchedulerHttp("http://127.0.0.1:{cluster}", "http://127.0.0.1:{cluster}")
     some = {name: number for number, name in bad.items()}
 
-    async def one(number: int) -> list[SchedulerWorkers | SchedulerError | None]:
-        said: list[SchedulerWorkers | SchedulerError | None] = []
+    async def one(number: int) -> list[SchedulerWorkers | Unnamed | SchedulerError | None]:
+        said: list[SchedulerWorkers | Unnamed | SchedulerError | None] = []
         for question in (
             port.workers("gateway", str(number), OURS),
             port.scale("gateway", str(number), 1, "t"),
@@ -186,7 +190,8 @@ async def test_each_alone_is_an_answer_or_an_error_in_time(bad: dict[int, str]) 
     port.close()
     assert len(answers) == len(set(bad.values()))
     failed = {name for name, said in zip(some, answers, strict=True) if isinstance(said[0], SchedulerError)}
-    assert set(some) - failed == {"cookies", "a name a thousand times", "no UTF-8"}
+    believed = {"cookies", "a name a thousand times", "no UTF-8", "nothing anywhere"}
+    assert set(some) - failed == believed
 
 
 def jobs_of(number: int) -> tuple[Job, ...]:

@@ -9,7 +9,15 @@ import pytest
 
 from htcdask_api import names
 from htcdask_operator.condor.errors import CondorError
-from htcdask_operator.core.model import Disputed, Job, JobStatus, SchedulerWorkers, Unseen, WorkerName
+from htcdask_operator.core.model import (
+    Disputed,
+    Job,
+    JobStatus,
+    SchedulerWorkers,
+    Unnamed,
+    Unseen,
+    WorkerName,
+)
 from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.process.unexpected import LONGEST
@@ -140,7 +148,9 @@ async def test_jobs_are_kept_while_kubernetes_cannot_be_asked(site: Site) -> Non
 async def test_a_busy_scheduler_does_not_hold_up_the_poll(site: Site) -> None:
     busy, asking = asyncio.Event(), site.scheduler.workers
 
-    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
+    async def workers(
+        namespace: str, cluster: str, ours: Collection[WorkerName]
+    ) -> SchedulerWorkers | Unnamed:
         await busy.wait()
         return await asking(namespace, cluster, ours)
 
@@ -248,7 +258,9 @@ async def test_a_mistake_about_one_scheduler_is_no_other_clusters(
     site.scale(1, "c2")
     asking = site.scheduler.workers
 
-    async def workers(namespace: str, cluster: str, ours: Collection[WorkerName]) -> SchedulerWorkers:
+    async def workers(
+        namespace: str, cluster: str, ours: Collection[WorkerName]
+    ) -> SchedulerWorkers | Unnamed:
         if cluster == "c1":
             raise ZeroDivisionError(SECRET)
         return await asking(namespace, cluster, ours)

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import classad2
 import htcondor2
@@ -30,6 +31,8 @@ T = TypeVar("T")
 _STALE: Final = ("SECMAN:2004", "SECMAN:2007")  # the schedd was restarted: a new session is needed
 _REASON_CODE: Final = 1
 _COLLECTOR_PORT: Final = 9618
+_CONNECT_SECONDS: Final = 5
+_MOST_TOLD: Final = 3
 _FILES: Final = "SpooledOutputFiles"
 _NOT_DYNAMIC: Final = "DynamicSlot =!= true"  # those are parts of a partitionable one
 # ENOENT, of which the schedd tells, and EFBIG, which is our own limit.
@@ -38,7 +41,7 @@ _LONGEST_USER: Final = 256  # as long as a pool's status may remember
 
 
 class Schedd:
-    """The schedd `name` that the collector at `address` knows."""
+    """The schedd `name` that the collector at `address` knows; several have commas between."""
 
     def __init__(self, address: str, name: str, scratch: Path, clock: Callable[[], float]) -> None:
         self._address = address
@@ -262,12 +265,11 @@ class Schedd:
 
     def _collector_failure(self, text: str) -> CondorError:
         """HTCondor says the same whether nobody is there or our token was refused; a connection tells."""
-        host, _, port = self._address.partition(":")
-        try:
-            socket.create_connection((host, int(port or _COLLECTOR_PORT)), timeout=5).close()
-        except (OSError, ValueError) as error:
+        failures = [_no_connection(address) for address in self._address.split(",")]
+        if None not in failures:
+            why = "; ".join(str(error) for error in failures[:_MOST_TOLD])
             return CondorUnreachable(
-                f"no connection to the collector {self._address} ({error}): is that the collector's address, "
+                f"no connection to the collector {self._address} ({why}): is that the collector's address, "
                 "and may this network reach it?"
             )
         return CondorRefused(
@@ -275,6 +277,17 @@ class Schedd:
             "its shared port, or does not accept the operator's token, which must be signed by this pool and "
             "not be expired"
         )
+
+
+def _no_connection(address: str) -> Exception | None:
+    """Why nobody can connect to this collector; None: somebody takes connections there."""
+    place = urlsplit(f"//{address}")
+    try:
+        port = place.port or _COLLECTOR_PORT
+        socket.create_connection((place.hostname or "", port), timeout=_CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        return error
+    return None
 
 
 def _says(text: str) -> bool:

@@ -18,9 +18,10 @@ def cluster_is_pending(state: PoolState) -> Finding | None:
     cluster = state.cluster
     if cluster is None or (cluster.running and cluster.credentials_secret is not None):
         return None
+    waits = f": {state.observed.scheduler_waits}" if state.observed.scheduler_waits else ""
     return Finding(
         reasons.CLUSTER_PENDING,
-        f"The scheduler of cluster {cluster.name} is starting (phase {cluster.phase}).",
+        f"The scheduler of cluster {cluster.name} is starting (phase {cluster.phase}){waits.rstrip('.')}.",
     )
 
 

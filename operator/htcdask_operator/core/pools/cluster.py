@@ -242,14 +242,14 @@ def _live(sights: Sequence[Sight]) -> dict[PoolUid, list[Job]]:
 
 def scheduler_retires(observed: Observed) -> bool:
     """Whether the scheduler has more workers than it wants, and so retires some by itself."""
-    if not isinstance(observed.cluster, ClusterFacts) or isinstance(observed.connected, Unseen):
+    if not isinstance(observed.cluster, ClusterFacts) or not isinstance(observed.connected, frozenset):
         return True  # who can tell
     return len(observed.connected) + observed.strangers > observed.cluster.replicas
 
 
 def leaving(sights: Sequence[Sight], observed: Observed, actions: Sequence[Action]) -> frozenset[WorkerName]:
     """Connected workers whose jobs are removed, by these actions or before: the scheduler will lose them."""
-    connected = frozenset() if isinstance(observed.connected, Unseen) else observed.connected
+    connected = observed.connected if isinstance(observed.connected, frozenset) else frozenset()
     removed = {job for action in actions if isinstance(action, Remove) for job in action.jobs}
     return connected.intersection(
         worker.job.worker
@@ -262,7 +262,7 @@ def leaving(sights: Sequence[Sight], observed: Observed, actions: Sequence[Actio
 def names_taken(sights: Sequence[Sight], observed: Observed, memory: ClusterMemory) -> set[WorkerName]:
     """Names that no new worker may get."""
     taken: set[WorkerName] = {*memory.logs, *memory.contact.missing}
-    if not isinstance(observed.connected, Unseen):
+    if isinstance(observed.connected, frozenset):
         taken |= observed.connected
     for sight in sights:
         taken.update(job.worker for job in sight.jobs)

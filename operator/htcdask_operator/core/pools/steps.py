@@ -177,8 +177,9 @@ def wait_for_workers(state: PoolState) -> Step:
     times: list[float] = []
     for worker in state.workers:
         job = worker.job
-        if worker.state is State.STARTING:
-            times.append((job.started_at or job.status_since) + state.policy.connect_seconds)
+        if worker.state in (State.STARTING, State.UNNAMED):
+            at = states.connected_by(job, state.policy)
+            times += [at] if at > state.now else []
         elif worker.state is State.DISCONNECTED:  # lost only by answers that were asked for
             times.append(state.now + min(contact.MOST_SECONDS, state.policy.connect_seconds / 4))
         elif worker.state is State.SUSPENDED and state.policy.suspended_seconds is not None:

@@ -1,9 +1,9 @@
 """For how long surplus workers may stay because they are busy, or because their scheduler should retire them.
 
-Called by `pool_state` for each pool. The scheduler's word is user code's: one that calls everybody busy, or
-retires nobody, or does not answer at all, would keep a lowered cap from ever coming true. So what has been
-too many for `limits.drainSeconds` goes, gracefully, whatever the scheduler says. How many are too many, and
-which jobs there are, is not its word.
+Called by `pool_state` for each pool. The scheduler's word is user code's: one that calls everybody busy,
+retires nobody, names nobody, or does not answer at all, would keep a lowered cap from ever coming true. So
+what has been too many for `limits.drainSeconds` goes, gracefully, whatever the scheduler says. How many are
+too many, and which jobs there are, is not its word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from htcdask_operator.core.workers.states import State, Worker
 Standing = tuple[tuple[int, float], ...]
 """How many workers are too many, and since when: so many since then, so many more since later."""
 
-DRAINED: Final = (State.DISCONNECTED, State.CONNECTED, State.NOT_ASKED)
+DRAINED: Final = (State.DISCONNECTED, State.CONNECTED, State.NOT_ASKED, State.UNNAMED)
 
 
 def standing(before: Standing, count: int, now: float) -> Standing:

@@ -41,7 +41,7 @@ def surplus(
     candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     candidates.sort(key=lambda worker: FIRST_TO_GO.index(worker.state))
     free = candidates[:too_many]
-    leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED) for worker in workers)
+    leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED, State.UNNAMED) for worker in workers)
     rest = max(0, too_many - len(free) - leaving)
     if scheduler_knows or not rest:
         return Surplus(tuple(free))

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from htcdask_api import Condition, PoolStatus, names, status
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.mistake import Mistake
-from htcdask_operator.core.model import Disputed, Gone, Unseen
+from htcdask_operator.core.model import Disputed, Gone, Unnamed, Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState, Sight
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.setback import STALLED
@@ -25,6 +25,10 @@ from htcdask_operator.core.workers.states import LIVE, RUNS, State
 
 Truth = Literal["True", "False", "Unknown"]
 
+_UNNAMED: Final = (
+    "The scheduler answers and has no page that names its workers, so those that run count as connected: "
+    "distributed.scheduler.http.routes of its image lacks distributed.http.scheduler.info."
+)
 _NAMED: Final = 3  # finalizers of others in a message
 
 
@@ -59,6 +63,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
         observed_generation=state.pool.generation,
         desired_replicas=counts.desired,
         replicas=counts.live,
+        selector=f"{names.POOL_UID_LABEL}={state.uid}",
         submitting=counts.submitting,
         idle=counts.idle,
         running=counts.running,
@@ -118,7 +123,9 @@ def _counts(state: PoolState) -> Counts:
         submitting=states[State.SUBMITTING],
         idle=states[State.IDLE],
         running=running,
-        connected=min(before.connected, running) if unknown else states[State.CONNECTED],
+        connected=min(before.connected, running)
+        if unknown
+        else states[State.CONNECTED] + states[State.UNNAMED],
         held=states[State.HELD],
         retiring=states[State.REMOVED],
     )
@@ -127,8 +134,8 @@ def _counts(state: PoolState) -> Counts:
 def _conditions(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[Condition, ...]:
     ready = _ready(state, counts, finding)
     is_ready, reason, message, stalled = ready
-    ended = state.over is not None or _let_go(state)
-    at_rest = is_ready or stalled or (ended and not len(state.jobs))
+    ended = (state.over is not None and _nothing_left(state)) or (_let_go(state) and not state.jobs)
+    at_rest = is_ready or stalled or ended
     said: Sequence[tuple[str, Truth, str, str]] = (
         (status.READY, _truth(is_ready), reason, message),
         (status.RECONCILING, _truth(not at_rest), reason, "" if at_rest else message),
@@ -144,22 +151,27 @@ def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[b
     if state.pool.deleting:
         return _deleting(state)
     if state.over is not None:
+        if state.over.reason == reasons.CLUSTER_INACTIVE and _nothing_left(state):
+            return True, reasons.ENDED, f"{state.over.message} Nothing of this pool is left.", False
         return False, state.over.reason, state.over.message, False
     if finding is not None:
         too_many = f" {_too_many(state, counts)}" if state.surplus.until is not None else ""
         return False, finding.reason, f"{finding.message}{too_many}", finding.stalled
+    unnamed = f" {_UNNAMED}" if isinstance(state.observed.connected, Unnamed) else ""
     if counts.live > counts.desired:
-        return False, reasons.SCALING_DOWN, _too_many(state, counts), False
+        return False, reasons.SCALING_DOWN, _too_many(state, counts) + unnamed, False
     if counts.connected < counts.desired:
         message = (
             f"{counts.connected} of {counts.desired} workers are connected; "
             f"{counts.idle} idle, {counts.running - counts.connected} starting, {counts.held} held."
         )
         waits = reasons.WAITING_FOR_SCHEDULER if state.unaffordable else reasons.WAITING_FOR_WORKERS
-        return False, waits, message, False
+        return False, waits, message + unnamed, False
     if counts.desired == 0:
         whose = "spec.replicas of this pool" if state.pool.spec.scaling == "Manual" else "The scheduler"
         return True, reasons.NO_WORKERS_WANTED, f"{whose} asks for no worker.", False
+    if unnamed:
+        return True, reasons.WORKERS_RUNNING, f"{counts.connected} workers run.{unnamed}", False
     return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False
 
 
@@ -172,6 +184,10 @@ def _too_many(state: PoolState, counts: Counts) -> str:
     elif latest:
         waits = f"; the others leave by {latest}"
     return f"{counts.live} workers are there, {counts.desired} wanted{waits}."
+
+
+def _nothing_left(state: PoolState) -> bool:
+    return not isinstance(state.observed.jobs, Unseen) and not state.jobs and not state.not_yet_shown
 
 
 def _let_go(state: Sight) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from htcdask_api import Failure
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.workers import failure_policy
+from htcdask_operator.core.workers import contact, failure_policy
 from htcdask_operator.core.workers.ledger import FORGET_SECONDS
 from htcdask_operator.core.workers.states import LIVE, State, Worker
 
@@ -45,7 +45,7 @@ def after(
     streak = [failure for failure in failures if _counts(failure, succeeded_at, now)]
     if not streak:
         return Backoff()
-    connected = any(worker.state is State.CONNECTED for worker in workers)
+    connected = any(contact.serves(worker, policy, now) for worker in workers)
     alike = Counter(failure.reason for failure in streak)
     events = [failure for failure in streak if failure_policy.of(failure.reason).penalty]
     stalled = None if connected else _stalled(events, policy)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from htcdask_operator.core.model import Observed, Unseen, WorkerName
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.workers import states
 
 MOST_SECONDS: Final = 30.0
@@ -30,7 +31,7 @@ class Contact:
 
     def after(self, observed: Observed, now: float) -> Contact:
         """With what was seen now."""
-        if isinstance(observed.connected, Unseen) or isinstance(observed.jobs, Unseen):
+        if not isinstance(observed.connected, frozenset) or isinstance(observed.jobs, Unseen):
             return replace(self, gap=True)
         running = {job.worker for job in observed.jobs if states.is_running(job)}
         connected = (self.connected | observed.connected) & running
@@ -45,3 +46,10 @@ class Contact:
     def dropped(self) -> dict[WorkerName, float]:
         """Since when each has been missing, as of the last answer."""
         return {worker: self.answered_at - seconds for worker, seconds in self.missing.items()}
+
+
+def serves(worker: states.Worker, policy: Policy, now: float) -> bool:
+    """Whether its scheduler has it: by its word, or where it names nobody, after some time."""
+    if worker.state is states.State.UNNAMED:
+        return now >= states.connected_by(worker.job, policy)
+    return worker.state is states.State.CONNECTED

@@ -15,8 +15,9 @@ from typing import Final
 from htcdask_api import Failure, PoolStatus
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import Job, JobId
+from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.token_bucket import Rate, Spent
-from htcdask_operator.core.workers import states
+from htcdask_operator.core.workers import contact, states
 from htcdask_operator.core.workers.states import State, Worker
 
 FORGET_SECONDS: Final = 3600.0
@@ -92,14 +93,14 @@ class Ledger:
                 kept.append(failure)
         return replace(self, failures=tuple(kept))
 
-    def succeeded(self, workers: Iterable[Worker], good_seconds: float, now: float) -> Ledger:
+    def succeeded(self, workers: Iterable[Worker], policy: Policy, now: float) -> Ledger:
         """With the workers that are connected for so long that they are of use."""
         starts = [
             worker.job.started_at or worker.job.status_since
             for worker in workers
-            if worker.state is State.CONNECTED
+            if contact.serves(worker, policy, now)
         ]
-        useful = [at for at in starts if now - at >= good_seconds]
+        useful = [at for at in starts if now - at >= states.EARLY_SECONDS]
         return replace(self, succeeded_at=max((self.succeeded_at, *useful)))
 
     def removing(self, jobs: Iterable[JobId], now: float) -> Ledger:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from htcdask_operator.core import reasons
-from htcdask_operator.core.model import Job, JobStatus, Observed, Role, Unseen, WorkerName
+from htcdask_operator.core.model import Job, JobStatus, Observed, Role, Unnamed, Unseen, WorkerName
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.workers import failure_policy, identity
 from htcdask_operator.core.workers.failure_policy import HoldAction
@@ -31,6 +31,7 @@ class State(enum.Enum):
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"  # the scheduler dropped it; its process is about to end
     NOT_ASKED = "not asked"  # runs; the scheduler could not be asked
+    UNNAMED = "unnamed"  # runs; the scheduler answers, but does not tell whom it knows
     SUSPENDED = "suspended"  # HTCondor has stopped its process for a while
     HELD = "held"  # by a person
     KEPT = "kept"  # not understood, or another identity's: it is there, and goes with its pool at most
@@ -50,13 +51,21 @@ LIVE: Final = frozenset(
         State.CONNECTED,
         State.DISCONNECTED,
         State.NOT_ASKED,
+        State.UNNAMED,
         State.SUSPENDED,
         State.HELD,
         State.KEPT,
     }
 )
 RUNS: Final = frozenset(
-    {State.STARTING, State.NOT_CONNECTED, State.CONNECTED, State.DISCONNECTED, State.NOT_ASKED}
+    {
+        State.STARTING,
+        State.NOT_CONNECTED,
+        State.CONNECTED,
+        State.DISCONNECTED,
+        State.NOT_ASKED,
+        State.UNNAMED,
+    }
 )
 OVER: Final = frozenset({State.FINISHED, State.FAILED})
 _WITH_PROCESS: Final = (
@@ -120,7 +129,7 @@ def judge(
 
 def _is_plainly_connected(job: Job, observed: Observed) -> bool:
     plain = job.status is JobStatus.RUNNING and job.role is Role.WORKER
-    return plain and not isinstance(observed.connected, Unseen) and job.worker in observed.connected
+    return plain and isinstance(observed.connected, frozenset) and job.worker in observed.connected
 
 
 def forgive(worker: Worker) -> Worker:
@@ -144,6 +153,11 @@ def of_pool(workers: Iterable[Worker], pool_uid: str) -> tuple[Worker, ...]:
 def live(workers: Iterable[Worker]) -> int:
     """How many are there or on their way: what counts against the number wanted."""
     return sum(worker.state in LIVE for worker in workers)
+
+
+def connected_by(job: Job, policy: Policy) -> float:
+    """When a worker that runs has had the time to connect; one that cannot has ended by then."""
+    return (job.started_at if job.started_at is not None else job.status_since) + policy.connect_seconds
 
 
 def is_leaving(job: Job) -> bool:
@@ -200,19 +214,20 @@ def _running(
 ) -> State:
     if isinstance(observed.connected, Unseen):
         return State.NOT_ASKED
+    if isinstance(observed.connected, Unnamed):
+        return State.UNNAMED
     if job.worker in observed.connected:
         return State.CONNECTED
     if job.worker in dropped:
         return State.DISCONNECTED
-    since = job.started_at if job.started_at is not None else job.status_since
-    return State.STARTING if now - since < policy.connect_seconds else State.NOT_CONNECTED
+    return State.STARTING if now < connected_by(job, policy) else State.NOT_CONNECTED
 
 
 def _is_lost(
     job: Job, observed: Observed, dropped: Mapping[WorkerName, float], policy: Policy, now: float
 ) -> bool:
     """Whether the scheduler has missed it for as long as a worker may take to connect, and longer to end."""
-    if isinstance(observed.connected, Unseen) or job.worker in observed.connected:
+    if not isinstance(observed.connected, frozenset) or job.worker in observed.connected:
         return False  # only an answer tells that it is missing still
     missing_since = dropped.get(job.worker)
     return missing_since is not None and now - missing_since >= policy.connect_seconds

@@ -9,7 +9,7 @@ import pytest
 
 from htcdask_operator.core.actions import Remove
 from htcdask_operator.core.memory import ClusterMemory
-from htcdask_operator.core.model import JobStatus, Observed, PoolFacts
+from htcdask_operator.core.model import JobStatus, Observed, PoolFacts, Unnamed
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.scaling import drain
 from htcdask_operator.core.scaling.drain import Standing
@@ -61,6 +61,7 @@ BUSY = make_observed(make_cluster(4), JOBS, NAMES, busy=frozenset(NAMES))
 TOO_MANY_STRANGERS = replace(BUSY, strangers=10_000)
 WANTS_FEWER = replace(BUSY, cluster=make_cluster(1))
 SILENT = make_observed(make_cluster(4), JOBS, SCHEDULER_SILENT)
+UNNAMED = make_observed(make_cluster(4), JOBS, Unnamed())
 FORGETS = make_observed(make_cluster(4), JOBS, NAMES[:1], busy=frozenset(NAMES))
 
 
@@ -89,12 +90,13 @@ def removed(planned: Plan) -> list[str]:
 
 @pytest.mark.parametrize(
     "observed",
-    [BUSY, TOO_MANY_STRANGERS, WANTS_FEWER, SILENT, FORGETS],
+    [BUSY, TOO_MANY_STRANGERS, WANTS_FEWER, SILENT, UNNAMED, FORGETS],
     ids=[
         "all are busy",
         "it has others, too",
         "it retires nobody",
         "it is silent",
+        "it names nobody",
         "it forgets and finds them",
     ],
 )

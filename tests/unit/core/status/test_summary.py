@@ -9,7 +9,7 @@ import pytest
 
 from htcdask_api import Condition, Failure, PoolStatus
 from htcdask_operator.core import reasons, timestamps
-from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts
+from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts, Unnamed
 from htcdask_operator.core.status.events import Event, between
 from htcdask_operator.core.submit import descriptions
 from tests.builders import (
@@ -62,6 +62,10 @@ READY = {
         make_observed(make_cluster(1), [ANCHOR, make_job("a", R)], ["a"]),
         ("True WorkersConnected", "False", "False"),
     ),
+    "as many run as wanted, and nobody is named": (
+        make_observed(make_cluster(1), [ANCHOR, make_job("a", R)], Unnamed()),
+        ("True WorkersRunning", "False", "False"),
+    ),
     "none wanted": (make_observed(make_cluster(0), [ANCHOR]), ("True NoWorkersWanted", "False", "False")),
     "on their way": (
         make_observed(make_cluster(1), [ANCHOR, make_job("a", R)]),
@@ -75,7 +79,11 @@ READY = {
     "a person's turn": (make_observed(make_cluster(htcondor=False)), ("False ClusterUsesKubernetesWorkers",)),
     "the cluster has ended": (
         make_observed(make_cluster(active=False, phase="Stopped")),
-        ("False ClusterInactive", "False", "False"),
+        ("True Ended", "False", "False"),
+    ),
+    "the cluster has ended, and nobody knows whether a job is left": (
+        make_observed(make_cluster(active=False, phase="Stopped"), ACCESS_POINT_SILENT),
+        ("False ClusterInactive", "True", "False"),
     ),
     "the cluster has ended, and a job is left": (
         make_observed(make_cluster(active=False, phase="Stopped"), [make_job("a")]),

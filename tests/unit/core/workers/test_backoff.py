@@ -55,6 +55,12 @@ def test_a_worker_that_was_of_use_since_clears_all_and_one_that_has_just_connect
     assert look(failed(21), failed(30), workers=young).allowed is None
 
 
+def test_a_worker_that_nobody_names_lets_others_come_once_it_had_the_time_to_fail() -> None:
+    young, old = worker(State.UNNAMED), worker(State.UNNAMED, POLICY.connect_seconds)
+    assert look(failed(21), failed(30), workers=(young,)).allowed == 0
+    assert look(failed(21), failed(30), workers=(young, old)).allowed is None
+
+
 def test_failures_of_an_hour_ago_are_forgotten() -> None:
     long_ago = [failed(3600 + 60 * number) for number in range(5)]
     assert look(*long_ago) == Backoff()

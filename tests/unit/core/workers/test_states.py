@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from htcdask_operator.core import reasons
-from htcdask_operator.core.model import JobStatus, Role
+from htcdask_operator.core.model import JobStatus, Role, Unnamed
 from htcdask_operator.core.workers import failure_policy
 from htcdask_operator.core.workers.failure_policy import HoldAction
 from htcdask_operator.core.workers.states import LIVE, State, judge
@@ -87,6 +87,13 @@ def test_a_running_worker_is_not_judged_while_the_scheduler_is_silent() -> None:
     assert judge(
         make_job("a", R), make_observed(connected=SCHEDULER_SILENT), {}, make_policy(), NOW
     ).state is (State.NOT_ASKED)
+
+
+def test_a_running_worker_is_neither_idle_nor_lost_where_the_scheduler_names_nobody() -> None:
+    job = make_job("a", R, started_at=NOW - 999)
+    assert judge(job, make_observed(connected=Unnamed()), {"a": NOW - 500}, make_policy(), NOW).state is (
+        State.UNNAMED
+    )
 
 
 def test_every_status_of_htcondor_has_a_state() -> None:
