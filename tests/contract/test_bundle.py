@@ -193,8 +193,8 @@ async def test_its_nanny_restarts_a_worker_that_exceeds_its_memory(tmp_path: Pat
 
 
 async def test_says_why_it_failed(tmp_path: Path) -> None:
-    alone = replace(PLAIN, scheduler="tls://127.0.0.1:1", death_timeout=1)
-    async with dask_cluster(tmp_path) as cluster, running(alone, cluster, "w1", tmp_path) as worker:
+    wrong = replace(PLAIN, environment=(("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "soon"),))
+    async with dask_cluster(tmp_path) as cluster, running(wrong, cluster, "w1", tmp_path) as worker:
         output = await asyncio.wait_for(worker.output(), 60)
         assert await worker.process.wait() == 1
         assert output.startswith("htcdask: worker w1 on ")
