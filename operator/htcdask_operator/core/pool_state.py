@@ -239,7 +239,7 @@ def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
         state.memory.logs,
         now,
     )
-    known = known.failed(new, now).succeeded(workers, states.EARLY_SECONDS, now)
+    known = known.failed(new, now).told(record.recent).succeeded(workers, states.EARLY_SECONDS, now)
     return replace(
         state, workers=workers, ended=ended, lost=lost, ledger=known, record=record, missing=missing
     )

@@ -92,6 +92,12 @@ class Ledger:
                 kept.append(failure)
         return replace(self, failures=tuple(kept))
 
+    def told(self, recent: Sequence[Failure]) -> Ledger:
+        """After the last lines of some have come, which are in their messages."""
+        newest = {failure.worker: failure for failure in recent}
+        failures = tuple(newest.get(failure.worker, failure) for failure in self.failures)
+        return self if failures == self.failures else replace(self, failures=failures)
+
     def succeeded(self, workers: Iterable[Worker], good_seconds: float, now: float) -> Ledger:
         """With the workers that are connected for so long that they are of use."""
         starts = [
