@@ -139,11 +139,13 @@ main() {
   keep "$htcdask_secrets/dask.crt" "$htcdask_certificate"
   keep "$htcdask_secrets/dask.pem" "$htcdask_key"
   unset htcdask_certificate htcdask_key
-  keep "$htcdask_work/htcdask_worker.py" "$htcdask_worker_preload"
-  htcdask_options+=(--preload "$htcdask_work/htcdask_worker.py")
+  # Dask copies preloads to its local directory, and older ones fail where they are there already.
+  mkdir "$htcdask_work/preload" || fail "cannot make a folder in $htcdask_work"
+  keep "$htcdask_work/preload/htcdask_worker.py" "$htcdask_worker_preload"
+  htcdask_options+=(--preload "$htcdask_work/preload/htcdask_worker.py")
   if [ -n "$htcdask_nanny_preload" ]; then
-    keep "$htcdask_work/htcdask_nanny.py" "$htcdask_nanny_preload"
-    htcdask_options+=(--preload-nanny "$htcdask_work/htcdask_nanny.py")
+    keep "$htcdask_work/preload/htcdask_nanny.py" "$htcdask_nanny_preload"
+    htcdask_options+=(--preload-nanny "$htcdask_work/preload/htcdask_nanny.py")
   fi
   readonly htcdask_options
   cd "$htcdask_work" || fail "cannot enter $htcdask_work"

@@ -22,6 +22,7 @@ CAUSES = {
     "configuration_unit": "KeyError: 'Invalid time unit: soon. Valid units are: s, ms, us, ns,",
     "missing_module": "`dask worker` cannot be loaded: No module named 'not_in_this_image'.",
     "missing_library": "`dask worker` cannot be loaded: libcudart.so.12: cannot open shared object file",
+    "missing_preload": "ModuleNotFoundError: No module named 'no_such_module'",
     "python_home": (
         "Fatal Python error: init_fs_encoding: failed to get the Python codec of the filesystem encoding "
         "(is PYTHONHOME or PYTHONPATH of the pool's environment another Python's?)"
