@@ -41,6 +41,11 @@ _KNOWN: Final[Sequence[tuple[int, re.Pattern[str], str]]] = (
         re.compile(r"Fatal Python error: \w*init"),
         "{} (is PYTHONHOME or PYTHONPATH of the pool's environment another Python's?)",
     ),
+    (
+        3,
+        re.compile(r"TypeError: (?:Scheduler\.)?(?:add_worker|add_nanny|register_nanny)\(\) "),
+        "{} (this image's distributed is of another version than the scheduler's)",
+    ),
     (3, re.compile(r"Fatal Python error: |error while loading shared libraries: |^FATAL:   "), "{}"),
     (
         2,
@@ -53,6 +58,12 @@ _KNOWN: Final[Sequence[tuple[int, re.Pattern[str], str]]] = (
         "{} (signal 9: often a lack of memory)",
     ),
     (1, re.compile(r" - (?:ERROR|CRITICAL) - "), "{}"),
+    # The wrapper had reached it before Dask began.
+    (
+        1,
+        re.compile(r"dask_worker - INFO - Timed out starting worker"),
+        "{} (the scheduler was reached, but did not take it: busy, or distributed of another version there?)",
+    ),
 )
 _EXCEPTION: Final = 2
 # Exceptions that only tell that something else went wrong.

@@ -33,7 +33,12 @@ CAUSES = {
     ),
     "closed_connection": "ssl.SSLEOFError: [SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of",
     "memory": "distributed.nanny.memory - WARNING - Worker tls://127.0.0.1:",
-    "unreachable_by_dask": "",
+    "not_taken": "Timed out starting worker (the scheduler was reached, but did not take it: busy,",
+    "other_version": (
+        "TypeError: Scheduler.add_nanny() missing 1 required positional argument: 'address' "
+        "(this image's distributed is of another version than the scheduler's)"
+    ),
+    "other_version_without_nanny": "Timed out starting worker (the scheduler was reached, but did not take",
 }
 
 
