@@ -19,6 +19,7 @@ from distributed import KilledWorker
 
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.actions import Bundle
+from htcdask_operator.core.workers import log_tail
 from tests.builders import make_policy
 from tests.contract.cluster import SNI, Cluster, dask_cluster
 
@@ -193,8 +194,8 @@ async def test_its_nanny_restarts_a_worker_that_exceeds_its_memory(tmp_path: Pat
 
 
 async def test_says_why_it_failed(tmp_path: Path) -> None:
-    alone = replace(PLAIN, scheduler="tls://127.0.0.1:1", death_timeout=1)
-    async with dask_cluster(tmp_path) as cluster, running(alone, cluster, "w1", tmp_path) as worker:
+    wrong = replace(PLAIN, environment=(("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "soon"),))
+    async with dask_cluster(tmp_path) as cluster, running(wrong, cluster, "w1", tmp_path) as worker:
         output = await asyncio.wait_for(worker.output(), 60)
         assert await worker.process.wait() == 1
         assert output.startswith("htcdask: worker w1 on ")
@@ -269,6 +270,55 @@ async def test_a_user_s_variables_are_the_tasks_and_change_nothing_else(tmp_path
         worker.process.terminate()
         assert await asyncio.wait_for(worker.process.wait(), 20) == 0
         assert not await asyncio.to_thread(lambda: list(tmp_path.glob("htcdask.*")))
+
+
+PRELOAD = """
+import os, distributed
+def dask_setup(server):
+    os.environ["SEEN_BY_NAME"] = type(server).__name__
+    open("{folder}/" + type(server).__name__, "a").write("up ")
+def dask_teardown(server):
+    open("{folder}/" + type(server).__name__, "a").write("down ")
+"""
+
+
+def told_by(server: str, folder: Path) -> str:
+    file = folder / server
+    return file.read_text() if file.exists() else ""
+
+
+@nanny_or_not
+@pytest.mark.parametrize("listed", [False, True], ids=["name", "list"])
+async def test_preloads_of_the_user_run_beside_ours(tmp_path: Path, nanny: bool, listed: bool) -> None:
+    file = tmp_path / "its_preload.py"
+    file.write_text(PRELOAD.format(folder=tmp_path))
+    value = f"['{file}']" if listed else str(file)
+    variables = {f"DASK_DISTRIBUTED__{server}__PRELOAD": value for server in ("WORKER", "NANNY")}
+    bundle = replace(PLAIN, nanny=nanny, threads=2, environment=tuple(variables.items()))
+    async with dask_cluster(tmp_path) as cluster, running(bundle, cluster, "w1", tmp_path) as worker:
+        await cluster.client.wait_for_workers(1)
+        assert await cluster.client.submit(os.getenv, "SEEN_BY_NAME") == "Worker"
+        assert (told_by("Worker", tmp_path), told_by("Nanny", tmp_path)) == ("up ", "up " if nanny else "")
+        # Ours: the proxy wants its name, and SIGTERM is graceful.
+        assert await asyncio.wait_for(cluster.client.submit(ask_for_a_power), 60) == 1024
+        worker.process.terminate()
+        assert await asyncio.wait_for(worker.process.wait(), 20) == 0
+        assert told_by("Worker", tmp_path) == "up down "
+        assert told_by("Nanny", tmp_path) == ("up down " if nanny else "")
+
+
+@pytest.mark.parametrize(
+    ("nanny", "server"), [(True, "WORKER"), (True, "NANNY"), (False, "WORKER")], ids=lambda value: str(value)
+)
+async def test_a_preload_that_is_not_there_ends_the_worker_and_is_the_cause(
+    tmp_path: Path, nanny: bool, server: str
+) -> None:
+    missing = ((f"DASK_DISTRIBUTED__{server}__PRELOAD", "no_such_module"),)
+    bundle = replace(PLAIN, nanny=nanny, environment=missing)
+    async with dask_cluster(tmp_path) as cluster, running(bundle, cluster, "w1", tmp_path) as worker:
+        output = await asyncio.wait_for(worker.output(), 60)
+        assert await worker.process.wait() == 1
+        assert log_tail.of(output).cause == "ModuleNotFoundError: No module named 'no_such_module'"
 
 
 AMOUNTS = {

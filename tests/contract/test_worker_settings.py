@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.model import Job, JobStatus
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.submit.template import resolve
 from playground.build import worker_image
 from playground.condor.bare import BarePool
 from tests.builders import IMAGE, make_cluster, make_pool, make_template
@@ -57,10 +59,19 @@ class Site:
         self.condor: Condor = lab.operator(self.policy.operator_id)
         self.anchor = ""
 
-    async def workers(self, *names: str, cluster: Cluster | None = None, payload: bytes = b"") -> None:
+    async def workers(
+        self,
+        *names: str,
+        cluster: Cluster | None = None,
+        payload: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Submit an anchor and workers as the core does; `payload`, or else the workers' own bundle."""
-        facts, dask, policy = make_pool(), make_cluster(), self.policy
-        template = make_template(container_image=IMAGE, memory="600Mi", nanny=True)
+        asked = make_template(
+            container_image=IMAGE, memory="600Mi", nanny=True, environment=environment or {}
+        )
+        facts, dask, policy = make_pool(template=asked), make_cluster(), self.policy
+        template = resolve(facts, dask, policy)
         if cluster is not None:
             payload = render(descriptions.bundle(dask, template, policy), cluster.certificate, cluster.key)
         self.anchor = await self.condor.submit_anchor(
@@ -106,6 +117,23 @@ async def test_workers_listen_where_they_may_however_their_files_came(
         await site.end()
 
 
+async def test_the_site_s_environment_is_every_worker_s_and_the_pool_s_comes_before_it(
+    lab: RealLab, tmp_path: Path
+) -> None:
+    """`template.environment`; a preload of the site is one of its variables."""
+    text = (
+        "template:\n  environment:\n    GREETING: site\n    SITE: its own\n"
+        "    DASK_DISTRIBUTED__WORKER__PRELOAD: \"import os; os.environ['PRELOADED'] = 'by the site'\"\n"
+    )
+    async with dask_cluster(tmp_path) as cluster:
+        site = Site(lab, cluster.address.removeprefix("tls://"), text)
+        await site.workers("w1", cluster=cluster, environment={"GREETING": "pool"})
+        await cluster.client.wait_for_workers(1, timeout=90)
+        for name, value in {"GREETING": "pool", "SITE": "its own", "PRELOADED": "by the site"}.items():
+            assert await cluster.client.submit(os.getenv, name, pure=False) == value
+        await site.end()
+
+
 def port_of(address: str) -> int:
     return urlsplit(address).port or 0
 
@@ -118,6 +146,8 @@ async def test_a_worker_that_cannot_reach_its_scheduler_gives_up(lab: RealLab, t
         started = (await site.until(JobStatus.RUNNING)).started_at or time.time()
         ended = await site.until(JobStatus.COMPLETED)
         assert 8 < ended.status_since - started < 30
+        said = await site.condor.logs(site.anchor, ["w1"])
+        assert "cannot reach the scheduler at 127.0.0.1:1: the connection was refused" in said["w1"]
         await site.end()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -287,8 +290,55 @@ def test_without_a_dask_it_says_so_and_leaves_nothing(node: Node, path: str | No
     ran = node.run({} if path is None else {"PATH": path}, {"PATH": "/usr/bin:/bin"})
     assert ran.code == 1
     said = f"htcdask: worker w1 on {socket.gethostname()} ended: there is no dask in this image"
-    assert ran.output == f"{said} (PATH=/usr/bin:/bin)\n"
+    of_the_user = (
+        ", nor in the PATH that the pool's environment sets, which may be another machine's: leave it out, "
+        "or choose an image with dask"
+    )
+    assert ran.output == f"{said} (PATH=/usr/bin:/bin){of_the_user if path else ''}\n"
     assert node.left() == []
+
+
+# --- The Python of the image.
+
+
+def test_dask_runs_by_the_image_s_python_although_the_user_s_path_has_another(node: Node) -> None:
+    """Its first line is `#!/usr/bin/env python3`, and the PATH that the user gives comes from elsewhere."""
+    path = node.install()
+    path.write_text(path.read_text().replace(f"#!{sys.executable} -S", "#!/usr/bin/env python3"))
+    (node.root / "image/python3").symlink_to(sys.executable)
+    (node.root / "user").mkdir()
+    (node.root / "user/python3").write_text("#!/bin/sh\nexit 9\n")
+    (node.root / "user/python3").chmod(0o755)
+    user = {"PATH": f"{node.root / 'user'}:/usr/bin:/bin"}
+    ran = node.run(user, {})
+    check_that_the_worker_was_as_it_should_be(ran, node)
+    assert ran.told["environment"]["PATH"] == user["PATH"]
+
+
+@pytest.mark.parametrize("first", ["#!/gone/bin/python3.8", "#! /gone/python -S", "#!/usr/bin/env python9"])
+def test_an_image_without_dask_s_python_says_so_and_leaves_nothing(node: Node, first: str) -> None:
+    node.install().write_text(f"{first}\nimport sys\n")
+    ran = node.run({}, {})
+    assert ran.code == 1
+    assert re.search(
+        r" ended: \S+/image/dask cannot run: its Python, \S*python\S*, is not in this image", ran.output
+    )
+    assert node.left() == []
+
+
+@pytest.mark.parametrize(
+    "first", ["#!/bin/sh", "\0\0ELF", "", "#!", "#!/usr/bin/env -S python -u", "#!" + "x" * 9999]
+)
+def test_an_unusual_program_is_run_all_the_same(node: Node, first: str) -> None:
+    node.install().write_text(f"{first}\nexit 0\n")
+    ran = node.run({}, {})
+    assert "htcdask: worker w1" not in ran.output or "its last lines:" in ran.output
+    assert node.left() == []
+
+
+def test_the_scheduler_is_tried_by_a_python_of_any_age() -> None:
+    text = files("htcdask_operator.condor.worker").joinpath("scheduler_check.py").read_text()
+    ast.parse(text, feature_version=(3, 7))
 
 
 # --- Every end.

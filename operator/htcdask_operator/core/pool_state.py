@@ -14,7 +14,6 @@ from htcdask_operator.core import size
 from htcdask_operator.core.memory import ClusterMemory, PoolMemory
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import (
-    Analysis,
     ClusterFacts,
     Job,
     JobId,
@@ -74,8 +73,13 @@ class Sight:
 
     @property
     def worker(self) -> Size:
-        """What its next worker requests."""
-        return size.larger(size.of_template(self.template), anchor.shown_request(self.jobs))
+        """What its next worker requests: what its template says, or what a transform of the site makes of it.
+
+        The access point has done to the anchor what it will do to the next worker.
+        """
+        anchors = [job for job in self.jobs if job.role is Role.ANCHOR]
+        seen = max(anchors, key=lambda job: job.place).size if anchors else size.NOTHING
+        return size.larger(size.of_template(self.template), seen)
 
     @property
     def cluster(self) -> ClusterFacts | None:
@@ -186,12 +190,6 @@ class PoolState(Sight):
         ]
 
     @property
-    def analysis(self) -> Analysis | None:
-        """How slots look to those, if that is known."""
-        known = self.remembered.analyzed
-        return known.found if known is not None and self.idle else None
-
-    @property
     def outdated(self) -> tuple[Job, ...]:
         """Jobs that wait, of another template, or whose files are gone: they can never start rightly."""
         there = {job.id for job in self.anchors.all}
@@ -260,7 +258,7 @@ def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
         state.memory.logs,
         now,
     )
-    known = known.failed(new, now).succeeded(workers, state.policy, now)
+    known = known.failed(new, now).told(record.recent).succeeded(workers, state.policy, now)
     return replace(
         state, workers=workers, ended=ended, lost=lost, ledger=known, record=record, missing=missing
     )

@@ -28,6 +28,7 @@ def render(bundle: Bundle, certificate: str, key: str) -> bytes:
             _text("scheduler", bundle.scheduler),
             _list("environment", _environment(bundle)),
             _text("user_path", dict(bundle.environment).get("PATH", "")),
+            _text("scheduler_check", _scheduler_check(bundle)),
             _text("worker_preload", _preload("worker_preload.py", bundle)),
             _text("nanny_preload", nanny_preload),
             # The wrapper adds to the options, and forgets the key once it is a file.
@@ -73,12 +74,28 @@ def _environment(bundle: Bundle) -> list[str]:
 
 
 def _preload(name: str, bundle: Bundle) -> str:
-    """A preload, and what it has to know as constants at its end: no variable of a user replaces them."""
-    constants = {
-        "SERVER_NAME": bundle.sni,
-        "RETIRE_SECONDS": bundle.retire_seconds,
-        "CLOSE_SECONDS": bundle.close_seconds,
-    }
+    return _program(
+        name,
+        SERVER_NAME=bundle.sni,
+        RETIRE_SECONDS=bundle.retire_seconds,
+        CLOSE_SECONDS=bundle.close_seconds,
+    )
+
+
+def _scheduler_check(bundle: Bundle) -> str:
+    host, _, port = bundle.scheduler.removeprefix("tls://").rpartition(":")
+    program = _program(
+        "scheduler_check.py",
+        HOST=host,
+        PORT=int(port),
+        SERVER_NAME=bundle.sni,
+        SECONDS=bundle.death_timeout,
+    )
+    return f"{program}\nsys.exit(main(*sys.argv[1:]))"
+
+
+def _program(name: str, **constants: object) -> str:
+    """Python, and what it has to know as constants at its end: no variable of a user replaces them."""
     lines = (f"{constant} = {value!r}" for constant, value in constants.items())
     return "\n".join((_resource(name), *lines))
 

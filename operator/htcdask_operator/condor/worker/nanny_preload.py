@@ -6,9 +6,14 @@ Runs on the execute node, where there is no HTCDask: distributed and the standar
 import asyncio
 import logging
 import signal
+import sys
 from typing import Any
 
+import dask
+from distributed.preloading import process_preloads
+
 _log = logging.getLogger("distributed.htcdask")
+_configured: list[Any] = []
 
 # bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
 SERVER_NAME = ""  # by which the proxy knows the scheduler
@@ -43,3 +48,43 @@ async def dask_setup(nanny: Any) -> None:
 
     # Once the command line has installed its own handler.
     loop.call_soon(loop.add_signal_handler, signal.SIGTERM, begin)
+    _add_configured_to_worker(nanny)
+    await _start_configured(nanny)
+
+
+async def dask_teardown(nanny: Any) -> None:
+    """As Dask would have ended them."""
+    for preload in reversed(_configured):
+        await preload.teardown()
+
+
+def _add_configured_to_worker(nanny: Any) -> None:
+    """The preloads of the configuration, in whose place Dask takes those of its command line."""
+    names = dask.config.get("distributed.worker.preload") or []
+    names = [names] if isinstance(names, str) else list(names)
+    arguments = list(dask.config.get("distributed.worker.preload-argv") or [])
+    if not arguments or isinstance(arguments[0], str):
+        arguments = [arguments for _ in names]
+    nanny.preload_argv = [*([] for _ in nanny.preload), *arguments]
+    nanny.preload = [*nanny.preload, *names]
+
+
+async def _start_configured(nanny: Any) -> None:
+    """The nanny's own, likewise."""
+    try:
+        _configured.extend(
+            process_preloads(
+                nanny,
+                dask.config.get("distributed.nanny.preload") or [],
+                dask.config.get("distributed.nanny.preload-argv") or [],
+                file_dir=nanny.local_directory,
+            )
+        )
+    except Exception:
+        _log.critical("A preload of the configuration cannot be loaded, so the nanny ends", exc_info=True)
+        sys.exit(1)  # as Dask does; it would go on after an exception of this preload
+    for preload in _configured:
+        try:
+            await preload.start()
+        except Exception:
+            _log.exception("Failed to start preload: %s", preload.name)

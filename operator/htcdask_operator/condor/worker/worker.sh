@@ -30,17 +30,54 @@ find_program() {
 
 # The image's dask, or else that of the search path which the user gives to the worker.
 choose_program() {
-  local htcdask_path
   for htcdask_path in "$PATH" "$htcdask_user_path"; do
     if htcdask_program=$(find_program "$htcdask_path" dask); then
       htcdask_command=(worker)
     elif ! htcdask_program=$(find_program "$htcdask_path" dask-worker); then
       continue
     fi
-    readonly htcdask_program htcdask_command
+    readonly htcdask_program htcdask_command htcdask_path
     return
   done
-  fail "there is no dask in this image (PATH=$PATH)"
+  fail "there is no dask in this image (PATH=$PATH)${htcdask_user_path:+, nor in the PATH that the pool\
+'s environment sets, which may be another machine's: leave it out, or choose an image with dask}"
+}
+
+# The Python that runs dask, as the first line of its program names it, or else that of its folder.
+# `#!/usr/bin/env python` asks the search path, which is the user's: dask then runs by the Python beside it.
+find_python() {
+  local htcdask_line htcdask_words htcdask_beside=${htcdask_program%/*}:$htcdask_path
+  IFS= read -r -n 1024 htcdask_line < "$htcdask_program" 2> /dev/null
+  htcdask_words=(${htcdask_line#\#!})
+  case ${htcdask_words[0]:-}/${htcdask_words[1]:-} in
+    */env/python*)
+      htcdask_python=$(find_program "$htcdask_beside" "${htcdask_words[1]}") ||
+        fail "$htcdask_program cannot run: its Python, ${htcdask_words[1]}, is not in this image (PATH=$PATH)"
+      htcdask_runner=("$htcdask_python")
+      ;;
+    */python*/*)
+      htcdask_python=${htcdask_words[0]}
+      [ -x "$htcdask_python" ] ||
+        fail "$htcdask_program cannot run: its Python, $htcdask_python, is not in this image"
+      ;;
+    *)
+      htcdask_python=$(find_program "$htcdask_beside" python3) ||
+        htcdask_python=$(find_program "$htcdask_beside" python)
+      ;;
+  esac
+  readonly htcdask_python htcdask_runner
+}
+
+# Dask would say no more than that it timed out, or that its nanny failed. An end that is no verdict (142 is its
+# alarm's, while a name is looked up) leaves it to Dask.
+check_scheduler() {
+  [ -n "$htcdask_python" ] || return 0
+  keep "$htcdask_work/htcdask_check.py" "$htcdask_scheduler_check"
+  "$htcdask_python" -I -S "$htcdask_work/htcdask_check.py" "$htcdask_secrets/dask.crt" \
+    "$htcdask_secrets/dask.pem" < /dev/null > "$htcdask_work/check" 2> /dev/null &
+  await_end $!
+  [ -z "${htcdask_ending:-}" ] || exit 143
+  [ "$htcdask_status" -ne 69 ] && [ "$htcdask_status" -ne 142 ] || fail "$(tail -n 1 "$htcdask_work/check")"
 }
 
 # File $1 with the text $2, readable by this account alone.
@@ -58,9 +95,28 @@ end_worker() {
   [ -z "${htcdask_child:-}" ] || kill -TERM "$htcdask_child" 2> /dev/null
 }
 
+# The status of process $1, a child of this shell, once it has ended.
+await_end() {
+  local htcdask_again
+  htcdask_child=$1
+  [ -z "${htcdask_ending:-}" ] || end_worker # it came while the child was starting
+  while true; do
+    wait "$htcdask_child"
+    htcdask_status=$?
+    kill -0 "$htcdask_child" 2> /dev/null || break # else it was a signal that ended the waiting
+  done
+  # It was such a signal's number, perhaps, and the child ended just after: bash still knows with what.
+  if [ "$htcdask_status" -gt 128 ]; then
+    wait "$htcdask_child"
+    htcdask_again=$?
+    [ "$htcdask_again" -eq 127 ] || htcdask_status=$htcdask_again
+  fi
+  htcdask_child=
+}
+
 main() {
   local -r htcdask_name=$1
-  local htcdask_scratch=${_CONDOR_SCRATCH_DIR:-} htcdask_defaults=() htcdask_status htcdask_again
+  local htcdask_scratch=${_CONDOR_SCRATCH_DIR:-} htcdask_defaults=() htcdask_status
   trap end_worker TERM INT HUP
   umask 077
   cd / || fail "cannot enter /" # an execute node's /var/tmp, where HTCondor starts jobs, is everybody's
@@ -70,6 +126,7 @@ main() {
     "TMPDIR=$htcdask_scratch" "TMP=$htcdask_scratch" "TEMP=$htcdask_scratch"
   )
   choose_program
+  find_python
   # Not local: the EXIT trap outlives this function.
   htcdask_work=$(private_folder "$htcdask_scratch") || exit 1
   readonly htcdask_work
@@ -82,34 +139,24 @@ main() {
   keep "$htcdask_secrets/dask.crt" "$htcdask_certificate"
   keep "$htcdask_secrets/dask.pem" "$htcdask_key"
   unset htcdask_certificate htcdask_key
-  keep "$htcdask_work/htcdask_worker.py" "$htcdask_worker_preload"
-  htcdask_options+=(--preload "$htcdask_work/htcdask_worker.py")
+  # Dask copies preloads to its local directory, and older ones fail where they are there already.
+  mkdir "$htcdask_work/preload" || fail "cannot make a folder in $htcdask_work"
+  keep "$htcdask_work/preload/htcdask_worker.py" "$htcdask_worker_preload"
+  htcdask_options+=(--preload "$htcdask_work/preload/htcdask_worker.py")
   if [ -n "$htcdask_nanny_preload" ]; then
-    keep "$htcdask_work/htcdask_nanny.py" "$htcdask_nanny_preload"
-    htcdask_options+=(--preload-nanny "$htcdask_work/htcdask_nanny.py")
+    keep "$htcdask_work/preload/htcdask_nanny.py" "$htcdask_nanny_preload"
+    htcdask_options+=(--preload-nanny "$htcdask_work/preload/htcdask_nanny.py")
   fi
   readonly htcdask_options
   cd "$htcdask_work" || fail "cannot enter $htcdask_work"
+  check_scheduler
   env "${htcdask_defaults[@]}" "${htcdask_environment[@]}" \
-    "$htcdask_program" "${htcdask_command[@]}" "$htcdask_scheduler" \
+    "${htcdask_runner[@]}" "$htcdask_program" "${htcdask_command[@]}" "$htcdask_scheduler" \
     --name "$htcdask_name" "${htcdask_options[@]}" \
     --tls-ca-file "$htcdask_secrets/dask.crt" --tls-cert "$htcdask_secrets/dask.crt" \
     --tls-key "$htcdask_secrets/dask.pem" --local-directory "$htcdask_work" \
     < /dev/null > "$htcdask_work/log" 2>&1 &
-  htcdask_child=$!
-  readonly htcdask_child
-  [ -z "${htcdask_ending:-}" ] || end_worker # it came while the worker was starting
-  while true; do
-    wait "$htcdask_child"
-    htcdask_status=$?
-    kill -0 "$htcdask_child" 2> /dev/null || break # else it was a signal that ended the waiting
-  done
-  # It was such a signal's number, perhaps, and the worker ended just after: bash still knows with what.
-  if [ "$htcdask_status" -gt 128 ]; then
-    wait "$htcdask_child"
-    htcdask_again=$?
-    [ "$htcdask_again" -eq 127 ] || htcdask_status=$htcdask_again
-  fi
+  await_end $!
   if [ "$htcdask_status" -ne 0 ]; then
     say "ended with $htcdask_status; its last lines:"
     tail -c 32768 "$htcdask_work/log"

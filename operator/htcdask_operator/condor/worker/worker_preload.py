@@ -6,11 +6,15 @@ Runs on the execute node, where there is no HTCDask: distributed and the standar
 import asyncio
 import logging
 import signal
+import sys
 from typing import Any
 
+import dask
+from distributed.preloading import process_preloads
 from distributed.security import Security
 
 _log = logging.getLogger("distributed.htcdask")
+_configured: list[Any] = []
 
 # bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
 SERVER_NAME = ""  # by which the proxy knows the scheduler
@@ -33,6 +37,34 @@ async def dask_setup(worker: Any) -> None:
     worker.security.__class__ = _NamedSecurity
     if worker.nanny is None:  # else SIGTERM is the nanny's word to a worker that exceeds its memory
         _close_gracefully_on_sigterm(worker)
+        await _start_configured(worker)  # else the nanny has named them too
+
+
+async def dask_teardown(worker: Any) -> None:
+    """As Dask would have ended them."""
+    for preload in reversed(_configured):
+        await preload.teardown()
+
+
+async def _start_configured(worker: Any) -> None:
+    """The preloads of the configuration, in whose place Dask takes those of its command line."""
+    try:
+        _configured.extend(
+            process_preloads(
+                worker,
+                dask.config.get("distributed.worker.preload") or [],
+                dask.config.get("distributed.worker.preload-argv") or [],
+                file_dir=worker.local_directory,
+            )
+        )
+    except Exception:
+        _log.critical("A preload of the configuration cannot be loaded, so the worker ends", exc_info=True)
+        sys.exit(1)  # as Dask does; it would go on after an exception of this preload
+    for preload in _configured:
+        try:
+            await preload.start()
+        except Exception:
+            _log.exception("Failed to start preload: %s", preload.name)
 
 
 def _close_gracefully_on_sigterm(worker: Any) -> None:

@@ -155,9 +155,10 @@ def submit(state: PoolState) -> Step:
 def read_logs(state: PoolState) -> Step:
     """The last words of workers that failed; they lie in the anchor's directory."""
     asked = failures.missing_logs(state.record.recent, state.now)
+    until = failures.logs_until(state.record.recent)
     if state.anchors.usable is None or not asked:
-        return Step()
-    return Step((ReadLogs(state.uid, state.anchors.usable.id, asked),))
+        return Step((), until)
+    return Step((ReadLogs(state.uid, state.anchors.usable.id, asked),), until)
 
 
 def analyze(state: PoolState) -> Step:

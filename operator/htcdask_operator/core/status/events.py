@@ -53,8 +53,13 @@ def _scaled(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
 
 
 def _failed(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
-    known = {failure.worker for failure in old.recent_failures}
-    fresh = [failure for failure in reversed(new.recent_failures) if failure.worker not in known]
+    """Once its last lines have come, or will not: what they say is in the message."""
+    known = {failure.worker for failure in old.recent_failures if failure.log_tail is not None}
+    fresh = [
+        failure
+        for failure in reversed(new.recent_failures)
+        if failure.worker not in known and failure.log_tail is not None
+    ]
     return tuple(Event("Warning", failure.reason, failure.message) for failure in fresh)
 
 

@@ -49,7 +49,8 @@ def after(
     alike = Counter(failure.reason for failure in streak)
     events = [failure for failure in streak if failure_policy.of(failure.reason).penalty]
     stalled = None if connected else _stalled(events, policy)
-    why = _words((events or streak)[0])
+    last = (events or streak)[0]
+    why = last.message or last.reason
     until = max(_until(failure, alike[failure.reason], stalled, policy) for failure in streak)
     if until > now:
         return Backoff(0, until, stalled, why)
@@ -103,10 +104,3 @@ def _stalled(events: Sequence[Failure], policy: Policy) -> str | None:
             return reason
     counted = sum(failure_policy.of(failure.reason).breaker for failure in events)
     return reasons.WORKERS_KEEP_FAILING if counted >= policy.breaker_failures else None
-
-
-def _words(failure: Failure) -> str:
-    """The failure, with the last thing that the worker said."""
-    lines = [line.strip() for line in (failure.log_tail or "").splitlines() if line.strip()]
-    said = f" Its log ends with: {lines[-1][:300]}" if lines else ""
-    return f"{failure.message or failure.reason}{said}"

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from htcdask_api import Failure, PoolStatus
 from htcdask_api.status import MAX_RECENT_FAILURES
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.model import Job, WorkerName
-from htcdask_operator.core.workers import ledger, states
+from htcdask_operator.core.workers import log_tail, states
+from htcdask_operator.core.workers.log_tail import Told
 from htcdask_operator.core.workers.states import State, Worker
 
 EVENT_SECONDS: Final = 120.0
@@ -49,14 +50,14 @@ def record(
 
     `anchors`: those that somebody else has removed.
     """
-    recent = tuple(_with_log(_not_later(failure, now), logs) for failure in before.recent)
+    recent = tuple(_with_log(_not_later(failure, now), logs, now) for failure in before.recent)
     known = {failure.worker for failure in recent}
     failed = [worker for worker in over if worker.state is State.FAILED and _name(worker) not in known]
     finished = sum(worker.state is State.FINISHED for worker in over)
     new: tuple[Failure, ...] = ()
     for worker in failed:
         if not any(_same_event(worker, failure, now) for failure in (*new, *recent)):
-            new = (_with_log(_failure(worker, now), logs), *new)
+            new = (_with_log(_failure(worker, now), logs, now), *new)
     new = (*(_of_anchor(job, now) for job in anchors[:1]), *new)
     recent = (*new, *recent)[:MAX_RECENT_FAILURES]
     return Record(before.finished + finished, before.failed + len(failed), recent), new
@@ -65,10 +66,17 @@ def record(
 def missing_logs(recent: Sequence[Failure], now: float) -> tuple[WorkerName, ...]:
     """Workers whose last lines are worth asking for."""
     return tuple(
-        failure.worker
-        for failure in recent
-        if failure.log_tail is None and now - timestamps.read(failure.time) < LOG_SECONDS
+        failure.worker for failure in recent if failure.log_tail is None and now < _log_until(failure)
     )
+
+
+def logs_until(recent: Sequence[Failure]) -> float | None:
+    """When the first of those whose last lines have not come is told without them."""
+    return min((_log_until(failure) for failure in recent if failure.log_tail is None), default=None)
+
+
+def _log_until(failure: Failure) -> float:
+    return timestamps.read(failure.time) + LOG_SECONDS
 
 
 def _same_event(worker: Worker, failure: Failure, now: float) -> bool:
@@ -99,7 +107,7 @@ def _failure(worker: Worker, now: float) -> Failure:
 
 def _of_anchor(job: Job, now: float) -> Failure:
     what = f"The job {job.id}, which keeps the workers' files,"
-    message = f"{what} was removed by somebody else: {ledger.who_removed(job)}."
+    message = f"{what} was removed by somebody else: {states.who_removed(job)}."
     return Failure(
         time=timestamps.written(now),
         worker=f"(job {job.id})",
@@ -116,19 +124,29 @@ def _not_later(failure: Failure, now: float) -> Failure:
     return failure.model_copy(update={"time": timestamps.written(now)})
 
 
-def _with_log(failure: Failure, logs: Mapping[WorkerName, str]) -> Failure:
-    text = logs.get(failure.worker)
-    if failure.log_tail is not None or text is None:
+def _with_log(failure: Failure, logs: Mapping[WorkerName, str], now: float) -> Failure:
+    """With the last lines, once they have come, and what of them is the cause in the message."""
+    if failure.log_tail is not None:
         return failure
-    return failure.model_copy(update={"log_tail": sanitize.lines(_its_own(text, failure.worker))})
+    text = logs.get(failure.worker)
+    if text is None:
+        return failure if now < _log_until(failure) else failure.model_copy(update={"log_tail": ""})
+    told = _told(text, failure.worker)
+    said = f"{failure.message} It said: {told.cause}".strip() if told.cause else failure.message
+    return failure.model_copy(
+        update={"log_tail": sanitize.lines(told.tail), "message": sanitize.line(said)},
+    )
 
 
-def _its_own(text: str, worker: WorkerName) -> str:
+def _told(text: str, worker: WorkerName) -> Told:
     """What this worker printed; of any other text, what only a container that does not start says.
 
     A job can put a link in the place of what it printed, and HTCondor follows it, outside of the container
     and as the account of everybody's workers. No file of others has the line with which the wrapper ends.
     """
-    if re.search(rf"^htcdask: worker {re.escape(worker)} on ", text, re.MULTILINE):
-        return text
-    return "\n".join(_CONTAINER.findall(text))
+    its = re.search(rf"^htcdask: worker {re.escape(worker)} on (?P<rest>.*)", text, re.MULTILINE)
+    if its is None:
+        return log_tail.of("\n".join(_CONTAINER.findall(text)))
+    told = log_tail.of(text)
+    _, ended, verdict = its["rest"].partition(" ended: ")
+    return replace(told, cause=log_tail.of_verdict(verdict)) if ended else told

@@ -93,6 +93,12 @@ class Ledger:
                 kept.append(failure)
         return replace(self, failures=tuple(kept))
 
+    def told(self, recent: Sequence[Failure]) -> Ledger:
+        """After the last lines of some have come, which are in their messages."""
+        newest = {failure.worker: failure for failure in recent}
+        failures = tuple(newest.get(failure.worker, failure) for failure in self.failures)
+        return self if failures == self.failures else replace(self, failures=failures)
+
     def succeeded(self, workers: Iterable[Worker], policy: Policy, now: float) -> Ledger:
         """With the workers that are connected for so long that they are of use."""
         starts = [
@@ -179,13 +185,10 @@ def not_yet_shown(
 
 def removed_by_others(job: Job) -> Worker:
     """A worker's job that somebody else has removed."""
-    message = f"The job {job.id} of worker {job.worker} was removed by somebody else: {who_removed(job)}."
+    message = (
+        f"The job {job.id} of worker {job.worker} was removed by somebody else: {states.who_removed(job)}."
+    )
     return Worker(job, State.FAILED, reasons.REMOVED_BY_OTHERS, message)
-
-
-def who_removed(job: Job) -> str:
-    """As the queue said; most jobs have left it by the next answer, and only the access point knows then."""
-    return job.remove_reason or f"`condor_history {job.id}` on the access point says who, and why"
 
 
 def accepted(ledger: Ledger, jobs: Collection[JobId], now: float, *, anchor: bool) -> Ledger:

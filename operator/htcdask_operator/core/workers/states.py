@@ -241,7 +241,9 @@ def _completed(job: Job) -> Worker:
         message = f"Worker {job.worker} was killed by signal {job.exit_signal}{after}{where}."
         return Worker(job, State.FAILED, reasons.WORKER_KILLED, message)
     if job.exit_code:
-        message = f"Worker {job.worker} ended with exit code {job.exit_code}{after}{where}."
+        # 128 and more is what a shell makes of a signal; the kernel's killer of who takes too much sends 9.
+        killed = " (killed by signal 9: often a lack of memory)" if job.exit_code == 128 + 9 else ""
+        message = f"Worker {job.worker} ended with exit code {job.exit_code}{killed}{after}{where}."
         return Worker(job, State.FAILED, reasons.WORKER_FAILED, message)
     if ran is not None and ran < EARLY_SECONDS:
         message = f"Worker {job.worker} ended{after}{where}, although with exit code 0."

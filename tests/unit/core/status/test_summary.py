@@ -267,13 +267,28 @@ def test_events_are_told_on_transitions(
 
 
 def test_scaling_and_new_failures_are_told() -> None:
-    known = Failure(time=timestamps.written(NOW), worker="old", reason="Evicted", message="old")
-    fresh = Failure(time=timestamps.written(NOW), worker="new", reason="WorkerFailed", message="It died.")
+    known, fresh = failure("old", "Evicted", "old"), failure("new", "WorkerFailed", "It died.")
     old = PoolStatus(desired_replicas=2, recent_failures=(known,))
     new = PoolStatus(desired_replicas=4, recent_failures=(fresh, known))
     assert between(old, new) == (
         Event("Normal", "Scaled", "Workers wanted: 4 instead of 2."),
         Event("Warning", "WorkerFailed", "It died."),
+    )
+
+
+def test_a_failure_is_told_once_when_its_last_lines_have_come_or_will_not() -> None:
+    waiting = failure("w1", "WorkerFailed", "It died.", None)
+    told = failure("w1", "WorkerFailed", "It died. It said: KeyError: 'x'", "KeyError: 'x'")
+    none, early, late = PoolStatus(), *(PoolStatus(recent_failures=(one,)) for one in (waiting, told))
+    assert between(none, early) == ()
+    assert between(early, late) == (Event("Warning", "WorkerFailed", told.message),)
+    assert between(none, late) == between(early, late)
+    assert between(late, late) == ()
+
+
+def failure(worker: str, reason: str, message: str, log_tail: str | None = "") -> Failure:
+    return Failure(
+        time=timestamps.written(NOW), worker=worker, reason=reason, message=message, log_tail=log_tail
     )
 
 
