@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from htcdask_api import Template
-from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
+from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_KUBERNETES, WORKER_BACKEND_OPTION
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import extension_missing, option_missing
 from htcdaskgateway._worker_pools.keywords import KEYWORDS, Request, read_keywords
@@ -51,13 +51,12 @@ class Submission:
 
     def options_for(self, offered: Mapping[str, Any], address: str) -> dict[str, Any]:
         """The cluster options to send, given those that the gateway offers and their defaults."""
-        if WORKER_BACKEND_OPTION not in offered:
+        options = {**self._options, **self._request.options_for(offered)}
+        options.pop(WORKER_BACKEND_OPTION, None)
+        if WORKER_BACKEND_OPTION in offered:
+            options[WORKER_BACKEND_OPTION] = self.backend
+        elif self.backend != WORKER_BACKEND_KUBERNETES:
             raise extension_missing(address, WORKER_BACKEND_OPTION)
-        options = {
-            **self._options,
-            **self._request.options_for(offered),
-            WORKER_BACKEND_OPTION: self.backend,
-        }
         for name in options:
             if name not in offered:
                 raise option_missing(address, name, list(offered))
