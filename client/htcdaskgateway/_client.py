@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
-from dask_gateway import Gateway
+from dask_gateway import Gateway, GatewayCluster
 from distributed import Client
 
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
@@ -23,9 +24,9 @@ from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import login_refused
 from htcdaskgateway._exit import close_cluster_at_exit, close_gateway_at_exit
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
-from htcdaskgateway._worker_pools.cluster import ClusterWithPools
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
+from htcdaskgateway._worker_pools.older import OlderCluster, accepts_older_arguments
 from htcdaskgateway._worker_pools.submission import Submission
 
 
@@ -75,9 +76,11 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         self,
         cluster_options: Any = None,
         shutdown_on_close: bool = True,
+        container_image: str | os.PathLike[str] | None = None,
+        memory: float | str | None = None,
+        cpus: int | None = None,
         *,
         image: str | None = None,
-        container_image: str | None = None,
         apptainer_image: str | None = None,
         image_registry: str | None = None,
         worker_cores: int | None = None,
@@ -87,9 +90,9 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         worker_gpus: int | None = None,
         worker_nanny: bool | None = None,
         worker_resources: Mapping[str, float] | None = None,
-        max_runtime: int | None = None,
+        max_runtime: float | str | None = None,
         node_match_expr: str | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, Any] | None = None,
         profile: str | None = None,
         **kwargs: Any,
     ) -> HTCGatewayCluster:
@@ -105,12 +108,14 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             The scheduler's image, if the gateway offers the option `image`.
         container_image : str, optional
             The workers' image: an absolute path as the execute node sees it, or a docker:// or oras:// URL.
+        memory, cpus : optional
+            NCSA's words for `worker_memory` (in HTCondor's units) and `worker_cores`.
         apptainer_image, image_registry : str, optional
             One image for both: `registry/name` for the scheduler, and where the site unpacks it for workers.
         worker_cores : int, optional
             Cores of one worker, which is one HTCondor job.
         worker_memory, worker_disk : float or str, optional
-            GiB of one worker, or a quantity such as "4Gi".
+            GiB of one worker, or a size such as "4Gi" or "8 GB".
         worker_threads : int, optional
             Threads of one worker; 1 unless asked for, since much scientific code is not thread safe.
         worker_gpus : int, optional
@@ -120,7 +125,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         worker_resources : dict, optional
             Abstract resources for dask, such as {"GPU": 1}.
         max_runtime : int, optional
-            The longest life of one worker, in seconds; it retires in time and is replaced.
+            The longest life of one worker, in seconds or such as "1h"; it retires in time and is replaced.
         node_match_expr : str, optional
             "rank = <ClassAd expression>" or "requirements = <ClassAd expression>", one a line.
         environment : dict, optional
@@ -131,16 +136,20 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             The gateway's own cluster options, as for `dask_gateway.Gateway.new_cluster`.
         """
         keywords = {name: value for name, value in locals().items() if name in KEYWORDS and value is not None}
-        return HTCGatewayCluster._made_by(
+        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(
             self,
             cluster_options=cluster_options,
             cluster_kwargs={**keywords, **kwargs},
             shutdown_on_close=shutdown_on_close,
         )
+        return cluster
 
     def connect(self, cluster_name: str, shutdown_on_close: bool = False) -> HTCGatewayCluster:
         """Connect to a cluster that was made before; creates nothing."""
-        return HTCGatewayCluster._made_by(self, name=cluster_name, shutdown_on_close=shutdown_on_close)
+        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(
+            self, name=cluster_name, shutdown_on_close=shutdown_on_close
+        )
+        return cluster
 
     def scale_cluster(self, cluster_name: str, n: int, worker_type: Any = None, **kwargs: Any) -> Any:
         """Scale a cluster to `n` workers. `worker_type` is accepted for older code, and means nothing."""
@@ -169,8 +178,8 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         """
         config = ClientConfig.read()
         chosen = self._config_cluster_options() if cluster_options is None else cluster_options
-        submission = Submission.read(chosen, kwargs, config)
         offered = await super()._cluster_options(use_local_defaults=False)
+        submission = Submission.read(chosen, kwargs, offered, config)
         options = submission.options_for(offered, without_credentials(self.address))
         cluster: str = await super()._submit(cluster_options=cluster_options, **options)
         if submission.is_htcondor:
@@ -186,11 +195,13 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             raise login_refused(error, without_credentials(self.address), self.auth) from None
 
 
-class HTCGatewayCluster(ClusterWithPools):
+class HTCGatewayCluster(OlderCluster):
     """A dask-gateway cluster with HTCondor workers.
 
     Takes what `dask_gateway.GatewayCluster` takes, and the keywords of `HTCGateway.new_cluster`.
     """
+
+    __init__ = accepts_older_arguments(GatewayCluster.__init__)
 
     _parent: HTCGateway | None = None
 
