@@ -1,9 +1,22 @@
 """Dask clusters with HTCondor workers: `dask_gateway.Gateway` and `GatewayCluster`, plus worker pools.
 
 `_client` holds what must equal dask-gateway's own classes, `_worker_pools` what is added to them. Beside
-them: `_auth` (which credential goes where), `_config` (what a site may set) and `_errors`. The names below
-are the whole public surface.
+them: `_auth` (which credential goes where), `_config` (what a site may set), `_scaling` (numbers of workers),
+`_exit` (a script that just ends) and `_errors`. The names below are the whole public surface: ours, and those
+of dask_gateway that a script imports beside its gateway.
 """
+
+from importlib.metadata import version as _version
+
+from dask_gateway import (
+    BasicAuth,
+    GatewayClusterError,
+    GatewayServerError,
+    GatewayWarning,
+    JupyterHubAuth,
+    KerberosAuth,
+    Options,
+)
 
 from htcdaskgateway import _config as _config  # defaults for dask's configuration
 from htcdaskgateway._client import HTCGateway, HTCGatewayCluster
@@ -11,12 +24,21 @@ from htcdaskgateway._errors import ExtensionMissingError, HTCDaskError, PoolRefu
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.pool import Pool
 
+__version__ = _version("htcdask")
+
 __all__ = [
+    "BasicAuth",
     "ClusterExplanation",
     "ExtensionMissingError",
+    "GatewayClusterError",
+    "GatewayServerError",
+    "GatewayWarning",
     "HTCDaskError",
     "HTCGateway",
     "HTCGatewayCluster",
+    "JupyterHubAuth",
+    "KerberosAuth",
+    "Options",
     "Pool",
     "PoolRefusedError",
 ]

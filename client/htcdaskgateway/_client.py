@@ -8,20 +8,25 @@ as in `dask_gateway.client`.
 
 from __future__ import annotations
 
-import operator
+import asyncio
+import inspect
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
-from dask_gateway import Gateway
+from dask_gateway import Gateway, GatewayCluster
+from distributed import Client
 
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway._auth import choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import login_refused
-from htcdaskgateway._worker_pools.cluster import ClusterWithPools
+from htcdaskgateway._exit import close_cluster_at_exit, close_gateway_at_exit
+from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
+from htcdaskgateway._worker_pools.older import OlderCluster, accepts_older_arguments
 from htcdaskgateway._worker_pools.submission import Submission
 
 
@@ -49,6 +54,8 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             asynchronous=asynchronous,
             loop=loop,
         )
+        if not asynchronous:
+            close_gateway_at_exit(self)
 
     def __repr__(self) -> str:
         return f"HTCGateway<{without_credentials(self.address)}>"
@@ -56,15 +63,24 @@ class HTCGateway(Gateway):  # type: ignore[misc]
     def close(self) -> Any:
         """Close the gateway client; harmless if it is closed already."""
         # dask-gateway closes again when the object is collected, and fails if its loop has stopped by then.
-        return super().close() if self.asynchronous or self._loop_runner.is_started() else None
+        # That may happen in the loop's own thread, which would wait for itself for ever.
+        if self.asynchronous:
+            return super().close()
+        if self._loop_runner.is_started():
+            if asyncio._get_running_loop() is not self.loop.asyncio_loop:
+                return super().close()
+            self.loop.add_callback(self._cleanup)
+        return None
 
     def new_cluster(
         self,
         cluster_options: Any = None,
         shutdown_on_close: bool = True,
+        container_image: str | os.PathLike[str] | None = None,
+        memory: float | str | None = None,
+        cpus: int | None = None,
         *,
         image: str | None = None,
-        container_image: str | None = None,
         apptainer_image: str | None = None,
         image_registry: str | None = None,
         worker_cores: int | None = None,
@@ -74,9 +90,9 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         worker_gpus: int | None = None,
         worker_nanny: bool | None = None,
         worker_resources: Mapping[str, float] | None = None,
-        max_runtime: int | None = None,
+        max_runtime: float | str | None = None,
         node_match_expr: str | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, Any] | None = None,
         profile: str | None = None,
         **kwargs: Any,
     ) -> HTCGatewayCluster:
@@ -92,12 +108,14 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             The scheduler's image, if the gateway offers the option `image`.
         container_image : str, optional
             The workers' image: an absolute path as the execute node sees it, or a docker:// or oras:// URL.
+        memory, cpus : optional
+            NCSA's words for `worker_memory` (in HTCondor's units) and `worker_cores`.
         apptainer_image, image_registry : str, optional
             One image for both: `registry/name` for the scheduler, and where the site unpacks it for workers.
         worker_cores : int, optional
             Cores of one worker, which is one HTCondor job.
         worker_memory, worker_disk : float or str, optional
-            GiB of one worker, or a quantity such as "4Gi".
+            GiB of one worker, or a size such as "4Gi" or "8 GB".
         worker_threads : int, optional
             Threads of one worker; 1 unless asked for, since much scientific code is not thread safe.
         worker_gpus : int, optional
@@ -107,7 +125,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         worker_resources : dict, optional
             Abstract resources for dask, such as {"GPU": 1}.
         max_runtime : int, optional
-            The longest life of one worker, in seconds; it retires in time and is replaced.
+            The longest life of one worker, in seconds or such as "1h"; it retires in time and is replaced.
         node_match_expr : str, optional
             "rank = <ClassAd expression>" or "requirements = <ClassAd expression>", one a line.
         environment : dict, optional
@@ -118,30 +136,18 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             The gateway's own cluster options, as for `dask_gateway.Gateway.new_cluster`.
         """
         keywords = {name: value for name, value in locals().items() if name in KEYWORDS and value is not None}
-        return HTCGatewayCluster(
-            address=self.address,
-            proxy_address=self.proxy_address,
-            public_address=self._public_address,
-            auth=self.auth,
-            asynchronous=self.asynchronous,
-            loop=self.loop,
+        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(
+            self,
             cluster_options=cluster_options,
+            cluster_kwargs={**keywords, **kwargs},
             shutdown_on_close=shutdown_on_close,
-            **keywords,
-            **kwargs,
         )
+        return cluster
 
     def connect(self, cluster_name: str, shutdown_on_close: bool = False) -> HTCGatewayCluster:
         """Connect to a cluster that was made before; creates nothing."""
-        cluster: HTCGatewayCluster = HTCGatewayCluster.from_name(
-            cluster_name,
-            shutdown_on_close=shutdown_on_close,
-            address=self.address,
-            public_address=self._public_address,
-            proxy_address=self.proxy_address,
-            auth=self.auth,
-            asynchronous=self.asynchronous,
-            loop=self.loop,
+        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(
+            self, name=cluster_name, shutdown_on_close=shutdown_on_close
         )
         return cluster
 
@@ -150,15 +156,12 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         return self.sync(self._scale_cluster, cluster_name, n, **kwargs)
 
     async def _scale_cluster(self, cluster_name: str, n: int) -> None:
-        await super()._scale_cluster(cluster_name, _worker_count("n", n))
+        await super()._scale_cluster(cluster_name, worker_count("n", n))
 
     async def _adapt_cluster(
         self, cluster_name: str, minimum: int | None = None, maximum: int | None = None, active: bool = True
     ) -> None:
-        low = None if minimum is None else _worker_count("minimum", minimum)
-        high = None if maximum is None else _worker_count("maximum", maximum)
-        if low is not None and high is not None and low > high:
-            raise ValueError(f"minimum must not exceed maximum, got minimum={low} and maximum={high}")
+        low, high = adaptive_bounds(minimum, maximum)
         await super()._adapt_cluster(cluster_name, minimum=low, maximum=high, active=active)
 
     async def _cluster_options(self, use_local_defaults: bool = True) -> Any:
@@ -175,8 +178,8 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         """
         config = ClientConfig.read()
         chosen = self._config_cluster_options() if cluster_options is None else cluster_options
-        submission = Submission.read(chosen, kwargs, config)
         offered = await super()._cluster_options(use_local_defaults=False)
+        submission = Submission.read(chosen, kwargs, offered, config)
         options = submission.options_for(offered, without_credentials(self.address))
         cluster: str = await super()._submit(cluster_options=cluster_options, **options)
         if submission.is_htcondor:
@@ -192,14 +195,36 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             raise login_refused(error, without_credentials(self.address), self.auth) from None
 
 
-class HTCGatewayCluster(ClusterWithPools):
+class HTCGatewayCluster(OlderCluster):
     """A dask-gateway cluster with HTCondor workers.
 
     Takes what `dask_gateway.GatewayCluster` takes, and the keywords of `HTCGateway.new_cluster`.
     """
 
+    __init__ = accepts_older_arguments(GatewayCluster.__init__)
+
+    _parent: HTCGateway | None = None
+
+    @classmethod
+    def _made_by(cls, gateway: HTCGateway, **kwargs: Any) -> HTCGatewayCluster:
+        """The cluster object of `gateway`'s own server; `kwargs` as for `_init_internal`."""
+        cluster: HTCGatewayCluster = object.__new__(cls)  # as GatewayCluster.from_name does
+        cluster._parent = gateway
+        cluster._init_internal(
+            address=gateway.address,
+            proxy_address=gateway.proxy_address,
+            public_address=gateway._public_address,
+            auth=gateway.auth,
+            asynchronous=gateway.asynchronous,
+            loop=gateway.loop,
+            **kwargs,
+        )
+        return cluster
+
     def _init_internal(self, **kwargs: Any) -> None:
         kwargs["auth"] = choose_auth(kwargs.get("address"), kwargs.get("auth"))
+        if not kwargs.get("asynchronous"):
+            close_cluster_at_exit(self)
         try:
             super()._init_internal(**kwargs)
         except BaseException:
@@ -209,6 +234,15 @@ class HTCGatewayCluster(ClusterWithPools):
                 self.gateway.close()
             raise
 
+    def close(self, shutdown: bool | None = None) -> Any:
+        """Close this object, and shut the cluster down if `shutdown`, or as `shutdown_on_close` says."""
+        # Client.shutdown() means scheduler and workers. It calls this from the loop, awaits what comes back,
+        # and would wait for ever for a call that blocks the loop.
+        caller = inspect.currentframe()
+        if caller and caller.f_back and caller.f_back.f_code is Client._shutdown.__code__:
+            return self._stop_internal(shutdown=True)
+        return super().close(shutdown)
+
     @property
     def gateway(self) -> HTCGateway:
         """The gateway that this cluster belongs to."""
@@ -216,17 +250,10 @@ class HTCGatewayCluster(ClusterWithPools):
 
     @gateway.setter
     def gateway(self, gateway: Gateway) -> None:
-        # GatewayCluster names its own class where it makes this. Ours has more methods and the same state.
+        # GatewayCluster names its own class where it makes this. Ours has more methods and the same state; a
+        # site's own class may have state of its own.
         if type(gateway) is Gateway:
-            gateway.__class__ = HTCGateway
+            gateway.__class__ = HTCGateway if self._parent is None else type(self._parent)
+            if self._parent is not None:
+                vars(gateway).update({**vars(self._parent), **vars(gateway)})
         self._gateway: HTCGateway = gateway
-
-
-def _worker_count(name: str, value: Any) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number of workers, got {value!r}") from None
-    if count < 0:
-        raise ValueError(f"{name} must be a number of workers from 0, got {count}")
-    return count

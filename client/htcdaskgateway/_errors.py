@@ -1,5 +1,7 @@
 """The client's own errors. Each is also one of dask-gateway's, so that code written for it keeps working."""
 
+from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 
 import aiohttp
@@ -30,12 +32,14 @@ def extension_missing(address: str, option: str) -> ExtensionMissingError:
     )
 
 
-def option_missing(address: str, option: str, offered: list[str]) -> ValueError:
-    """The error for a keyword that is a cluster option elsewhere, but not on this gateway."""
+def option_missing(address: str, option: str, offered: Collection[str], words: Collection[str]) -> ValueError:
+    """The error for a name that is neither one of this gateway's cluster options nor a keyword (`words`)."""
     known = ", ".join(offered) or "none"
+    said = f"The gateway at {address} does not offer the cluster option {option!r} (it offers: {known}). "
+    if option not in words and (like := get_close_matches(option, sorted({*offered, *words}), n=1)):
+        return ValueError(f"{said}Did you mean {like[0]}?")
     return ValueError(
-        f"The gateway at {address} does not offer the cluster option {option!r} (it offers: {known}). "
-        f"Leave {option}= away, or ask its administrator to add it to c.Backend.cluster_options."
+        f"{said}Leave {option}= away, or ask its administrator to add it to c.Backend.cluster_options."
     )
 
 

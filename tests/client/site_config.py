@@ -15,7 +15,7 @@ from aiohttp import web
 from dask_gateway_server.backends import db_base
 from dask_gateway_server.backends.inprocess import InProcessBackend
 from dask_gateway_server.backends.local import LocalClusterConfig
-from dask_gateway_server.options import Float, Integer, Mapping, Options, String
+from dask_gateway_server.options import Float, Integer, Mapping, Options, Select, String
 from kubernetes_asyncio.client.rest import ApiException
 from pydantic import ValidationError
 from traitlets import Unicode
@@ -117,6 +117,15 @@ def cluster_options(user: Any) -> Options:
             Float("worker_memory", default=1.5, min=1, max=8),
             Mapping("environment", default={}),
             handler=sizes_handler,
+        )
+    if user.name == "words":
+        return Options(
+            Float("worker_cores", default=0.8, min=0.1, max=4),
+            Select("worker_memory", ["8 G", "4 G"]),
+            String("environment", default="pytorch"),
+            Select("profile", ["Small node", "Large node"]),
+            String("cpus", default="1"),
+            handler=lambda options: {},
         )
     return Options()
 

@@ -1,13 +1,11 @@
-"""`HTCGateway` and `HTCGatewayCluster`: dask-gateway's own signatures, and clusters of a real gateway."""
+"""`HTCGateway` and `HTCGatewayCluster`: clusters of a real gateway (beside dask-gateway: `test_drop_in`)."""
 
 import inspect
 import operator
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import dask_gateway
 import pytest
 from dask_gateway import Gateway, GatewayCluster
 from dask_gateway.auth import BasicAuth
@@ -19,41 +17,14 @@ from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from tests.client.gateway_site import IMAGE, PASSWORD, Site
 
-PAIRS = [
-    (dask_gateway.Gateway, htcdaskgateway.HTCGateway),
-    (dask_gateway.GatewayCluster, htcdaskgateway.HTCGatewayCluster),
-]
-
-
-def public_methods() -> Iterator[Any]:
-    for upstream, ours in PAIRS:
-        for name, member in inspect.getmembers(upstream):
-            if callable(member) and (not name.startswith("_") or name == "__init__"):
-                yield pytest.param(upstream, ours, name, id=f"{upstream.__name__}.{name}")
-
-
-@pytest.mark.parametrize(("upstream", "ours", "name"), list(public_methods()))
-def test_every_signature_is_upstreams_and_what_is_added_is_optional(
-    upstream: type, ours: type, name: str
-) -> None:
-    theirs = inspect.signature(getattr(upstream, name)).parameters
-    added = dict(inspect.signature(getattr(ours, name)).parameters)
-    for parameter, expected in theirs.items():
-        found = added.pop(parameter)
-        assert (found.name, found.kind, found.default) == (expected.name, expected.kind, expected.default)
-    positional = [p.name for p in theirs.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    assert list(inspect.signature(getattr(ours, name)).parameters)[: len(positional)] == positional
-    assert all(parameter.default is None for parameter in added.values())
-
-
-@pytest.mark.parametrize(("upstream", "ours"), PAIRS)
-def test_the_classes_are_dask_gateways_own(upstream: type, ours: type) -> None:
-    assert issubclass(ours, upstream)
-
 
 def test_new_cluster_lists_every_keyword() -> None:
     parameters = inspect.signature(htcdaskgateway.HTCGateway.new_cluster).parameters
-    assert {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == KEYWORDS
+    names = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
+    assert names[:6] == [
+        *["self", "cluster_options", "shutdown_on_close", "container_image", "memory", "cpus"]
+    ]  # NCSA's
+    assert set(names[3:]) == KEYWORDS
 
 
 def test_a_new_cluster_has_a_pool_and_workers_and_its_shutdown_leaves_nothing(site: Site) -> None:
@@ -158,9 +129,8 @@ def test_a_failed_cluster_lets_go_of_its_loop(site: Site) -> None:
             ValueError,
             "n must be a number of workers from 0, got -1",
         ),
-        (lambda g, name: g.scale_cluster(name, 1.5), TypeError, "whole number"),
+        (lambda g, name: g.scale_cluster(name, 1.5), ValueError, "whole number"),
         (lambda g, name: g.adapt_cluster(name, minimum=-1), ValueError, "minimum must be"),
-        (lambda g, name: g.adapt_cluster(name, 4, 2), ValueError, "minimum must not exceed maximum"),
         (lambda g, name: g.scale_cluster("gateway.nobody", 1), ValueError, "not found"),
         (lambda g, name: g.connect("gateway.nobody"), ValueError, "not found"),
     ],

@@ -6,6 +6,8 @@ Called by `submission` before anything is created. The bounds of every field are
 
 import dataclasses
 import math
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,10 +15,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from htcdask_api import Template, complaint, parse_bytes, shown_names
+from htcdask_api import Template, complaint, shown_names
 from htcdask_api.spec import ENVIRONMENT_ADVICE
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._worker_pools.node_match_expr import parse_node_match
+from htcdaskgateway._worker_pools.sizes import condor_quantity, gib, quantity, seconds
 
 # A template's field, and the keyword by which a user sets it.
 _FIELDS: Final = {
@@ -34,11 +37,15 @@ _FIELDS: Final = {
     "rank": "node_match_expr",
     "max_runtime_seconds": "max_runtime",
 }
-KEYWORDS: Final = frozenset({*_FIELDS.values(), "image", "apptainer_image", "image_registry"})
+# NCSA's words, and ours for the same.
+_SYNONYMS: Final = {"memory": "worker_memory", "cpus": "worker_cores"}
+KEYWORDS: Final = frozenset({*_FIELDS.values(), *_SYNONYMS, "image", "apptainer_image", "image_registry"})
 # What a cluster_options object says about a worker, read as the keyword of the same name.
 _FROM_OPTIONS: Final = ("worker_cores", "worker_memory")
 _MAPPINGS: Final = ("environment", "worker_resources")  # a whole os.environ may be there: no value is shown
 _IN_GIB: Final = ("worker_memory", "worker_disk")
+_ELSEWHERE: Final = re.compile(r"(osdf|library|shub|https?)://")
+_IN_A_REGISTRY: Final = re.compile(r"[\w-]+(\.[\w-]+)+(:[0-9]+)?/[\w./-]+(:[\w.-]+)?(@\S+)?")
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,9 @@ class Request:
     def options_for(self, offered: Mapping[str, Any]) -> dict[str, Any]:
         """The options to send, given those that the gateway offers and their defaults."""
         options = {
-            name: _as_the_option_wants(name, offered[name], value)
+            name: _as_the_option_wants(name, offered, value)
             for name, value in self.options.items()
-            if name in offered
+            if name in offered and (name not in _MAPPINGS or isinstance(offered[name], Mapping))
         }
         if self.image is not None:
             options["image"] = self.image
@@ -68,9 +75,9 @@ def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config
 
     ValueError or TypeError names the keyword and its rule.
     """
-    given = {name: value for name, value in keywords.items() if value is not None}
-    sizes = {name: chosen[name] for name in _FROM_OPTIONS if isinstance(chosen.get(name), (int, float))}
-    fields = _fields({**sizes, **given})
+    given = _in_our_words(keywords)
+    sizes = {name: chosen[name] for name in _FROM_OPTIONS if name in chosen}
+    fields = _fields({**_chosen_sizes(sizes), **given})
     options = {name: value for name, value in given.items() if name != "image"}
     image = _optional_text(given, "image")
 
@@ -82,13 +89,81 @@ def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config
     return Request(template=_template(fields), options=options, image=image)
 
 
-def _as_the_option_wants(name: str, default: Any, value: Any) -> Any:
+def is_the_sites_own(name: str, value: Any, offered: Mapping[str, Any]) -> bool:
+    """Whether a keyword is, on this gateway, an option of another kind that happens to have its name."""
+    if name not in offered:
+        return False
+    if name in _MAPPINGS:
+        return not isinstance(offered[name], Mapping) and not isinstance(value, Mapping)
+    return name in _SYNONYMS or (name == "profile" and bool(_choices(name, offered)))
+
+
+def _choices(name: str, offered: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a choice among texts is between; of other options there are none."""
+    field = getattr(offered, "_fields", {}).get(name)
+    return tuple(getattr(field, "options", ()))
+
+
+def _as_the_option_wants(name: str, offered: Mapping[str, Any], value: Any) -> Any:
     """`value` in the type that the option's default has. The option's bounds are for the gateway to check."""
+    default = offered[name]
+    if isinstance(default, str):
+        return _as_a_text(name, value, _choices(name, offered))
     if name in _IN_GIB and isinstance(default, (int, float)) and isinstance(value, str):
-        value = parse_bytes(value) / 2**30
+        value = gib(value)
     if isinstance(default, int) and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _as_a_text(name: str, value: Any, choices: tuple[str, ...]) -> Any:
+    """A number as the site writes it: the choice of that size, or as "8 G"."""
+    if name in _IN_GIB:
+        same = [choice for choice in choices if quantity(name, choice) == quantity(name, value)]
+        if same:
+            return same[0]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    return f"{value:g} G" if name in _IN_GIB else f"{value:g}"
+
+
+def _in_our_words(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given, NCSA's words by ours."""
+    given = {name: value for name, value in keywords.items() if value is not None}
+    for theirs, ours in _SYNONYMS.items():
+        if theirs in given and ours in given:
+            raise ValueError(f"{theirs} and {ours} are the same: leave one of them away")
+        if theirs in given:
+            value = given.pop(theirs)
+            given[ours] = condor_quantity(value) if theirs == "memory" else value
+    if isinstance(cores := given.get("worker_cores"), str) and cores.strip().isdigit():
+        given["worker_cores"] = int(cores)
+    if "max_runtime" in given:
+        given["max_runtime"] = seconds("max_runtime", given["max_runtime"])
+    if "container_image" in given:
+        given["container_image"] = _image(given["container_image"])
+    if isinstance(environment := given.get("environment"), Mapping):
+        given["environment"] = {
+            name: str(value) if isinstance(value, (bool, int, float)) else value
+            for name, value in environment.items()
+        }
+    return given
+
+
+def _chosen_sizes(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes that a site's options give: its default may be a part of a core, or a text such as "8 G"."""
+    sizes: dict[str, Any] = {}
+    for name, value in chosen.items():
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                if name in _IN_GIB:
+                    sizes[name] = quantity(name, value)
+                continue
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            sizes[name] = max(1, math.ceil(value)) if name == "worker_cores" else value
+    return sizes
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,20 +171,24 @@ def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
     fields = {field: given[keyword] for keyword, field in keyword_to_field.items() if keyword in given}
     for field in ("memory", "disk"):
         if field in fields:
-            fields[field] = _quantity(_FIELDS[field], fields[field])
+            fields[field] = quantity(_FIELDS[field], fields[field])
     expression = _optional_text(given, "node_match_expr")
     if expression is not None:
         fields.update(parse_node_match(expression))
     return fields
 
 
-def _quantity(keyword: str, value: Any) -> Any:
-    """A number is GiB, as in the older clients; a string is a Kubernetes quantity, left to the model."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return value
-    if not math.isfinite(value):
-        raise ValueError(f"{keyword} must be a finite number of GiB, got {value!r}")
-    return f"{round(value * 1024)}Mi"
+def _image(value: Any) -> Any:
+    """A path as a text. What is an image elsewhere, and not here, is refused with what to write instead."""
+    image = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(image, str) and (elsewhere := _ELSEWHERE.match(image)):
+        raise ValueError(
+            f"container_image: there are no {elsewhere[0]} images here: give the path of the .sif file as "
+            f"the execute node sees it, or a docker:// or oras:// URL; got {image!r:.200}"
+        )
+    if isinstance(image, str) and _IN_A_REGISTRY.fullmatch(image):
+        raise ValueError(f"container_image: an image in a registry is written docker://{image:.200}")
+    return image
 
 
 def _unpacked(given: Mapping[str, Any], config: ClientConfig) -> tuple[str, str] | None:

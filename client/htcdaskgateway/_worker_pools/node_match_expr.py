@@ -8,6 +8,11 @@ import re
 from collections.abc import Iterator
 
 _RULE = "node_match_expr must be 'rank = <expression>' or 'requirements = <expression>', one a line"
+_ATTRIBUTE_RULE = (
+    "it sets an attribute of the job, and those are your site's to set: ask for a profile with it in its "
+    "`attributes`, and say profile=NAME"
+)
+_ATTRIBUTE = re.compile(r"\s*(\+|my\.)\w+\s*=(?![=?!])", re.IGNORECASE)
 _ASSIGNMENT = re.compile(
     r"\s*(?P<key>rank|requirements)\s*=(?![=?!])\s*(?P<expression>\S.*?)\s*", re.IGNORECASE | re.DOTALL
 )
@@ -27,6 +32,8 @@ def parse_node_match(text: str) -> dict[str, str]:
         if not line.strip():
             continue
         assignment = _ASSIGNMENT.fullmatch(line)
+        if _ATTRIBUTE.match(line):
+            raise ValueError(f"{_RULE}; got {line.strip()!r}: {_ATTRIBUTE_RULE}")
         if assignment is None:
             raise ValueError(f"{_RULE}; got {line.strip()!r}")
         key = assignment["key"].lower()

@@ -1,6 +1,6 @@
 """What one call of `submit` sends to the gateway: the worker backend, and the gateway's own cluster options.
 
-Called by the client in two steps. `Submission.read` finds whatever is wrong with the user's words alone;
+Called by the client in two steps. `Submission.read` finds whatever is wrong with the user's words;
 `options_for` finds what this gateway does not offer. Both happen before the cluster is made.
 """
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from htcdask_api import Template
-from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
+from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_KUBERNETES, WORKER_BACKEND_OPTION
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import extension_missing, option_missing
-from htcdaskgateway._worker_pools.keywords import KEYWORDS, Request, read_keywords
+from htcdaskgateway._worker_pools.keywords import KEYWORDS, Request, is_the_sites_own, read_keywords
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,12 +25,25 @@ class Submission:
     _request: Request
 
     @classmethod
-    def read(cls, cluster_options: Any, given: Mapping[str, Any], config: ClientConfig) -> Self:
-        """From `submit`'s arguments; ValueError or TypeError names the keyword that is wrong."""
+    def read(
+        cls,
+        cluster_options: Any,
+        given: Mapping[str, Any],
+        offered: Mapping[str, Any],
+        config: ClientConfig,
+    ) -> Self:
+        """From `submit`'s arguments, and the gateway's options and their defaults.
+
+        ValueError or TypeError names the keyword that is wrong.
+        """
         # Anything else than a mapping is refused by dask-gateway itself.
         chosen = dict(cluster_options) if isinstance(cluster_options, Mapping) else {}
-        keywords = {name: value for name, value in given.items() if name in KEYWORDS}
-        options = {name: value for name, value in given.items() if name not in KEYWORDS}
+        keywords = {
+            name: value
+            for name, value in given.items()
+            if name in KEYWORDS and not is_the_sites_own(name, value, offered)
+        }
+        options = {name: value for name, value in given.items() if name not in keywords}
         said = {**chosen, **options}
         return cls(
             backend=said.get(WORKER_BACKEND_OPTION, WORKER_BACKEND_HTCONDOR),
@@ -51,16 +64,15 @@ class Submission:
 
     def options_for(self, offered: Mapping[str, Any], address: str) -> dict[str, Any]:
         """The cluster options to send, given those that the gateway offers and their defaults."""
-        if WORKER_BACKEND_OPTION not in offered:
+        options = {**self._options, **self._request.options_for(offered)}
+        options.pop(WORKER_BACKEND_OPTION, None)
+        if WORKER_BACKEND_OPTION in offered:
+            options[WORKER_BACKEND_OPTION] = self.backend
+        elif self.backend != WORKER_BACKEND_KUBERNETES:
             raise extension_missing(address, WORKER_BACKEND_OPTION)
-        options = {
-            **self._options,
-            **self._request.options_for(offered),
-            WORKER_BACKEND_OPTION: self.backend,
-        }
         for name in options:
             if name not in offered:
-                raise option_missing(address, name, list(offered))
+                raise option_missing(address, name, list(offered), KEYWORDS)
         if not self.is_htcondor:
             self._refuse_htcondor_keywords(offered)
         return options

@@ -1,5 +1,7 @@
 """What each keyword becomes, and what is said when it is wrong: before anything is created."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -29,6 +31,23 @@ def template(chosen: dict[str, Any] | None = None, /, **keywords: Any) -> dict[s
         ({"worker_cores": 4}, {"cores": 4}),
         ({"worker_memory": 2}, {"memory": "2048Mi"}),
         ({"worker_memory": 1.5}, {"memory": "1536Mi"}),
+        ({"worker_memory": 4.0}, {"memory": "4096Mi"}),
+        ({"worker_memory": "8GB"}, {"memory": "7630Mi"}),
+        ({"worker_memory": "8 GiB"}, {"memory": "8192Mi"}),
+        ({"worker_memory": "512MB", "worker_disk": "1.5 tb"}, {"memory": "489Mi", "disk": "1430512Mi"}),
+        ({"memory": "32GB", "cpus": 4}, {"memory": "32768Mi", "cores": 4}),
+        ({"memory": "2048", "cpus": "2"}, {"memory": "2048Mi", "cores": 2}),
+        ({"max_runtime": "1h"}, {"maxRuntimeSeconds": 3600}),
+        ({"max_runtime": timedelta(minutes=90)}, {"maxRuntimeSeconds": 5400}),
+        ({"container_image": Path("/images/a.sif")}, {"containerImage": "/images/a.sif"}),
+        (
+            {"environment": {"A": 1, "B": True, "C": 0.5}},
+            {"environment": {"A": "1", "B": "True", "C": "0.5"}},
+        ),
+        (
+            {"node_match_expr": "requirements = HasAVX2 && \\\n    Memory > 1024\nrank = KFlops"},
+            {"requirements": "HasAVX2 &&      Memory > 1024", "rank": "KFlops"},
+        ),
         ({"worker_memory": "4Gi", "worker_disk": 10}, {"memory": "4Gi", "disk": "10240Mi"}),
         (
             {"worker_threads": 2, "worker_gpus": 1, "worker_nanny": False},
@@ -97,15 +116,32 @@ def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
         ({"worker_cores": 0}, ValueError, "worker_cores", "greater than or equal to 1"),
         ({"worker_cores": 1.5}, ValueError, "worker_cores", "integer"),
         ({"worker_cores": True}, TypeError, "worker_cores", "whole number"),
-        ({"worker_cores": "2"}, TypeError, "worker_cores", "whole number"),
-        ({"worker_memory": "8GB"}, ValueError, "worker_memory", "Kubernetes quantity"),
+        ({"worker_cores": "two"}, TypeError, "worker_cores", "whole number"),
+        ({"worker_memory": "8 cows"}, ValueError, "worker_memory", "Kubernetes quantity"),
+        ({"worker_memory": "8", "memory": 8}, ValueError, "memory", "are the same"),
+        ({"memory": 32}, ValueError, "worker_memory", "from 64Mi"),
+        ({"memory": True}, TypeError, "worker_memory", "string"),
+        ({"cpus": 0}, ValueError, "worker_cores", "greater than or equal to 1"),
+        ({"max_runtime": "soon"}, ValueError, "max_runtime", "such as '1h'"),
+        (
+            {"container_image": "quay.io/org/name:tag"},
+            ValueError,
+            "container_image",
+            "docker://quay.io/org/name:tag",
+        ),
+        ({"container_image": "osdf:///org/x.sif"}, ValueError, "container_image", "no osdf:// images"),
+        ({"container_image": "./x.sif"}, ValueError, "container_image", "must be an absolute path"),
+        ({"container_image": "org/name:tag"}, ValueError, "container_image", "docker://"),
+        ({"container_image": "library://org/x"}, ValueError, "container_image", "no library:// images"),
+        ({"node_match_expr": "rank = 1\n+Want = True"}, ValueError, "node_match_expr", "ask for a profile"),
+        ({"node_match_expr": "MY.Want = True"}, ValueError, "node_match_expr", "ask for a profile"),
         ({"worker_memory": 0}, ValueError, "worker_memory", "from 64Mi"),
         ({"worker_memory": -1}, ValueError, "worker_memory", "from 64Mi"),
         ({"worker_memory": float("inf")}, ValueError, "worker_memory", "finite"),
         ({"worker_memory": True}, TypeError, "worker_memory", "string"),
         ({"worker_memory": [1]}, TypeError, "worker_memory", "string"),
         ({"max_runtime": 1}, ValueError, "max_runtime", "greater than or equal to 60"),
-        ({"environment": {"A": 1}}, TypeError, "environment.A", "string"),
+        ({"environment": {"A": [1]}}, TypeError, "environment.A", "string"),
         ({"environment": {"A B": "1"}}, ValueError, "environment", "letters, digits"),
         ({"profile": 'No "Such'}, ValueError, "profile", "match"),
         ({"image": ""}, ValueError, "image", "must not be empty"),
@@ -152,7 +188,7 @@ WITH_A_TOKEN: list[tuple[dict[str, Any], str]] = [
     ({"environment": {f"A {number}": TOKEN for number in range(9)}}, "'A 4' and 4 more are not"),
     ({"environment": {"A" * 200 + " ": TOKEN}}, f"'{'A' * 40}' is not"),
     ({"environment": {f"TOKEN={TOKEN}": "1"}}, "'TOKEN' is not"),
-    ({"environment": {f"TOKEN={TOKEN}": 1}}, "environment.TOKEN: input should be a valid string"),
+    ({"environment": {f"TOKEN={TOKEN}": None}}, "environment.TOKEN: input should be a valid string"),
     ({"environment": {("A", TOKEN): TOKEN}}, "names must be strings"),
     ({"environment": {"A": f"{TOKEN}\n", "B": f"\x1b{TOKEN}"}}, "those of 'A', 'B' do"),
     ({"environment": {"A": f"{TOKEN}\udc80"}}, "environment.A"),
@@ -161,7 +197,7 @@ WITH_A_TOKEN: list[tuple[dict[str, Any], str]] = [
     ({"environment": {f"A{number}": TOKEN for number in range(300)}}, "at most 256 items"),
     ({"environment": {"A": {"B": TOKEN}}}, "environment.A: input should be a valid string"),
     (
-        {"environment": {"A": 1, "B": None, "C": TOKEN}},
+        {"environment": {"A": [1], "B": None, "C": TOKEN}},
         "environment.A: input should be a valid string; so should 'B'",
     ),
     ({"environment": TOKEN}, "valid dictionary"),

@@ -19,13 +19,55 @@ def test_a_cluster_with_kubernetes_workers_gets_no_pool(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
+    ("keywords", "options", "template"),
+    [
+        # An untouched options object is what a Kubernetes gateway has for its pods.
+        ({}, {"worker_cores": 0.8, "worker_memory": "8 G"}, {"cores": 1, "memory": "7630Mi"}),
+        ({"worker_memory": "4 G"}, {"worker_memory": "4 G"}, {"cores": 1, "memory": "3815Mi"}),
+        ({"worker_memory": 4000000000 / 2**30}, {"worker_memory": "4 G"}, {"cores": 1, "memory": "3815Mi"}),
+        ({"worker_cores": 2}, {"worker_cores": 2}, {"cores": 2, "memory": "7630Mi"}),
+        ({"environment": "tensorflow"}, {"environment": "tensorflow"}, {"cores": 1, "memory": "7630Mi"}),
+        (
+            {"environment": {"A": 1}},
+            {"environment": "pytorch"},
+            {"cores": 1, "memory": "7630Mi", "environment": {"A": "1"}},
+        ),
+        ({"profile": "Large node"}, {"profile": "Large node"}, {"cores": 1, "memory": "7630Mi"}),
+        ({"cpus": "4"}, {"cpus": "4"}, {"cores": 1, "memory": "7630Mi"}),
+    ],
+)
+def test_a_sites_own_options_keep_their_meaning(
+    site: Site, keywords: dict[str, Any], options: dict[str, Any], template: dict[str, Any]
+) -> None:
+    """The site offers `environment` as a name, `profile` and `worker_memory` as choices, `cpus` as a text."""
+    with site.gateway("words") as gateway:
+        name = gateway.submit(gateway.cluster_options(), **keywords)
+        assert [pool["spec"]["template"] for pool in site.pools_of(name)] == [template]
+        sent = gateway.get_cluster(name).options
+        assert {option: sent[option] for option in options} == options
+        gateway.stop_cluster(name)
+
+
+def test_ncsas_newest_words_are_the_workers_size(site: Site) -> None:
+    with site.gateway("ncsa-newest") as gateway:
+        with gateway.new_cluster(None, True, IMAGE, "32GB", 4) as cluster:
+            [pool] = site.pools_of(cluster.name)
+            assert pool["spec"]["template"] == {"containerImage": IMAGE, "cores": 4, "memory": "32768Mi"}
+            assert (cluster.memory, cluster.cpus) == ("32GB", 4)
+        assert gateway.list_clusters() == []
+
+
+@pytest.mark.parametrize(
     ("user", "keywords", "kind", "said"),
     [
         ("err", {"container_image": ""}, ValueError, "container_image: must be an absolute path"),
         ("err", {"container_image": "worker.sif"}, ValueError, "container_image: must be an absolute path"),
         ("err", {"worker_cores": 0}, ValueError, "worker_cores: "),
-        ("err", {"worker_memory": "8GB"}, ValueError, "worker_memory: must be a Kubernetes quantity"),
+        ("err", {"worker_memory": "8 cows"}, ValueError, "worker_memory: must be a Kubernetes quantity"),
         ("err", {"colour": "red"}, ValueError, "does not offer the cluster option 'colour'"),
+        ("err", {"worker_core": 2}, ValueError, "Did you mean worker_cores?"),
+        ("sizes-err", {"worker_mem": 2}, ValueError, "Did you mean worker_memory?"),
+        ("err", {"memroy": "2GB"}, ValueError, "Did you mean memory?"),
         ("err", {"image": "a/b:1"}, ValueError, "does not offer the cluster option 'image'"),
         ("err", {"worker_backend": "slurm"}, ValueError, "worker_backend"),
         ("err", {"cluster_options": {"a": 1}}, TypeError, "cluster_options must be an `Options`"),

@@ -1,0 +1,5 @@
+"""`HTCGateway`, where the older clients have it."""
+
+from htcdaskgateway._client import HTCGateway, HTCGatewayCluster
+
+__all__ = ["HTCGateway", "HTCGatewayCluster"]
