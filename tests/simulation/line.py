@@ -101,6 +101,7 @@ class Lines:
     troubles: list[Trouble] = field(default_factory=list)
     down: dict[System, tuple[float, bool]] = field(default_factory=dict)  # until when; it hangs, or refuses
     hangs: Callable[[str], bool] = lambda call: False  # this one call, again and again
+    told: set[JobId] = field(default_factory=set)  # jobs that an answer to an operator's submit has named
 
     def is_down(self, system: System) -> bool | None:
         """Whether it does not answer now, and if so, whether it hangs."""
@@ -177,6 +178,10 @@ class Line:
                 await asyncio.sleep(DEADLINES[system] * 0.8)
         return answer
 
+    def told(self, *jobs: JobId) -> None:
+        """The operator has heard of these jobs."""
+        self._lines.told.update(jobs)
+
     async def _arrive(self) -> None:
         await asyncio.sleep(0)
         if self.dead:
@@ -225,14 +230,18 @@ class CondorLine:
                 return ""
             return await self._condor.submit_anchor(description, bundle, identity)
 
-        return await self._line.call("submit_anchor", submit)
+        job = await self._line.call("submit_anchor", submit)
+        self._line.told(job)
+        return job
 
     async def submit_workers(
         self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
-        return await self._line.call(
+        jobs = await self._line.call(
             "submit_workers", lambda: self._condor.submit_workers(description, names, identity)
         )
+        self._line.told(*jobs)
+        return jobs
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         await self._line.call("hold", lambda: self._condor.hold(jobs, reason))

@@ -73,6 +73,7 @@ class Promises:
     wanted: dict[ClusterUid, int] = field(default_factory=dict)  # N, as it was last told to the operator
     caps: dict[PoolUid, int] = field(default_factory=dict)  # maxReplicas, likewise
     pools_there: Callable[[], set[PoolUid]] = set  # truly
+    told: set[JobId] = field(default_factory=set)  # jobs that an answer to a submit has named
     polled: frozenset[JobId] = frozenset()  # the queue, likewise
     busy_since: Callable[[WorkerName], float | None] = lambda worker: None
     paid: dict[PoolUid, list[tuple[float, int]]] = field(default_factory=dict)  # submits, and what made room
@@ -173,8 +174,9 @@ class Promises:
             self.breaks(f"no pool goes before its jobs: {', '.join(left)} of {name}")
 
     def _may_be_known(self, entry: Entry) -> bool:
-        """A new operator cannot know of jobs that nobody shows it."""
-        return not entry.hidden or entry.job.queued_at > max(self.restarts, default=0.0)
+        """Nobody can know of a job that no answer shows, but who was told of it when it was submitted."""
+        told = entry.job.id in self.told and entry.job.queued_at > max(self.restarts, default=0.0)
+        return not entry.hidden or told
 
     # --- what is decided
 

@@ -73,13 +73,8 @@ class Sight:
 
     @property
     def worker(self) -> Size:
-        """What its next worker requests: what its template says, or what a transform of the site makes of it.
-
-        The access point has done to the anchor what it will do to the next worker.
-        """
-        anchors = [job for job in self.jobs if job.role is Role.ANCHOR]
-        seen = max(anchors, key=lambda job: job.place).size if anchors else size.NOTHING
-        return size.larger(size.of_template(self.template), seen)
+        """What its next worker requests."""
+        return size.larger(size.of_template(self.template), anchor.shown_request(self.jobs))
 
     @property
     def cluster(self) -> ClusterFacts | None:

@@ -49,14 +49,14 @@ class Counts:
 def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
     """The pool's new status. `finding`: what keeps workers away."""
     record, counts = state.record, _counts(state)
-    explanation = state.pool.status.explanation
+    explanation, analyzed = state.pool.status.explanation, state.remembered.analyzed
     if not isinstance(state.observed.jobs, Unseen):
         explanation = explanations(
             state.workers,
             state.allocation or Allocation(0),
             state.unaffordable,
             state.policy.scheduler_address,
-            state.analysis,
+            analyzed.found if analyzed is not None and state.idle else None,
             state.avoided,
         )
     told = PoolStatus(

@@ -16,7 +16,7 @@ from htcdask_api import Failure, PoolStatus
 from htcdask_api.status import MAX_RECENT_FAILURES
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.model import Job, WorkerName
-from htcdask_operator.core.workers import log_tail, states
+from htcdask_operator.core.workers import endings, log_tail, states
 from htcdask_operator.core.workers.log_tail import Told
 from htcdask_operator.core.workers.states import State, Worker
 
@@ -107,7 +107,7 @@ def _failure(worker: Worker, now: float) -> Failure:
 
 def _of_anchor(job: Job, now: float) -> Failure:
     what = f"The job {job.id}, which keeps the workers' files,"
-    message = f"{what} was removed by somebody else: {states.who_removed(job)}."
+    message = f"{what} was removed by somebody else: {endings.who_removed(job)}."
     return Failure(
         time=timestamps.written(now),
         worker=f"(job {job.id})",

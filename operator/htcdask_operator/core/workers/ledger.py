@@ -17,7 +17,7 @@ from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import Job, JobId
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.token_bucket import Rate, Spent
-from htcdask_operator.core.workers import contact, states
+from htcdask_operator.core.workers import contact, endings, states
 from htcdask_operator.core.workers.states import State, Worker
 
 FORGET_SECONDS: Final = 3600.0
@@ -185,9 +185,8 @@ def not_yet_shown(
 
 def removed_by_others(job: Job) -> Worker:
     """A worker's job that somebody else has removed."""
-    message = (
-        f"The job {job.id} of worker {job.worker} was removed by somebody else: {states.who_removed(job)}."
-    )
+    whose = f"The job {job.id} of worker {job.worker}"
+    message = f"{whose} was removed by somebody else: {endings.who_removed(job)}."
     return Worker(job, State.FAILED, reasons.REMOVED_BY_OTHERS, message)
 
 

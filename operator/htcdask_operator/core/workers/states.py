@@ -14,7 +14,7 @@ from typing import Final, assert_never
 from htcdask_operator.core import reasons
 from htcdask_operator.core.model import Job, JobStatus, Observed, Role, Unnamed, Unseen, WorkerName
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.workers import failure_policy, identity
+from htcdask_operator.core.workers import endings, failure_policy, identity
 from htcdask_operator.core.workers.failure_policy import HoldAction
 
 SPOOL_SECONDS: Final = 120.0  # a submitter has 30 s in all; the rest is for clocks that differ
@@ -114,7 +114,7 @@ def judge(
             return _suspended(job, policy, now)
         case JobStatus.RUNNING | JobStatus.TRANSFERRING_OUTPUT:
             if _is_lost(job, observed, dropped, policy, now):
-                return _lost(job)
+                return Worker(job, State.FAILED, reasons.CONTACT_LOST, endings.lost(job))
             return Worker(job, _running(job, observed, dropped, policy, now))
         case JobStatus.REMOVED:
             return Worker(job, State.REMOVED)
@@ -235,45 +235,27 @@ def _is_lost(
 
 def _completed(job: Job) -> Worker:
     ran = None if job.started_at is None else job.status_since - job.started_at
-    after = "" if ran is None else f" after {_duration(ran)}"
-    where = f" on {job.machine}" if job.machine else ""
     if job.exit_signal is not None:
-        message = f"Worker {job.worker} was killed by signal {job.exit_signal}{after}{where}."
-        return Worker(job, State.FAILED, reasons.WORKER_KILLED, message)
-    if job.exit_code:
-        # 128 and more is what a shell makes of a signal; the kernel's killer of who takes too much sends 9.
-        killed = " (killed by signal 9: often a lack of memory)" if job.exit_code == 128 + 9 else ""
-        message = f"Worker {job.worker} ended with exit code {job.exit_code}{killed}{after}{where}."
-        return Worker(job, State.FAILED, reasons.WORKER_FAILED, message)
-    if ran is not None and ran < EARLY_SECONDS:
-        message = f"Worker {job.worker} ended{after}{where}, although with exit code 0."
-        return Worker(job, State.FAILED, reasons.ENDED_EARLY, message)
-    return Worker(job, State.FINISHED)
-
-
-def _lost(job: Job) -> Worker:
-    where = f" on {job.machine}" if job.machine else ""
-    message = (
-        f"The scheduler lost worker {job.worker}{where}, and its job did not end: is the execute node there?"
-    )
-    return Worker(job, State.FAILED, reasons.CONTACT_LOST, message)
+        reason = reasons.WORKER_KILLED
+    elif job.exit_code:
+        reason = reasons.WORKER_FAILED
+    elif ran is not None and ran < EARLY_SECONDS:
+        reason = reasons.ENDED_EARLY
+    else:
+        return Worker(job, State.FINISHED)
+    return Worker(job, State.FAILED, reason, endings.exited(job, ran))
 
 
 def _vacated(job: Job) -> Worker:
-    where = f" on {job.machine}" if job.machine else ""
-    message = f"Worker {job.worker} lost its slot{where}: {_quoted(job.vacate_reason)}."
     early = job.started_at is None or job.status_since - job.started_at < EARLY_SECONDS
-    return Worker(job, State.FAILED, failure_policy.of_vacate(job, early=early), message)
+    return Worker(job, State.FAILED, failure_policy.of_vacate(job, early=early), endings.vacated(job))
 
 
 def _suspended(job: Job, policy: Policy, now: float) -> Worker:
-    where = f" on {job.machine}" if job.machine else ""
     since = now - job.status_since
-    message = f"HTCondor has suspended worker {job.worker}{where}; it goes on when its machine allows it."
     if policy.suspended_seconds is None or since < policy.suspended_seconds:
-        return Worker(job, State.SUSPENDED, reasons.SUSPENDED, message)
-    message = f"Worker {job.worker} was suspended{where} for {_duration(since)}, and is replaced."
-    return Worker(job, State.FAILED, reasons.SUSPENDED, message)
+        return Worker(job, State.SUSPENDED, reasons.SUSPENDED, endings.suspended(job))
+    return Worker(job, State.FAILED, reasons.SUSPENDED, endings.suspended_too_long(job, since))
 
 
 def _held(job: Job, now: float) -> Worker:
@@ -284,30 +266,5 @@ def _held(job: Job, now: float) -> Worker:
         case HoldAction.WAIT:
             return Worker(job, State.HELD, hold.reason, job.hold_reason or "")
         case HoldAction.REPLACE:
-            said = _quoted(job.hold_reason)
-            message = (
-                f"The job of worker {job.worker} was held (code {job.hold_code or 0}): {said}.{_peak(job)}"
-            )
-            return Worker(job, State.FAILED, hold.reason, message)
+            return Worker(job, State.FAILED, hold.reason, endings.held(job))
     assert_never(hold.action)
-
-
-def _peak(job: Job) -> str:
-    """What to ask for next time."""
-    if not failure_policy.takes_too_much_memory(job):
-        return ""
-    return (
-        f" It had used {job.memory_mib} MiB of memory and asked for {job.request_memory_mib} MiB: ask for "
-        "more, or let a worker do less at a time."
-    )
-
-
-def _quoted(text: str | None) -> str:
-    return text.rstrip(" .") if text and text.rstrip(" .") else "HTCondor gave no reason"
-
-
-def _duration(seconds: float) -> str:
-    whole = max(0, round(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
