@@ -40,7 +40,10 @@ SUBMIT_REQUIREMENT_Workers = HTCDaskOperator =!= "workers" || HTCDaskRole =!= "w
 SUBMIT_REQUIREMENT_Workers_REASON = "Not on Fridays"
 SUBMIT_REQUIREMENT_Long = HTCDaskOperator =!= "long"
 SUBMIT_REQUIREMENT_Long_REASON = "{long}"
-SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) Flavour Sites Walltime
+SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) Flavour Sites Walltime Advice
+SUBMIT_REQUIREMENT_Advice = HTCDaskOperator =!= "warned"
+SUBMIT_REQUIREMENT_Advice_REASON = "Bitte nicht für immer, DENIED soon"
+SUBMIT_REQUIREMENT_Advice_IS_WARNING = true
 SUBMIT_REQUIREMENT_Flavour = HTCDaskOperator =!= "flavour" || \
   (member(JobFlavour, {"longlunch", "workday"}) =?= true && substr(AccountingGroup, 0, 8) == "group_u_")
 SUBMIT_REQUIREMENT_Sites = HTCDaskOperator =!= "sites" || (stringListSize(DESIRED_Sites) > 0 && \
@@ -142,6 +145,17 @@ async def test_a_refusal_is_quoted_whole_and_first_and_is_not_repeated_at_once(m
     assert operator.asked["submit"] <= (2 if rule == "workers" else 0)  # of three, and of one
     jobs = await operator.agent.jobs()
     assert [job.role for job in jobs] == ([Role.ANCHOR] if rule == "workers" else [])
+    await ended(shell)
+
+
+async def test_a_rule_that_only_warns_stops_nobody(made: Made) -> None:
+    shell = made("warned")
+    operator = shell.operator()
+    await operator.until(is_held)
+    shell.want(2)
+    await operator.until(lambda jobs: len(idle(jobs)) == 2)
+    await operator.go_on(1)
+    assert operator.asked["spool"] == operator.asked["submit"] == 1
     await ended(shell)
 
 

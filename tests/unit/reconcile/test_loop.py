@@ -183,11 +183,24 @@ async def test_a_refused_submit_is_remembered_and_told(site: Site, monkeypatch: 
     monkeypatch.setattr(site.condor, "submit_workers", refuse)
     site.scale(2)
     await site.cycle()
-    assert "SUBMIT_REQUIREMENT says no" in (await site.condition("Ready"))[2]
+    told = (await site.condition("Ready"))[2]
+    assert told.startswith("SUBMIT_REQUIREMENT says no. Refused was a worker. Next try at ")
     assert (await site.condition("CondorReachable"))[0] == "True"
     tries = site.condor.calls.count("submit_workers")
     await site.cycle()
     assert site.condor.calls.count("submit_workers") == tries
+
+
+async def test_a_refused_anchor_is_said_to_be_what_it_is(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> None:
+        raise SubmitRefused("No project.")
+
+    monkeypatch.setattr(site.condor, "submit_anchor", refuse)
+    site.add_cluster()
+    await site.settle(3)
+    assert (await site.condition("Ready"))[2].startswith(
+        "No project. Refused was the job that keeps the workers' files, and asks for what they ask for. Next"
+    )
 
 
 async def test_without_its_credentials_a_cluster_waits(site: Site) -> None:
