@@ -256,4 +256,6 @@ class HTCGatewayCluster(OlderCluster):
             gateway.__class__ = HTCGateway if self._parent is None else type(self._parent)
             if self._parent is not None:
                 vars(gateway).update({**vars(self._parent), **vars(gateway)})
+        if not gateway.asynchronous:
+            close_gateway_at_exit(gateway)
         self._gateway: HTCGateway = gateway

@@ -1,7 +1,8 @@
 """What HTCDask adds to dask-gateway's client: a pool of HTCondor workers for each cluster.
 
-From the user's words to the pool: `keywords` and `node_match_expr` (what they mean), `submission` (what the
-gateway is sent), `creation` (the cluster gets its pool, or is taken back). `access` is the port to the pools,
-`gateway_route` and `kubernetes_api` implement it. From a `pool` to a person: `explanation`, `widget` and
-`cluster`. Nothing here knows `_client`; all of it works with any `dask_gateway.Gateway`.
+From the user's words to the pool: `keywords`, `sizes` and `node_match_expr` (what they mean), `submission`
+(what the gateway is sent), `creation` (the cluster gets its pool, or is taken back). `access` is the port
+to the pools, `gateway_route` and `kubernetes_api` implement it. From a `pool` to a person: `explanation`,
+`widget` and `cluster`. `older` is what notebooks for the older clients expect of a cluster. Nothing here
+knows `_client`; all of it works with any `dask_gateway.Gateway`.
 """

@@ -9,16 +9,28 @@ import weakref
 from typing import Any
 
 from dask_gateway import GatewayCluster
+from dask_gateway.client import ClusterStatus
 
+from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._worker_pools import widget
 from htcdaskgateway._worker_pools.access import pool_access
-from htcdaskgateway._worker_pools.explanation import ClusterExplanation, status_html
+from htcdaskgateway._worker_pools.explanation import (
+    CLOSED,
+    KUBERNETES,
+    NO_EXTENSION,
+    SHUT_DOWN,
+    UNKNOWN,
+    ClusterExplanation,
+    status_html,
+)
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
 
 class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     """A cluster whose workers come from worker pools."""
+
+    is_shutdown = False  # by this object
 
     _last_pools: tuple[Pool, ...] | None = None
     _pool_line: Any = None
@@ -32,8 +44,11 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     def explain(self) -> Any:
         """Where the HTCondor workers are, and why the missing ones are missing.
 
-        The answer prints as text and shows as HTML in a notebook (to be awaited if asynchronous).
+        The answer prints as text, shows as HTML in a notebook, and is data by `.to_dict()` (to be awaited if
+        asynchronous).
         """
+        if not self.asynchronous and not self.gateway._loop_runner.is_started():
+            return ClusterExplanation(self.name, (), SHUT_DOWN if self.is_shutdown else CLOSED)
         return self.gateway.sync(self._explain)
 
     def logs(self) -> Any:
@@ -46,7 +61,20 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         return pools
 
     async def _explain(self) -> ClusterExplanation:
-        return ClusterExplanation(cluster=self.name, pools=tuple(await self._list_pools()))
+        try:
+            report = await self.gateway._cluster_report(self.name)
+        except ValueError:
+            return ClusterExplanation(self.name, (), UNKNOWN)
+        backend = report.options.get(names.WORKER_BACKEND_OPTION)
+        situation = None if backend in (None, names.WORKER_BACKEND_HTCONDOR) else KUBERNETES
+        if report.status > ClusterStatus.RUNNING:
+            situation = f"the cluster has ended ({report.status.name}), and its jobs with it"
+        try:
+            pools = tuple(await self._list_pools())
+        except ValueError:  # the cluster or the whole route is not there
+            pools = ()
+            situation = situation or (NO_EXTENSION if backend is None else UNKNOWN)
+        return ClusterExplanation(self.name, pools, situation)
 
     async def _logs(self) -> dict[str, str]:
         failures = (failure for pool in await self._list_pools() for failure in pool.status.recent_failures)
@@ -79,3 +107,8 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             self._pool_watch.cancel()
             await asyncio.wait([self._pool_watch])
         await super()._stop_async()
+
+    async def _stop_internal(self, shutdown: bool | None = None) -> None:
+        if self.shutdown_on_close if shutdown is None else shutdown:
+            self.is_shutdown = True
+        await super()._stop_internal(shutdown=shutdown)

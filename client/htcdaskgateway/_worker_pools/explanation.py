@@ -6,6 +6,7 @@ Called by the cluster object and its widget; pure, from the pools' last status.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from htcdask_api import PoolStatus
 from htcdask_api.status import READY, STALLED
@@ -13,6 +14,11 @@ from htcdaskgateway._worker_pools.pool import Pool, one_line
 
 _STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
 NO_POOL = "no worker pool yet: the operator makes the site's default one when workers are asked for"
+SHUT_DOWN = "this cluster was shut down here, and its jobs with it"
+CLOSED = "this object is closed: gateway.connect(name) or gateway.list_clusters() ask the gateway"
+UNKNOWN = "the gateway does not know this cluster (any more): it has ended, and its jobs with it"
+KUBERNETES = "this cluster's workers are Kubernetes pods: none of them is in HTCondor"
+NO_EXTENSION = "this gateway does not know HTCondor workers: the cluster's workers are its own"
 
 
 def status_html(pools: Sequence[Pool]) -> str:
@@ -29,11 +35,32 @@ class ClusterExplanation:
 
     cluster: str
     pools: tuple[Pool, ...]
+    # Why there can be no HTCondor workers, whatever the pools say; None where there can.
+    situation: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data, fit for JSON; `spec` and `status` are those of the HTCWorkerPool."""
+        return {
+            "cluster": self.cluster,
+            "situation": self.situation,
+            "pools": [
+                {
+                    "name": pool.name,
+                    "created": pool.created,
+                    "spec": pool.spec.model_dump(mode="json", by_alias=True, exclude_unset=True),
+                    "status": pool.status.model_dump(mode="json", by_alias=True),
+                }
+                for pool in self.pools
+            ],
+        }
+
+    def _summary(self) -> str | None:
+        return self.situation or (None if self.pools else NO_POOL)
 
     def __str__(self) -> str:
         lines = [f"HTCondor workers of cluster {self.cluster}"]
-        if not self.pools:
-            lines.append(f"  {NO_POOL}")
+        if summary := self._summary():
+            lines.append(f"  {summary}")
         for pool in self.pools:
             lines += [f"  pool {pool.name}: {_counts(pool.status)}"]
             lines += ["    " + line.replace("\n", "\n      ") for line in _details(pool.status)]
@@ -43,8 +70,8 @@ class ClusterExplanation:
 
     def _repr_html_(self) -> str:
         parts = [f"<p><b>HTCondor workers of cluster {escape(self.cluster)}</b></p>"]
-        if not self.pools:
-            parts.append(f"<p>{NO_POOL}</p>")
+        if summary := self._summary():
+            parts.append(f"<p>{escape(summary, quote=False)}</p>")
         for pool in self.pools:
             items = "".join(f"<li>{_item(line)}</li>" for line in _details(pool.status))
             parts.append(

@@ -59,7 +59,6 @@ def _replaced(what: str, by: str) -> None:
 class OlderCluster(ClusterWithPools):
     """A cluster with the older clients' attributes and methods."""
 
-    is_shutdown = False
     _cluster_kwargs: dict[str, Any]
 
     @property
@@ -130,8 +129,3 @@ class OlderCluster(ClusterWithPools):
     def destroy_all_batch_clusters(self) -> Any:
         _replaced("destroy_all_batch_clusters", "cluster.scale(0), which is what it does now")
         return self.scale(0)
-
-    async def _stop_internal(self, shutdown: bool | None = None) -> None:
-        if self.shutdown_on_close if shutdown is None else shutdown:
-            self.is_shutdown = True
-        await super()._stop_internal(shutdown=shutdown)

@@ -45,12 +45,13 @@ class Submission:
         }
         options = {name: value for name, value in given.items() if name not in keywords}
         said = {**chosen, **options}
-        return cls(
-            backend=said.get(WORKER_BACKEND_OPTION, WORKER_BACKEND_HTCONDOR),
-            _keywords=keywords,
-            _options=options,
-            _request=read_keywords(keywords, said, config),
-        )
+        backend = said.get(WORKER_BACKEND_OPTION, WORKER_BACKEND_HTCONDOR)
+        if backend == WORKER_BACKEND_HTCONDOR:
+            request = read_keywords(keywords, said, config)
+        else:  # whatever our words have in common with the gateway's options, they are the gateway's here
+            given = {name: value for name, value in keywords.items() if value is not None}
+            request = Request(template=Template(), options=given)
+        return cls(backend=backend, _keywords=keywords, _options=options, _request=request)
 
     @property
     def is_htcondor(self) -> bool:

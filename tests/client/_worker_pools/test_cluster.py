@@ -1,6 +1,12 @@
 """The cluster object shows its pools: what the operator wrote into their status, in words."""
 
-from tests.client.gateway_site import IMAGE, Site
+import json
+
+from dask_gateway.auth import BasicAuth
+
+from htcdaskgateway import HTCGatewayCluster
+from htcdaskgateway._worker_pools import explanation
+from tests.client.gateway_site import IMAGE, PASSWORD, Site
 
 
 def test_what_the_operator_says_is_told(site: Site) -> None:
@@ -19,3 +25,50 @@ def test_what_the_operator_says_is_told(site: Site) -> None:
         assert "worker w-1 at 2026-01-01T00:00:00Z: Exited (exit code 1)" in text
         assert "1 of 2 workers connected, 1 idle" in repr(cluster)
         assert "1 of 2 workers connected, 1 idle" in cluster._repr_html_()
+        told = json.loads(json.dumps(cluster.explain().to_dict()))
+        [pool] = told["pools"]
+        assert (told["cluster"], told["situation"], pool["name"]) == (cluster.name, None, "default")
+        assert pool["spec"]["template"] == {"containerImage": IMAGE}
+        assert (pool["status"]["connected"], pool["status"]["recentFailures"][0]["worker"]) == (1, "w-1")
+
+
+def test_a_cluster_with_kubernetes_workers_says_so(site: Site) -> None:
+    with site.gateway("explained") as gateway, gateway.new_cluster(worker_backend="kubernetes") as cluster:
+        assert cluster.explain().to_dict() == {
+            "cluster": cluster.name,
+            "situation": explanation.KUBERNETES,
+            "pools": [],
+        }
+        assert explanation.NO_POOL not in str(cluster.explain())
+
+
+def test_a_gateway_without_the_extension_says_so(plain_site: Site) -> None:
+    with (
+        plain_site.gateway("explained") as gateway,
+        gateway.new_cluster(worker_backend="kubernetes") as cluster,
+    ):
+        assert cluster.explain().situation == explanation.NO_EXTENSION
+
+
+def test_an_ended_cluster_says_so(site: Site) -> None:
+    with site.gateway("explained") as gateway:
+        cluster = gateway.new_cluster()
+        gateway.stop_cluster(cluster.name)
+        assert "the cluster has ended (STOP" in str(cluster.explain())
+        assert "the cluster has ended (STOP" in cluster.explain()._repr_html_()
+        cluster.shutdown()
+        assert cluster.explain().situation == explanation.SHUT_DOWN
+    auth = BasicAuth("explained", PASSWORD)
+    with HTCGatewayCluster(address=site.address, auth=auth, shutdown_on_close=False) as alone:
+        pass
+    assert alone.explain().situation == explanation.CLOSED
+    with site.gateway("explained") as gateway:
+        gateway.stop_cluster(alone.name)
+
+
+async def test_an_asynchronous_ended_cluster_says_so(site: Site) -> None:
+    async with site.gateway("explained-too", asynchronous=True) as gateway:
+        cluster = await gateway.new_cluster()
+        await cluster.shutdown()
+        assert "has ended" in str(await cluster.explain())
+        await cluster.gateway.close()

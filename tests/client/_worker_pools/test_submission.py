@@ -18,6 +18,15 @@ def test_a_cluster_with_kubernetes_workers_gets_no_pool(site: Site) -> None:
             gateway.submit(worker_backend="kubernetes", container_image=IMAGE)
 
 
+def test_kubernetes_workers_have_sizes_of_their_own(site: Site) -> None:
+    with site.gateway("words") as gateway:
+        name = gateway.submit(worker_backend="kubernetes", worker_cores=1.5, environment="tensorflow")
+        options = gateway.get_cluster(name).options
+        assert (options["worker_cores"], options["environment"]) == (1.5, "tensorflow")
+        assert site.pools_of(name) == []
+        gateway.stop_cluster(name)
+
+
 @pytest.mark.parametrize(
     ("keywords", "options", "template"),
     [
