@@ -111,6 +111,19 @@ async def test_an_anchor_is_there_at_once_and_becomes_usable(pool: Pool, condor:
     assert held.iwd and not held.spooling
 
 
+@pytest.mark.parametrize("image", ["docker://registry.invalid/none:1", "/cvmfs/nowhere/none.sif"])
+async def test_the_image_of_an_anchor_is_nobody_s_to_fetch(
+    pool: Pool, condor: Condor, lab: Lab, image: str
+) -> None:
+    template = make_template(container_image=image)
+    description = descriptions.anchor(pool.facts, pool.cluster, template, "hash", pool.policy, lab.now())
+    job = await condor.submit_anchor(description, PAYLOAD)
+    (staged,) = await lab.until(condor, lambda jobs: jobs[0].stage_in_finish)
+    await condor.hold([job], "keeps the workers' files")
+    assert staged.status is JobStatus.IDLE
+    assert lab.printed(staged) == {}, "there is the bundle, and nothing else"
+
+
 async def test_a_hundred_workers_are_there_at_once_each_with_its_name(
     pool: Pool, condor: Condor, lab: Lab
 ) -> None:
