@@ -402,6 +402,12 @@ def test_the_key_goes_when_the_worker_ends(
     assert "the-key" not in ran.output
 
 
+def test_a_worker_that_was_killed_is_told_by_its_status_alone(node: Node) -> None:
+    node.install("os.kill(os.getpid(), signal.SIGKILL)")
+    said = f"htcdask: worker w1 on {socket.gethostname()} ended with 137; its last lines:\n"
+    assert node.run({}, {}).output == said
+
+
 @pytest.mark.parametrize("contents", ["", "no program\n", "#!/nowhere\n"])
 def test_the_key_goes_when_the_worker_cannot_start(node: Node, contents: str) -> None:
     node.install().write_text(contents)

@@ -75,7 +75,7 @@ check_scheduler() {
   keep "$htcdask_work/htcdask_check.py" "$htcdask_scheduler_check"
   "$htcdask_python" -I -S "$htcdask_work/htcdask_check.py" "$htcdask_secrets/dask.crt" \
     "$htcdask_secrets/dask.pem" < /dev/null > "$htcdask_work/check" 2> /dev/null &
-  await_end $! 2> /dev/null # the shell's own word about an alarm
+  await_end $!
   [ -z "${htcdask_ending:-}" ] || exit 143
   [ "$htcdask_status" -ne 69 ] && [ "$htcdask_status" -ne 142 ] || fail "$(tail -n 1 "$htcdask_work/check")"
 }
@@ -112,7 +112,7 @@ await_end() {
     [ "$htcdask_again" -eq 127 ] || htcdask_status=$htcdask_again
   fi
   htcdask_child=
-}
+} 2> /dev/null # the shell's own words about a child that was killed
 
 main() {
   local -r htcdask_name=$1
