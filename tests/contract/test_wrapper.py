@@ -336,6 +336,39 @@ def test_an_unusual_program_is_run_all_the_same(node: Node, first: str) -> None:
     assert node.left() == []
 
 
+CHECK = """#!/bin/sh
+case "$*" in
+  *htcdask_check.py*) echo "an early reason"; echo "the last reason"; {then} ;;
+  *) exec {python} "$@" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "is_verdict"),
+    [
+        ("exit 69", True),
+        ("kill -ALRM $$", True),
+        ("exit 0", False),
+        ("exit 1", False),
+        ("kill -SEGV $$", False),
+    ],
+)
+def test_only_a_verdict_of_the_check_keeps_dask_from_being_tried(
+    node: Node, then: str, is_verdict: bool
+) -> None:
+    """A name that is looked up for ever ends by an alarm: the last line is the reason then too."""
+    program, python = node.install("sys.exit(3)"), node.root / "image/python3"
+    program.write_text(program.read_text().replace(f"#!{sys.executable} -S", "#!/usr/bin/env python3"))
+    python.write_text(CHECK.format(then=then, python=sys.executable))
+    python.chmod(0o755)
+    ran = node.run({}, {})
+    verdict = f"htcdask: worker w1 on {socket.gethostname()} ended: the last reason\n"
+    assert (ran.code, ran.told == {}) == ((1, True) if is_verdict else (3, False))
+    assert (ran.output == verdict) is is_verdict
+    assert node.left() == []
+
+
 def test_the_scheduler_is_tried_by_a_python_of_any_age() -> None:
     text = files("htcdask_operator.condor.worker").joinpath("scheduler_check.py").read_text()
     ast.parse(text, feature_version=(3, 7))
@@ -367,6 +400,12 @@ def test_the_key_goes_when_the_worker_ends(
     assert ran.code == code
     assert node.left() == []
     assert "the-key" not in ran.output
+
+
+def test_a_worker_that_was_killed_is_told_by_its_status_alone(node: Node) -> None:
+    node.install("os.kill(os.getpid(), signal.SIGKILL)")
+    said = f"htcdask: worker w1 on {socket.gethostname()} ended with 137; its last lines:\n"
+    assert node.run({}, {}).output == said
 
 
 @pytest.mark.parametrize("contents", ["", "no program\n", "#!/nowhere\n"])

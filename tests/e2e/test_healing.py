@@ -1,8 +1,12 @@
 """Workers that restart, die or are vacated."""
 
+from dask_gateway_server.tls import new_keypair
+
 from htcdask_api import names
+from htcdask_operator.condor.worker.bundle import render
+from htcdask_operator.core.actions import Bundle
 from playground.site.site import Site
-from tests.e2e.look import clean, eventually, settled, workers
+from tests.e2e.look import clean, eventually, settled, status, workers
 from tests.e2e.notebook import Notebook
 
 
@@ -74,3 +78,53 @@ def test_a_vacated_worker_is_replaced_under_a_new_name(site: Site, notebook: Not
     assert victim not in known
     notebook.shutdown(cluster)
     clean(site, cluster)
+
+
+def test_why_a_worker_failed_is_told_where_people_read(site: Site, notebook: Notebook) -> None:
+    """The line of its log that is the cause, in the Event, the status and `explain()`."""
+    cluster = notebook.new_cluster(environment={"DASK_DISTRIBUTED__WORKER__PRELOAD": "no_such_module"})
+    notebook.scale(cluster, 1)
+    cause = "It said: ModuleNotFoundError: No module named 'no_such_module'"
+    told = ("-n", "gateway", "get", "events", "-o", "jsonpath={.items[*].message}")
+    eventually(lambda: site.kubectl(*told), 120, "an Event with the cause", lambda text: cause in text)
+    (failure, *_) = status(site, cluster)["recentFailures"]
+    assert cause in failure["message"] and failure["reason"] == "WorkerFailed"
+    assert "ModuleNotFoundError" in failure["logTail"] and " - INFO - " not in failure["logTail"]
+    explained = notebook.run("result = str(gateway.connect(cluster).explain())", cluster=cluster)
+    assert cause in explained
+    notebook.shutdown(cluster)
+    clean(site, cluster)
+
+
+def test_a_cluster_that_the_proxy_does_not_know_is_told(site: Site, notebook: Notebook) -> None:
+    """By the worker's bundle, where the proxy is reached: Traefik answers with a certificate of its own."""
+    certificate, key = (part.decode() for part in new_keypair("gone"))
+    bundle = Bundle(
+        scheduler="tls://traefik-dask-gateway.gateway.svc.cluster.local:80",
+        sni=names.scheduler_sni("gateway", "gone"),
+        threads=1,
+        memory_limit=2**30,
+        nanny=True,
+        death_timeout=3,
+        lifetime=None,
+        worker_ports=None,
+        nanny_ports=None,
+        retire_seconds=15,
+        close_seconds=2.5,
+        environment=(),
+        resources=(),
+    )
+    said = notebook.run(
+        """
+        import subprocess
+        ran = subprocess.run(["bash", "-s", "w1"], input=bundle, capture_output=True, text=True)
+        result = [ran.returncode, ran.stdout + ran.stderr]
+        """,
+        bundle=render(bundle, certificate, key).decode(),
+    )
+    assert said[0] == 1
+    assert "cannot reach the scheduler at traefik-dask-gateway.gateway.svc.cluster.local:80: " in said[1]
+    assert (
+        "shows another certificate than this cluster's (self-signed certificate): its proxy has no route"
+        in said[1]
+    )

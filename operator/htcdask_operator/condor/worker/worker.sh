@@ -112,7 +112,7 @@ await_end() {
     [ "$htcdask_again" -eq 127 ] || htcdask_status=$htcdask_again
   fi
   htcdask_child=
-}
+} 2> /dev/null # the shell's own words about a child that was killed
 
 main() {
   local -r htcdask_name=$1

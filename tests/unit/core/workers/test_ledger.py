@@ -395,3 +395,13 @@ def test_removals_of_ours_are_nobodys_failures() -> None:
     world.processes_end()
     world.settle()
     assert world.pools[POOL].status.recent_failures == ()
+
+
+def test_a_remembered_failure_says_what_its_last_lines_said_when_they_came_later() -> None:
+    first, other = (
+        Failure(time=timestamps.written(NOW - ago), worker=f"w{ago}", reason="WorkerFailed") for ago in (1, 2)
+    )
+    known = Ledger(failures=(first, other))
+    told = first.model_copy(update={"message": "It said: KeyError: 'x'", "log_tail": "KeyError: 'x'"})
+    assert known.told([told]).failures == (told, other)
+    assert known.told([first]) is known

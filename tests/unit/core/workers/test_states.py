@@ -106,6 +106,8 @@ def test_what_is_over_has_a_reason_and_a_sentence_and_is_not_live() -> None:
     assert bad.state not in LIVE
     assert bad.reason == reasons.WORKER_FAILED
     assert bad.message == "Worker a ended with exit code 139 after 60 s on node7."
+    killed = judge(make_job("a", C, exit_code=137), make_observed(), {}, make_policy(), NOW)
+    assert "ended with exit code 137 (killed by signal 9: often a lack of memory)" in killed.message
 
 
 @pytest.mark.parametrize(
