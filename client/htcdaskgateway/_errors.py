@@ -36,7 +36,9 @@ def option_missing(address: str, option: str, offered: Collection[str], words: C
     """The error for a name that is neither one of this gateway's cluster options nor a keyword (`words`)."""
     known = ", ".join(offered) or "none"
     said = f"The gateway at {address} does not offer the cluster option {option!r} (it offers: {known}). "
-    if option not in words and (like := get_close_matches(option, sorted({*offered, *words}), n=1)):
+    names = sorted({*offered, *words})
+    longer = [name for name in names if name.endswith(f"_{option}")]  # "cores"
+    if option not in words and (like := longer or get_close_matches(option, names, n=1)):
         return ValueError(f"{said}Did you mean {like[0]}?")
     return ValueError(
         f"{said}Leave {option}= away, or ask its administrator to add it to c.Backend.cluster_options."

@@ -82,10 +82,14 @@ def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config
     image = _optional_text(given, "image")
 
     reference = _unpacked(given, config)
+    if reference is None and config.apptainer_image is not None and (image or chosen.get("image")):
+        # A site that names such an image has them all unpacked: the scheduler's is the workers' too.
+        path = _unpacked_path(*_registry_and_name(str(image or chosen["image"]), config), config)
+        fields.setdefault("container_image", path)
     if reference is not None:
         registry, name = reference
         options["image"] = f"{registry}/{name}"
-        fields.setdefault("container_image", config.image_path_template.format(registry=registry, name=name))
+        fields.setdefault("container_image", _unpacked_path(registry, name, config))
     return Request(template=_template(fields), options=options, image=image)
 
 
@@ -156,10 +160,8 @@ def _chosen_sizes(chosen: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in chosen.items():
         if isinstance(value, str):
             try:
-                value = float(value)
-            except ValueError:
-                if name in _IN_GIB:
-                    sizes[name] = quantity(name, value)
+                value = float(value) if value.strip().isdigit() or name not in _IN_GIB else gib(value)
+            except ValueError:  # such as "large": the site knows what it means
                 continue
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
             sizes[name] = max(1, math.ceil(value)) if name == "worker_cores" else value
@@ -204,6 +206,18 @@ def _unpacked(given: Mapping[str, Any], config: ClientConfig) -> tuple[str, str]
     if registry is None:
         raise ValueError("apptainer_image needs image_registry too: this site configures no default registry")
     return registry.strip("/"), name.strip("/")
+
+
+def _registry_and_name(image: str, config: ClientConfig) -> tuple[str, str]:
+    """The two parts of an image's reference, as container engines tell them apart."""
+    first, slash, rest = image.strip().strip("/").partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return first, rest
+    return str(config.image_registry), image.strip().strip("/")
+
+
+def _unpacked_path(registry: str, name: str, config: ClientConfig) -> str:
+    return config.image_path_template.format(registry=registry, name=name)
 
 
 def _optional_text(given: Mapping[str, Any], keyword: str) -> str | None:

@@ -16,6 +16,7 @@ from htcdask_api import parse_bytes
 _WORDS: Final = re.compile(
     r"\s*(?P<number>[0-9]{1,16}(\.[0-9]{0,9})?)\s*(?P<unit>[kmgtp]i?b?)?\s*", re.IGNORECASE
 )
+_LEAST_MIB: Final = 64  # of a worker
 _MIB_OF_CONDOR: Final = {"": 1, "k": 2**-10, "m": 1, "g": 2**10, "t": 2**20, "p": 2**30}
 
 
@@ -35,6 +36,8 @@ def condor_quantity(value: Any) -> Any:
     match = _WORDS.fullmatch(str(value)) if isinstance(value, (int, float, str)) else None
     if match is None or isinstance(value, bool):
         return value
+    if not match["unit"] and float(match["number"]) < _LEAST_MIB:
+        raise ValueError(f"memory={value!r} is MiB, as in request_memory: write '{match['number']}GB'")
     return f"{math.ceil(float(match['number']) * _MIB_OF_CONDOR[(match['unit'] or '').lower()[:1]])}Mi"
 
 

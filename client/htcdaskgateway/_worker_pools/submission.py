@@ -75,12 +75,12 @@ class Submission:
             if name not in offered:
                 raise option_missing(address, name, list(offered), KEYWORDS)
         if not self.is_htcondor:
-            self._refuse_htcondor_keywords(offered)
+            self._refuse_htcondor_keywords(options)
         return options
 
-    def _refuse_htcondor_keywords(self, offered: Mapping[str, Any]) -> None:
+    def _refuse_htcondor_keywords(self, sent: Mapping[str, Any]) -> None:
         for name, value in self._keywords.items():
-            if value is not None and name not in offered:
+            if value is not None and name not in sent:
                 raise ValueError(
                     f"{name} is for HTCondor workers, and {WORKER_BACKEND_OPTION} is {self.backend!r}"
                 )

@@ -83,6 +83,38 @@ def test_a_site_sets_registry_image_and_path() -> None:
         assert template(image_registry="quay.example") == {"containerImage": "/images/quay.example/org/one:1"}
 
 
+@pytest.mark.parametrize(
+    ("chosen", "keywords", "image"),
+    [
+        ({"image": "org/a:1"}, {}, "/cvmfs/unpacked.cern.ch/registry.hub.docker.com/org/a:1"),
+        ({"image": "quay.example/org/a:1"}, {}, "/cvmfs/unpacked.cern.ch/quay.example/org/a:1"),
+        (
+            {"image": "org/a:1"},
+            {"image": "org/b:1"},
+            "/cvmfs/unpacked.cern.ch/registry.hub.docker.com/org/b:1",
+        ),
+        (
+            {"image": "org/a:1"},
+            {"image_registry": "quay.example"},
+            "/cvmfs/unpacked.cern.ch/quay.example/org/one:1",
+        ),
+        ({"image": "org/a:1"}, {"container_image": "/b.sif"}, "/b.sif"),
+    ],
+)
+def test_where_a_site_unpacks_its_images_the_schedulers_is_the_workers_too(
+    chosen: dict[str, Any], keywords: dict[str, Any], image: str
+) -> None:
+    with dask.config.set({"htcdask.apptainer-image": "org/one:1"}):
+        assert template(chosen, **keywords) == {"containerImage": image}
+        assert template({}) == {}
+    assert "org/a" not in str(template(chosen, **keywords | {"image_registry": None}))
+
+
+def test_texts_in_options_that_are_no_sizes_are_the_sites() -> None:
+    assert template({"worker_cores": "many", "worker_memory": "large"}) == {}
+    assert template({"worker_cores": "1.5", "worker_memory": "8"}) == {"cores": 2, "memory": "8192Mi"}
+
+
 def test_container_image_precedes_apptainer_image_and_image_its_scheduler() -> None:
     request = read(container_image="/a.sif", apptainer_image="org/b:1", image="org/c:1")
     assert request.template.container_image == "/a.sif"
@@ -119,7 +151,7 @@ def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
         ({"worker_cores": "two"}, TypeError, "worker_cores", "whole number"),
         ({"worker_memory": "8 cows"}, ValueError, "worker_memory", "Kubernetes quantity"),
         ({"worker_memory": "8", "memory": 8}, ValueError, "memory", "are the same"),
-        ({"memory": 32}, ValueError, "worker_memory", "from 64Mi"),
+        ({"memory": 32}, ValueError, "memory", "write '32GB'"),
         ({"memory": True}, TypeError, "worker_memory", "string"),
         ({"cpus": 0}, ValueError, "worker_cores", "greater than or equal to 1"),
         ({"max_runtime": "soon"}, ValueError, "max_runtime", "such as '1h'"),

@@ -25,6 +25,8 @@ def test_kubernetes_workers_have_sizes_of_their_own(site: Site) -> None:
         assert (options["worker_cores"], options["environment"]) == (1.5, "tensorflow")
         assert site.pools_of(name) == []
         gateway.stop_cluster(name)
+        with pytest.raises(ValueError, match="environment is for HTCondor workers"):
+            gateway.submit(worker_backend="kubernetes", environment={"A": "1"})
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,7 @@ def test_ncsas_newest_words_are_the_workers_size(site: Site) -> None:
         ("err", {"worker_memory": "8 cows"}, ValueError, "worker_memory: must be a Kubernetes quantity"),
         ("err", {"colour": "red"}, ValueError, "does not offer the cluster option 'colour'"),
         ("err", {"worker_core": 2}, ValueError, "Did you mean worker_cores?"),
+        ("err", {"gpus": 1}, ValueError, "Did you mean worker_gpus?"),
         ("sizes-err", {"worker_mem": 2}, ValueError, "Did you mean worker_memory?"),
         ("err", {"memroy": "2GB"}, ValueError, "Did you mean memory?"),
         ("err", {"image": "a/b:1"}, ValueError, "does not offer the cluster option 'image'"),
