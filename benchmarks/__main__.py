@@ -6,6 +6,7 @@ connected  scale(1) and scale(8) in a notebook to workers connected, beside the 
 queue      1,000 workers asked for to idle in the queue, and to gone, beside bare htcondor2
 latency    from a job's end to the pool's status
 planning   what deciding costs: `plan` of 1,000 and 10,000 jobs, and the event loop under 1,000 clusters
+slots      why a job waits: an analysis of 3,000 slots
 quiet      what 1 and 100 quiet pools cost the schedd and the API server, and memory
 
 Each pair of ours and bare is measured in the same run, on the same site; look at the ratios.
@@ -18,7 +19,7 @@ import statistics
 from collections.abc import Sequence
 from functools import partial
 
-from benchmarks import connected, latency, planning, queue, quiet
+from benchmarks import connected, latency, planning, queue, quiet, slots
 from playground.build.progress import say, step
 from playground.node.node import Node
 from playground.site.site import Site, apply
@@ -26,8 +27,8 @@ from playground.site.site import Site, apply
 Figures = dict[str, float]
 Measure = partial[Figures]
 
-PARTS = ("connected", "queue", "latency", "quiet", "planning")
-WITHOUT_SITE = ("quiet", "planning")
+PARTS = ("connected", "queue", "latency", "quiet", "planning", "slots")
+WITHOUT_SITE = ("quiet", "planning", "slots")
 
 
 def _of_site(site: Site) -> dict[str, Sequence[Measure]]:
@@ -87,6 +88,8 @@ def main() -> None:
     if "planning" in parts:
         plans = [partial(planning.steady, count) for count in (1000, 10_000)]
         table |= _take((*plans, partial(planning.thousand_clusters)), options.runs)
+    if "slots" in parts:
+        table |= _take((partial(slots.three_thousand),), options.runs)
     if on_site := [part for part in parts if part not in WITHOUT_SITE]:
         table |= _measure_site(on_site, options.runs, options.keep)
     say(f"{'':<66}{'min':>9}{'median':>9}{'max':>9}")

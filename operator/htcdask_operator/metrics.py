@@ -19,4 +19,5 @@ POLL_SECONDS = Histogram("htcdask_poll_seconds", "One question to the access poi
 CONDOR_UP = Gauge("htcdask_condor_up", "1 while the access point answers.")
 LEADER = Gauge("htcdask_leader", "1 while this operator holds the lease, and works.")
 POOLS = Gauge("htcdask_pools", "Pools that the API server shows.")
+AVOIDED = Gauge("htcdask_machines_avoided", "Machines where workers kept failing: no new ones go there.")
 JOBS = Gauge("htcdask_jobs", "Worker jobs of ours in the queue.", ["status"])

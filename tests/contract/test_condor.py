@@ -122,6 +122,20 @@ async def test_a_hundred_workers_are_there_at_once_each_with_its_name(
     await lab.until(condor, lambda jobs: not jobs)
 
 
+async def test_why_a_job_waits(pool: Pool, condor: Condor, lab: Lab, operator_id: str) -> None:
+    (never,) = await pool.workers(None, "w1", requirements=NEVER)
+    found = await condor.analyze(never)
+    assert found is not None
+    assert found.slots > 0
+    assert [clause.text for clause in found.clauses if not clause.met] == [NEVER]
+    assert (found.fit, found.take, found.room) == (0, 0, 0)
+    assert await condor.analyze("999999.0") is None
+    lab.hold(never)
+    await lab.until(condor, lambda jobs: jobs[0].status is JobStatus.HELD)
+    assert await condor.analyze(never) is None, "it waits for a person"
+    assert await lab.operator(f"{operator_id}-other").analyze(never) is None, "it is not theirs"
+
+
 async def test_a_worker_runs_and_is_removed(pool: Pool, condor: Condor, lab: Lab) -> None:
     anchor = await pool.staged()
     await condor.hold([anchor.id], "kept")

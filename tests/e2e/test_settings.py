@@ -44,6 +44,7 @@ SETTINGS = {
     "limits.maxCores": 3000,
     "limits.maxMemory": "30Gi",
     "limits.maxGpus": 3,
+    "limits.maxRuntimeSeconds": 7000,
     "defaultPool": False,
     "allowUserExpressions": False,
     "allowedImages": [f"{IMAGES}/*"],
@@ -61,7 +62,7 @@ SETTINGS = {
 NOWHERE = {"disk": "500Ti"}
 """As IDLE, and small in all that limits count."""
 AD = (
-    "AcctGroup,AcctGroupUser,ContainerImage,RequestCpus,Requirements,Rank,MyExperiment,JobMaxVacateTime,"
+    "AcctGroup,AcctGroupUser,AllowedExecuteDuration,ContainerImage,RequestCpus,Requirements,Rank,MyExperiment,JobMaxVacateTime,"
     f"LeaveJobInQueue,QDate,{names.AD_POOL_UID},{names.AD_OPERATOR},{names.AD_LEASE},{names.AD_ROLE},"
     f"{names.AD_PROFILE_REQUIREMENTS},{names.AD_PROFILE_RANK}"
 )
@@ -168,6 +169,7 @@ def test_what_a_site_writes_into_every_job(release: Release) -> None:
     assert ad["ContainerImage"] == f"{IMAGES}/docker.io/htcdask/worker:latest"
     assert (ad["AcctGroup"], ad["AcctGroupUser"]) == ("group_dask", "alice")
     assert ad["JobMaxVacateTime"] == 7
+    assert ad["AllowedExecuteDuration"] == 7000
     assert "< 90" in str(ad["LeaveJobInQueue"])
     assert 890 <= ad[names.AD_LEASE] - ad["QDate"] <= 910
     assert ad[names.AD_OPERATOR].startswith("tried-")
@@ -225,9 +227,10 @@ def test_a_profile_is_for_whom_it_says(release: Release) -> None:
     [
         ({"containerImage": "/cvmfs/elsewhere/image"}, "ImageNotAllowed"),
         ({"requirements": "TARGET.Cpus > 0"}, "ExpressionsNotAllowed"),
+        ({"maxRuntimeSeconds": 7001}, "RunTimeNotAllowed"),
     ],
 )
-def test_what_a_site_does_not_allow(release: Release, template: dict[str, str], reason: str) -> None:
+def test_what_a_site_does_not_allow(release: Release, template: dict[str, Any], reason: str) -> None:
     cluster = release.cluster(1)
     pool = release.pool(cluster, **IDLE, **template)
     eventually(lambda: release.reason(cluster), 60, reason, lambda found: found == reason)

@@ -6,6 +6,7 @@ asks by its own `FakeCondor`. Nothing happens until `tick`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,12 +15,13 @@ from htcdask_operator.condor import clocks
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.agent.submit_language import parsed
 from htcdask_operator.condor.errors import CondorError, CondorRefused
-from htcdask_operator.core.model import Job, JobId, JobStatus, PoolUid, Role, WorkerName
+from htcdask_operator.core.model import Analysis, Clause, Job, JobId, JobStatus, PoolUid, Role, WorkerName
 from htcdask_operator.core.submit import worker_names
 
 ENDED_SECONDS = 300.0
 LARGEST_OUTPUT = 2**20
 LARGEST_TAIL = 2**16
+_EXCLUDED = re.compile(r"!member\(TARGET\.Machine, \{(.*?)\}\)")
 _GONE = (JobStatus.REMOVED, JobStatus.COMPLETED)
 
 
@@ -55,6 +57,7 @@ class Entry:
     matches: bool = True  # false: its requirements are literally false
     anchor: JobId | None = None  # whose directory its output goes to
     hidden: bool = False  # no answer shows it
+    avoids: frozenset[str] = frozenset()  # machines that its requirements exclude
 
 
 @dataclass
@@ -117,6 +120,8 @@ class FakeSchedd:
         role = Role(_string(description, attributes.AD_ROLE))
         lease = description.get(f"My.{attributes.AD_LEASE}")
         wishes = ("My.Requirements", f"My.{attributes.AD_USER_REQUIREMENTS}")
+        excluded = _EXCLUDED.search(description.get("My.Requirements", ""))
+        avoids = frozenset(re.findall(r'"([^"]*)"', excluded[1])) if excluded else frozenset()
         matches = not any("false" in description.get(key, "") for key in wishes)
         source = (description.get("input") or description.get("transfer_input_files", "")).rpartition("/")[0]
         ids = []
@@ -142,7 +147,7 @@ class FakeSchedd:
                 profile=_string(description, attributes.AD_PROFILE),
             )
             anchor = source.removeprefix("/spool/") or None
-            self.queue[job.id] = Entry(job, operator, owner, matches, anchor, self.hides)
+            self.queue[job.id] = Entry(job, operator, owner, matches, anchor, self.hides, avoids)
             ids.append(job.id)
         return ids
 
@@ -198,7 +203,7 @@ class FakeSchedd:
                 self.remove(job.id)
         elif job.spooling and job.id in self.files and age >= 1:
             self._change(job.id, JobStatus.IDLE, stage_in_finish=self.now, hold_code=None, hold_reason=None)
-        elif job.status is JobStatus.IDLE and entry.matches and not job.vacated and self._free():
+        elif job.status is JobStatus.IDLE and entry.matches and not job.vacated and self.free():
             self._start(entry)
         elif job.status is JobStatus.RUNNING:
             life = self.life(job.worker)
@@ -211,14 +216,18 @@ class FakeSchedd:
                     self._change(job.id, JobStatus.COMPLETED, exit_code=life.exit_code)
 
     def _start(self, entry: Entry) -> None:
-        job = entry.job
+        job, first = entry.job, self.clusters % self.machines
+        names = [f"node{(first + number) % self.machines + 1}" for number in range(self.machines)]
+        machine = next((name for name in names if name not in entry.avoids), None)
+        if machine is None:
+            return
         self._change(
             job.id,
             JobStatus.RUNNING,
             shadow_starts=job.shadow_starts + 1,
             started_at=self.now,
             slot="slot1",
-            machine=f"node{self.clusters % self.machines + 1}",
+            machine=machine,
         )
 
     def _print(self, entry: Entry, text: str) -> None:
@@ -226,7 +235,8 @@ class FakeSchedd:
         if entry.anchor in self.files:
             self.files[entry.anchor][worker_names.output(entry.job.worker)] = text[:LARGEST_OUTPUT]
 
-    def _free(self) -> bool:
+    def free(self) -> bool:
+        """Whether a slot has room."""
         return sum(entry.job.status is JobStatus.RUNNING for entry in self.queue.values()) < self.slots
 
     def _change(self, job: JobId, status: JobStatus, **facts: object) -> None:
@@ -315,6 +325,17 @@ class FakeCondor:
         files = self.schedd.files.get(anchor, {})
         found = {name: files.get(worker_names.output(name), "") for name in names}
         return {name: text[-LARGEST_TAIL:] for name, text in found.items() if text}
+
+    async def analyze(self, job: JobId) -> Analysis | None:
+        self._begin("analyze")
+        entry = self._ours().get(job)
+        if entry is None or entry.job.status is not JobStatus.IDLE or entry.job.vacated:
+            return None
+        clause, room = Clause("false", met=0), self.schedd.free()
+        if not entry.matches:
+            return Analysis(self.schedd.slots, (clause,))
+        fit = min(self.schedd.slots, 1)
+        return Analysis(self.schedd.slots, fit=fit, looked_at=fit, take=fit, room=int(room))
 
     def _ours(self) -> dict[JobId, Entry]:
         return self._of(self.identity)

@@ -46,6 +46,7 @@ from tests.simulation.world import (
     BAD_IMAGE,
     BAD_IMAGE_UNSAID,
     DEAD,
+    EATER,
     EVICTOR,
     HIDDEN,
     IMPATIENT,
@@ -93,7 +94,7 @@ PEOPLE = st.one_of(
     st.builds(TouchPool, CLUSTERS, POOLS, st.sampled_from([STRIPPED, RELEASED, WIPED])),
     DELETIONS,
 )
-FOR_EVER = [REMOVER, ANCHOR_REMOVER, EVICTOR, IMPATIENT, BAD_IMAGE_UNSAID, HIDDEN, DEAD]
+FOR_EVER = [REMOVER, ANCHOR_REMOVER, EVICTOR, IMPATIENT, BAD_IMAGE_UNSAID, HIDDEN, DEAD, EATER]
 HOLDS = st.sampled_from([0, 1, 3, 6, 12, 13, 15, 21, 34, 46, 99])
 VACATES = st.sampled_from([None, 45, 1001, 1002, 1004, 1008, 1022, 1023, 1026, 4711])
 WORKERS = st.one_of(

@@ -16,6 +16,7 @@ from htcdask_api import PoolStatus
 from htcdask_operator.condor.errors import CondorTimeout, CondorUnreachable
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core.model import (
+    Analysis,
     ClusterFacts,
     ClusterUid,
     Gone,
@@ -47,7 +48,7 @@ class System(enum.Enum):
 DEADLINES = {System.CONDOR: 30.0, System.KUBE: 15.0, System.SCHEDULER: 5.0}
 CALLS = {
     System.CONDOR: (
-        *("whoami", "jobs", "jobs_of", "logs"),
+        *("whoami", "jobs", "jobs_of", "logs", "analyze"),
         *("submit_anchor", "submit_workers", "hold", "remove", "force_remove", "renew"),
     ),
     System.KUBE: (
@@ -247,6 +248,9 @@ class CondorLine:
 
     async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
         return await self._line.call("logs", lambda: self._condor.logs(anchor, names))
+
+    async def analyze(self, job: JobId) -> Analysis | None:
+        return await self._line.call("analyze", lambda: self._condor.analyze(job))
 
 
 class KubeLine:

@@ -101,8 +101,8 @@ class Promises:
             description[f"My.{attribute}"].strip('"')
             for attribute in ("HTCDaskPoolUID", "HTCDaskClusterUID", "HTCDaskUser")
         )
-        live = [entry.job for entry in self.schedd.queue.values() if entry.operator == "htcdask"]
-        live = [job for job in live if lives(job)]
+        ours = [entry for entry in self.schedd.queue.values() if entry.operator == "htcdask"]
+        live = [entry.job for entry in ours if lives(entry.job) and self._may_be_known(entry)]
         its = [job for job in live if job.cluster_uid == cluster]
         own = sum(self._known(job) for job in its) + len(names)
         if own > self.wanted.get(cluster, 0):

@@ -49,6 +49,7 @@ BAD_IMAGE_UNSAID = "the image is bad, and the access point does not say so"
 HIDDEN = "the queue does not show what is submitted"
 DEAD = "node1 is dead"
 NAMELESS = "no scheduler names its workers"
+EATER = "every worker on node2 fails after two seconds"
 UNDISTURBED = 90.0  # the last question that hung has ended, and the cycle after it too
 
 
@@ -189,6 +190,8 @@ class World:
                     self.schedd.vacate(job.id, code, "Somebody's reason")
             if age >= 6 and self.is_bad(IMPATIENT):
                 self.schedd.end(job.id, 0)
+            if age >= 2 and self.is_bad(EATER) and job.machine == "node2":
+                self.schedd.end(job.id, 1)
         for job in self.ours():
             removed = REMOVER if job.role is Role.WORKER else ANCHOR_REMOVER
             if self.is_bad(removed) and not job.spooling:

@@ -31,6 +31,7 @@ RUN = {
     "profiles.accountingGroup": f"{SITE}::test_a_profile_is_all_that_it_says",
     "profiles.attributes": f"{SITE}::test_a_profile_is_all_that_it_says",
     "profiles.maxReplicas": f"{SITE}::test_a_profile_is_all_that_it_says",
+    "limits.maxRuntimeSeconds": f"{SITE}::test_what_a_site_writes_into_every_job",
     "limits.maxReplicasPerPool": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
     "limits.maxReplicasPerUser": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
     "limits.maxReplicas": f"{SITE}::test_limits_for_a_pool_a_user_and_all",

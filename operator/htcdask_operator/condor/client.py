@@ -18,11 +18,12 @@ from htcdask_operator import metrics
 from htcdask_operator.condor import clocks, constraints, token
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.access_point import AccessPoint
+from htcdask_operator.condor.analyses import analysis
 from htcdask_operator.condor.errors import CondorRefused
 from htcdask_operator.condor.jobs import ATTRIBUTES, job, server_time
 from htcdask_operator.condor.private_folder import PrivateFolder
 from htcdask_operator.condor.process import AgentProcess
-from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
+from htcdask_operator.core.model import Analysis, Job, JobId, PoolUid, WorkerName
 from htcdask_operator.core.submit import worker_names
 
 _BUNDLE: Final = "bundle.sh"
@@ -31,7 +32,7 @@ _LOGS: Final = 20  # in one question: a status remembers five
 
 
 class CondorClient:
-    """One access point as one identity; calls are answered one after the other, logs beside them."""
+    """One access point as one identity; calls are answered one after the other, courtesies beside them."""
 
     def __init__(
         self,
@@ -52,6 +53,10 @@ class CondorClient:
         # What workers printed comes from a disk and over a network, and nothing may wait for it.
         seconds = min(access.deadline, access.log_deadline)
         self._logs = AgentProcess(where, self.folder / "logs", environment, seconds, valid_until, seconds)
+        # To look at every slot takes a moment of a whole processor.
+        self._analyst = AgentProcess(
+            where, self.folder / "analyst", environment, seconds, valid_until, seconds
+        )
         self._token = ""
         self._identity = ""  # of that token
         self._turn = asyncio.Lock()
@@ -68,8 +73,9 @@ class CondorClient:
 
     async def close(self) -> None:
         """End the process and leave no file behind."""
-        self._logs.abandon()
-        await self._logs.stop()
+        for courtesy in (self._logs, self._analyst):
+            courtesy.abandon()
+            await courtesy.stop()
         await self._process.stop()
         self._private.close()
 
@@ -120,6 +126,10 @@ class CondorClient:
         )
         return {worker: found[worker] for worker in files if worker in found}
 
+    async def analyze(self, job: JobId) -> Analysis | None:
+        one = constraints.of_waiting(await self._ours(), job)
+        return analysis(await self._ask("analyze", one, of=self._analyst))
+
     async def _act(self, action: str, jobs: Sequence[JobId], reason: str) -> None:
         """By a constraint: ids alone, which may be somebody else's, never reach the schedd."""
         ours, these = await self._ours(), constraints.rows(jobs)
@@ -162,6 +172,7 @@ class CondorClient:
             current = token.read(self._access.token_file, time.time())
             if current != self._token:
                 self._logs.abandon()
+                self._analyst.abandon()
                 await self._process.stop()
                 token.write(self.folder / "tokens", current)
                 self._token, self._identity = current, ""

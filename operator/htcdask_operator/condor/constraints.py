@@ -29,8 +29,18 @@ def of_pool(known: str, pool: PoolUid) -> str:
 
 def of_anchor(known: str, job: JobId) -> str:
     """One anchor."""
+    return f'{of_job(known, job)} && {names.AD_ROLE} == "{Role.ANCHOR}"'
+
+
+def of_job(known: str, job: JobId) -> str:
+    """One job."""
     (this,) = rows([job])
-    return f'{known} && {names.AD_ROLE} == "{Role.ANCHOR}" && {this}'
+    return f"{known} && {this}"
+
+
+def of_waiting(known: str, job: JobId) -> str:
+    """The same, if it waits for its one life."""
+    return f"{of_job(known, job)} && JobStatus == 1 && (NumShadowStarts ?: 0) < 1"
 
 
 def rows(jobs: Sequence[JobId]) -> list[str]:

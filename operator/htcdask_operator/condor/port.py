@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from htcdask_operator.core.model import Job, JobId, PoolUid, WorkerName
+from htcdask_operator.core.model import Analysis, Job, JobId, PoolUid, WorkerName
 
 
 class Condor(Protocol):
@@ -64,3 +64,6 @@ class Condor(Protocol):
 
         Nobody waits for it: no other call does, and it gives up sooner than they.
         """
+
+    async def analyze(self, job: JobId) -> Analysis | None:
+        """How the pool's slots look to this job; None: it waits for none. Nobody waits for the answer."""

@@ -91,14 +91,47 @@ def _harmless(found: Any) -> Any:
 
 
 def _is_ad(found: object) -> bool:
-    return isinstance(found, dict) and all(
-        isinstance(member, str | float) or (isinstance(member, int) and -_INTEGERS <= member < _INTEGERS)
-        for member in found.values()
-    )
+    return isinstance(found, dict) and all(map(_is_plain, found.values()))
+
+
+def _is_plain(found: object) -> bool:
+    return isinstance(found, str | float) or (isinstance(found, int) and -_INTEGERS <= found < _INTEGERS)
 
 
 def _is_job(found: object) -> bool:
     return isinstance(found, str) and _JOB_ID.fullmatch(found) is not None
+
+
+def _is_count(found: object) -> bool:
+    return type(found) is int and 0 <= found < _INTEGERS
+
+
+def _is_clause(found: object) -> bool:
+    if not isinstance(found, dict) or not isinstance(found.get("text"), str):
+        return False
+    counts, nearest = ("met", "undefined", "without"), found.get("nearest", [])
+    return (
+        found.keys() - {"asked", "nearest"} == {"text", *counts}
+        and all(_is_count(found[name]) for name in counts)
+        and isinstance(nearest, list)
+        and all(map(_is_plain, (*nearest, found.get("asked", 0))))
+    )
+
+
+def _is_analysis(found: object) -> bool:
+    if found is None:
+        return True
+    counts = ("slots", "fit", "looked_at", "take", "room", "refuse", "unknown")
+    return (
+        isinstance(found, dict)
+        and found.keys() == {"clauses", "start", "group", "quota", "used", "ahead", *counts}
+        and all(_is_count(found[name]) for name in counts)
+        and isinstance(found["clauses"], list)
+        and all(map(_is_clause, found["clauses"]))
+        and all(isinstance(found[name], str | None) for name in ("start", "group"))
+        and all(isinstance(found[name], float | None) for name in ("quota", "used"))
+        and (found["ahead"] is None or _is_count(found["ahead"]))
+    )
 
 
 _SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
@@ -109,6 +142,7 @@ _SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "spool": _is_job,
     "act": _is_ad,
     "edit": lambda found: found is None,
+    "analyze": _is_analysis,
     "retrieve": lambda found: (
         isinstance(found, dict) and all(isinstance(text, str) for text in found.values())
     ),

@@ -97,6 +97,14 @@ class ReadLogs:
 
 
 @dataclass(frozen=True, slots=True)
+class Analyze:
+    """Ask how the slots look to this idle job, one of many alike: shown in the next status."""
+
+    pool: PoolUid
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleScheduler:
     """Make the scheduler want `count` workers (which ends adapt()), and say so in an Event on the pool."""
 
@@ -142,6 +150,7 @@ class RemoveFinalizer:
 Action = (
     AddFinalizer
     | Adopt
+    | Analyze
     | CreatePool
     | ForceRemove
     | HoldAnchor
@@ -153,6 +162,10 @@ Action = (
     | SubmitWorkers
     | ScaleScheduler
 )
+
+
+Courtesy = Analyze | ReadLogs
+"""What makes a status say more, and nothing else: nothing waits for it, and it fails nothing."""
 
 
 def pool_of(action: Action) -> PoolUid | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import setback
-from htcdask_operator.core.model import JobId, Observed, PoolUid, WorkerName
+from htcdask_operator.core.model import Analysis, JobId, Observed, PoolUid, WorkerName
 from htcdask_operator.core.scaling import scale_scheduler
 from htcdask_operator.core.scaling.drain import Standing
 from htcdask_operator.core.scaling.scale_scheduler import LastScale
@@ -20,6 +20,7 @@ from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.workers import ledger
 from htcdask_operator.core.workers.contact import Contact
 from htcdask_operator.core.workers.ledger import Ledger
+from htcdask_operator.core.workers.machines import Avoided
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Analyzed:
+    """How the slots looked to an idle job of this pool, when it was last asked."""
+
+    at: float
+    found: Analysis | None = None  # None: nobody could say
+
+
+@dataclass(frozen=True, slots=True)
 class PoolMemory:
     """Of one pool."""
 
@@ -40,6 +49,7 @@ class PoolMemory:
     refusal: Refusal | None = None
     setback: Setback | None = None  # an action failed
     ledger: Ledger | None = None  # None: nobody has looked yet
+    analyzed: Analyzed | None = None  # None: no worker waits, or it was not asked yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class ClusterMemory:
     contact: Contact = field(default_factory=Contact)
     last_scale: LastScale | None = None
     logs: Mapping[WorkerName, str] = field(default_factory=dict)  # answers to ReadLogs; "": there is none
+    avoided: Avoided = field(default_factory=dict)  # machines that eat workers, by what this cluster saw
     pools: Mapping[PoolUid, PoolMemory] = field(default_factory=dict)
 
     def of(self, pool: PoolUid) -> PoolMemory:
@@ -80,6 +91,7 @@ class Results:
     unanswered: Mapping[PoolUid, int] = field(default_factory=dict)  # submits of so many jobs
     failed: Mapping[PoolUid, Setback] = field(default_factory=dict)  # actions that failed, or were left out
     logs: Mapping[WorkerName, str] = field(default_factory=dict)
+    analyses: Mapping[PoolUid, Analysis | None] = field(default_factory=dict)
     scaled: tuple[int, int] | None = None  # what the scheduler was told, and had wanted by itself
 
 
@@ -124,6 +136,8 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
     for uid, failure in results.failed.items():
         its = pools.get(uid, _NOTHING)
         pools[uid] = replace(its, setback=_failed(its.setback, failure))
+    for uid, found in results.analyses.items():
+        pools[uid] = replace(pools.get(uid, _NOTHING), analyzed=Analyzed(now, found))
     scale = memory.last_scale
     if results.scaled is not None:
         scale = scale_scheduler.after(scale, *results.scaled, now)

@@ -204,6 +204,37 @@ class SchedulerWorkers:
 
 
 @dataclass(frozen=True, slots=True)
+class Clause:
+    """One clause of a job's Requirements, and how many slots meet it when their machines are empty."""
+
+    text: str
+    met: int
+    undefined: int = 0  # do not define what it asks for
+    without: int = 0  # meet all the others
+    asked: str | int | float | None = None  # where it compares an attribute of the slot: with what
+    nearest: tuple[str | int | float, ...] = ()  # and what those slots offer: the best, or the commonest
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """How the pool's slots look to one idle job; dynamic slots count as their machine's."""
+
+    slots: int
+    clauses: tuple[Clause, ...] = ()
+    fit: int = 0  # meet all clauses, when empty
+    looked_at: int = 0  # so many of them were asked whether they take the job
+    take: int = 0
+    room: int = 0  # take it, and have room now
+    refuse: int = 0
+    unknown: int = 0  # what they say depends on what nobody else can see
+    start: str | None = None  # by which rule most of those refuse
+    group: str | None = None  # the job's accounting group, if that may not have more than its quota
+    quota: float | None = None  # in slot weights, which are cores unless a site says otherwise
+    used: float | None = None
+    ahead: int | None = None  # submitters with idle jobs and a better priority; None: nobody tells
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What counts for a limit that clusters share."""
 
@@ -233,4 +264,5 @@ class Observed:
     usage: SharedUsage = field(default_factory=SharedUsage)  # where the site has limits
     condor_identity: str | None = None  # who the access point says we are, once asked
     scheduler_waits: str = ""  # for what, in Kubernetes' words, where it takes long to start
+    avoided: Mapping[str, float] = field(default_factory=dict)  # machines, by other clusters, and until when
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it

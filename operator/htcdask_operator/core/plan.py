@@ -24,6 +24,7 @@ from htcdask_operator.core import memory as memories
 from htcdask_operator.core import mistake, pool_state, setback
 from htcdask_operator.core.actions import (
     Action,
+    Analyze,
     CreatePool,
     ReadLogs,
     RemoveFinalizer,
@@ -46,6 +47,7 @@ from htcdask_operator.core.scaling.limits import SubmitBudget
 from htcdask_operator.core.scaling.scale_scheduler import Verdict
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.status import summary
+from htcdask_operator.core.workers.machines import Avoided
 
 MISTAKE_SECONDS: Final = 30.0
 """How often it is tried whether a pool can be planned that could not be, by a mistake of ours."""
@@ -62,6 +64,7 @@ class Plan:
     memory: ClusterMemory = field(default_factory=ClusterMemory)
     wake_at: float | None = None
     ask_first: bool = False  # nothing of this before the queue was asked once more, if it was not just now
+    avoided: Avoided = field(default_factory=dict)  # for the other clusters
     mistakes: tuple[str, ...] = ()  # of the operator, for its log; each left the other pools alone
 
 
@@ -84,6 +87,8 @@ def plan(
         missing = default_pool.missing(observed, policy)
         return Plan((missing,) if missing is not None else (), memory=replace(memory, pools={}))
     sights = cluster.seen(pools, observed, memory, policy, now)
+    memory = cluster.with_avoided(sights, memory, now)
+    sights = [replace(sight, memory=memory) for sight in sights]
     demand = cluster.demand(observed, memory, now)
     sights, common = _common(sights, observed, cluster.asked_for(observed, demand), memory, policy)
     followed = {
@@ -114,6 +119,7 @@ def plan(
         statuses=statuses,
         wake_at=min((at for at in (*wake, verdict.wake) if at is not None and at > now), default=None),
         ask_first=any(decision.ask_first for decision in decisions.values()),
+        avoided=memory.avoided,
         mistakes=_mistakes(sights, failed),
         memory=replace(
             memory,
@@ -212,7 +218,7 @@ def _turns(sights: Sequence[Sight], memory: ClusterMemory) -> Callable[[Action],
         match action:
             case RemoveFinalizer():
                 return (0,)
-            case ReadLogs():
+            case Analyze() | ReadLogs():
                 return (3,)
             case SubmitAnchor() | SubmitWorkers():
                 place = 2

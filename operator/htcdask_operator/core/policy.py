@@ -60,6 +60,7 @@ class Policy:
     max_cores: int | None = None
     max_memory: int | None = None  # bytes
     max_gpus: int | None = None
+    max_runtime_seconds: int | None = None  # of one worker, and what it gets where nobody says
     drain_seconds: float = 3600.0  # so long may surplus workers finish their tasks
     default_pool: bool = True  # for clusters that ask for workers and have no pool
     delivery: str = "stream"

@@ -14,6 +14,7 @@ from htcdask_operator.core import size
 from htcdask_operator.core.memory import ClusterMemory, PoolMemory
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import (
+    Analysis,
     ClusterFacts,
     Job,
     JobId,
@@ -33,7 +34,7 @@ from htcdask_operator.core.size import Size
 from htcdask_operator.core.submit import anchor, descriptions
 from htcdask_operator.core.submit.anchor import Anchors
 from htcdask_operator.core.token_bucket import Rate
-from htcdask_operator.core.workers import backoff, failures, identity, ledger, states
+from htcdask_operator.core.workers import backoff, failures, identity, ledger, machines, states
 from htcdask_operator.core.workers.backoff import Backoff
 from htcdask_operator.core.workers.failures import Record
 from htcdask_operator.core.workers.ledger import Ledger, Submitted
@@ -127,6 +128,11 @@ class Sight:
         return ledger.not_yet_shown(known, self.jobs, self.policy.job_expiry_seconds, self.now)
 
     @property
+    def avoided(self) -> tuple[str, ...]:
+        """Machines that no new worker goes to."""
+        return machines.together(self.memory.avoided, self.observed.avoided, self.now)
+
+    @property
     def expected(self) -> int:
         """The workers among them."""
         return sum(not its.anchor for its in self.not_yet_shown.values())
@@ -169,6 +175,21 @@ class PoolState(Sight):
         """When the pool's pace allows another job; None: now."""
         waits = self.ledger.left(self.pace, self.now) <= 0
         return self.ledger.more_at(self.pace, self.now) if waits else None
+
+    @property
+    def idle(self) -> list[Job]:
+        """Its workers that wait for a slot and can start rightly, those that have waited longest first."""
+        return [
+            worker.job
+            for worker in self.workers
+            if worker.state is State.IDLE and worker.job.template_hash == self.template_hash
+        ]
+
+    @property
+    def analysis(self) -> Analysis | None:
+        """How slots look to those, if that is known."""
+        known = self.remembered.analyzed
+        return known.found if known is not None and self.idle else None
 
     @property
     def outdated(self) -> tuple[Job, ...]:

@@ -4,5 +4,5 @@ loop         one task a cluster, and its backoff
 cycle        one pass: observe, plan, perform, publish
 observe      asks the three ports          perform    does what was planned
 publish      statuses and Events; `unpublished` is what waits for it
-worker_logs  the last lines of workers, beside the cycle
+courtesies   what makes a status say more, beside the cycle
 """

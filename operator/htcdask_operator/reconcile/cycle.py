@@ -17,9 +17,9 @@ from htcdask_api import PoolStatus
 from htcdask_operator import metrics
 from htcdask_operator.core import memory, sanitize
 from htcdask_operator.core.actions import (
+    Courtesy,
     ForceRemove,
     HoldAnchor,
-    ReadLogs,
     RecordIdentity,
     Remove,
     RemoveFinalizer,
@@ -31,12 +31,12 @@ from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.timestamps import doubled
 from htcdask_operator.ports import ClusterKey, Ports
+from htcdask_operator.reconcile.courtesies import Courtesies
 from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs, with_usage
 from htcdask_operator.reconcile.perform import Outcome, perform
 from htcdask_operator.reconcile.publish import publish_all
 from htcdask_operator.reconcile.scheduler_pod import SchedulerPod
 from htcdask_operator.reconcile.unpublished import Unpublished
-from htcdask_operator.reconcile.worker_logs import WorkerLogs
 from htcdask_operator.state.known import Known
 
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class ClusterTask:
     pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
     memory: ClusterMemory = field(default_factory=ClusterMemory)  # the core's own
     unpublished: Unpublished = field(default_factory=Unpublished)
-    worker_logs: WorkerLogs = field(default_factory=WorkerLogs)
+    courtesies: Courtesies = field(default_factory=Courtesies)
     scheduler_pod: SchedulerPod = field(default_factory=SchedulerPod)
 
 
@@ -107,7 +107,7 @@ class Cycle:
         """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
         cluster.memory = memory.begun(cluster.memory, cluster.pools, self.clock())
         fresh = cluster.stale or not self._known.queue.asked_for(cluster.pools.values())
-        cluster.stale, logs_wait = True, False
+        cluster.stale, later = True, False
         for _ in range(_ROUNDS):
             now, pools = self.clock(), cluster.pools
             seen = await observe(
@@ -128,13 +128,13 @@ class Cycle:
                 seen = await with_jobs(self._ports, self._known, key, seen, jobs)
                 planned = await self._planned_in_turn(cluster, seen)
             finished = {uid: self._status(pool, cluster).finished for uid, pool in pools.items()}
-            self._decided(key, cluster, planned)
-            todo = [action for action in planned.actions if not isinstance(action, ReadLogs)]
-            logs = [] if logs_wait else [action for action in planned.actions if isinstance(action, ReadLogs)]
-            if not todo and not logs:
+            self._decided(key, cluster, seen, planned)
+            todo = [action for action in planned.actions if not isinstance(action, Courtesy)]
+            asked = [] if later else [action for action in planned.actions if isinstance(action, Courtesy)]
+            if not todo and not asked:
                 cluster.memory = memory.ended(cluster.memory)
                 cluster.stale = isinstance(seen.jobs, Unseen) or bool(cluster.memory.setbacks)
-                soon = now + _PAUSE if logs_wait and not cluster.worker_logs.under_way else None
+                soon = now + _PAUSE if later and not cluster.courtesies.under_way else None
                 soon = _sooner(soon, cluster.scheduler_pod.ask_at)
                 return _sooner(planned.wake_at, soon), self._unanswered(seen)
             do = partial(perform, self._ports, pools=pools, observed=seen, clock=self.clock)
@@ -149,10 +149,11 @@ class Cycle:
             if outcome.silent is not None:
                 return self._after_silence(cluster, seen), None
             told = partial(self._heard, cluster)
-            if not await cluster.worker_logs.read(logs, do, told, cluster.woken):
-                logs_wait = True
-            fresh = True
-            await self._read(key, cluster)
+            if not await cluster.courtesies.ask(asked, do, told, cluster.woken):
+                later = True
+            if todo:
+                fresh = True
+                await self._read(key, cluster)
         return self.clock() + _PAUSE, None
 
     def _after_silence(self, cluster: ClusterTask, seen: Observed) -> float | None:
@@ -211,8 +212,10 @@ class Cycle:
     def _status(pool: PoolFacts, cluster: ClusterTask) -> PoolStatus:
         return cluster.unpublished.statuses.get(pool.uid, pool.status)
 
-    def _decided(self, key: ClusterKey, cluster: ClusterTask, planned: Plan) -> None:
+    def _decided(self, key: ClusterKey, cluster: ClusterTask, seen: Observed, planned: Plan) -> None:
         cluster.memory = planned.memory
+        user = seen.cluster.username if isinstance(seen.cluster, ClusterFacts) else ""
+        metrics.AVOIDED.set(self._known.clusters.avoids(key, user, planned.avoided))
         cluster.unpublished.statuses |= planned.statuses
         self._tell_mistakes(key, cluster, planned.mistakes)
 

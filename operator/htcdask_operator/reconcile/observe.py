@@ -25,7 +25,7 @@ from htcdask_operator.core.model import (
     WorkerName,
 )
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.workers import identity, states
+from htcdask_operator.core.workers import identity, machines, states
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.scheduler.port import SchedulerError
@@ -57,6 +57,7 @@ async def observe(
         orphans=_believed(known, known.orphans()),
         condor_identity=known.queue.identity,
         had_pools=key in known.clusters.had_pools,
+        avoided=machines.shared(known.clusters.avoided.values()),
     )
 
 

@@ -21,6 +21,8 @@ from htcdask_operator.core.actions import (
     Action,
     AddFinalizer,
     Adopt,
+    Analyze,
+    Courtesy,
     CreatePool,
     ForceRemove,
     HoldAnchor,
@@ -34,7 +36,15 @@ from htcdask_operator.core.actions import (
     pool_of,
 )
 from htcdask_operator.core.memory import RefusedSubmit, Results
-from htcdask_operator.core.model import ClusterFacts, JobId, Observed, PoolFacts, PoolUid, WorkerName
+from htcdask_operator.core.model import (
+    Analysis,
+    ClusterFacts,
+    JobId,
+    Observed,
+    PoolFacts,
+    PoolUid,
+    WorkerName,
+)
 from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.status.events import Event
 from htcdask_operator.kube.errors import KubeError
@@ -44,7 +54,7 @@ from htcdask_operator.scheduler.port import SchedulerError
 
 _log = logging.getLogger(__name__)
 
-_CONDOR: Final = (HoldAnchor, Remove, ForceRemove, SubmitAnchor, SubmitWorkers, ReadLogs)
+_CONDOR: Final = (HoldAnchor, Remove, ForceRemove, SubmitAnchor, SubmitWorkers, Analyze, ReadLogs)
 _REMOVALS: Final = (Remove, ForceRemove)
 
 
@@ -54,6 +64,7 @@ class Outcome:
 
     undone: list[Action] = field(default_factory=list)  # failed, or left out because something failed
     logs: dict[WorkerName, str] = field(default_factory=dict)
+    analyses: dict[PoolUid, Analysis | None] = field(default_factory=dict)
     workers: dict[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
@@ -64,7 +75,7 @@ class Outcome:
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
     failure: str | None = None  # of an action that belongs to no pool
     silent: str | None = None  # what HTCondor said last, when it did not answer any more
-    logs_wait: bool = False  # the rest of them is better asked for in another cycle
+    courtesies_wait: bool = False  # the rest of them is better asked for in another cycle
 
     @property
     def results(self) -> Results:
@@ -76,6 +87,7 @@ class Outcome:
             unanswered=self.unanswered,
             failed=self.setbacks,
             logs=self.logs,
+            analyses=self.analyses,
             scaled=self.scaled,
         )
 
@@ -83,7 +95,7 @@ class Outcome:
         """Whether this action is of no use after what failed before it."""
         if isinstance(action, RemoveFinalizer):
             return False
-        if isinstance(action, ReadLogs) and self.logs_wait:
+        if isinstance(action, Courtesy) and self.courtesies_wait:
             return True
         if self.silent is not None and isinstance(action, _CONDOR):
             return True
@@ -94,7 +106,7 @@ class Outcome:
         """It is not done. Where the silence of HTCondor is all the reason, its pool has not failed itself."""
         self.undone.append(action)
         pool = pool_of(action)
-        if pool is not None and pool not in self.setbacks and not isinstance(action, ReadLogs):
+        if pool is not None and pool not in self.setbacks and not isinstance(action, Courtesy):
             removal = isinstance(action, _REMOVALS)
             self.setbacks[pool] = Setback(self.silent or "", now, times=0, condor=True, removal=removal)
 
@@ -139,7 +151,7 @@ async def perform(
                 metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
                 continue
             if isinstance(error, CondorUnreachable):
-                outcome.silent, outcome.logs_wait = str(error), True
+                outcome.silent, outcome.courtesies_wait = str(error), True
                 if isinstance(action, SubmitWorkers):
                     outcome.unanswered[action.pool] = len(action.names)
             outcome.fail(action, str(error), clock())
@@ -207,6 +219,8 @@ async def _one(
             _log.warning("%d jobs taken out of the queue: %s", len(jobs), reason)
         case ReadLogs():
             await _read_logs(ports, action, outcome)
+        case Analyze():
+            await _analyze(ports, action, outcome)
         case AddFinalizer(pool):
             await ports.kube.add_finalizer(pools[pool])
         case RemoveFinalizer(pool):
@@ -233,13 +247,25 @@ async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
     try:
         found = await ports.condor.logs(action.anchor, action.workers)
     except CondorError as error:
-        outcome.logs_wait = isinstance(error, CondorUnreachable)
+        outcome.courtesies_wait = isinstance(error, CondorUnreachable)
         _log.warning("The last lines of %d workers could not be read: %s", len(action.workers), error)
     except Exception as error:
         _log.error(
             "The last lines of %d workers could not be read: %s", len(action.workers), mistake.of(error)
         )
     outcome.logs.update({worker: found.get(worker, "") for worker in action.workers})
+
+
+async def _analyze(ports: Ports, action: Analyze, outcome: Outcome) -> None:
+    """None says that it was asked in vain, also where it failed: the next time is not before its time."""
+    outcome.analyses[action.pool] = None
+    try:
+        outcome.analyses[action.pool] = await ports.condor.analyze(action.job)
+    except CondorError as error:
+        outcome.courtesies_wait = isinstance(error, CondorUnreachable)
+        _log.warning("How slots look to job %s could not be asked: %s", action.job, error)
+    except Exception as error:
+        _log.error("How slots look to job %s could not be asked: %s", action.job, mistake.of(error))
 
 
 async def _credentials(ports: Ports, pool: PoolFacts, observed: Observed) -> Credentials:

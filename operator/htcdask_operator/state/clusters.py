@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, SchedulerWorkers, Unnamed, Unseen
@@ -21,6 +21,7 @@ class ClusterState:
     had_pools: set[ClusterKey] = field(default_factory=set)  # clusters that have or had one
     submitted_as: dict[PoolUid, str] = field(default_factory=dict)  # whose jobs to ask for, besides ours
     scheduler_workers: dict[ClusterKey, Answer] = field(default_factory=dict)
+    avoided: dict[ClusterKey, tuple[str, Mapping[str, float]]] = field(default_factory=dict)  # by whose
     # As the watch showed them last, or a listing; and how many events of each kind it has shown in all.
     watched_pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
     watched_clusters: dict[ClusterKey, ClusterFacts] = field(default_factory=dict)
@@ -44,6 +45,13 @@ class ClusterState:
                 self.submitted_as.pop(pool.uid, None)
             else:
                 self.submitted_as[pool.uid] = pool.submitted_as
+
+    def avoids(self, key: ClusterKey, user: str, machines: Mapping[str, float]) -> int:
+        """This user's cluster avoids these machines, each until then; how many are avoided in all."""
+        self.avoided.pop(key, None)
+        if machines:
+            self.avoided[key] = (user, machines)
+        return len({machine for _, known in self.avoided.values() for machine in known})
 
     def forget(self, pool: PoolUid) -> None:
         """The pool is gone."""

@@ -10,6 +10,17 @@ import pytest
 from htcdask_operator.condor import wire
 from htcdask_operator.condor.errors import CondorError, CondorRefused, SubmitRefused
 
+CLAUSE = {"text": "a > 1", "met": 0, "undefined": 0, "without": 1}
+ANALYSIS = {
+    "slots": 1,
+    "clauses": [CLAUSE, {**CLAUSE, "asked": 1, "nearest": [0.5, "x", True]}],
+    "start": None,
+    "group": "physics",
+    "quota": 1.5,
+    "used": None,
+    "ahead": None,
+    **dict.fromkeys(("fit", "looked_at", "take", "room", "refuse", "unknown"), 0),
+}
 AD = {"ClusterId": 1, "MemoryUsage": 1.5, "HoldReason": "why", "ExitBySignal": False}
 
 
@@ -25,6 +36,9 @@ AD = {"ClusterId": 1, "MemoryUsage": 1.5, "HoldReason": "why", "ExitBySignal": F
         ("act", {"TotalSuccess": 3}),
         ("edit", None),
         ("retrieve", {"w1": "last words\n"}),
+        ("analyze", None),
+        ("analyze", ANALYSIS),
+        ("analyze", {**ANALYSIS, "start": "true", "clauses": []}),
     ],
 )
 def test_an_answer_arrives_as_it_was_given(method: str, value: object) -> None:
@@ -117,6 +131,17 @@ def test_nothing_else_is_an_answer(said: bytes) -> None:
         ("retrieve", ["text"]),
         ("retrieve", {"w1": 5}),
         ("retrieve", {"w1": None}),
+        ("analyze", {}),
+        ("analyze", {**ANALYSIS, "more": 1}),
+        ("analyze", {**ANALYSIS, "fit": -1}),
+        ("analyze", {**ANALYSIS, "fit": True}),
+        ("analyze", {**ANALYSIS, "start": 1}),
+        ("analyze", {**ANALYSIS, "quota": "1"}),
+        ("analyze", {**ANALYSIS, "ahead": 0.5}),
+        ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "text": None}]}),
+        ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "more": 1}]}),
+        ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "asked": 10**400}]}),
+        ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "nearest": [None]}]}),
     ],
 )
 def test_each_answer_has_the_shape_of_its_question(method: str, value: object) -> None:

@@ -13,6 +13,7 @@ from htcdask_operator.core import timestamps
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
+    Analyze,
     ForceRemove,
     HoldAnchor,
     ReadLogs,
@@ -477,3 +478,23 @@ def test_a_pool_whose_workers_only_die_tries_ever_slower_and_stalls() -> None:
     assert waits == sorted(waits) and waits[0] <= 30 and waits[-1] >= 80
     assert reasons[-1] == "WorkersKeepFailing"
     assert "the last line" in world.pools[POOL].status.conditions[2].message
+
+
+def test_it_is_asked_now_and_then_why_a_worker_waits_and_only_of_the_one_that_waits_longest() -> None:
+    world = World({POOL: make_pool()}, FOUR)
+    world.settle()
+    world.stage()
+    world.settle()
+    assert not any(isinstance(action, Analyze) for action in world.settle())
+    asked = []
+    for _ in range(100):
+        world.now += 1
+        asked += [(world.now - NOW, action) for action in world.settle() if isinstance(action, Analyze)]
+    first = min(world.workers(), key=lambda job: job.id)
+    assert asked == [(at, Analyze(POOL, first.id)) for at in (20, 50, 80)]
+    status = world.pools[POOL].status
+    assert [(why.reason, why.count) for why in status.explanation] == [("PoolFull", 4)]
+    for job in world.workers():
+        world.start(job)
+    world.settle()
+    assert world.memory.of(POOL).analyzed is None

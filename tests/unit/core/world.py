@@ -12,6 +12,7 @@ from htcdask_operator.core import memory
 from htcdask_operator.core.actions import (
     Action,
     Adopt,
+    Analyze,
     CreatePool,
     ForceRemove,
     HoldAnchor,
@@ -25,6 +26,7 @@ from htcdask_operator.core.actions import (
 )
 from htcdask_operator.core.memory import ClusterMemory, Results
 from htcdask_operator.core.model import (
+    Analysis,
     ClusterFacts,
     Gone,
     Job,
@@ -182,6 +184,9 @@ class World:
             case ReadLogs(_, _, workers):
                 found = {name: f"htcdask: worker {name} on n ended\nthe last line\n" for name in workers}
                 self.memory = memory.performed(self.memory, Results(logs=found), self.now)
+            case Analyze(pool, job):
+                told = {pool: Analysis(1, fit=1, looked_at=1, take=1) if job in self.jobs else None}
+                self.memory = memory.performed(self.memory, Results(analyses=told), self.now)
             case RemoveFinalizer(pool):
                 del self.pools[pool]
             case ScaleScheduler(_, count, _, _, before):

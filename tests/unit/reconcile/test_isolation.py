@@ -18,7 +18,7 @@ from htcdask_operator.core.status import summary
 from htcdask_operator.core.submit import descriptions, template
 from htcdask_operator.core.workers import backoff, states
 from htcdask_operator.kube.errors import KubeError
-from htcdask_operator.reconcile import worker_logs
+from htcdask_operator.reconcile import courtesies
 from tests.fakes.condor import Life
 from tests.unit.site import Site
 
@@ -213,7 +213,7 @@ async def test_logs_that_cannot_be_read_hold_up_nobody(
 async def test_logs_that_are_slow_are_not_waited_for_and_wake_the_cluster_when_they_come(
     pools: Pools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_logs, "PATIENCE", 0.01)
+    monkeypatch.setattr(courtesies, "PATIENCE", 0.01)
     site, come = pools.site, asyncio.Event()
     site.schedd.life = lambda _: Life(exit_code=3)
     site.schedd.tick()

@@ -1,4 +1,4 @@
-"""One access point by htcondor2, which only this module and `submit_language` import.
+"""One access point, and its pool's slots, by htcondor2, which only this module and `submit_language` import.
 
 Runs in the agent's process (`__main__`). Knows nothing of HTCDask: the parent says which jobs and which
 attributes. Plain values in and out; raises `errors.CondorError`. Calls block, hold the GIL, and some never
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import classad2
 import htcondor2
 
-from htcdask_operator.condor.agent import sandbox, submit_language
+from htcdask_operator.condor.agent import analysis, fair_share, sandbox, submit_language
 from htcdask_operator.condor.agent.classads import Plain, plain
 from htcdask_operator.condor.errors import (
     CondorError,
@@ -34,6 +34,7 @@ _COLLECTOR_PORT: Final = 9618
 _CONNECT_SECONDS: Final = 5
 _MOST_TOLD: Final = 3
 _FILES: Final = "SpooledOutputFiles"
+_NOT_DYNAMIC: Final = "DynamicSlot =!= true"  # those are parts of a partitionable one
 # ENOENT, of which the schedd tells, and EFBIG, which is our own limit.
 _NO_SUCH_OUTPUT: Final = ("(errno 2)", "(errno 27)")
 _LONGEST_USER: Final = 256  # as long as a pool's status may remember
@@ -130,6 +131,31 @@ class Schedd:
                 self._set(constraint, _FILES, "")
             tails = {key: sandbox.tail(folder / name) for key, name in files.items()}
         return {key: text for key, text in tails.items() if text}
+
+    def analyze(self, constraint: str) -> dict[str, Any] | None:
+        """How the pool's slots look to the one job that matches; None: it is not there."""
+        found = self._do(lambda schedd: schedd.query(constraint, [], limit=1))
+        if not found:
+            return None
+        job = found[0]
+        of_slots, startd = analysis.wanted_of_slots(job), htcondor2.AdType.Startd
+        told = analysis.analyze(job, self._advertised(startd, _NOT_DYNAMIC, of_slots))
+        fit = told.pop("fit")
+        some = " || ".join(f"Name == {classad2.quote(name)}" for name in analysis.some(fit))
+        whole = self._advertised(startd, some) if some else []
+        standing = fair_share.standing(
+            job,
+            self._advertised(htcondor2.AdType.Accounting, "true", fair_share.ACCOUNTING),
+            self._advertised(htcondor2.AdType.Submitter, "IdleJobs > 0", fair_share.SUBMITTER),
+        )
+        return {**told, "fit": len(fit), **analysis.refusals(job, whole), **standing}
+
+    def _advertised(self, kind: Any, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
+        try:
+            collector = htcondor2.Collector(self._address)
+            return list(collector.query(kind, constraint, list(attributes) or None))
+        except htcondor2.HTCondorException as error:
+            raise self._collector_failure(_text(error)) from error
 
     def _set(self, constraint: str, attribute: str, text: str) -> None:
         self._do(lambda schedd: schedd.edit(constraint, attribute, classad2.quote(text)))

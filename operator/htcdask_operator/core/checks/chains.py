@@ -63,6 +63,7 @@ SPEC: Final[tuple[SpecCheck, ...]] = (
     spec.image_is_missing,
     spec.image_is_not_allowed,
     spec.image_is_a_window,
+    spec.run_time_is_too_long,
     spec.expressions_are_not_allowed,
     spec.template_is_unusable,
 )

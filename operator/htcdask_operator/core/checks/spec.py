@@ -123,6 +123,19 @@ def image_is_a_window(state: Sight) -> Finding | None:
     )
 
 
+def run_time_is_too_long(state: Sight) -> Finding | None:
+    """Make sure that workers end in time for the site."""
+    asked, most = state.template.max_runtime_seconds, state.policy.max_runtime_seconds
+    if asked is None or most is None or asked <= most:
+        return None
+    return Finding(
+        reasons.RUN_TIME_NOT_ALLOWED,
+        f"A worker may run for {most} s at this site, and maxRuntimeSeconds is {asked}: ask for less, "
+        "or leave it out. Workers that end are replaced.",
+        stalled=True,
+    )
+
+
 def expressions_are_not_allowed(state: Sight) -> Finding | None:
     """Make sure that who writes expressions may."""
     own = state.pool.spec.template

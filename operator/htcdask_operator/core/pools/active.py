@@ -38,7 +38,12 @@ def decide(state: PoolState) -> Decision:
     return Decision(
         actions,
         summary.summarize(state, finding),
-        replace(state.remembered, standing=state.standing, ledger=_after(state, actions)),
+        replace(
+            state.remembered,
+            standing=state.standing,
+            ledger=_after(state, actions),
+            analyzed=state.remembered.analyzed if state.idle else None,
+        ),
         min((at for at in times if at is not None), default=None),
         ask_first=bool(state.lost) or any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in actions),
         sound=spec is None,

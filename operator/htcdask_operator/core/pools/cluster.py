@@ -33,7 +33,8 @@ from htcdask_operator.core.scaling.limits import ClusterLimit, SubmitBudget
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.size import Kind
 from htcdask_operator.core.submit import template
-from htcdask_operator.core.workers import states
+from htcdask_operator.core.workers import machines, states
+from htcdask_operator.core.workers.ledger import Ledger
 
 
 def seen(
@@ -64,6 +65,15 @@ def seen(
             over = _over(sight)
             sights.append(replace(sight, over=over, mistake=mistake.of(error)))
     return sights
+
+
+def with_avoided(sights: Sequence[Sight], memory: ClusterMemory, now: float) -> ClusterMemory:
+    """With the machines that eat workers, by what the pools have seen."""
+    failures = [failure for sight in sights for failure in (sight.remembered.ledger or Ledger()).failures]
+    if not failures and not memory.avoided:
+        return memory
+    useful = machines.useful((worker for sight in sights for worker in sight.workers), now)
+    return replace(memory, avoided=machines.avoided(memory.avoided, failures, useful, now))
 
 
 def _judged(sight: Sight) -> Sight:

@@ -14,6 +14,7 @@ from htcdask_operator.core.actions import (
     Action,
     AddFinalizer,
     Adopt,
+    Analyze,
     ForceRemove,
     HoldAnchor,
     ReadLogs,
@@ -33,6 +34,10 @@ BUSY_SECONDS: Final = 2.0
 """How often it is looked whether a worker that should go has finished its task."""
 NEIGHBOUR_SECONDS: Final = 10.0
 """How often it is looked whether other clusters have left room below a limit that they share."""
+IDLE_SECONDS: Final = 20.0
+"""So long may a worker wait, as most do for a negotiation cycle, before it is asked why."""
+ANALYZE_SECONDS: Final = 30.0
+"""How often it is asked while workers of the pool wait."""
 LEAVE_SECONDS: Final = 60.0
 """So much longer than its process may take does a removed job stay, if its execute node is there."""
 
@@ -141,6 +146,7 @@ def submit(state: PoolState) -> Step:
         state.policy,
         state.now,
         kept.id,
+        state.avoided,
     )
     submit_ = SubmitWorkers(state.uid, description, names, state.worker, state.template.profile)
     return Step((submit_,), recheck)
@@ -152,6 +158,18 @@ def read_logs(state: PoolState) -> Step:
     if state.anchors.usable is None or not asked:
         return Step()
     return Step((ReadLogs(state.uid, state.anchors.usable.id, asked),))
+
+
+def analyze(state: PoolState) -> Step:
+    """How slots look to a worker that waits: it is asked of the one that has waited longest."""
+    idle = state.idle
+    if not idle or (state.cluster is None):
+        return Step()
+    known = state.remembered.analyzed
+    due = idle[0].queued_at + IDLE_SECONDS
+    if known is not None:
+        due = max(due, known.at + ANALYZE_SECONDS)
+    return Step((Analyze(state.uid, idle[0].id),)) if state.now >= due else Step((), due)
 
 
 def wait_for_workers(state: PoolState) -> Step:
@@ -182,6 +200,7 @@ STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     scale_down,
     submit,
     read_logs,
+    analyze,
     wait_for_workers,
 )
 

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from htcdask_api import Explanation
 from htcdask_api.status import MAX_EXPLANATIONS
 from htcdask_operator.core import reasons, sanitize
+from htcdask_operator.core.model import Analysis
 from htcdask_operator.core.scaling.desired import Allocation
+from htcdask_operator.core.status import slots
 from htcdask_operator.core.workers.states import State, Worker
+
+_NAMED: Final = 5  # machines in a message
 
 
 def explanations(
@@ -21,11 +26,16 @@ def explanations(
     allocation: Allocation,
     unaffordable: int,
     address: str,
+    analysis: Analysis | None = None,
+    avoided: Sequence[str] = (),
 ) -> tuple[Explanation, ...]:
-    """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for."""
+    """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for.
+
+    `analysis`: how slots look to those that are idle; `avoided`: machines that eat workers.
+    """
     found: Counter[tuple[str, str]] = Counter()
     for worker in workers:
-        if worker.state is not State.CONNECTED and (why := _why(worker, address)) is not None:
+        if worker.state is not State.CONNECTED and (why := _why(worker, address, analysis)) is not None:
             found[why] += 1
     if unaffordable:
         found[
@@ -34,6 +44,8 @@ def explanations(
         ] = unaffordable
     if allocation.capped_by is not None:
         found[reasons.CAPPED, allocation.capped_by] = allocation.withheld
+    if avoided:
+        found[reasons.MACHINES_AVOIDED, _avoided(avoided)] = len(avoided)
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return tuple(
         Explanation(reason=reason, message=sanitize.line(message), count=count)
@@ -41,9 +53,16 @@ def explanations(
     )
 
 
-def _why(worker: Worker, address: str) -> tuple[str, str] | None:
+def _avoided(machines: Sequence[str]) -> str:
+    some = ", ".join(machines[:_NAMED]) + (f" and {len(machines) - _NAMED} more" if machines[_NAMED:] else "")
+    return f"Workers kept failing on {some} while others lived elsewhere: for an hour no new one goes there."
+
+
+def _why(worker: Worker, address: str, analysis: Analysis | None) -> tuple[str, str] | None:
     job = worker.job
     match worker.state:
+        case State.IDLE if analysis is not None:
+            return slots.told(analysis, job)
         case State.IDLE if job.reject_reason:
             return reasons.NO_MATCHING_SLOTS, f"HTCondor found no slot for the job: {job.reject_reason}."
         case State.IDLE:

@@ -56,6 +56,8 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
             state.allocation or Allocation(0),
             state.unaffordable,
             state.policy.scheduler_address,
+            state.analysis,
+            state.avoided,
         )
     told = PoolStatus(
         observed_generation=state.pool.generation,

@@ -8,7 +8,7 @@ keys, adds what it spools, and looks whether HTCondor's own parser understands w
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from htcdask_api import Template, names
@@ -86,13 +86,21 @@ def workers(
     policy: Policy,
     now: float,
     anchor: JobId = "",
+    avoided: Sequence[str] = (),
 ) -> Mapping[str, str]:
-    """The workers' common description; each name becomes `$(wname)`. `anchor`: whose files they read."""
+    """The workers' common description; each name becomes `$(wname)`.
+
+    `anchor`: whose files they read; `avoided`: machines where they are not to run.
+    """
+    described = _worker(pool, cluster, worker, policy, iwd)
+    if avoided:  # not in the template hash either: machines come and go
+        machines = ", ".join(quoting.string(machine) for machine in avoided)
+        described["My.Requirements"] += f" && !member(TARGET.Machine, {{{machines}}})"
     return {
         f"My.{names.AD_ANCHOR}": quoting.string(anchor),
         # Not in the template hash: nothing that is staged depends on it.
         **({f"My.{names.AD_PROFILE}": quoting.string(worker.profile)} if worker.profile else {}),
-        **_worker(pool, cluster, worker, policy, iwd),
+        **described,
         **_identity(pool, cluster, template_hash, names.ROLE_WORKER, "$(wname)", policy, now),
     }
 

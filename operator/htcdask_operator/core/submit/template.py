@@ -1,7 +1,7 @@
 """What one worker of a pool is, after everybody has had a say; and the hash of what it is made from.
 
 Called by `pools.cluster` once for each pool. Nearest wins: the pool's template, its profile, what the
-cluster's options said, the site's default template.
+cluster's options said, the site's default template, and then the site's limit of a worker's run time.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ def resolve(pool: PoolFacts, cluster: ClusterFacts | None, policy: Policy) -> Te
     defaults = [profile.template] if profile else []
     if cluster is not None:
         defaults.append(of_cluster(cluster.config, policy.image_path_template))
+    defaults.append(policy.default_template)
+    if policy.max_runtime_seconds is not None:
+        defaults.append(Template(max_runtime_seconds=policy.max_runtime_seconds))
     try:
-        return pool.spec.template.over(*defaults, policy.default_template)
+        return pool.spec.template.over(*defaults)
     except ValidationError as error:
         where, rule = complaint(error)
         raise ValueError(f"{'.'.join(['spec.template', *where])}: {rule}") from None

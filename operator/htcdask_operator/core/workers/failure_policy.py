@@ -63,6 +63,8 @@ HOLD_CODES: Final[Mapping[int, HoldPolicy]] = {
     **_replace(reasons.OUT_OF_RESOURCES, 34),
     **_replace(reasons.RUN_TIME_OVER, 46, 47),
 }
+_WANT_HOLD: Final = 21  # a rule of the execute node; which one is not said in a way that programs understand
+_TOO_LARGE: Final = HoldPolicy(HoldAction.REPLACE, reasons.OUT_OF_RESOURCES)
 _UNKNOWN_HOLD: Final = HoldPolicy(HoldAction.REPLACE, reasons.HELD)
 
 VACATE_CODES: Final[Mapping[int, str]] = {
@@ -108,7 +110,15 @@ _DEFAULT: Final = FailurePolicy()
 
 def of_hold(job: Job) -> HoldPolicy:
     """What to do with this held job."""
+    if job.hold_code == _WANT_HOLD and takes_too_much_memory(job):
+        return _TOO_LARGE  # the job's doing, and not the machine's
     return HOLD_CODES.get(job.hold_code or 0, _UNKNOWN_HOLD)
+
+
+def takes_too_much_memory(job: Job) -> bool:
+    """Whether HTCondor has measured as much as the job asked for, or more."""
+    asked, peak = job.request_memory_mib, job.memory_mib
+    return asked is not None and peak is not None and peak >= asked
 
 
 def of_vacate(job: Job, *, early: bool) -> str:

@@ -42,21 +42,7 @@ class State(enum.Enum):
     __hash__ = object.__hash__  # Enum's own is Python, and each job is looked up in sets many times a plan
 
 
-LIVE: Final = frozenset(
-    {
-        State.SUBMITTING,
-        State.IDLE,
-        State.STARTING,
-        State.NOT_CONNECTED,
-        State.CONNECTED,
-        State.DISCONNECTED,
-        State.NOT_ASKED,
-        State.UNNAMED,
-        State.SUSPENDED,
-        State.HELD,
-        State.KEPT,
-    }
-)
+LIVE: Final = frozenset(State) - {State.REMOVED, State.FINISHED, State.FAILED}
 RUNS: Final = frozenset(
     {
         State.STARTING,
@@ -283,9 +269,21 @@ def _held(job: Job, now: float) -> Worker:
             return Worker(job, State.HELD, hold.reason, job.hold_reason or "")
         case HoldAction.REPLACE:
             said = _quoted(job.hold_reason)
-            message = f"The job of worker {job.worker} was held (code {job.hold_code or 0}): {said}."
+            message = (
+                f"The job of worker {job.worker} was held (code {job.hold_code or 0}): {said}.{_peak(job)}"
+            )
             return Worker(job, State.FAILED, hold.reason, message)
     assert_never(hold.action)
+
+
+def _peak(job: Job) -> str:
+    """What to ask for next time."""
+    if not failure_policy.takes_too_much_memory(job):
+        return ""
+    return (
+        f" It had used {job.memory_mib} MiB of memory and asked for {job.request_memory_mib} MiB: ask for "
+        "more, or let a worker do less at a time."
+    )
 
 
 def _quoted(text: str | None) -> str:

@@ -72,6 +72,9 @@ CASES = {
     "ImageMissing": make_case(template=Template()),
     "ImageNotAllowed": make_case(policy=make_policy(allowed_images=("/cvmfs/ours/*",))),
     "ImageNotAllowed (a folder)": make_case(template=make_template(container_image="/home/x")),
+    "RunTimeNotAllowed": make_case(
+        template=make_template(max_runtime_seconds=7001), policy=make_policy(max_runtime_seconds=7000)
+    ),
     "ExpressionsNotAllowed": make_case(
         pool=make_pool(template=make_template(rank="KFlops")),
         policy=make_policy(allow_user_expressions=False),
@@ -96,7 +99,7 @@ CASES = {
     "BackingOff": FAILING,
     "SubmittingSlowly": make_case(missing=1, allocation=Allocation(1), ledger=Ledger(submits=Spent(20, NOW))),
 }
-A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:12] + ["AnotherIdentity", "JobsNotShown"]
+A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:13] + ["AnotherIdentity", "JobsNotShown"]
 
 
 def test_a_pool_with_nothing_against_it_passes() -> None:

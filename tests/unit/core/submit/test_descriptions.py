@@ -369,6 +369,15 @@ def test_a_whole_that_breaks_a_rule_that_its_parts_keep_is_an_invalid_pool() -> 
     assert "xxx" not in str(broken.value)
 
 
+@pytest.mark.parametrize(("asked", "gets"), [(None, 7000), (600, 600), (8000, 8000)])
+def test_a_worker_runs_for_as_long_as_the_site_allows_where_nobody_says(asked: int | None, gets: int) -> None:
+    policy = make_policy(max_runtime_seconds=7000)
+    pool = make_pool(template=make_template(max_runtime_seconds=asked))
+    # What is too long is refused by a check.
+    assert template.resolve(pool, None, policy).max_runtime_seconds == gets
+    assert template.resolve(pool, None, make_policy()).max_runtime_seconds == asked
+
+
 # --- Names.
 
 

@@ -125,6 +125,27 @@ def test_hold_codes(code: int | None, reason: str) -> None:
     assert failure_policy.of_hold(make_job("a", H, hold_code=code)).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("used", "asked", "reason"),
+    [
+        (2100, 2048, "OutOfResources"),
+        (2048, 2048, "OutOfResources"),
+        (100, 2048, "MachineRefused"),
+        (None, 2048, "MachineRefused"),
+        (2100, None, "MachineRefused"),
+    ],
+)
+def test_a_machine_is_not_to_blame_for_a_job_that_takes_too_much_memory(
+    used: int | None, asked: int | None, reason: str
+) -> None:
+    job = make_job("a", H, hold_code=21, memory_mib=used, request_memory_mib=asked, hold_reason="a rule")
+    worker = judge(job, make_observed(), {}, make_policy(), NOW)
+    assert worker.reason == reason
+    assert ("It had used 2100 MiB of memory and asked for 2048 MiB" in worker.message) == (
+        (used, asked) == (2100, 2048)
+    )
+
+
 def test_every_hold_code_that_is_known_has_a_line_and_only_a_person_s_holds_are_waited_for() -> None:
     known = {*range(3, 17), 18, 19, 21, 22, 23, 26, 27, *range(32, 36), 43, 44, 45, 46, 47, 48, 1} - {17}
     assert known <= failure_policy.HOLD_CODES.keys()

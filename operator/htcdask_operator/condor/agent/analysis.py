@@ -1,0 +1,174 @@
+"""Why one idle job has no slot: each clause of its Requirements against every slot, its machine empty.
+
+Called by `schedd.analyze`, which has fetched the ads. An empty machine offers its totals, so
+a clause that no slot meets then is met by waiting only if other machines come. Plain values in and out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import classad2
+
+from htcdask_operator.condor.agent import clauses
+from htcdask_operator.condor.agent.classads import Plain, plain
+
+RESOURCES: Final = ("Cpus", "Memory", "Disk", "GPUs")
+SLOT: Final = ("Name", "State", "PartitionableSlot", *RESOURCES, *(f"TotalSlot{name}" for name in RESOURCES))
+"""What is needed of each slot beside what the job's Requirements refer to."""
+
+_TEXT: Final = 200  # characters of a clause
+_SHOWN: Final = 3  # values of an attribute that is no number
+_LOOKED_AT: Final = 40  # slots whose own Requirements are evaluated: they need whole ads
+_COMPARED: Final = re.compile(r"(?:TARGET\.)?([A-Za-z_]\w*) (>=|>|<=|<|==|=\?=|is) (.{1,200})")
+_LARGEST: Final = (">=", ">")
+_SMALLEST: Final = ("<=", "<")
+
+Ad = Any  # classad2.ClassAd
+
+
+def wanted_of_slots(job: Ad) -> list[str]:
+    """The attributes of a slot that the job's Requirements may refer to."""
+    words = set(SLOT)
+    for clause in _clauses(job):
+        words |= set(re.findall(r"[A-Za-z_]\w*", clause))
+    return sorted(words)
+
+
+def analyze(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
+    """What each clause comes to, and the names of the slots that meet all of them."""
+    for slot in slots:
+        _empty(slot)
+    texts = _clauses(job)
+    met = [_met(text, job, slots) for text in texts]
+    lacks = Counter(index for good, _ in met for index in range(len(slots)) if index not in good)
+    fits = [index for index in range(len(slots)) if not lacks[index]]
+    told = []
+    for text, (good, undefined) in zip(texts, met, strict=True):
+        others = [index for index in range(len(slots)) if lacks[index] == (index not in good)]
+        told.append(
+            {
+                "text": text[:_TEXT],
+                "met": len(good),
+                "undefined": undefined,
+                "without": len(others),
+                **({} if fits else _nearest(text, job, [slots[index] for index in others] or slots)),
+            }
+        )
+    names = [str(slots[index].get("Name")) for index in fits]
+    return {"slots": len(slots), "clauses": told, "fit": names}
+
+
+def refusals(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
+    """What the slots themselves say to the job: so many would take it when empty, and have room now."""
+    takes = room = unknown = 0
+    texts: Counter[str] = Counter()
+    for slot in slots:
+        now = {name: slot.get(name) for name in RESOURCES}
+        _empty(slot)
+        answer = _value(slot.lookup("Requirements"), slot, job)
+        if answer is True:
+            takes += 1
+            slot.update({name: value for name, value in now.items() if value is not None})
+            room += _has_room(slot, job)
+        elif answer is False:
+            texts[_start(slot)] += 1
+        else:
+            unknown += 1
+    refused = texts.most_common(1)[0][0][:_TEXT] if texts else None
+    return {
+        "looked_at": len(slots),
+        "take": takes,
+        "room": room,
+        "refuse": texts.total(),
+        "unknown": unknown,
+        "start": refused,
+    }
+
+
+def some(names: Sequence[str]) -> list[str]:
+    """Those of so many slots that are looked at, from all over the list: neighbours are alike."""
+    step = max(1, len(names) // _LOOKED_AT)
+    return list(names[::step][:_LOOKED_AT])
+
+
+def _clauses(job: Ad) -> list[str]:
+    def definition(name: str) -> str | None:
+        found = job.lookup(name) if name in job else None
+        return str(found) if isinstance(found, classad2.ExprTree) else None
+
+    return clauses.of(str(job.lookup("Requirements")), definition)
+
+
+def _empty(slot: Ad) -> None:
+    """A partitionable slot as it is when nothing runs in it."""
+    if slot.get("PartitionableSlot") is True:
+        for name in RESOURCES:
+            total = plain(slot, [f"TotalSlot{name}"]).get(f"TotalSlot{name}")
+            if total is not None:
+                slot[name] = total
+
+
+def _met(text: str, job: Ad, slots: Sequence[Ad]) -> tuple[set[int], int]:
+    """Which slots meet the clause, and how many do not define what it asks for."""
+    clause = classad2.ExprTree(text)
+    answers = [_value(clause, job, slot) for slot in slots]
+    good = {index for index, answer in enumerate(answers) if answer is True}
+    return good, sum(answer is None for answer in answers)
+
+
+def _value(expression: Any, of: Ad, target: Ad) -> bool | None:
+    """What HTCondor's matchmaking makes of it: numbers are truths; None: undefined, or an error."""
+    try:
+        found = expression.eval(scope=of, target=target)
+    except Exception:  # whatever a site's own expression may do to the library
+        return None
+    known = _simple(found)
+    return bool(known) if isinstance(known, bool | int | float) else None
+
+
+def _nearest(text: str, job: Ad, slots: Sequence[Ad]) -> Mapping[str, Plain | list[Plain]]:
+    """What the clause asks for, and what comes nearest to it: the best number, or the commonest values."""
+    compared = _COMPARED.fullmatch(text)
+    if compared is None:
+        return {}
+    name, operator, right = compared.groups()
+    try:
+        asked = _simple(classad2.ExprTree(right).eval(scope=job))
+    except Exception:
+        return {}
+    offered = [value for slot in slots if (value := plain(slot, [name]).get(name)) is not None]
+    numbers = [value for value in offered if isinstance(value, int | float) and not isinstance(value, bool)]
+    if asked is None or not offered:
+        return {}
+    if operator in (*_LARGEST, *_SMALLEST):
+        best = max if operator in _LARGEST else min
+        return {"asked": asked, "nearest": [best(numbers)]} if numbers else {}
+    commonest = [value for value, _ in Counter(offered).most_common(_SHOWN)]
+    return {
+        "asked": asked,
+        "nearest": [_simple(each) for each in commonest],
+    }
+
+
+def _simple(value: object) -> Plain:
+    if isinstance(value, str):
+        return value[:_TEXT]
+    return value if isinstance(value, bool | int | float) and not isinstance(value, classad2.Value) else None
+
+
+def _has_room(slot: Ad, job: Ad) -> bool:
+    """Whether the job could start there now."""
+    if slot.get("PartitionableSlot") is not True and slot.get("State") not in ("Unclaimed", "Owner"):
+        return False
+    mine = _value(job.lookup("Requirements"), job, slot)
+    return mine is True and _value(slot.lookup("Requirements"), slot, job) is True
+
+
+def _start(slot: Ad) -> str:
+    """The rule by which the slot refuses, in the words of its configuration."""
+    start = slot.lookup("Start") if "Start" in slot else slot.lookup("Requirements")
+    return str(start)

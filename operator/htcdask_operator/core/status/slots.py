@@ -1,0 +1,141 @@
+"""Why an idle job has no slot, in words for the person who waits: what keeps it, and what to do.
+
+Called by `explain`. What only the negotiator knows (other people's next jobs, hidden limits) is said to be
+unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from htcdask_operator.core import reasons
+from htcdask_operator.core.model import Analysis, Clause, Job
+
+_SIZES: Final[Mapping[str, tuple[str, float]]] = {  # of clauses that the operator writes itself
+    "TARGET.Memory >= RequestMemory": ("memory", 2.0**20),
+    "TARGET.Disk >= RequestDisk": ("disk", 2.0**10),
+}
+_COUNTS: Final[Mapping[str, str]] = {
+    "TARGET.Cpus >= RequestCpus": "cores",
+    "TARGET.GPUs >= RequestGPUs": "GPUs",
+}
+_CONTAINERS: Final[Mapping[str, str]] = {
+    "TARGET.HasContainer": "runs containers: no execute node has Apptainer, or HTCondor does not find it",
+    "TARGET.HasSIF": "runs .sif images",
+    "TARGET.HasSandboxImage": "runs images that are unpacked folders",
+    "TARGET.HasDockerURL": "runs images from a registry",
+}
+_TOLD: Final = 2  # clauses in one message
+
+
+def told(analysis: Analysis, job: Job) -> tuple[str, str]:
+    """The reason and the sentence."""
+    slots = analysis.slots
+    if not slots:
+        return reasons.NO_MATCHING_SLOTS, "HTCondor's pool has no slot at all now: no execute node is there."
+    unmet = [clause for clause in analysis.clauses if not clause.met]
+    if unmet:
+        return reasons.NO_MATCHING_SLOTS, " ".join(_unmet(clause, slots) for clause in unmet[:_TOLD])
+    if not analysis.fit:
+        return reasons.NO_MATCHING_SLOTS, _together(analysis.clauses, slots)
+    fit = f"{analysis.fit} of {slots} slots fit the job when they are empty"
+    if not analysis.take and analysis.refuse:
+        return reasons.SLOTS_REFUSE, _refused(analysis, fit)
+    if not analysis.take:
+        return (
+            reasons.WAITING_FOR_MATCH,
+            f"{fit}; whether they take it depends on what the collector does not show.{_rejected(job)}",
+        )
+    if analysis.quota is not None and analysis.used is not None and analysis.used >= analysis.quota:
+        return (
+            reasons.QUOTA_REACHED,
+            f"{fit}, and the accounting group {analysis.group} has {analysis.used:g} of its quota of "
+            f"{analysis.quota:g}: the job starts when others of the group end.",
+        )
+    if not analysis.room:
+        return (
+            reasons.POOL_FULL,
+            f"{fit}, and none has room now: the job starts when others end. Smaller ones find room "
+            f"sooner.{_precedence(analysis)}",
+        )
+    return (
+        reasons.WAITING_FOR_MATCH,
+        f"{fit}, and some have room now: the job waits for its turn.{_precedence(analysis)} A limit of the "
+        f"site may hold it, too.{_rejected(job)}",
+    )
+
+
+def _precedence(analysis: Analysis) -> str:
+    """Fair share, as far as it can be seen."""
+    if analysis.ahead is None:
+        return " Who comes first is the negotiator's to say (condor_userprio)."
+    if not analysis.ahead:
+        return ""
+    who, come = (
+        ("Another user", "comes") if analysis.ahead == 1 else (f"{analysis.ahead} other users", "come")
+    )
+    return f" {who} with idle jobs and a better priority (condor_userprio) {come} first."
+
+
+def _unmet(clause: Clause, slots: int) -> str:
+    if clause.text in _CONTAINERS:
+        return f"No slot of {slots} {_CONTAINERS[clause.text]}."
+    if clause.undefined == slots:
+        return f"No slot of {slots} defines what {_quoted(clause)} asks for{_offer(clause)}."
+    return f"No slot of {slots} meets {_quoted(clause)}{_offer(clause)}."
+
+
+def _together(clauses: Sequence[Clause], slots: int) -> str:
+    """The clause without which most slots would fit; None stands out where two are missing everywhere."""
+    best = max(clauses, key=lambda clause: clause.without)
+    if not best.without:
+        few = sorted(clauses, key=lambda clause: clause.met)[:_TOLD]
+        rare = " and ".join(f"{_quoted(clause)} ({clause.met})" for clause in few)
+        return f"No slot of {slots} meets all that the job requires. The fewest meet {rare}."
+    return (
+        f"No slot of {slots} meets all that the job requires: of the {best.without} that meet the rest, "
+        f"none meets {_quoted(best)}{_offer(best)}."
+    )
+
+
+def _refused(analysis: Analysis, fit: str) -> str:
+    rule = f": START is {analysis.start}" if analysis.start else ""
+    some = "" if analysis.refuse == analysis.looked_at else f" (at least {analysis.refuse} of them)"
+    return f"{fit}, and their own rules refuse it{some}{rule}. Ask the site which jobs may run there."
+
+
+def _offer(clause: Clause) -> str:
+    """What was asked for, and what there is."""
+    if clause.asked is None or not clause.nearest:
+        return ""
+    best = clause.nearest[0]
+    if clause.text in _SIZES and isinstance(clause.asked, int | float) and isinstance(best, int | float):
+        what, unit = _SIZES[clause.text]
+        return (
+            f": {_bytes(clause.asked * unit)} of {what} are asked for, and the largest has "
+            f"{_bytes(best * unit)}; ask for less"
+        )
+    if clause.text in _COUNTS:
+        what = _COUNTS[clause.text]
+        return f": {clause.asked} {what} are asked for, and the largest has {best}; ask for fewer"
+    return f": they offer {', '.join(_shown(value) for value in clause.nearest)}"
+
+
+def _bytes(count: float) -> str:
+    for unit, size in (("TiB", 2.0**40), ("GiB", 2.0**30), ("MiB", 2.0**20)):
+        if count >= size:
+            return f"{count / size:.4g} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def _shown(value: str | float) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+def _quoted(clause: Clause) -> str:
+    return f"`{clause.text}`"
+
+
+def _rejected(job: Job) -> str:
+    return f" It says: {job.reject_reason}." if job.reject_reason else ""

@@ -1,0 +1,89 @@
+"""Machines that eat workers: those on which one after the other fails, while workers live elsewhere.
+
+Judged by `plan` for each cluster, from the failures that its pools' ledgers remember. Where no worker lives
+anywhere, it is the pool's own fault, or everybody's: no machine is blamed. Anybody can make workers fail
+where they like: the other clusters follow only when two users have found the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+from htcdask_api import Failure
+from htcdask_operator.core import reasons, timestamps
+from htcdask_operator.core.workers.states import EARLY_SECONDS, State, Worker
+
+Avoided = Mapping[str, float]
+"""Machines, and until when no new worker goes there."""
+
+ENOUGH: Final = 3
+"""Events on one machine."""
+WITHIN_SECONDS: Final = 1800.0
+AVOID_SECONDS: Final = 3600.0
+"""From the last event on: then one worker finds out whether the machine is well again."""
+MOST: Final = 20
+"""Machines in one job's Requirements; those that were the last to fail."""
+
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_BLAMED: Final = frozenset(
+    {
+        reasons.BAD_IMAGE,
+        reasons.ENDED_EARLY,
+        reasons.MACHINE_FAILED,
+        reasons.MACHINE_REFUSED,
+        reasons.NEVER_STARTED,
+        reasons.TRANSFER_FAILED,
+        reasons.WORKER_FAILED,
+        reasons.WORKER_KILLED,
+    }
+)
+
+
+def avoided(before: Avoided, failures: Iterable[Failure], useful: Collection[str], now: float) -> Avoided:
+    """What is avoided from now on. `useful`: machines with a worker of this cluster that lives there well."""
+    events: dict[str, list[float]] = defaultdict(list)
+    for failure in failures:
+        at = timestamps.read(failure.time)
+        if failure.machine and failure.reason in _BLAMED and 0 <= now - at < WITHIN_SECONDS:
+            events[failure.machine].append(at)
+    after = {machine: until for machine, until in before.items() if until > now and machine not in useful}
+    for machine, times in events.items():
+        lives_elsewhere = any(other != machine for other in useful)
+        if len(times) >= ENOUGH and lives_elsewhere and machine not in useful and _HOST.fullmatch(machine):
+            after[machine] = max(times) + AVOID_SECONDS
+    return _latest(after)
+
+
+def shared(found: Iterable[tuple[str, Avoided]]) -> Avoided:
+    """What everybody avoids, from what the clusters of these users do, until the last but one forgets it."""
+    by_machine: dict[str, dict[str, float]] = defaultdict(dict)
+    for user, machines in found:
+        for machine, until in machines.items():
+            by_machine[machine][user] = max(until, by_machine[machine].get(user, until))
+    return {machine: sorted(users.values())[-2] for machine, users in by_machine.items() if len(users) > 1}
+
+
+def together(ours: Avoided, others: Avoided, now: float) -> tuple[str, ...]:
+    """The machines that a new worker does not go to, whoever found out."""
+    both = dict(others)
+    for machine, until in ours.items():
+        both[machine] = max(until, both.get(machine, until))
+    return tuple(sorted(_latest({machine: until for machine, until in both.items() if until > now})))
+
+
+def useful(workers: Iterable[Worker], now: float) -> frozenset[str]:
+    """Where workers have been connected for a while."""
+    return frozenset(
+        worker.job.machine
+        for worker in workers
+        if worker.state is State.CONNECTED
+        and worker.job.machine
+        and now - (worker.job.started_at or worker.job.status_since) >= EARLY_SECONDS
+    )
+
+
+def _latest(machines: Avoided) -> Avoided:
+    return dict(sorted(machines.items(), key=lambda item: (-item[1], item[0]))[:MOST])
