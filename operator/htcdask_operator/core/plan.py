@@ -87,7 +87,7 @@ def plan(
         missing = default_pool.missing(observed, policy)
         return Plan((missing,) if missing is not None else (), memory=replace(memory, pools={}))
     sights = cluster.seen(pools, observed, memory, policy, now)
-    memory = cluster.with_avoided(sights, memory, now)
+    memory = cluster.with_avoided(sights, memory, policy, now)
     sights = [replace(sight, memory=memory) for sight in sights]
     demand = cluster.demand(observed, memory, now)
     sights, common = _common(sights, observed, cluster.asked_for(observed, demand), memory, policy)

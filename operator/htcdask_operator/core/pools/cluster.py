@@ -67,12 +67,12 @@ def seen(
     return sights
 
 
-def with_avoided(sights: Sequence[Sight], memory: ClusterMemory, now: float) -> ClusterMemory:
+def with_avoided(sights: Sequence[Sight], memory: ClusterMemory, policy: Policy, now: float) -> ClusterMemory:
     """With the machines that eat workers, by what the pools have seen."""
     failures = [failure for sight in sights for failure in (sight.remembered.ledger or Ledger()).failures]
     if not failures and not memory.avoided:
         return memory
-    useful = machines.useful((worker for sight in sights for worker in sight.workers), now)
+    useful = machines.useful((worker for sight in sights for worker in sight.workers), policy, now)
     return replace(memory, avoided=machines.avoided(memory.avoided, failures, useful, now))
 
 

@@ -14,7 +14,9 @@ from typing import Final
 
 from htcdask_api import Failure
 from htcdask_operator.core import reasons, timestamps
-from htcdask_operator.core.workers.states import EARLY_SECONDS, State, Worker
+from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.workers import contact
+from htcdask_operator.core.workers.states import EARLY_SECONDS, Worker
 
 Avoided = Mapping[str, float]
 """Machines, and until when no new worker goes there."""
@@ -74,12 +76,12 @@ def together(ours: Avoided, others: Avoided, now: float) -> tuple[str, ...]:
     return tuple(sorted(_latest({machine: until for machine, until in both.items() if until > now})))
 
 
-def useful(workers: Iterable[Worker], now: float) -> frozenset[str]:
+def useful(workers: Iterable[Worker], policy: Policy, now: float) -> frozenset[str]:
     """Where workers have been connected for a while."""
     return frozenset(
         worker.job.machine
         for worker in workers
-        if worker.state is State.CONNECTED
+        if contact.serves(worker, policy, now)
         and worker.job.machine
         and now - (worker.job.started_at or worker.job.status_since) >= EARLY_SECONDS
     )
