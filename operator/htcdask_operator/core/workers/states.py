@@ -42,21 +42,7 @@ class State(enum.Enum):
     __hash__ = object.__hash__  # Enum's own is Python, and each job is looked up in sets many times a plan
 
 
-LIVE: Final = frozenset(
-    {
-        State.SUBMITTING,
-        State.IDLE,
-        State.STARTING,
-        State.NOT_CONNECTED,
-        State.CONNECTED,
-        State.DISCONNECTED,
-        State.NOT_ASKED,
-        State.UNNAMED,
-        State.SUSPENDED,
-        State.HELD,
-        State.KEPT,
-    }
-)
+LIVE: Final = frozenset(State) - {State.REMOVED, State.FINISHED, State.FAILED}
 RUNS: Final = frozenset(
     {
         State.STARTING,

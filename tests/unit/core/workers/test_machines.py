@@ -96,7 +96,9 @@ def test_where_workers_live_well() -> None:
     old = make_job("b", JobStatus.RUNNING, machine="node2", started_at=NOW - 90)
     lost = make_job("c", JobStatus.RUNNING, machine="node3", started_at=NOW - 90)
     workers = [Worker(young, State.CONNECTED), Worker(old, State.CONNECTED), Worker(lost, State.STARTING)]
+    workers.append(Worker(lost, State.UNNAMED))  # nobody says that it is connected, and it may yet fail
     assert machines.useful(workers, make_policy(), NOW) == {"node2"}
+    assert machines.useful(workers, make_policy(connect_seconds=80.0), NOW) == {"node2", "node3"}
 
 
 def test_the_next_worker_does_not_go_there_and_the_pool_says_so() -> None:
