@@ -218,6 +218,7 @@ async def async_outcome(call: Call, gateway: Any, cluster: Any) -> Any:
             return f"raises {type(error).__name__}"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # dask-gateway's, of these
 @pytest.mark.usefixtures("collected_here")
 def test_each_call_gives_or_raises_the_same(site: Site) -> None:
     seen: dict[type, dict[str, Any]] = {}
