@@ -73,6 +73,7 @@ class World:
         self.bad: dict[str, float] = {}  # by name, as a story tells it, and until when
         self.starts_again = 0.0
         self.disturbed_at = 0.0
+        self.shown_at = 0.0  # when the queue showed again what it had hidden
         self.deleted: dict[PoolUid, float] = {}  # since when each deleted pool has been there
         self.kube.refuses = lambda: self.is_bad(NO_SECRET)
         self.lines.hangs = lambda call: call == "submit_anchor" and self.is_bad(NO_ANCHOR)
@@ -162,7 +163,8 @@ class World:
         self.schedd.hides = self.is_bad(HIDDEN)
         if not self.schedd.hides:
             for entry in self.schedd.queue.values():
-                entry.hidden = False
+                if entry.hidden:
+                    entry.hidden, self.shown_at = False, now
         self.schedd.dead = {"node1"} if self.is_bad(DEAD) else set()
         self.schedulers.tick(now)
         self.gateway.tick(now)
@@ -221,7 +223,9 @@ class World:
         }
         self.deleted = {uid: self.deleted.get(uid, now) for uid in deleted}
         for job in self.ours():
-            since = max(self.deleted.get(job.pool_uid, now), self.disturbed_at)
+            if self.schedd.queue[job.id].hidden:
+                continue  # nobody removes what no answer shows
+            since = max(self.deleted.get(job.pool_uid, now), self.disturbed_at, self.shown_at)
             if lives(job) and now - since > UNDISTURBED:
                 self.promises.breaks(f"ends come first: {job.id} lives on after its pool was deleted")
 
