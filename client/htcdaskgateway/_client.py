@@ -9,9 +9,10 @@ as in `dask_gateway.client`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import aiohttp
@@ -29,6 +30,8 @@ from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from htcdaskgateway._worker_pools.older import OlderCluster, accepts_older_arguments
 from htcdaskgateway._worker_pools.submission import Submission
 
+_TAKE_BACK_SECONDS = 10.0
+
 
 class HTCGateway(Gateway):  # type: ignore[misc]
     """A client for a Dask Gateway server whose clusters get their workers from HTCondor.
@@ -36,6 +39,9 @@ class HTCGateway(Gateway):  # type: ignore[misc]
     Everything that `dask_gateway.Gateway` takes and does, with HTCondor workers. On a JupyterHub, and where
     the site configures the gateway's address, no argument is needed.
     """
+
+    _process: int | None = None  # which made it, and has its loop
+    _stopped_clusters: Collection[str] = ()  # by this object
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             asynchronous=asynchronous,
             loop=loop,
         )
+        self._process = os.getpid()
         if not asynchronous:
             close_gateway_at_exit(self)
 
@@ -66,11 +73,16 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         # That may happen in the loop's own thread, which would wait for itself for ever.
         if self.asynchronous:
             return super().close()
-        if self._loop_runner.is_started():
-            if asyncio._get_running_loop() is not self.loop.asyncio_loop:
+        if self._process in (None, os.getpid()) and self._loop_runner.is_started():
+            if not self._runs_here():
                 return super().close()
             self.loop.add_callback(self._cleanup)
         return None
+
+    def _runs_here(self) -> bool:
+        """Whether this is called in the thread of its own loop."""
+        running = asyncio._get_running_loop()
+        return self._loop_runner.is_started() and running is self.loop.asyncio_loop
 
     def new_cluster(
         self,
@@ -155,6 +167,10 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         """Scale a cluster to `n` workers. `worker_type` is accepted for older code, and means nothing."""
         return self.sync(self._scale_cluster, cluster_name, n, **kwargs)
 
+    async def _stop_cluster(self, cluster_name: str) -> None:
+        await super()._stop_cluster(cluster_name)
+        self._stopped_clusters = {*self._stopped_clusters, cluster_name}
+
     async def _scale_cluster(self, cluster_name: str, n: int) -> None:
         await super()._scale_cluster(cluster_name, worker_count("n", n))
 
@@ -204,6 +220,8 @@ class HTCGatewayCluster(OlderCluster):
     __init__ = accepts_older_arguments(GatewayCluster.__init__)
 
     _parent: HTCGateway | None = None
+    _ending: asyncio.Future[None] | None = None
+    _process: int | None = None
 
     @classmethod
     def _made_by(cls, gateway: HTCGateway, **kwargs: Any) -> HTCGatewayCluster:
@@ -223,25 +241,41 @@ class HTCGatewayCluster(OlderCluster):
 
     def _init_internal(self, **kwargs: Any) -> None:
         kwargs["auth"] = choose_auth(kwargs.get("address"), kwargs.get("auth"))
-        if not kwargs.get("asynchronous"):
-            close_cluster_at_exit(self)
         try:
             super()._init_internal(**kwargs)
-        except BaseException:
+        except BaseException as error:
+            self._give_up(interrupted=not isinstance(error, Exception))
+            raise
+
+    def _give_up(self, *, interrupted: bool) -> None:
+        """This object never came to be: nothing is left of it."""
+        if not hasattr(self, "_gateway"):
+            self._instances.discard(self)  # dask-gateway's own end of a script would stumble over it
+        elif not self.asynchronous:
+            if interrupted and self.gateway._loop_runner.is_started():
+                # Who interrupts stops waiting, and the cluster is being taken back: not without its gateway.
+                end = asyncio.run_coroutine_threadsafe(self._stop_internal(), self.loop.asyncio_loop)
+                with contextlib.suppress(Exception):
+                    end.result(_TAKE_BACK_SECONDS)
             # Left to the garbage collector, this would be closed from any thread at any time: it can block
             # the start of the next gateway's loop.
-            if not kwargs.get("asynchronous") and hasattr(self, "gateway"):
-                self.gateway.close()
-            raise
+            self.gateway.close()
 
     def close(self, shutdown: bool | None = None) -> Any:
         """Close this object, and shut the cluster down if `shutdown`, or as `shutdown_on_close` says."""
-        # Client.shutdown() means scheduler and workers. It calls this from the loop, awaits what comes back,
-        # and would wait for ever for a call that blocks the loop.
+        if self.asynchronous:
+            return super().close(shutdown)
+        if self._process not in (None, os.getpid()):
+            return None  # a forked child has the object, and not the loop
+        if asyncio._get_running_loop() is None or not self.gateway._runs_here():
+            return super().close(shutdown)
+        # By Client.shutdown(), which means scheduler and workers and awaits what comes back, or by
+        # the garbage collector: a call that blocks would wait for its own loop for ever.
         caller = inspect.currentframe()
         if caller and caller.f_back and caller.f_back.f_code is Client._shutdown.__code__:
-            return self._stop_internal(shutdown=True)
-        return super().close(shutdown)
+            shutdown = True
+        self._ending = asyncio.ensure_future(self._stop_internal(shutdown=shutdown))
+        return self._ending
 
     @property
     def gateway(self) -> HTCGateway:
@@ -256,6 +290,8 @@ class HTCGatewayCluster(OlderCluster):
             gateway.__class__ = HTCGateway if self._parent is None else type(self._parent)
             if self._parent is not None:
                 vars(gateway).update({**vars(self._parent), **vars(gateway)})
+        self._gateway: HTCGateway = gateway
+        self._process = gateway._process = os.getpid()
         if not gateway.asynchronous:
             close_gateway_at_exit(gateway)
-        self._gateway: HTCGateway = gateway
+            close_cluster_at_exit(self)

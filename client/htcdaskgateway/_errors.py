@@ -22,6 +22,10 @@ class PoolRefusedError(HTCDaskError, ValueError):
     """A worker pool was refused. The message names the field and the rule, or the missing right."""
 
 
+class PoolsNotThereError(HTCDaskError, ValueError):
+    """The gateway has no pools of this cluster: the cluster, or the whole route, is not there."""
+
+
 def extension_missing(address: str, option: str) -> ExtensionMissingError:
     """The error for a gateway that does not list our cluster option."""
     return ExtensionMissingError(

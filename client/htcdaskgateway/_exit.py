@@ -10,7 +10,10 @@ import atexit
 import logging
 import os
 import socket
+import time
 import weakref
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, Final
 
 import aiohttp
@@ -19,7 +22,7 @@ from dask_gateway import Gateway, GatewayCluster
 
 _log = logging.getLogger(__name__)
 
-_CLOSE_SECONDS: Final = 5.0
+_SECONDS: Final = 10.0  # for all of it
 
 _gateways: weakref.WeakSet[Gateway] = weakref.WeakSet()
 _clusters: weakref.WeakSet[GatewayCluster] = weakref.WeakSet()
@@ -66,28 +69,49 @@ async def _connect_anew(gateway: Gateway) -> None:
 
 @atexit.register  # after dask-gateway's, so it is called before
 def _close_all() -> None:
-    for cluster in list(_clusters):
-        try:
-            if cluster.status not in ("closing", "closed"):
-                _run(cluster.gateway, _connect_anew)
-            cluster.close()
-        except Exception:
-            _log.warning("Cluster %s could not be closed", cluster.name, exc_info=True)
-    for gateway in list(_gateways):
-        try:
-            # Only the connection, which opens again when it is needed: others may yet be called.
-            _run(gateway, type(gateway)._cleanup)
-        except Exception:
-            _log.debug("The connection to %s could not be closed", gateway, exc_info=True)
+    """All at once: a gateway that does not answer any more keeps no script from its end."""
+    until = time.monotonic() + _SECONDS
+    ending = [(cluster, _begun(cluster, _end)) for cluster in list(_clusters)]
+    for cluster, end in ending:
+        if not _ended(end, until):
+            name = getattr(cluster, "name", None)
+            _log.warning("Cluster %s may go on: its gateway did not answer at the end of this script", name)
+        GatewayCluster._instances.discard(cluster)  # or dask-gateway would try once more, without a bound
+    # Only the connection, which opens again when it is needed: others may yet be called.
+    closing = [_begun(gateway, type(gateway)._cleanup) for gateway in list(_gateways)]
+    for close in closing:
+        _ended(close, until)
 
 
-def _run(gateway: Gateway, what: Any) -> None:
-    if gateway._loop_runner.is_started():
-        asyncio.run_coroutine_threadsafe(what(gateway), gateway.loop.asyncio_loop).result(_CLOSE_SECONDS)
+async def _end(cluster: GatewayCluster) -> None:
+    if cluster.status not in ("closing", "closed"):
+        await _connect_anew(cluster.gateway)
+        await cluster._stop_internal()
+
+
+def _begun(of: Any, what: Callable[[Any], Coroutine[Any, Any, None]]) -> Future[None] | None:
+    """In the loop of this cluster or gateway; None: it has none that runs."""
+    gateway = getattr(of, "gateway", of)
+    try:
+        if gateway._loop_runner.is_started():
+            return asyncio.run_coroutine_threadsafe(what(of), gateway.loop.asyncio_loop)
+    except Exception:
+        _log.debug("%s could not be closed", type(of).__name__, exc_info=True)
+    return None
+
+
+def _ended(end: Future[None] | None, until: float) -> bool:
+    try:
+        return end is None or end.result(max(0.0, until - time.monotonic())) is None
+    except Exception:
+        _log.debug("It could not be closed", exc_info=True)
+        return False
 
 
 def _forget_all() -> None:
     """In a forked child: its parent's objects are not its to close, and their loops do not run here."""
+    for cluster in _clusters:
+        GatewayCluster._instances.discard(cluster)
     _clusters.clear()
     _gateways.clear()
 

@@ -161,6 +161,19 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _own_run_times_are_allowed(self) -> Self:
+        """Else each pool that says nothing would be refused for what it did not say."""
+        most = self.limits.max_runtime_seconds
+        templates = {f"profiles.{name}.template": its.template for name, its in self.profiles.items()}
+        for key, template in {"template": self.template, **templates}.items():
+            asked = template.max_runtime_seconds
+            if most is not None and asked is not None and asked > most:
+                raise ValueError(
+                    f"{key}.maxRuntimeSeconds ({asked}) must not exceed limits.maxRuntimeSeconds ({most})"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _times_fit_each_other(self) -> Self:
         healing, expiry, quiet = self.healing, self.job_expiry_seconds, self.poll.quiet_seconds
         wrong = []

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -85,6 +86,69 @@ def test_a_forked_child_ends_without_touching_its_parents_cluster(site: Site) ->
     assert ran.stdout == "a child\n0 [True]\n"
     with site.gateway("forks") as gateway:
         assert gateway.list_clusters() == []
+
+
+PLAIN_FORK = """
+import os, sys
+from htcdaskgateway import BasicAuth, HTCGateway
+gateway = HTCGateway("{address}", auth=BasicAuth("plain", "{password}"))
+cluster = gateway.new_cluster()
+child = os.fork()
+if child == 0:
+    del cluster
+    sys.exit(0)
+print(os.waitpid(child, 0)[1], [report.name == cluster.name for report in gateway.list_clusters()])
+"""
+
+STUMBLING = """
+from htcdaskgateway import BasicAuth, HTCGateway, HTCGatewayCluster
+try:
+    HTCGatewayCluster(address=None)
+except ValueError as error:
+    kept = error
+cluster = HTCGateway("{address}", auth=BasicAuth("stumbles", "{password}")).new_cluster()
+print("made")
+"""
+
+SILENT = """
+import time
+from htcdaskgateway import BasicAuth, HTCGateway
+from dask_gateway import Gateway
+gateway = HTCGateway("{address}", auth=BasicAuth("silent", "{password}"))
+clusters = [gateway.new_cluster() for _ in range(2)]
+
+async def never(self, *args, **kwargs):
+    import asyncio
+    await asyncio.sleep(300)
+
+Gateway._request = never
+HTCGateway._request = never
+print(time.time())
+"""
+
+
+@pytest.mark.parametrize(("script", "printed"), [(PLAIN_FORK, "0 [True]\n"), (STUMBLING, "made\n")])
+def test_the_end_of_a_script_is_not_hindered_by_what_is_not_its_own(
+    site: Site, script: str, printed: str
+) -> None:
+    text = script.format(address=site.address, password=PASSWORD)
+    ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout == printed
+    for user in ("plain", "stumbles"):
+        with site.gateway(user) as gateway:
+            assert gateway.list_clusters() == []
+
+
+def test_a_gateway_that_answers_no_more_does_not_keep_a_script_from_its_end(site: Site) -> None:
+    text = SILENT.format(address=site.address, password=PASSWORD)
+    ran = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert time.time() - float(ran.stdout) < 40
+    assert ran.stderr.count("may go on: its gateway did not answer at the end of this script") == 2
+    with site.gateway("silent") as gateway:
+        for report in gateway.list_clusters():
+            gateway.stop_cluster(report.name)
 
 
 def test_dask_gateway_itself_prints_and_leaves_its_cluster(site: Site) -> None:

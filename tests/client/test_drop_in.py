@@ -4,10 +4,13 @@ The tables are what dask-gateway offers today. They are held to the installed on
 offers more fails here, and what to do about it has to be decided.
 """
 
+import asyncio
 import gc
 import inspect
 import math
+import signal
 import threading
+import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -324,7 +327,7 @@ def test_a_clients_shutdown_ends_the_cluster(site: Site, connected: bool) -> Non
             cluster.close()
 
 
-async def test_an_asynchronous_clients_shutdown_ends_the_cluster(site: Site) -> None:
+async def test_an_asynchronous_clients_shutdown_ends_the_cluster_as_dask_gateways_does(site: Site) -> None:
     async with site.gateway("shut-async", asynchronous=True) as gateway:
         for kind in ("made", "connected"):
             made: Awaitable[Any] = (
@@ -333,7 +336,59 @@ async def test_an_asynchronous_clients_shutdown_ends_the_cluster(site: Site) -> 
             cluster = await made
             client = await Client(cluster, asynchronous=True)
             await client.shutdown()
-            assert await gateway.list_clusters() == []
+            left = [report.name for report in await gateway.list_clusters()]
+            assert left == ([] if kind == "made" else [cluster.name])
+        await gateway.stop_cluster(cluster.name)
+
+
+def test_a_cluster_that_the_garbage_collector_closes_in_its_own_loop_ends(site: Site) -> None:
+    with site.gateway("collected") as gateway:
+        cluster, done = gateway.new_cluster(), threading.Event()
+
+        def close() -> None:
+            cluster.close()
+            done.set()
+
+        cluster.loop.add_callback(close)
+        assert done.wait(10)
+        for _ in range(100):
+            if not gateway.list_clusters():
+                break
+            time.sleep(0.1)
+        assert gateway.list_clusters() == []
+
+
+def test_an_interrupted_start_leaves_no_cluster(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with site.gateway("interrupted") as gateway:
+
+        async def wait(self: Gateway, name: str) -> None:
+            await asyncio.sleep(30)
+
+        monkeypatch.setattr(Gateway, "_wait_for_start", wait)
+        threading.Timer(3, signal.raise_signal, [signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            gateway.new_cluster()
+        assert gateway.list_clusters() == []
+
+
+def test_a_cluster_is_shut_down_once_the_gateway_has_taken_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with site.gateway("failing") as gateway:
+        cluster = gateway.new_cluster()
+
+        async def fails(self: Gateway, name: str) -> None:
+            raise OSError("no way")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Gateway, "_stop_cluster", fails)
+            cluster.shutdown()
+        assert not cluster.is_shutdown
+        assert "was shut down" not in str(cluster.explain())
+        gateway.stop_cluster(cluster.name)
+        with gateway.new_cluster() as other:
+            other.shutdown()
+            assert other.is_shutdown
 
 
 def test_a_gateway_that_is_closed_in_its_own_loop_does_not_wait_for_itself(site: Site) -> None:

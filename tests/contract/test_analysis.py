@@ -31,12 +31,25 @@ class Waiting:
         self.policy = make_policy(operator_id=self.operator_id)
 
     async def submit(
-        self, iwd: str = "/nowhere", name: str = "w1", avoided: Sequence[str] = (), **template: Any
+        self,
+        iwd: str = "/nowhere",
+        name: str = "w1",
+        avoided: Sequence[str] = (),
+        seconds: float = 3600,
+        **template: Any,
     ) -> JobId:
-        """One worker."""
+        """One worker; `avoided`: for so many seconds."""
+        until = dict.fromkeys(avoided, self.lab.now() + seconds)
         worker = make_template(**{"container_image": IMAGE, "memory": "100Mi", **template})
         description = descriptions.workers(
-            make_pool(), make_cluster(), worker, "hash", iwd, self.policy, self.lab.now(), avoided=avoided
+            make_pool(),
+            make_cluster(),
+            worker,
+            "hash",
+            iwd,
+            self.policy,
+            self.lab.now(),
+            avoided=until,
         )
         (job,) = await self.condor.submit_workers(description, [name])
         return job
@@ -113,10 +126,13 @@ async def test_a_worker_does_not_go_to_a_machine_that_is_avoided(waiting: Waitin
     iwd = await waiting.anchor()
     job = await waiting.submit(iwd, "w1", avoided=["condor", "node7.example.org"])
     elsewhere = await waiting.submit(iwd, "w2", avoided=["node7.example.org"])
+    again = await waiting.submit(iwd, "w3", avoided=["condor"], seconds=3)
     await waiting.running(elsewhere)  # a whole negotiation
     reason, message = await waiting.why(job)
     assert reason == "NoMatchingSlots"
-    assert message == 'No slot of 1 meets `!member(TARGET.Machine, { "condor", "node7.example.org" })`.'
+    assert message.startswith("No slot of 1 meets `time() > ")
+    assert '!member(TARGET.Machine, { "condor", "node7.example.org" })`.' in message
+    await waiting.running(again)  # it is forgotten, also by a job that waits
 
 
 async def test_a_pool_that_is_full(waiting: Waiting) -> None:

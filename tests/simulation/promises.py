@@ -45,6 +45,7 @@ from tests.fakes.condor import Entry, FakeCondor, FakeSchedd, ended
 from tests.fakes.kube import FakeKube
 
 SCALE_DOWN = "HTCDask: fewer workers are wanted"
+_A_CYCLE = 5.0
 BY_PEOPLE = (1, 15)
 BURST = ledger.pace(8).burst  # of the largest pool that a history may have
 LONG_BUSY = 40.0  # longer than from any look at the scheduler to the removal that follows from it
@@ -174,9 +175,15 @@ class Promises:
             self.breaks(f"no pool goes before its jobs: {', '.join(left)} of {name}")
 
     def _may_be_known(self, entry: Entry) -> bool:
-        """Nobody can know of a job that no answer shows, but who was told of it when it was submitted."""
-        told = entry.job.id in self.told and entry.job.queued_at > max(self.restarts, default=0.0)
-        return not entry.hidden or told
+        """Nobody can know of a job that no answer shows, but who was told of it when it was submitted.
+
+        And that for as long as its lease, which nobody renews: what waits ends with it.
+        """
+        queued_at = entry.job.queued_at
+        told = entry.job.id in self.told and queued_at > max(self.restarts, default=0.0)
+        return not entry.hidden or (
+            told and self.schedd.now - queued_at < self.policy.job_expiry_seconds - _A_CYCLE
+        )
 
     # --- what is decided
 

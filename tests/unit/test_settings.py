@@ -159,6 +159,14 @@ def profile(**content: object) -> dict[str, object]:
         (profile(attributes={"A": "x\\"}), "backslash"),
         (profile(attributes={"A": float("inf")}), "no number"),
         ({"allowUserExpressions": "perhaps"}, "allowUserExpressions: "),
+        (
+            {"template": {"maxRuntimeSeconds": 90000}, "limits": {"maxRuntimeSeconds": 86400}},
+            "template.maxRuntimeSeconds (90000) must not exceed limits.maxRuntimeSeconds (86400)",
+        ),
+        (
+            {**profile(template={"maxRuntimeSeconds": 61}), "limits": {"maxRuntimeSeconds": 60}},
+            "profiles.gpu.template.maxRuntimeSeconds (61) must not exceed",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_key(changes: dict[str, object], complaint: str) -> None:

@@ -13,6 +13,7 @@ from dask_gateway.client import ClusterStatus
 
 from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._errors import PoolsNotThereError
 from htcdaskgateway._worker_pools import widget
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import (
@@ -30,8 +31,6 @@ from htcdaskgateway._worker_pools.pool import Pool, one_line
 class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     """A cluster whose workers come from worker pools."""
 
-    is_shutdown = False  # by this object
-
     _last_pools: tuple[Pool, ...] | None = None
     _pool_line: Any = None
     _pool_watch: asyncio.Task[None] | None = None
@@ -40,6 +39,11 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     def pools(self) -> Any:
         """The cluster's worker pools, oldest first, as they are now (to be awaited if asynchronous)."""
         return self.gateway.sync(self._list_pools)
+
+    @property
+    def is_shutdown(self) -> bool:
+        """Whether the gateway has taken this object's word that the cluster ends."""
+        return self.name in getattr(self.gateway, "_stopped_clusters", ())
 
     def explain(self) -> Any:
         """Where the HTCondor workers are, and why the missing ones are missing.
@@ -63,7 +67,11 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     async def _explain(self) -> ClusterExplanation:
         try:
             report = await self.gateway._cluster_report(self.name)
-        except ValueError:
+        except ValueError as error:
+            if (
+                type(error) is not ValueError
+            ):  # dask-gateway's word for a 404; others are answers not understood
+                raise
             return ClusterExplanation(self.name, (), UNKNOWN)
         backend = report.options.get(names.WORKER_BACKEND_OPTION)
         situation = None if backend in (None, names.WORKER_BACKEND_HTCONDOR) else KUBERNETES
@@ -71,7 +79,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             situation = f"the cluster has ended ({report.status.name}), and its jobs with it"
         try:
             pools = tuple(await self._list_pools())
-        except ValueError:  # the cluster or the whole route is not there
+        except PoolsNotThereError:
             pools = ()
             situation = situation or (NO_EXTENSION if backend is None else UNKNOWN)
         return ClusterExplanation(self.name, pools, situation)
@@ -82,7 +90,8 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())
-        return f"HTCGatewayCluster<{self.name}, status={self.status}{', ' if seen else ''}{seen}>"
+        name, status = getattr(self, "name", None), getattr(self, "status", "failed")
+        return f"HTCGatewayCluster<{name}, status={status}{', ' if seen else ''}{seen}>"
 
     def _repr_html_(self) -> str:
         html: str = super()._repr_html_()
@@ -107,8 +116,3 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             self._pool_watch.cancel()
             await asyncio.wait([self._pool_watch])
         await super()._stop_async()
-
-    async def _stop_internal(self, shutdown: bool | None = None) -> None:
-        if self.shutdown_on_close if shutdown is None else shutdown:
-            self.is_shutdown = True
-        await super()._stop_internal(shutdown=shutdown)

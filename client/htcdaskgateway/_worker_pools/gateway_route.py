@@ -9,7 +9,7 @@ import aiohttp
 from dask_gateway import Gateway, GatewayClusterError
 
 from htcdask_api import Template
-from htcdaskgateway._errors import PoolRefusedError
+from htcdaskgateway._errors import PoolRefusedError, PoolsNotThereError
 from htcdaskgateway._worker_pools.pool import Pool
 
 
@@ -32,7 +32,10 @@ class RoutePools:
             ) from error
 
     async def list(self, cluster: str) -> list[Pool]:
-        response = await self._gateway._request("GET", self._url(cluster))
+        try:
+            response = await self._gateway._request("GET", self._url(cluster))
+        except ValueError as error:
+            raise PoolsNotThereError(f"The gateway has no worker pools of {cluster}: {error}") from error
         return [Pool.parse(shown) for shown in (await response.json())["pools"]]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import setback
@@ -21,6 +22,9 @@ from htcdask_operator.core.workers import ledger
 from htcdask_operator.core.workers.contact import Contact
 from htcdask_operator.core.workers.ledger import Ledger
 from htcdask_operator.core.workers.machines import Avoided
+
+TOLD_SECONDS: Final = 600.0
+"""So long is what was found told as it was, if it comes to the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,14 @@ class Analyzed:
 
     at: float
     found: Analysis | None = None  # None: nobody could say
+    found_at: float = 0.0
+
+    def after(self, found: Analysis | None, now: float) -> Analyzed:
+        """After another look. What differs in numbers alone is not told anew, nor forgotten for a failure."""
+        same = self.found is not None and (found is None or found.verdict == self.found.verdict)
+        if same and now - self.found_at < TOLD_SECONDS:
+            return replace(self, at=now)
+        return Analyzed(now, found, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +151,8 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
         its = pools.get(uid, _NOTHING)
         pools[uid] = replace(its, setback=_failed(its.setback, failure))
     for uid, found in results.analyses.items():
-        pools[uid] = replace(pools.get(uid, _NOTHING), analyzed=Analyzed(now, found))
+        its = pools.get(uid, _NOTHING)
+        pools[uid] = replace(its, analyzed=(its.analyzed or Analyzed(now)).after(found, now))
     scale = memory.last_scale
     if results.scaled is not None:
         scale = scale_scheduler.after(scale, *results.scaled, now)

@@ -233,6 +233,18 @@ class Analysis:
     used: float | None = None
     ahead: int | None = None  # submitters with idle jobs and a better priority; None: nobody tells
 
+    @property
+    def reached(self) -> bool:
+        """Whether the group has all of its quota."""
+        return self.quota is not None and self.used is not None and self.used >= self.quota
+
+    @property
+    def verdict(self) -> tuple[object, ...]:
+        """What it comes to, without the numbers that move from one look to the next."""
+        unmet = tuple(clause.text for clause in self.clauses if not clause.met)
+        counts = (self.slots, self.fit, self.take, self.refuse, self.room, self.ahead)
+        return (unmet, self.reached, *map(bool, counts))
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

@@ -37,6 +37,7 @@ from htcdask_operator.core.workers import backoff, failures, identity, ledger, m
 from htcdask_operator.core.workers.backoff import Backoff
 from htcdask_operator.core.workers.failures import Record
 from htcdask_operator.core.workers.ledger import Ledger, Submitted
+from htcdask_operator.core.workers.machines import Avoided
 from htcdask_operator.core.workers.states import State, Worker
 
 
@@ -74,7 +75,18 @@ class Sight:
     @property
     def worker(self) -> Size:
         """What its next worker requests."""
-        return size.larger(size.of_template(self.template), anchor.shown_request(self.jobs))
+        return size.larger(
+            size.of_template(self.template), anchor.shown_request(self.jobs, self.current_hash)
+        )
+
+    def current_hash(self) -> str | None:
+        """Of what its next worker is made from; None: that cannot be submitted, which a check says."""
+        if self.cluster is None:
+            return None
+        try:
+            return descriptions.template_hash(self.pool, self.cluster, self.template, self.policy)
+        except ValueError:
+            return None
 
     @property
     def cluster(self) -> ClusterFacts | None:
@@ -127,9 +139,10 @@ class Sight:
         return ledger.not_yet_shown(known, self.jobs, self.policy.job_expiry_seconds, self.now)
 
     @property
-    def avoided(self) -> tuple[str, ...]:
-        """Machines that no new worker goes to."""
-        return machines.together(self.memory.avoided, self.observed.avoided, self.now)
+    def avoided(self) -> Avoided:
+        """Machines that no new worker goes to, and until when."""
+        useful = machines.useful(self.workers, self.policy, self.now) if self.observed.avoided else ()
+        return machines.together(self.memory.avoided, self.observed.avoided, useful, self.now)
 
     @property
     def expected(self) -> int:
@@ -268,10 +281,7 @@ def _with_workers(state: PoolState, allocation: Allocation, scheduler_retires: b
     """With what may come and what has to go."""
     workers, policy, now, cluster = state.workers, state.policy, state.now, state.cluster
     assert cluster is not None
-    try:
-        template_hash = descriptions.template_hash(state.pool, cluster, state.template, policy)
-    except ValueError:  # a check says so
-        template_hash = None
+    template_hash = state.current_hash()
     surplus = scale_down.surplus(
         workers, allocation.replicas, state.observed.busy, scheduler_knows=scheduler_retires
     )

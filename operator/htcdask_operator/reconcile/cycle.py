@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -17,16 +17,18 @@ from htcdask_api import PoolStatus
 from htcdask_operator import metrics
 from htcdask_operator.core import memory, sanitize
 from htcdask_operator.core.actions import (
+    Analyze,
     Courtesy,
     ForceRemove,
     HoldAnchor,
+    ReadLogs,
     RecordIdentity,
     Remove,
     RemoveFinalizer,
     SubmitWorkers,
 )
 from htcdask_operator.core.memory import ClusterMemory
-from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, Unseen
+from htcdask_operator.core.model import ClusterFacts, Gone, Observed, PoolFacts, PoolUid, Unseen
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.timestamps import doubled
@@ -66,7 +68,9 @@ class ClusterTask:
     pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
     memory: ClusterMemory = field(default_factory=ClusterMemory)  # the core's own
     unpublished: Unpublished = field(default_factory=Unpublished)
-    courtesies: Courtesies = field(default_factory=Courtesies)
+    courtesies: Mapping[type[Courtesy], Courtesies] = field(
+        default_factory=lambda: {ReadLogs: Courtesies(), Analyze: Courtesies()}
+    )  # each in a lane of its own, as they are asked of different processes
     scheduler_pod: SchedulerPod = field(default_factory=SchedulerPod)
 
 
@@ -107,7 +111,7 @@ class Cycle:
         """Observe, plan and perform until nothing is left to do: when to look again, and what failed."""
         cluster.memory = memory.begun(cluster.memory, cluster.pools, self.clock())
         fresh = cluster.stale or not self._known.queue.asked_for(cluster.pools.values())
-        cluster.stale, later = True, False
+        cluster.stale, later = True, set[type[Courtesy]]()
         for _ in range(_ROUNDS):
             now, pools = self.clock(), cluster.pools
             seen = await observe(
@@ -130,12 +134,12 @@ class Cycle:
             finished = {uid: self._status(pool, cluster).finished for uid, pool in pools.items()}
             self._decided(key, cluster, seen, planned)
             todo = [action for action in planned.actions if not isinstance(action, Courtesy)]
-            asked = [] if later else [action for action in planned.actions if isinstance(action, Courtesy)]
+            asked = [a for a in planned.actions if isinstance(a, Courtesy) and type(a) not in later]
             if not todo and not asked:
                 cluster.memory = memory.ended(cluster.memory)
                 cluster.stale = isinstance(seen.jobs, Unseen) or bool(cluster.memory.setbacks)
-                soon = now + _PAUSE if later and not cluster.courtesies.under_way else None
-                soon = _sooner(soon, cluster.scheduler_pod.ask_at)
+                again = any(not cluster.courtesies[kind].under_way for kind in later)
+                soon = _sooner(now + _PAUSE if again else None, cluster.scheduler_pod.next_at(now))
                 return _sooner(planned.wake_at, soon), self._unanswered(seen)
             do = partial(perform, self._ports, pools=pools, observed=seen, clock=self.clock)
             outcome = await do(todo)
@@ -149,8 +153,9 @@ class Cycle:
             if outcome.silent is not None:
                 return self._after_silence(cluster, seen), None
             told = partial(self._heard, cluster)
-            if not await cluster.courtesies.ask(asked, do, told, cluster.woken):
-                later = True
+            for kind, lane in cluster.courtesies.items():
+                if not await lane.ask([a for a in asked if type(a) is kind], do, told, cluster.woken):
+                    later.add(kind)
             if todo:
                 fresh = True
                 await self._read(key, cluster)
@@ -214,8 +219,11 @@ class Cycle:
 
     def _decided(self, key: ClusterKey, cluster: ClusterTask, seen: Observed, planned: Plan) -> None:
         cluster.memory = planned.memory
-        user = seen.cluster.username if isinstance(seen.cluster, ClusterFacts) else ""
-        metrics.AVOIDED.set(self._known.clusters.avoids(key, user, planned.avoided))
+        if isinstance(seen.cluster, ClusterFacts):  # else nobody knows whose word it would be
+            self._known.clusters.avoids(key, seen.cluster.username, planned.avoided)
+        elif isinstance(seen.cluster, Gone):
+            self._known.clusters.avoids(key, "", {})
+        metrics.AVOIDED.set(self._known.clusters.count_avoided())
         cluster.unpublished.statuses |= planned.statuses
         self._tell_mistakes(key, cluster, planned.mistakes)
 

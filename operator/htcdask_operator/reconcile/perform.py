@@ -75,7 +75,7 @@ class Outcome:
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
     failure: str | None = None  # of an action that belongs to no pool
     silent: str | None = None  # what HTCondor said last, when it did not answer any more
-    courtesies_wait: bool = False  # the rest of them is better asked for in another cycle
+    in_vain: set[type[Courtesy]] = field(default_factory=set)  # of these, the rest waits for another cycle
 
     @property
     def results(self) -> Results:
@@ -95,7 +95,7 @@ class Outcome:
         """Whether this action is of no use after what failed before it."""
         if isinstance(action, RemoveFinalizer):
             return False
-        if isinstance(action, Courtesy) and self.courtesies_wait:
+        if type(action) in self.in_vain:
             return True
         if self.silent is not None and isinstance(action, _CONDOR):
             return True
@@ -152,7 +152,7 @@ async def perform(
                 metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
                 continue
             if isinstance(error, CondorUnreachable):
-                outcome.silent, outcome.courtesies_wait = str(error), True
+                outcome.silent, outcome.in_vain = str(error), {Analyze, ReadLogs}
                 if isinstance(action, SubmitWorkers):
                     outcome.unanswered[action.pool] = len(action.names)
             outcome.fail(action, str(error), clock())
@@ -248,7 +248,8 @@ async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
     try:
         found = await ports.condor.logs(action.anchor, action.workers)
     except CondorError as error:
-        outcome.courtesies_wait = isinstance(error, CondorUnreachable)
+        if isinstance(error, CondorUnreachable):
+            outcome.in_vain.add(ReadLogs)
         _log.warning("The last lines of %d workers could not be read: %s", len(action.workers), error)
     except Exception as error:
         _log.error(
@@ -263,7 +264,8 @@ async def _analyze(ports: Ports, action: Analyze, outcome: Outcome) -> None:
     try:
         outcome.analyses[action.pool] = await ports.condor.analyze(action.job)
     except CondorError as error:
-        outcome.courtesies_wait = isinstance(error, CondorUnreachable)
+        if isinstance(error, CondorUnreachable):
+            outcome.in_vain.add(Analyze)
         _log.warning("How slots look to job %s could not be asked: %s", action.job, error)
     except Exception as error:
         _log.error("How slots look to job %s could not be asked: %s", action.job, mistake.of(error))

@@ -27,6 +27,10 @@ class SchedulerPod:
     times: int = 0
     said: str = ""
 
+    def next_at(self, now: float) -> float | None:
+        """When it is time to ask. Not now: that it was not asked has a reason, which has its own pause."""
+        return self.ask_at if self.ask_at is not None and self.ask_at > now else None
+
     async def look(self, kube: Kube, cluster: ClusterFacts | Gone | Unseen, now: float) -> str:
         """What it waits for, as far as it was asked; "" where nothing is known to be in the way."""
         if isinstance(cluster, Unseen):

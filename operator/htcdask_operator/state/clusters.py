@@ -46,11 +46,14 @@ class ClusterState:
             else:
                 self.submitted_as[pool.uid] = pool.submitted_as
 
-    def avoids(self, key: ClusterKey, user: str, machines: Mapping[str, float]) -> int:
-        """This user's cluster avoids these machines, each until then; how many are avoided in all."""
+    def avoids(self, key: ClusterKey, user: str, machines: Mapping[str, float]) -> None:
+        """This user's cluster avoids these machines, each until then."""
         self.avoided.pop(key, None)
         if machines:
             self.avoided[key] = (user, machines)
+
+    def count_avoided(self) -> int:
+        """How many machines some cluster avoids."""
         return len({machine for _, known in self.avoided.values() for machine in known})
 
     def forget(self, pool: PoolUid) -> None:

@@ -491,7 +491,7 @@ def test_it_is_asked_now_and_then_why_a_worker_waits_and_only_of_the_one_that_wa
         world.now += 1
         asked += [(world.now - NOW, action) for action in world.settle() if isinstance(action, Analyze)]
     first = min(world.workers(), key=lambda job: job.id)
-    assert asked == [(at, Analyze(POOL, first.id)) for at in (20, 50, 80)]
+    assert asked == [(at, Analyze(POOL, first.id)) for at in (20, 50, 100)]
     status = world.pools[POOL].status
     assert [(why.reason, why.count) for why in status.explanation] == [("PoolFull", 4)]
     for job in world.workers():

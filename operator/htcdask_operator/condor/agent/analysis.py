@@ -6,6 +6,7 @@ a clause that no slot meets then is met by waiting only if other machines come. 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, Final
 import classad2
 
 from htcdask_operator.condor.agent import clauses
-from htcdask_operator.condor.agent.classads import Plain, plain
+from htcdask_operator.condor.agent.classads import Plain
 
 RESOURCES: Final = ("Cpus", "Memory", "Disk", "GPUs")
 SLOT: Final = ("Name", "State", "PartitionableSlot", *RESOURCES, *(f"TotalSlot{name}" for name in RESOURCES))
@@ -22,8 +23,12 @@ SLOT: Final = ("Name", "State", "PartitionableSlot", *RESOURCES, *(f"TotalSlot{n
 
 _TEXT: Final = 200  # characters of a clause
 _SHOWN: Final = 3  # values of an attribute that is no number
-_LOOKED_AT: Final = 40  # slots whose own Requirements are evaluated: they need whole ads
+LOOKED_AT: Final = 40
+"""Slots whose own Requirements are evaluated: they need whole ads."""
+
+_ATTRIBUTES: Final = 60  # of each slot, beside those: what else a job names is undefined
 _COMPARED: Final = re.compile(r"(?:TARGET\.)?([A-Za-z_]\w*) (>=|>|<=|<|==|=\?=|is) (.{1,200})")
+_WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _LARGEST: Final = (">=", ">")
 _SMALLEST: Final = ("<=", "<")
 
@@ -32,10 +37,8 @@ Ad = Any  # classad2.ClassAd
 
 def wanted_of_slots(job: Ad) -> list[str]:
     """The attributes of a slot that the job's Requirements may refer to."""
-    words = set(SLOT)
-    for clause in _clauses(job):
-        words |= set(re.findall(r"[A-Za-z_]\w*", clause))
-    return sorted(words)
+    words = dict.fromkeys(word for clause in _clauses(job) for word in _WORD.findall(clause))
+    return sorted({*SLOT, *list(words)[:_ATTRIBUTES]})
 
 
 def analyze(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def analyze(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
                 **({} if fits else _nearest(text, job, [slots[index] for index in others] or slots)),
             }
         )
-    names = [str(slots[index].get("Name")) for index in fits]
+    names = [name for index in fits if isinstance(name := _literal(slots[index], "Name"), str)]
     return {"slots": len(slots), "clauses": told, "fit": names}
 
 
@@ -67,9 +70,9 @@ def refusals(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
     takes = room = unknown = 0
     texts: Counter[str] = Counter()
     for slot in slots:
-        now = {name: slot.get(name) for name in RESOURCES}
+        now = {name: _literal(slot, name) for name in RESOURCES}
         _empty(slot)
-        answer = _value(slot.lookup("Requirements"), slot, job)
+        answer = _value(_attribute(slot, "Requirements"), slot, job)
         if answer is True:
             takes += 1
             slot.update({name: value for name, value in now.items() if value is not None})
@@ -91,8 +94,9 @@ def refusals(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
 
 def some(names: Sequence[str]) -> list[str]:
     """Those of so many slots that are looked at, from all over the list: neighbours are alike."""
-    step = max(1, len(names) // _LOOKED_AT)
-    return list(names[::step][:_LOOKED_AT])
+    different = sorted(set(names))
+    step = max(1, len(different) // LOOKED_AT)
+    return different[::step][:LOOKED_AT]
 
 
 def _clauses(job: Ad) -> list[str]:
@@ -105,11 +109,27 @@ def _clauses(job: Ad) -> list[str]:
 
 def _empty(slot: Ad) -> None:
     """A partitionable slot as it is when nothing runs in it."""
-    if slot.get("PartitionableSlot") is True:
+    if _literal(slot, "PartitionableSlot") is True:
         for name in RESOURCES:
-            total = plain(slot, [f"TotalSlot{name}"]).get(f"TotalSlot{name}")
+            total = _literal(slot, f"TotalSlot{name}")
             if total is not None:
                 slot[name] = total
+
+
+def _attribute(ad: Ad, name: str) -> Any:
+    """As it stands in the ad; None: it is not there, or its text is in no known letters."""
+    try:
+        return ad.lookup(name)
+    except (KeyError, UnicodeDecodeError):
+        return None
+
+
+def _literal(ad: Ad, name: str) -> Plain:
+    """Its value, if none has to be worked out."""
+    try:
+        return _simple(ad.get(name))
+    except UnicodeDecodeError:
+        return None
 
 
 def _met(text: str, job: Ad, slots: Sequence[Ad]) -> tuple[set[int], int]:
@@ -140,7 +160,7 @@ def _nearest(text: str, job: Ad, slots: Sequence[Ad]) -> Mapping[str, Plain | li
         asked = _simple(classad2.ExprTree(right).eval(scope=job))
     except Exception:
         return {}
-    offered = [value for slot in slots if (value := plain(slot, [name]).get(name)) is not None]
+    offered = [value for slot in slots if (value := _literal(slot, name)) is not None]
     numbers = [value for value in offered if isinstance(value, int | float) and not isinstance(value, bool)]
     if asked is None or not offered:
         return {}
@@ -157,18 +177,21 @@ def _nearest(text: str, job: Ad, slots: Sequence[Ad]) -> Mapping[str, Plain | li
 def _simple(value: object) -> Plain:
     if isinstance(value, str):
         return value[:_TEXT]
-    return value if isinstance(value, bool | int | float) and not isinstance(value, classad2.Value) else None
+    if isinstance(value, classad2.Value) or not isinstance(value, bool | int | float):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _has_room(slot: Ad, job: Ad) -> bool:
     """Whether the job could start there now."""
-    if slot.get("PartitionableSlot") is not True and slot.get("State") not in ("Unclaimed", "Owner"):
+    whole = _literal(slot, "PartitionableSlot") is not True
+    if whole and _literal(slot, "State") not in ("Unclaimed", "Owner"):
         return False
     mine = _value(job.lookup("Requirements"), job, slot)
-    return mine is True and _value(slot.lookup("Requirements"), slot, job) is True
+    return mine is True and _value(_attribute(slot, "Requirements"), slot, job) is True
 
 
 def _start(slot: Ad) -> str:
     """The rule by which the slot refuses, in the words of its configuration."""
-    start = slot.lookup("Start") if "Start" in slot else slot.lookup("Requirements")
-    return str(start)
+    start = _attribute(slot, "Start")
+    return str(_attribute(slot, "Requirements") if start is None else start)

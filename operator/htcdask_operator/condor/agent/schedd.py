@@ -17,6 +17,7 @@ import classad2
 import htcondor2
 
 from htcdask_operator.condor.agent import analysis, error_texts, fair_share, sandbox, submit_language
+from htcdask_operator.condor.agent.apart import apart
 from htcdask_operator.condor.agent.classads import Plain, plain
 from htcdask_operator.condor.errors import (
     CondorError,
@@ -139,16 +140,18 @@ class Schedd:
             return None
         job = found[0]
         of_slots, startd = analysis.wanted_of_slots(job), htcondor2.AdType.Startd
-        told = analysis.analyze(job, self._advertised(startd, _NOT_DYNAMIC, of_slots))
+        slots = self._advertised(startd, _NOT_DYNAMIC, of_slots)
+        told = apart("what the job requires", lambda: analysis.analyze(job, slots))
         fit = told.pop("fit")
         some = " || ".join(f"Name == {classad2.quote(name)}" for name in analysis.some(fit))
-        whole = self._advertised(startd, some) if some else []
+        whole = self._advertised(startd, some)[: analysis.LOOKED_AT] if some else []
+        refusals = apart("what a slot requires", lambda: analysis.refusals(job, whole))
         standing = fair_share.standing(
             job,
             self._advertised(htcondor2.AdType.Accounting, "true", fair_share.ACCOUNTING),
             self._advertised(htcondor2.AdType.Submitter, "IdleJobs > 0", fair_share.SUBMITTER),
         )
-        return {**told, "fit": len(fit), **analysis.refusals(job, whole), **standing}
+        return {**told, "fit": len(fit), **refusals, **standing}
 
     def _advertised(self, kind: Any, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
         try:

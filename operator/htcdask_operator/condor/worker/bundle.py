@@ -86,7 +86,7 @@ def _scheduler_check(bundle: Bundle) -> str:
     host, _, port = bundle.scheduler.removeprefix("tls://").rpartition(":")
     program = _program(
         "scheduler_check.py",
-        HOST=host,
+        HOST=host.strip("[]"),  # of an IPv6 address
         PORT=int(port),
         SERVER_NAME=bundle.sni,
         SECONDS=bundle.death_timeout,

@@ -73,7 +73,8 @@ find_python() {
 check_scheduler() {
   [ -n "$htcdask_python" ] || return 0
   keep "$htcdask_work/htcdask_check.py" "$htcdask_scheduler_check"
-  "$htcdask_python" -I -S "$htcdask_work/htcdask_check.py" "$htcdask_secrets/dask.crt" \
+  env "${htcdask_defaults[@]}" "${htcdask_environment[@]}" \
+    "$htcdask_python" -I -S "$htcdask_work/htcdask_check.py" "$htcdask_secrets/dask.crt" \
     "$htcdask_secrets/dask.pem" < /dev/null > "$htcdask_work/check" 2> /dev/null &
   await_end $!
   [ -z "${htcdask_ending:-}" ] || exit 143

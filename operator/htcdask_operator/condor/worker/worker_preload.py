@@ -3,6 +3,8 @@
 Runs on the execute node, where there is no HTCDask: distributed and the standard library only.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import signal

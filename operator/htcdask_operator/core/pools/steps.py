@@ -36,8 +36,10 @@ NEIGHBOUR_SECONDS: Final = 10.0
 """How often it is looked whether other clusters have left room below a limit that they share."""
 IDLE_SECONDS: Final = 20.0
 """So long may a worker wait, as most do for a negotiation cycle, before it is asked why."""
-ANALYZE_SECONDS: Final = 30.0
-"""How often it is asked while workers of the pool wait."""
+ANALYZE_FIRST_SECONDS: Final = 30.0
+"""After that it is asked again, and then after as long as it has waited,"""
+ANALYZE_LAST_SECONDS: Final = 300.0
+"""but no less often than that: a thousand pools that wait ask three questions a second."""
 LEAVE_SECONDS: Final = 60.0
 """So much longer than its process may take does a removed job stay, if its execute node is there."""
 
@@ -162,14 +164,14 @@ def read_logs(state: PoolState) -> Step:
 
 
 def analyze(state: PoolState) -> Step:
-    """How slots look to a worker that waits: it is asked of the one that has waited longest."""
-    idle = state.idle
-    if not idle or (state.cluster is None):
+    """How slots look to the worker that has waited longest: asked ever less often."""
+    idle, known = state.idle, state.remembered.analyzed
+    if not idle or state.cluster is None:
         return Step()
-    known = state.remembered.analyzed
     due = idle[0].queued_at + IDLE_SECONDS
     if known is not None:
-        due = max(due, known.at + ANALYZE_SECONDS)
+        waited = known.at - idle[0].queued_at
+        due = max(due, known.at + max(ANALYZE_FIRST_SECONDS, min(waited, ANALYZE_LAST_SECONDS)))
     return Step((Analyze(state.uid, idle[0].id),)) if state.now >= due else Step((), due)
 
 
@@ -187,6 +189,7 @@ def wait_for_workers(state: PoolState) -> Step:
             times.append(job.status_since + state.policy.suspended_seconds)
     if state.allocation is not None and state.allocation.waits:
         times.append(state.now + NEIGHBOUR_SECONDS)
+    times += state.avoided.values()  # the status says so no longer than that
     return Step((), _first(times))
 
 

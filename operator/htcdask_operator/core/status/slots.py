@@ -47,7 +47,7 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
             reasons.WAITING_FOR_MATCH,
             f"{fit}; whether they take it depends on what the collector does not show.{_rejected(job)}",
         )
-    if analysis.quota is not None and analysis.used is not None and analysis.used >= analysis.quota:
+    if analysis.reached:
         return (
             reasons.QUOTA_REACHED,
             f"{fit}, and the accounting group {analysis.group} has {analysis.used:g} of its quota of "

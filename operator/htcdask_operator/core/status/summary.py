@@ -57,7 +57,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
             state.unaffordable,
             state.policy.scheduler_address,
             analyzed.found if analyzed is not None and state.idle else None,
-            state.avoided,
+            tuple(state.avoided),
         )
     told = PoolStatus(
         observed_generation=state.pool.generation,
@@ -187,7 +187,11 @@ def _too_many(state: PoolState, counts: Counts) -> str:
 
 
 def _nothing_left(state: PoolState) -> bool:
-    return not isinstance(state.observed.jobs, Unseen) and not state.jobs and not state.not_yet_shown
+    """Once it was seen, it stays so while the access point is silent: nothing more was submitted."""
+    if isinstance(state.observed.jobs, Unseen):
+        ready = state.pool.status.condition(status.READY)
+        return ready is not None and ready.reason == reasons.ENDED
+    return not state.jobs and not state.not_yet_shown
 
 
 def _let_go(state: Sight) -> bool:

@@ -9,7 +9,7 @@ Called by `pool_state` for each pool. The road of an anchor:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,13 +63,17 @@ def hold_reason(pool: PoolFacts) -> str:
     return HOLD_REASON.format(pool=f"{pool.namespace}/{pool.name}")
 
 
-def shown_request(jobs: Iterable[Job]) -> Size:
+def shown_request(jobs: Iterable[Job], current: Callable[[], str | None]) -> Size:
     """What the newest of a pool's anchors requests in the queue; nothing without one.
 
-    Transforms of the access point have done to it what they will do to the next worker.
+    Transforms of the access point have done to it what they will do to the next worker. Of several templates'
+    anchors those of the `current` one's hash count, which costs something to know.
     """
-    newest = max((job for job in jobs if job.role is Role.ANCHOR), key=lambda job: job.place, default=None)
-    return NOTHING if newest is None else newest.size
+    anchors = [job for job in jobs if job.role is Role.ANCHOR]
+    if len({job.template_hash for job in anchors}) > 1:
+        hash_of_now = current()
+        anchors = [job for job in anchors if job.template_hash == hash_of_now]
+    return max(anchors, key=lambda job: job.place).size if anchors else NOTHING
 
 
 def _staged(job: Job) -> bool:

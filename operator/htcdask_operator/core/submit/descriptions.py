@@ -8,7 +8,8 @@ keys, adds what it spools, and looks whether HTCondor's own parser understands w
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from htcdask_api import Template, names
@@ -85,16 +86,17 @@ def workers(
     policy: Policy,
     now: float,
     anchor: JobId = "",
-    avoided: Sequence[str] = (),
+    avoided: Mapping[str, float] = MappingProxyType({}),
 ) -> Mapping[str, str]:
     """The workers' common description; each name becomes `$(wname)`.
 
-    `anchor`: whose files they read; `avoided`: machines where they are not to run.
+    `anchor`: whose files they read; `avoided`: machines where they are not to run, and until when.
     """
     described = _worker(pool, cluster, worker, policy, iwd)
     if avoided:  # not in the template hash either: machines come and go
-        machines = ", ".join(quoting.string(machine) for machine in avoided)
-        described["My.Requirements"] += f" && !member(TARGET.Machine, {{{machines}}})"
+        machines = ", ".join(quoting.string(machine) for machine in sorted(avoided))
+        over = math.ceil(max(avoided.values()))  # a job may wait for longer than that
+        described["My.Requirements"] += f" && (time() > {over} || !member(TARGET.Machine, {{{machines}}}))"
     return {
         f"My.{names.AD_ANCHOR}": quoting.string(anchor),
         **_profile(worker),

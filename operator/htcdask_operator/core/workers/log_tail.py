@@ -18,7 +18,9 @@ MAX_CAUSE: Final = 400
 """Characters: an Event has room for it beside the worker, its machine and its end."""
 
 _MAX_TEXT: Final = 64 * 1024
+_MAX_LINES: Final = 6000
 _MAX_LINE: Final = 1024
+_LATE_LINES: Final = 300  # before the end: an exception that was raised earlier was dealt with
 _MAX_WHAT: Final = 300  # of a line to which something is said
 _MIN_CAUSE: Final = 100  # so much of the cause tells that it is shown already
 
@@ -99,7 +101,7 @@ class _Candidate:
 
 def of(text: str) -> Told:
     """The lines to show, and the cause."""
-    lines = text[-_MAX_TEXT:].replace("\r\n", "\n").split("\n")
+    lines = [line for line in text[-_MAX_TEXT:].replace("\r\n", "\n").split("\n") if line][-_MAX_LINES:]
     found = (*_known(lines), *_exceptions(lines))
     cause = (max(found).cause if found else _last(lines))[:MAX_CAUSE]
     if len(text) <= MAX_LOG_TAIL:
@@ -134,7 +136,8 @@ def _exceptions(lines: Sequence[str]) -> Iterator[_Candidate]:
             root, inside, chained = root if chained else "", True, False
         elif inside and _RAISED.match(line[:_MAX_LINE]):
             inside, root = False, root or line[:_MAX_LINE]
-            yield _Candidate(0 if _EMPTY.fullmatch(root) else _EXCEPTION, number, root)
+            late = number >= len(lines) - _LATE_LINES and not _EMPTY.fullmatch(root)
+            yield _Candidate(_EXCEPTION if late else 0, number, root)
         elif line == _CAUSED:
             chained = True
 

@@ -28,6 +28,8 @@ AVOID_SECONDS: Final = 3600.0
 """From the last event on: then one worker finds out whether the machine is well again."""
 MOST: Final = 20
 """Machines in one job's Requirements; those that were the last to fail."""
+MOST_SHARED: Final = 5
+"""Of these, by the word of others: a small site has not many more."""
 
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _BLAMED: Final = frozenset(
@@ -65,15 +67,16 @@ def shared(found: Iterable[tuple[str, Avoided]]) -> Avoided:
     for user, machines in found:
         for machine, until in machines.items():
             by_machine[machine][user] = max(until, by_machine[machine].get(user, until))
-    return {machine: sorted(users.values())[-2] for machine, users in by_machine.items() if len(users) > 1}
+    both = {machine: sorted(users.values())[-2] for machine, users in by_machine.items() if len(users) > 1}
+    return _latest(both, MOST_SHARED)
 
 
-def together(ours: Avoided, others: Avoided, now: float) -> tuple[str, ...]:
-    """The machines that a new worker does not go to, whoever found out."""
-    both = dict(others)
+def together(ours: Avoided, others: Avoided, useful: Collection[str], now: float) -> Avoided:
+    """The machines that a new worker does not go to, whoever found out; but where our own live well."""
+    both = {machine: until for machine, until in others.items() if machine not in useful}
     for machine, until in ours.items():
         both[machine] = max(until, both.get(machine, until))
-    return tuple(sorted(_latest({machine: until for machine, until in both.items() if until > now})))
+    return _latest({machine: until for machine, until in both.items() if until > now})
 
 
 def useful(workers: Iterable[Worker], policy: Policy, now: float) -> frozenset[str]:
@@ -87,5 +90,5 @@ def useful(workers: Iterable[Worker], policy: Policy, now: float) -> frozenset[s
     )
 
 
-def _latest(machines: Avoided) -> Avoided:
-    return dict(sorted(machines.items(), key=lambda item: (-item[1], item[0]))[:MOST])
+def _latest(machines: Avoided, most: int = MOST) -> Avoided:
+    return dict(sorted(machines.items(), key=lambda item: (-item[1], item[0]))[:most])

@@ -156,6 +156,14 @@ def test_whatever_a_worker_prints_is_bounded_in_size_and_time(text: str) -> None
     assert "\x1b" not in shown and "\u202e" not in shown and "\n" not in failure.message
 
 
+def test_an_exception_that_was_dealt_with_long_ago_is_no_cause() -> None:
+    handled = 'Traceback (most recent call last):\n  File "a.py", line 1\nFileNotFoundError: /cache/a\n'
+    hours = "2026-11-26 10:00:00,000 - distributed.worker - INFO - a heartbeat\n" * 400
+    end = "2026-11-26 15:00:00,000 - distributed.nanny - ERROR - Worker process died unexpectedly\n"
+    assert "died unexpectedly" in log_tail.of(handled + hours + end).cause
+    assert "FileNotFoundError" in log_tail.of(handled + end).cause
+
+
 VERDICT = "cannot reach the scheduler at gw:443: the connection was refused"
 
 

@@ -80,15 +80,23 @@ def test_it_is_forgotten_an_hour_after_the_last_failure_or_when_a_worker_lives_t
 def test_a_job_s_requirements_name_the_twenty_that_failed_last() -> None:
     many = [failure for n in range(30) for failure in failed(n, n + 100, n + 200, machine=f"m{n}")]
     assert machines.avoided({}, many, WELL, NOW).keys() == {f"m{n}" for n in range(20)}
-    assert len(machines.together(machines.avoided({}, many, WELL, NOW), {"other": NOW + 9000}, NOW)) == 20
+    ours = machines.avoided({}, many, WELL, NOW)
+    assert len(machines.together(ours, {"other": NOW + 9000}, (), NOW)) == 20
 
 
 def test_others_follow_when_two_users_have_found_the_same() -> None:
     found = [("alice", {"node2": 5.0}), ("alice", {"node2": 9.0}), ("bob", {"node3": 7.0})]
     assert machines.shared(found) == {}
     assert machines.shared([*found, ("bob", {"node2": 7.0})]) == {"node2": 7.0}
-    assert machines.together({}, {"node2": 7.0}, 6.0) == ("node2",)
-    assert machines.together({"node3": 9.0}, {"node2": 7.0, "node3": 1.0}, 8.0) == ("node3",)
+    assert machines.together({}, {"node2": 7.0}, (), 6.0) == {"node2": 7.0}
+    assert machines.together({}, {"node2": 7.0}, {"node2"}, 6.0) == {}, "a worker of ours lives there well"
+    assert machines.together({"node3": 9.0}, {"node2": 7.0, "node3": 1.0}, (), 8.0) == {"node3": 9.0}
+
+
+def test_two_users_do_not_take_more_than_a_few_machines_from_all() -> None:
+    every = {f"m{n}": float(n) for n in range(30)}
+    shared = machines.shared([("alice", every), ("bob", every)])
+    assert shared.keys() == {f"m{n}" for n in range(25, 30)}
 
 
 def test_where_workers_live_well() -> None:
@@ -111,7 +119,9 @@ def test_the_next_worker_does_not_go_there_and_the_pool_says_so() -> None:
     planned = plan([pool], seen, memory, policy, NOW)
     (submitted,) = planned.actions
     assert isinstance(submitted, SubmitWorkers)
-    assert submitted.description["My.Requirements"].endswith(' && !member(TARGET.Machine, {"node2"})')
+    assert submitted.description["My.Requirements"].endswith(
+        f' && (time() > {NOW - 70 + machines.AVOID_SECONDS:.0f} || !member(TARGET.Machine, {{"node2"}}))'
+    )
     assert planned.avoided.keys() == {"node2"}
     (why,) = planned.statuses[POOL].explanation
     assert (why.reason, why.count) == ("MachinesAvoided", 1)
