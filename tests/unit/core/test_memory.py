@@ -1,13 +1,16 @@
 """What is remembered between two plans, and when it is forgotten."""
 
+from dataclasses import replace
+
 import pytest
 
 from htcdask_api import PoolStatus
 from htcdask_api.status import Failure
 from htcdask_operator.core import memory
-from htcdask_operator.core.memory import ClusterMemory, RefusedSubmit, Results
-from htcdask_operator.core.model import Gone, Job, Observed, Unseen
+from htcdask_operator.core.memory import Analyzed, ClusterMemory, RefusedSubmit, Results
+from htcdask_operator.core.model import Analysis, Gone, Job, Observed, Unseen
 from htcdask_operator.core.setback import Setback
+from tests.builders import NOW
 from tests.unit.jobs import running
 
 
@@ -103,3 +106,16 @@ def test_a_pool_that_was_left_out_has_not_failed_itself(count: int) -> None:
     assert (left_out.times, left_out.at) == (count, 10 if count else 20)
     begun = memory.begun(failed(before, 20, times=0), {"p1"}, 60)
     assert set(begun.setbacks) == ({"p1"} if count else set())
+
+
+def test_what_was_found_of_slots_is_told_as_it_was_while_only_numbers_move() -> None:
+    first = Analysis(40, fit=12, looked_at=12, take=12, room=3)
+    told = Analyzed(NOW).after(first, NOW)
+    assert told == Analyzed(NOW, first, NOW)
+    moved = replace(first, slots=41, room=1)
+    assert told.after(moved, NOW + 50) == Analyzed(NOW + 50, first, NOW)
+    assert told.after(None, NOW + 50) == Analyzed(NOW + 50, first, NOW), "a failure forgets nothing at once"
+    full = replace(first, room=0)
+    assert told.after(full, NOW + 50) == Analyzed(NOW + 50, full, NOW + 50)
+    assert told.after(moved, NOW + 600) == Analyzed(NOW + 600, moved, NOW + 600)
+    assert told.after(None, NOW + 600) == Analyzed(NOW + 600, None, NOW + 600)

@@ -88,3 +88,17 @@ async def test_once_it_runs_nothing_is_said_and_nobody_is_asked(site: Site) -> N
     ready = (await site.pool()).status.condition("Ready")
     assert ready is not None and ready.reason == "WorkersConnected"
     assert (site.kube.pods_asked, site.task.scheduler_pod.said) == (asked, "")
+
+
+async def test_while_the_cluster_cannot_be_read_nobody_hurries(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _after(site, 10)
+    site.schedd.now += 60  # it is long due
+
+    async def fails(namespace: str, name: str) -> None:
+        raise KubeError("GET", "gateway timeout", 504)
+
+    monkeypatch.setattr(site.kube, "cluster", fails)
+    wake_at = await site.cycle()
+    assert wake_at is not None and wake_at > site.schedd.now
