@@ -238,7 +238,7 @@ def test_a_second_release_for_one_namespace_says_so_and_follows_when_the_first_i
     b = pair.start("b", release="second")
     said = f"the HTCDask release {pair.namespace}/htcdask works for the namespace {pair.namespace}"
     b.says(said)
-    assert said in b.answers("/healthz")
+    until(lambda: said in b.answers("/healthz"), 10, "the health page says it, too")
     with pytest.raises(urllib.error.HTTPError, match="503"):
         b.answers("/readyz")
     assert a.answers("/readyz") == "ok\n"
