@@ -365,7 +365,8 @@ def test_an_interrupted_start_leaves_no_cluster(site: Site, monkeypatch: pytest.
             await asyncio.sleep(30)
 
         monkeypatch.setattr(Gateway, "_wait_for_start", wait)
-        threading.Timer(3, signal.raise_signal, [signal.SIGINT]).start()
+        interrupt = (threading.main_thread().ident, signal.SIGINT)  # as Ctrl-C, which wakes who waits
+        threading.Timer(3, signal.pthread_kill, interrupt).start()
         with pytest.raises(KeyboardInterrupt):
             gateway.new_cluster()
         assert gateway.list_clusters() == []
