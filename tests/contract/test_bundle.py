@@ -303,7 +303,7 @@ async def test_preloads_of_the_user_run_beside_ours(tmp_path: Path, nanny: bool,
         assert await asyncio.wait_for(cluster.client.submit(ask_for_a_power), 60) == 1024
         worker.process.terminate()
         assert await asyncio.wait_for(worker.process.wait(), 20) == 0
-        # A nanny that closes may end the worker's process before its preloads have heard of it: Dask's own does.
+        # A nanny that closes may end the process of its worker before that ends its preloads, as in Dask.
         assert told_by("Worker", tmp_path) in (("up ", "up down ") if nanny else ("up down ",))
         assert told_by("Nanny", tmp_path) == ("up down " if nanny else "")
 
