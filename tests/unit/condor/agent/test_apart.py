@@ -38,9 +38,19 @@ def test_the_answer_comes_back() -> None:
 def test_what_does_not_come_to_an_end_is_told(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "SECONDS", 1.0)
     monkeypatch.setattr(apart, "_WALL_SECONDS", 3.0)
+    children: list[int] = []
+    fork = os.fork
+
+    def watched() -> int:
+        child = fork()
+        children.extend([child] if child else [])
+        return child
+
+    monkeypatch.setattr(os, "fork", watched)
     began = time.monotonic()
     with pytest.raises(CondorError, match=r"^it takes too much time or memory"):
         apart.apart("it", DEADLY[what])
     assert time.monotonic() - began < 15
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    (child,) = children
+    with pytest.raises(ChildProcessError):  # it was waited for
+        os.waitpid(child, os.WNOHANG)
