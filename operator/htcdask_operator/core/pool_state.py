@@ -139,15 +139,15 @@ class Sight:
         return ledger.not_yet_shown(known, self.jobs, self.policy.job_expiry_seconds, self.now)
 
     @property
+    def expected(self) -> int:
+        """The workers among them."""
+        return sum(not its.anchor for its in self.not_yet_shown.values())
+
+    @property
     def avoided(self) -> Avoided:
         """Machines that no new worker goes to, and until when."""
         useful = machines.useful(self.workers, self.policy, self.now) if self.observed.avoided else ()
         return machines.together(self.memory.avoided, self.observed.avoided, useful, self.now)
-
-    @property
-    def expected(self) -> int:
-        """The workers among them."""
-        return sum(not its.anchor for its in self.not_yet_shown.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,12 +103,9 @@ class KubeApi:
         if not name:
             return Gone()  # what a pool names that cannot be read; this path would list them all
         path = _path(names.GATEWAY_API_VERSION, namespace, names.DASKCLUSTER_PLURAL, name)
-        try:
-            found = await self._request("GET", path)
-        except KubeError as error:
-            if error.gone:
-                return Gone()
-            raise
+        found = await self._found(path)
+        if isinstance(found, Gone):
+            return found
         return clusters.facts(bodies.one(f"GET {path}", found, *_CLUSTERS, name))
 
     async def clusters(self, namespace: str) -> tuple[ClusterFacts, ...]:
@@ -119,12 +116,9 @@ class KubeApi:
     async def scheduler_pod(self, namespace: str, cluster: str) -> str | Gone:
         name = scheduler_pods.name(cluster)
         path = _path("v1", namespace, "pods", name)
-        try:
-            found = await self._request("GET", path)
-        except KubeError as error:
-            if error.gone:
-                return Gone()
-            raise
+        found = await self._found(path)
+        if isinstance(found, Gone):
+            return found
         return scheduler_pods.waits_for(bodies.one(f"GET {path}", found, "v1", "Pod", name))
 
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
@@ -196,12 +190,8 @@ class KubeApi:
 
     async def lease(self, namespace: str, name: str) -> Lease | None:
         path = _lease_path(namespace, name)
-        try:
-            return _lease(f"GET {path}", await self._request("GET", path), name)
-        except KubeError as error:
-            if error.gone:
-                return None
-            raise
+        found = await self._found(path)
+        return None if isinstance(found, Gone) else _lease(f"GET {path}", found, name)
 
     async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
         body = leases.written(name, lease)
@@ -214,14 +204,20 @@ class KubeApi:
 
     async def ending(self, namespace: str) -> bool:
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}"
-        try:
-            answer = await self._request("GET", path)
-        except KubeError as error:
-            if error.gone:
-                return True
-            raise
+        answer = await self._found(path)
+        if isinstance(answer, Gone):
+            return True
         found = bodies.one(f"GET {path}", answer, "v1", "Namespace", namespace)
         return bodies.mapping(found["metadata"]).get("deletionTimestamp") is not None
+
+    async def _found(self, path: str) -> Any:
+        """What is there; Gone if the API server knows of nothing."""
+        try:
+            return await self._request("GET", path)
+        except KubeError as error:
+            if error.gone:
+                return Gone()
+            raise
 
     async def _patch(self, pool: PoolFacts, operations: Sequence[finalizers.Operation]) -> None:
         """A JSON patch: all of it, or nothing if one of its tests fails."""

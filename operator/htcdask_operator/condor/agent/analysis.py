@@ -1,7 +1,7 @@
 """Why one idle job has no slot: each clause of its Requirements against every slot, its machine empty.
 
-Called by `schedd.analyze`, which has fetched the ads. An empty machine offers its totals, so
-a clause that no slot meets then is met by waiting only if other machines come. Plain values in and out.
+Called by `schedd.analyze`, which has fetched the ads. An empty machine offers its totals, so a
+clause that no slot meets then is met by waiting only if other machines come. Plain values in and out.
 """
 
 from __future__ import annotations
@@ -167,11 +167,7 @@ def _nearest(text: str, job: Ad, slots: Sequence[Ad]) -> Mapping[str, Plain | li
     if operator in (*_LARGEST, *_SMALLEST):
         best = max if operator in _LARGEST else min
         return {"asked": asked, "nearest": [best(numbers)]} if numbers else {}
-    commonest = [value for value, _ in Counter(offered).most_common(_SHOWN)]
-    return {
-        "asked": asked,
-        "nearest": [_simple(each) for each in commonest],
-    }
+    return {"asked": asked, "nearest": [value for value, _ in Counter(offered).most_common(_SHOWN)]}
 
 
 def _simple(value: object) -> Plain:

@@ -54,9 +54,9 @@ def explanations(
 
 
 def _avoided(machines: Sequence[str]) -> str:
-    some = ", ".join(sorted(machines)[:_NAMED]) + (
-        f" and {len(machines) - _NAMED} more" if machines[_NAMED:] else ""
-    )
+    some = ", ".join(sorted(machines)[:_NAMED])
+    if len(machines) > _NAMED:
+        some += f" and {len(machines) - _NAMED} more"
     return f"Workers kept failing on {some} while others lived elsewhere: for an hour no new one goes there."
 
 
