@@ -24,10 +24,10 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
 )
 from htcdask_operator.core.checks import chains
-from htcdask_operator.core.model import Job, Unseen
+from htcdask_operator.core.model import Job, JobId, Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.submit import anchor, descriptions, worker_names
-from htcdask_operator.core.workers import contact, failures, states
+from htcdask_operator.core.workers import contact, failures, ledger, states
 from htcdask_operator.core.workers.states import State
 
 BUSY_SECONDS: Final = 2.0
@@ -92,8 +92,14 @@ def keep_anchor(state: PoolState) -> Step:
         actions.append(HoldAnchor(state.uid, ids, anchor.hold_reason(state.pool)))
     if state.anchors.remove and not state.expected:
         actions.append(remove(state.anchors.remove, "no worker needs its files"))
-    needed = state.anchors.usable is None and state.anchors.pending is None and state.more_at is None
-    if needed and state.template_hash and state.cluster is not None and _may_submit(state):
+    needed = state.anchors.usable is None and state.anchors.pending is None and not _unseen_anchors(state)
+    if (
+        needed
+        and state.more_at is None
+        and state.template_hash
+        and state.cluster is not None
+        and _may_submit(state)
+    ):
         description = descriptions.anchor(
             state.pool, state.cluster, state.template, state.template_hash, state.policy, state.now
         )
@@ -102,6 +108,11 @@ def keep_anchor(state: PoolState) -> Step:
     pending = state.anchors.pending
     recheck = None if pending is None else pending.queued_at + states.SPOOL_SECONDS + 1
     return Step(tuple(actions), recheck)
+
+
+def _unseen_anchors(state: PoolState) -> list[JobId]:
+    """Those that the access point accepted: another one would be as little seen."""
+    return [job for job, its in state.not_yet_shown.items() if its.anchor]
 
 
 def remove_ended(state: PoolState) -> Step:
@@ -193,6 +204,12 @@ def wait_for_workers(state: PoolState) -> Step:
     return Step((), _first(times))
 
 
+def wait_until_shown(state: PoolState) -> Step:
+    """It is told when a job that was accepted has had the time to be seen."""
+    due = (its.at + ledger.SHOWN_SECONDS for its in state.not_yet_shown.values())
+    return Step((), _first(at for at in due if at > state.now))
+
+
 STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     add_finalizer,
     adopt,
@@ -206,6 +223,7 @@ STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     read_logs,
     analyze,
     wait_for_workers,
+    wait_until_shown,
 )
 
 

@@ -184,6 +184,34 @@ def test_jobs_that_are_never_shown_are_submitted_once_and_named() -> None:
     assert stalled is not None and "accepted 20 jobs (99.0, 99.1, 99.2, ...)" in stalled.message
 
 
+def test_an_anchor_that_is_never_shown_is_submitted_once_and_named() -> None:
+    world = World({POOL: make_pool()}, make_cluster(20))
+    minutes, anchors = Minutes(world), 0
+    for _ in range(600):
+        world.now += 1
+        planned = world.plan()
+        if any(isinstance(action, SubmitAnchor) for action in planned.actions):
+            anchors += 1
+            results = Results(anchors={POOL: f"{anchors}.0"})
+            world.memory = memory.performed(planned.memory, results, world.now)
+        else:
+            world.apply(planned)
+    assert anchors == 1, "another one would be as little seen"
+    assert minutes.reason == "JobsNotShown"
+
+
+def test_it_is_told_as_soon_as_a_job_had_the_time_to_be_shown() -> None:
+    world = World({POOL: make_pool()}, make_cluster(20))
+    world.settle()
+    world.jobs.clear()
+    world.memory = memory.performed(world.plan().memory, Results(anchors={POOL: "7.0"}), world.now)
+    wake_at = world.plan().wake_at
+    assert wake_at == world.now + ledger.SHOWN_SECONDS
+    world.now = wake_at
+    world.apply(world.plan())
+    assert Minutes(world).reason == "JobsNotShown"
+
+
 def test_what_was_not_shown_is_given_up_when_it_would_have_ended_by_itself() -> None:
     known = ledger.accepted(Ledger(), ["7.0"], NOW, anchor=False)
     before, _ = ledger.after_answer(known, [], 100, 3600, NOW + 3599)
