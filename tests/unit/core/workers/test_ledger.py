@@ -205,10 +205,9 @@ def test_it_is_told_as_soon_as_a_job_had_the_time_to_be_shown() -> None:
     world.settle()
     world.jobs.clear()
     world.memory = memory.performed(world.plan().memory, Results(anchors={POOL: "7.0"}), world.now)
-    wake_at = world.plan().wake_at
-    assert wake_at == world.now + ledger.SHOWN_SECONDS
-    world.now = wake_at
-    world.apply(world.plan())
+    while (wake_at := world.plan().wake_at) is not None and wake_at <= NOW + ledger.SHOWN_SECONDS:
+        world.now = wake_at
+        world.apply(world.plan())
     assert Minutes(world).reason == "JobsNotShown"
 
 
