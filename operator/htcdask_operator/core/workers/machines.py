@@ -10,16 +10,20 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from typing import Final, assert_never
 
 from htcdask_api import Failure
 from htcdask_operator.core import reasons, timestamps
+from htcdask_operator.core.model import ClusterFacts, Gone, Unseen
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.workers import contact
 from htcdask_operator.core.workers.states import EARLY_SECONDS, Worker
 
 Avoided = Mapping[str, float]
 """Machines, and until when no new worker goes there."""
+
+Vote = tuple[str, Avoided]
+"""By the word of which user."""
 
 ENOUGH: Final = 3
 """Events on one machine."""
@@ -61,7 +65,19 @@ def avoided(before: Avoided, failures: Iterable[Failure], useful: Collection[str
     return _latest(after)
 
 
-def shared(found: Iterable[tuple[str, Avoided]]) -> Avoided:
+def vote(cluster: ClusterFacts | Gone | Unseen, found: Avoided) -> Vote | None:
+    """What counts for other users' clusters; None: nobody knows whose word it is, and the last one stands."""
+    match cluster:
+        case ClusterFacts():
+            return cluster.username, found
+        case Gone():
+            return "", {}
+        case Unseen():
+            return None
+    assert_never(cluster)
+
+
+def shared(found: Iterable[Vote]) -> Avoided:
     """What everybody avoids, from what the clusters of these users do, until the last but one forgets it."""
     by_machine: dict[str, dict[str, float]] = defaultdict(dict)
     for user, machines in found:

@@ -11,7 +11,7 @@ from htcdask_api import Failure
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.actions import SubmitWorkers
 from htcdask_operator.core.memory import PoolMemory
-from htcdask_operator.core.model import JobStatus
+from htcdask_operator.core.model import Gone, JobStatus, Unseen
 from htcdask_operator.core.plan import plan
 from htcdask_operator.core.submit import descriptions
 from htcdask_operator.core.workers import machines
@@ -99,6 +99,13 @@ def test_two_users_do_not_take_more_than_a_few_machines_from_all() -> None:
     assert shared.keys() == {f"m{n}" for n in range(25, 30)}
 
 
+def test_whose_word_it_is() -> None:
+    found = {"node2": NOW + 60}
+    assert machines.vote(make_cluster(2, username="bob"), found) == ("bob", found)
+    assert machines.vote(Gone(), found) == ("", {}), "who is gone has no say"
+    assert machines.vote(Unseen("no answer"), found) is None, "and who cannot be seen keeps the last one"
+
+
 def test_where_workers_live_well() -> None:
     young = make_job("a", JobStatus.RUNNING, machine="node1", started_at=NOW - 30)
     old = make_job("b", JobStatus.RUNNING, machine="node2", started_at=NOW - 90)
@@ -122,7 +129,7 @@ def test_the_next_worker_does_not_go_there_and_the_pool_says_so() -> None:
     assert submitted.description["My.Requirements"].endswith(
         f' && (time() > {NOW - 70 + machines.AVOID_SECONDS:.0f} || !member(TARGET.Machine, {{"node2"}}))'
     )
-    assert planned.avoided.keys() == {"node2"}
+    assert planned.vote is not None and planned.vote[1].keys() == {"node2"}
     (why,) = planned.statuses[POOL].explanation
     assert (why.reason, why.count) == ("MachinesAvoided", 1)
     assert "kept failing on node2 while others lived elsewhere" in why.message
