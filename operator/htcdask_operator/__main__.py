@@ -29,7 +29,7 @@ from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.kube.api import KubeApi, connect
 from htcdask_operator.ports import Ports
-from htcdask_operator.process import health
+from htcdask_operator.process import health, offer
 from htcdask_operator.process.claims import Claims, claims
 from htcdask_operator.process.health import Health
 from htcdask_operator.process.supervise import supervise
@@ -192,6 +192,7 @@ async def _run(
         "poller": leading(poller.run),
         "reconciler": leading(parts.reconcile),
         "resync": leading(compare),
+        "offer": leading(lambda: offer.publish(kube, settings.gateway_namespaces, policy)),
         "kopf": leading(watch),
     }
     return await supervise(services, stop)

@@ -1,0 +1,109 @@
+"""What the site offers, said to the gateway: profiles, limits and images, in a ConfigMap beside the clusters.
+
+Run by `__main__` while the leases are held. The gateway's extension reads it for notebooks, so what is
+written here is public to everybody with a login: each key is named below, and nothing else of the settings
+leaves. The value of an environment variable or of an attribute may be a secret; requirements are the site's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from htcdask_api import Template, names
+from htcdask_operator.core.policy import Policy, Profile
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.kube.port import Offers
+
+_log = logging.getLogger(__name__)
+
+CONTENT: Final = "offer.json"  # beside "holder" and "acquired": of whose lease it is
+LARGEST: Final = 512 * 1024  # bytes; the API server takes 1 MiB, and the gateway reads it for each question
+_INTERVAL: Final = 300.0  # somebody may have deleted it
+_PAUSE: Final = 15.0  # after one that could not be written
+_OF_A_WORKER: Final = {
+    *("container_image", "cores", "memory", "disk", "gpus", "threads", "nanny", "max_runtime_seconds"),
+}
+
+
+def content(policy: Policy) -> dict[str, Any]:
+    """What may be known of the site's settings, fit for JSON. Sizes of limits are in bytes.
+
+    `template` is what a worker is where nobody says otherwise, with no blank left; a profile's has what the
+    profile says.
+    """
+    limit = Template(max_runtime_seconds=policy.max_runtime_seconds)
+    limits = {
+        "maxReplicasPerPool": policy.max_replicas_per_pool,
+        "maxReplicasPerUser": policy.max_replicas_per_user,
+        "maxCoresPerUser": policy.max_cores_per_user,
+        "maxMemoryPerUser": policy.max_memory_per_user,
+        "maxGpusPerUser": policy.max_gpus_per_user,
+        "maxReplicas": policy.max_replicas,
+        "maxCores": policy.max_cores,
+        "maxMemory": policy.max_memory,
+        "maxGpus": policy.max_gpus,
+        "maxRuntimeSeconds": policy.max_runtime_seconds,
+    }
+    return {
+        "template": _worker(policy.default_template.over(limit), blanks=False),
+        "profiles": {name: _profile(profile) for name, profile in policy.profiles.items()},
+        "limits": {name: most for name, most in limits.items() if most is not None},
+        "images": {
+            "trees": list(policy.image_trees),
+            "allowed": list(policy.allowed_images),
+            "fromGateway": policy.image_path_template is not None,
+        },
+        "userExpressions": policy.allow_user_expressions,
+    }
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    capped = {} if profile.max_replicas is None else {"maxReplicas": profile.max_replicas}
+    return {
+        "template": _worker(profile.template, blanks=True),
+        "attributes": list(profile.attributes),
+        "users": list(profile.users),
+        **capped,
+    }
+
+
+def _worker(template: Template, *, blanks: bool) -> dict[str, Any]:
+    return template.model_dump(
+        mode="json", by_alias=True, include=_OF_A_WORKER, exclude_unset=blanks, exclude_none=True
+    )
+
+
+async def publish(kube: Offers, namespaces: Sequence[str], policy: Policy) -> None:
+    """Write it and keep it written, until cancelled. A failure is said once, and stops nothing else."""
+    text = json.dumps(content(policy), ensure_ascii=False)
+    said = None
+    if (length := len(text.encode())) > LARGEST:
+        _log.warning("The gateway is not told what the site offers: it is %d bytes of %d", length, LARGEST)
+        namespaces = ()
+    while True:
+        why = [problem for where in namespaces if (problem := await write(kube, where, text)) is not None]
+        if why and why != said:
+            _log.warning("The gateway is not told what the site offers: %s", "; ".join(why))
+        said = why or None
+        await asyncio.sleep(_PAUSE if why else _INTERVAL)
+
+
+async def write(kube: Offers, namespace: str, text: str) -> str | None:
+    """Write `text` once; why it could not be, in words."""
+    try:
+        # By its lease the gateway knows an offer of the operator that is at work from one that was left here,
+        # such as by a newer release before a rollback.
+        lease = await kube.lease(namespace, names.CLAIM)
+        if lease is None:
+            return f"the Lease {names.CLAIM} in {namespace} is gone"
+        data = {"holder": lease.holder, "acquired": lease.acquired, CONTENT: text}
+        await kube.write_offer(namespace, data)
+    except KubeError as error:
+        if error.status == 403:
+            return f"{error}; the chart's role for the operator has this right since it has this offer"
+        return str(error)
+    return None
