@@ -19,6 +19,7 @@ OFFER, CLAIM = "htcdask-offer", "htcdask-worker-pools"
 LEASES = ("coordination.k8s.io", "v1")
 CONTENT = "offer.json"
 LARGEST = 512 * 1024  # characters of it
+PATTERNS = 16 * 1024  # characters of users' patterns, without plain names: each costs a regular expression
 SECONDS = 5.0  # for all of it: a new cluster waits for the answer
 
 WORKER = {"containerImage": str, "cores": int, "memory": str, "disk": str, "gpus": int, "threads": int}
@@ -27,6 +28,7 @@ LIMITS = [
     f"max{what}{whose}" for what in ("Replicas", "Cores", "Memory", "Gpus") for whose in ("PerUser", "")
 ]
 LIMITS += ["maxReplicasPerPool", "maxRuntimeSeconds"]
+WILD = set("*?[")
 Json = dict[str, Any]
 
 
@@ -70,7 +72,7 @@ async def _ask(backend: Any, user: str) -> Json:
     try:
         if len(text) > LARGEST:
             raise ValueError
-        return await asyncio.to_thread(read, text, user)  # may be half a megabyte of patterns
+        return await asyncio.to_thread(read, text, user)  # may be half a megabyte
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise Unsaid("its words are not understood") from exc
 
@@ -81,10 +83,12 @@ def read(text: str, user: str) -> Json:
     ValueError, KeyError, TypeError, AttributeError or RecursionError for anything else.
     """
     said = json.loads(text)
-    images = said["images"]
+    images, profiles = said["images"], said["profiles"].items()
+    if sum(len(text) for _, its in profiles for text in its["users"] if WILD & set(text)) > PATTERNS:
+        raise ValueError
     return {
         "template": _worker(said["template"]),
-        "profiles": [_profile(name, its, user) for name, its in said["profiles"].items()],
+        "profiles": [_profile(name, its, user) for name, its in profiles],
         "limits": {name: _a(int, most) for name, most in said["limits"].items() if name in LIMITS},
         "images": {
             **{field: _texts(images[field]) for field in ("trees", "allowed")},
@@ -99,11 +103,15 @@ def _profile(name: str, said: Json, user: str) -> Json:
     most = {"maxReplicas": _a(int, said["maxReplicas"])} if "maxReplicas" in said else {}
     return {
         "name": name,
-        "youMay": not patterns or any(fnmatchcase(user, pattern) for pattern in patterns),
+        "youMay": not patterns or any(_is(user, pattern) for pattern in patterns),
         "template": _worker(said["template"]),
         "attributes": _texts(said["attributes"]),
         **most,
     }
+
+
+def _is(user: str, pattern: str) -> bool:
+    return fnmatchcase(user, pattern) if WILD & set(pattern) else user == pattern
 
 
 def _worker(said: Json) -> Json:

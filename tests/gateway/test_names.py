@@ -22,6 +22,7 @@ def test_is_the_same_on_both_sides(name: str) -> None:
 def test_the_offer_is_where_the_operator_writes_it() -> None:
     assert (htcdask_offer.OFFER, htcdask_offer.CLAIM) == (names.OFFER, names.CLAIM)
     assert (htcdask_offer.CONTENT, htcdask_offer.LARGEST) == (offer.CONTENT, offer.LARGEST)
+    assert htcdask_offer.PATTERNS == offer.PATTERNS
 
 
 def test_the_choices_are_the_same() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,11 @@ def test_what_an_earlier_operator_said_does_not_count(namespace: Site) -> None:
     assert why(namespace) == "none is at work at the moment."
 
 
+def with_users(users: object) -> str:
+    profile: dict[str, object] = {"template": {}, "attributes": [], "users": users}
+    return json.dumps({**offer.content(POLICY), "profiles": {"p": profile}})
+
+
 GARBAGE = [
     "",
     "no JSON",
@@ -122,6 +128,9 @@ GARBAGE = [
     json.dumps({**offer.content(POLICY), "limits": {"maxMemory": "much"}}),
     json.dumps({**offer.content(POLICY), "template": {"cores": True}}),
     json.dumps({**offer.content(POLICY), "images": None}),
+    with_users([f"z{number}*" for number in range(60_000)]),  # each a regular expression: half a minute
+    with_users(["*a" * 250 + f"b{number}" for number in range(900)]),
+    with_users({"a": 1}),
 ]
 
 
@@ -132,6 +141,14 @@ def test_garbage_is_not_understood_and_hurts_nobody(namespace: Site, text: str, 
     patch.write_text(json.dumps({"data": {htcdask_offer.CONTENT: text}}))
     namespace.kubectl("patch", "configmap", names.OFFER, "--type=merge", f"--patch-file={patch}")
     assert why(namespace) == "its words are not understood."
+
+
+def test_ten_thousand_names_are_read_at_once() -> None:
+    text = with_users([f"user{number}" for number in range(20_000)] + ["us?r-*"])
+    began = time.monotonic()
+    told = [htcdask_offer.read(text, user)["profiles"][0]["youMay"] for user in ("user19999", "user-", "use")]
+    assert told == [True, True, False]
+    assert time.monotonic() - began < 3
 
 
 def test_what_a_newer_operator_says_besides_is_not_passed_on() -> None:

@@ -8,7 +8,9 @@ by a ConfigMap, so what cannot be printed is not.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import Field
 
 from htcdask_api import Template
 from htcdask_api.base import ApiModel
@@ -56,7 +58,7 @@ class Offer(ApiModel):
 
     template: Template
     profiles: tuple[Profile, ...]
-    limits: Mapping[str, int]
+    limits: Mapping[str, Annotated[int, Field(ge=0, lt=2**71)]]  # memory in bytes
     images: Images
     user_expressions: bool
 
@@ -79,7 +81,7 @@ class Profiles:
 
     def __str__(self) -> str:
         if self.offer is None:
-            return f"The profiles of this site are not known: {_clean(self.situation or '')}"
+            return f"The profiles of this site are not known: {_clean(self.situation or '', 1000)}"
         rows = [_COLUMNS, *_rows(self.offer)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
@@ -162,6 +164,6 @@ def _time(seconds: int) -> str:
     return f"{seconds} s"
 
 
-def _clean(text: str) -> str:
-    shown = "".join(character if character.isprintable() else "?" for character in text)
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+def _clean(text: str, longest: int = _LONGEST) -> str:
+    shown = "".join(character if character.isprintable() else "?" for character in text[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"

@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 CONTENT: Final = "offer.json"  # beside "holder" and "acquired": of whose lease it is
 LARGEST: Final = 512 * 1024  # bytes; the API server takes 1 MiB, and the gateway reads it for each question
+PATTERNS: Final = 16 * 1024  # characters of profiles' users, without plain names: what the gateway tries
 _INTERVAL: Final = 300.0  # somebody may have deleted it
 _PAUSE: Final = 15.0  # after one that could not be written
 _OF_A_WORKER: Final = {
@@ -81,8 +82,8 @@ async def publish(kube: Offers, namespaces: Sequence[str], policy: Policy) -> No
     """Write it and keep it written, until cancelled. A failure is said once, and stops nothing else."""
     text = json.dumps(content(policy), ensure_ascii=False)
     said = None
-    if (length := len(text.encode())) > LARGEST:
-        _log.warning("The gateway is not told what the site offers: it is %d bytes of %d", length, LARGEST)
+    if (much := _too_much(policy, text)) is not None:
+        _log.warning("The gateway is not told what the site offers: %s", much)
         namespaces = ()
     while True:
         why = [problem for where in namespaces if (problem := await write(kube, where, text)) is not None]
@@ -90,6 +91,20 @@ async def publish(kube: Offers, namespaces: Sequence[str], policy: Policy) -> No
             _log.warning("The gateway is not told what the site offers: %s", "; ".join(why))
         said = why or None
         await asyncio.sleep(_PAUSE if why else _INTERVAL)
+
+
+def _too_much(policy: Policy, text: str) -> str | None:
+    """What the gateway would not read all of."""
+    length = len(text.encode())
+    if length > LARGEST:
+        return f"it is {length} bytes, of {LARGEST}"
+    users = (users for profile in policy.profiles.values() for users in profile.users)
+    patterns = sum(len(pattern) for pattern in users if set("*?[").intersection(pattern))
+    if patterns > PATTERNS:
+        return (
+            f"the patterns in profiles.NAME.users are {patterns} characters, of {PATTERNS} (names are free)"
+        )
+    return None
 
 
 async def write(kube: Offers, namespace: str, text: str) -> str | None:

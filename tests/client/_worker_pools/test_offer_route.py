@@ -96,6 +96,19 @@ def test_where_the_gateway_does_not_say_nothing_changes(site: Site, plain_site: 
         assert gateway.profiles().situation == offer_route.NOT_SAID
 
 
+OVER_ALL_BOUNDS = json.dumps(
+    {
+        "offer": {
+            "template": {},
+            "profiles": [],
+            "limits": {"maxCores": 10**400},
+            "userExpressions": True,
+            "images": {"trees": [], "allowed": [], "fromGateway": True},
+        }
+    }
+)
+
+
 class Answer:
     """A gateway that answers the question with this text."""
 
@@ -129,6 +142,7 @@ def answering(site: Site, monkeypatch: pytest.MonkeyPatch, outcome: object, seco
         (json.dumps({"offer": None}), "None"),
         (json.dumps({"offer": {}}), offer_route.NOT_UNDERSTOOD),
         (json.dumps({"offer": {"profiles": "all"}}), offer_route.NOT_UNDERSTOOD),
+        (OVER_ALL_BOUNDS, offer_route.NOT_UNDERSTOOD),
         ("[]", offer_route.NOT_SAID),
         ("<html>", offer_route.NOT_UNDERSTOOD),
         ("[" * 100_000, offer_route.NOT_UNDERSTOOD),

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from htcdask_api import names
-from htcdask_operator.core.policy import Policy
+from htcdask_api import Template, names
+from htcdask_operator.core.policy import Policy, Profile
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.process import offer
 from htcdask_operator.settings import parse
@@ -157,12 +157,36 @@ def test_without_a_lease_nothing_is_said_in_its_name(caplog: pytest.LogCaptureFi
     assert "the Lease htcdask-worker-pools in gateway is gone" in caplog.text
 
 
-def test_more_than_the_gateway_reads_is_not_written(caplog: pytest.LogCaptureFixture) -> None:
+def profile(*users: str) -> dict[str, Any]:
+    return {"profiles": {"p": Profile("p", Template(), users=users)}}
+
+
+@pytest.mark.parametrize(
+    ("much", "words"),
+    [
+        ({"allowed_images": ("/cvmfs/" + "x" * 1000,) * 600}, "bytes, of 524288"),
+        (profile(*["dune-*"] * 3000), "patterns in profiles.NAME.users are 18000 characters, of 16384"),
+    ],
+    ids=["bytes", "patterns"],
+)
+def test_more_than_the_gateway_reads_is_not_written(
+    much: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def run() -> None:
         kube = Kube()
-        with publishing(kube, make_policy(allowed_images=("/cvmfs/" + "x" * 1000,) * 600)):
+        with publishing(kube, make_policy(**much)):
             await asyncio.sleep(1000)
             assert kube.offers == {}
 
     in_virtual_time(run)
-    assert "bytes of 524288" in caplog.text
+    assert words in caplog.text
+
+
+def test_a_long_list_of_plain_names_is_written() -> None:
+    async def run() -> None:
+        kube = Kube()
+        with publishing(kube, make_policy(**profile(*(f"user{number}" for number in range(10_000))))):
+            await asyncio.sleep(1)
+            assert "user9999" in kube.offers["gateway"][offer.CONTENT]
+
+    in_virtual_time(run)
