@@ -57,7 +57,10 @@ def operator(plane: ControlPlane, lease: Lease = LEASE, policy: Policy = POLICY)
             written = Lease(lease.holder, lease.seconds, lease.acquired, lease.renewed, version=version)
             await kube.write_lease(NAMESPACE, names.CLAIM, written)
             if lease.holder == LEASE.holder:
-                assert await offer.write(kube, NAMESPACE, json.dumps(offer.content(policy))) is None
+                assert (
+                    await offer.write(kube, NAMESPACE, json.dumps(offer.content(policy)), LEASE.holder)
+                    is None
+                )
         finally:
             await kube.close()
 

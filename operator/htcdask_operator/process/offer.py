@@ -78,15 +78,20 @@ def _worker(template: Template, *, blanks: bool) -> dict[str, Any]:
     )
 
 
-async def publish(kube: Offers, namespaces: Sequence[str], policy: Policy) -> None:
-    """Write it and keep it written, until cancelled. A failure is said once, and stops nothing else."""
+async def publish(kube: Offers, namespaces: Sequence[str], policy: Policy, holder: str) -> None:
+    """Write it and keep it written, until cancelled. A failure is said once, and stops nothing else.
+
+    `holder`: as whom this operator holds the leases of the namespaces.
+    """
     text = json.dumps(content(policy), ensure_ascii=False)
     said = None
     if (much := _too_much(policy, text)) is not None:
         _log.warning("The gateway is not told what the site offers: %s", much)
         namespaces = ()
     while True:
-        why = [problem for where in namespaces if (problem := await write(kube, where, text)) is not None]
+        why = [
+            problem for where in namespaces if (problem := await write(kube, where, text, holder)) is not None
+        ]
         if why and why != said:
             _log.warning("The gateway is not told what the site offers: %s", "; ".join(why))
         said = why or None
@@ -107,14 +112,15 @@ def _too_much(policy: Policy, text: str) -> str | None:
     return None
 
 
-async def write(kube: Offers, namespace: str, text: str) -> str | None:
+async def write(kube: Offers, namespace: str, text: str, holder: str) -> str | None:
     """Write `text` once; why it could not be, in words."""
     try:
         # By its lease the gateway knows an offer of the operator that is at work from one that was left here,
         # such as by a newer release before a rollback.
         lease = await kube.lease(namespace, names.CLAIM)
-        if lease is None:
-            return f"the Lease {names.CLAIM} in {namespace} is gone"
+        if lease is None or lease.holder != holder:
+            whose = "is gone" if lease is None else "is another's by now"
+            return f"the Lease {names.CLAIM} in {namespace} {whose}"
         data = {"holder": lease.holder, "acquired": lease.acquired, CONTENT: text}
         await kube.write_offer(namespace, data)
     except KubeError as error:

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ class Kube(FakeKube):
 
 @contextmanager
 def publishing(kube: Kube, policy: Policy) -> Iterator[None]:
-    task = asyncio.ensure_future(offer.publish(kube, ("gateway",), policy))
+    task = asyncio.ensure_future(offer.publish(kube, ("gateway",), policy, LEASE.holder))
     try:
         yield
         assert not task.done()
@@ -155,6 +156,18 @@ def test_without_a_lease_nothing_is_said_in_its_name(caplog: pytest.LogCaptureFi
 
     in_virtual_time(run)
     assert "the Lease htcdask-worker-pools in gateway is gone" in caplog.text
+
+
+def test_what_is_another_operators_by_now_is_not_written_over(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        kube = Kube()
+        kube.leases["gateway", names.CLAIM] = replace(LEASE, holder="other/htcdask/pod-1")
+        with publishing(kube, make_policy()):
+            await asyncio.sleep(20)
+            assert kube.offers == {}
+
+    in_virtual_time(run)
+    assert "the Lease htcdask-worker-pools in gateway is another's by now" in caplog.text
 
 
 def profile(*users: str) -> dict[str, Any]:
