@@ -45,9 +45,7 @@ async def answer(backend: Any, user: str) -> Json:
     except asyncio.TimeoutError:  # noqa: UP041 (another one before Python 3.11)
         why = f"Kubernetes did not answer in {SECONDS:.0f} s"
     except ApiException as exc:
-        why = (
-            f"Kubernetes did not let the gateway read it ({exc.status}: {exc.reason}): tell the site's admin"
-        )
+        why = f"Kubernetes refused the gateway's question ({exc.status}: {exc.reason}): tell the site's admin"
     except (aiohttp.ClientError, OSError, ValueError):  # the last is an answer that is none of Kubernetes'
         why = "Kubernetes could not be asked"
     return {"offer": None, "why": f"The operator does not say what this site offers: {why}."}

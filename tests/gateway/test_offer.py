@@ -3,14 +3,17 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import pytest
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes_asyncio.client.rest import ApiException
 
 import htcdask_offer
 from htcdask_api import Template, names
@@ -144,6 +147,51 @@ def test_garbage_is_not_understood_and_hurts_nobody(namespace: Site, text: str, 
     patch.write_text(json.dumps({"data": {htcdask_offer.CONTENT: text}}))
     namespace.kubectl("patch", "configmap", names.OFFER, "--type=merge", f"--patch-file={patch}")
     assert why(namespace) == "its words are not understood."
+
+
+class Backend:
+    """The gateway's backend, whose Kubernetes does this when it is asked."""
+
+    def __init__(self, does: Callable[[], Awaitable[Any]]) -> None:
+        self.core_client = self.custom_client = self
+        self._does = does
+
+    def cluster_config_class(self, parent: object) -> SimpleNamespace:
+        return SimpleNamespace(namespace="gateway")
+
+    async def read_namespaced_config_map(self, name: str, namespace: str) -> Any:
+        return await self._does()
+
+
+async def hangs() -> Any:
+    await asyncio.sleep(60)
+
+
+async def breaks() -> Any:
+    raise ApiException(status=500, reason="Oh")
+
+
+async def is_away() -> Any:
+    raise aiohttp.ClientConnectionError
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        (hangs, "Kubernetes did not answer in 0 s"),
+        (
+            breaks,
+            "Kubernetes refused the gateway's question (500: Oh): tell the site's admin",
+        ),
+        (is_away, "Kubernetes could not be asked"),
+    ],
+)
+async def test_a_kubernetes_in_trouble_is_no_error_of_the_route(
+    monkeypatch: pytest.MonkeyPatch, does: Callable[[], Awaitable[Any]], reason: str
+) -> None:
+    monkeypatch.setattr(htcdask_offer, "SECONDS", 0.2)
+    told = await htcdask_offer.answer(Backend(does), "ada")
+    assert told == {"offer": None, "why": f"The operator does not say what this site offers: {reason}."}
 
 
 def test_ten_thousand_names_are_read_at_once() -> None:
