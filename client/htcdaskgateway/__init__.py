@@ -20,7 +20,13 @@ from dask_gateway import (
 
 from htcdaskgateway import _config as _config  # defaults for dask's configuration
 from htcdaskgateway._client import HTCGateway, HTCGatewayCluster
-from htcdaskgateway._errors import ExtensionMissingError, HTCDaskError, PoolRefusedError
+from htcdaskgateway._errors import (
+    ClusterStartTimeoutError,
+    ExtensionMissingError,
+    HTCDaskError,
+    PoolRefusedError,
+    PoolStalledError,
+)
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.pool import Pool
 
@@ -29,6 +35,7 @@ __version__ = _version("htcdask")
 __all__ = [
     "BasicAuth",
     "ClusterExplanation",
+    "ClusterStartTimeoutError",
     "ExtensionMissingError",
     "GatewayClusterError",
     "GatewayServerError",
@@ -41,4 +48,5 @@ __all__ = [
     "Options",
     "Pool",
     "PoolRefusedError",
+    "PoolStalledError",
 ]

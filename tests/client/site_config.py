@@ -5,9 +5,11 @@ lacks of Kubernetes, the few objects that the extension reads and writes, is kep
 models of `htcdask_api`. Which options a user is offered depends on the user's name.
 """
 
+import asyncio
 import json
 import os
 import uuid
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,6 +90,14 @@ class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ig
         app.router.add_get("/site/pools", self.show_pools)
         app.router.add_put("/site/pools/{name}/status", self.set_status)
         await super().setup(app)
+
+    async def do_start_cluster(self, cluster: Any) -> AsyncIterator[Json]:
+        """The schedulers of some users have an image that nobody can pull."""
+        is_pending = cluster.username.startswith("pending")
+        while is_pending and cluster.target <= db_base.JobStatus.RUNNING:  # noqa: ASYNC110 (it has no event)
+            await asyncio.sleep(0.05)
+        async for state in super().do_start_cluster(cluster):
+            yield state
 
     async def show_pools(self, request: web.Request) -> web.Response:
         return web.json_response(list(self.custom_client.pools.values()))

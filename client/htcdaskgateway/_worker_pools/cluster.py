@@ -5,16 +5,17 @@ nothing of what `dask_gateway.GatewayCluster` does.
 """
 
 import asyncio
+import warnings
 import weakref
 from typing import Any
 
-from dask_gateway import GatewayCluster
+from dask_gateway import GatewayCluster, GatewayWarning
 from dask_gateway.client import ClusterStatus
 
 from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._errors import PoolsNotThereError
-from htcdaskgateway._worker_pools import widget
+from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
+from htcdaskgateway._worker_pools import creation, stalls, waiting, widget
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import (
     CLOSED,
@@ -35,6 +36,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     _last_pools: tuple[Pool, ...] | None = None
     _pool_line: Any = None
     _pool_watch: asyncio.Task[None] | None = None
+    _telling: asyncio.Task[None] | None = None
 
     @property
     def pools(self) -> Any:
@@ -45,6 +47,26 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     def is_shutdown(self) -> bool:
         """Whether the gateway has taken this object's word that the cluster ends."""
         return self.name in getattr(self.gateway, "_stopped_clusters", ())
+
+    def wait_for_workers(self, n_workers: int, timeout: Any = None) -> Any:
+        """Wait for so many workers (to be awaited if asynchronous), and say meanwhile what they wait for.
+
+        `client.wait_for_workers()` is this, for every client of this cluster. TimeoutError after `timeout`
+        (seconds, or such as "5 minutes"); PoolStalledError as soon as none will come, with the reason.
+        """
+        wait = (self.scheduler_comm, n_workers, timeout, self.name, self._list_pools)
+        if self.gateway._runs_here():  # by an asynchronous client of a cluster that is not
+            return waiting.for_workers(*wait)
+        return self.gateway.sync(waiting.for_workers, *wait)
+
+    def get_client(self, set_as_default: bool = True) -> Any:
+        """A `Client` of this cluster. A GatewayWarning says if no worker will come to it."""
+        client = super().get_client(set_as_default=set_as_default)
+        if self.asynchronous or self.gateway._runs_here():
+            self._telling = asyncio.ensure_future(self._tell_if_in_vain())
+        else:
+            self.gateway.sync(self._tell_if_in_vain)
+        return client
 
     def explain(self) -> Any:
         """Where the HTCondor workers are, and why the missing ones are missing.
@@ -65,6 +87,23 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         if not self.asynchronous and not self.gateway._loop_runner.is_started():
             return ClusterLogs()  # closed: whoever has a name can connect to the cluster again
         return self.gateway.sync(self._logs, lines)
+
+    async def _start_async(self) -> None:
+        is_new = self.name is None
+        try:
+            start = super()._start_async()
+            await waiting.for_scheduler(start, self._list_pools, lambda: self.name, is_new=is_new)
+        except (ClusterStartTimeoutError, PoolStalledError) as error:
+            # Who connects to such a cluster, perhaps to end it, did not make it.
+            if not is_new or self.name is None:
+                raise
+            outcome = await creation.stop(self.gateway, self.name)
+            raise type(error)(f"{error} {outcome}") from None
+
+    async def _tell_if_in_vain(self) -> None:
+        why = stalls.in_vain(self.name, await waiting.look(self._list_pools) or ())
+        if why is not None:
+            warnings.warn(GatewayWarning(why), stacklevel=2)
 
     async def _list_pools(self) -> list[Pool]:
         pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)

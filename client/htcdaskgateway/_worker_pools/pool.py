@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from htcdask_api import PoolSpec, PoolStatus
-from htcdask_api.status import STALLED
+from htcdask_api.status import READY, STALLED
 
+# What the counts say already.
+_NO_NEWS: Final = ("WaitingForWorkers", "ScalingDown", "AnchorSpooling", "NotFinalized", "NotAdopted")
 _NOT_YET_CONNECTED: Final = ("submitting", "idle", "held", "retiring")
 
 
@@ -67,4 +69,7 @@ def one_line(status: PoolStatus) -> str:
     if status.explanation:
         first = status.explanation[0]
         return f"{text}; {first.reason}: {first.message}".rstrip(": ")
+    ready = status.condition(READY)
+    if ready is not None and ready.status == "False" and ready.reason not in _NO_NEWS:
+        return f"{text}; {ready.reason}: {ready.message}".rstrip(": ")
     return text
