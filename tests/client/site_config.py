@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,6 +49,7 @@ class KubernetesObjects:
     def __init__(self, backend: Any) -> None:
         self.backend = backend
         self.pools: dict[str, Json] = {}
+        self.created = datetime(2026, 1, 1)
 
     async def list_namespaced_custom_object(
         self, group: str, version: str, namespace: str, plural: str, field_selector: str, **selectors: str
@@ -74,9 +76,35 @@ class KubernetesObjects:
             raise refusal(422, first["msg"], ".".join(map(str, ("spec", *first["loc"])))) from error
         if spec.template.container_image == "/refused/by/the/site.sif":
             raise refusal(422, "this image is not allowed here", "spec.template.containerImage")
-        stored = {**pool, "metadata": {**pool["metadata"], "creationTimestamp": "2026-01-01T00:00:00Z"}}
+        if pool["metadata"]["name"] in self.pools:
+            raise refusal(409, f'{names.PLURAL} "{pool["metadata"]["name"]}" already exists')
+        self.created += timedelta(seconds=1)
+        created = self.created.isoformat() + "Z"
+        stored = {**pool, "metadata": {**pool["metadata"], "creationTimestamp": created}}
+        stored["metadata"]["uid"] = uuid.uuid4().hex
         self.pools[pool["metadata"]["name"]] = stored
         return stored
+
+    async def patch_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, name: str, patch: Json, **settings: str
+    ) -> Json:
+        pool = self.pools[name]
+        if patch["metadata"]["uid"] != pool["metadata"]["uid"]:
+            raise refusal(409, "the UID in the precondition does not match")
+        spec = {**pool["spec"], **patch["spec"]}
+        try:
+            PoolSpec.model_validate(spec)
+        except ValidationError as error:
+            raise refusal(422, error.errors()[0]["msg"], "spec") from error
+        pool["spec"] = spec
+        return pool
+
+    async def delete_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, name: str, body: Json
+    ) -> None:
+        if body["preconditions"]["uid"] != self.pools[name]["metadata"]["uid"]:
+            raise refusal(409, "the UID in the precondition does not match")
+        del self.pools[name]
 
 
 class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ignore[misc]

@@ -5,8 +5,10 @@ nothing of what `dask_gateway.GatewayCluster` does.
 """
 
 import asyncio
+import os
 import warnings
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 from dask_gateway import GatewayCluster, GatewayWarning
@@ -15,7 +17,8 @@ from dask_gateway.client import ClusterStatus
 from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
-from htcdaskgateway._worker_pools import creation, stalls, waiting, widget
+from htcdaskgateway._scaling import worker_count
+from htcdaskgateway._worker_pools import creation, managed, stalls, waiting, widget
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import (
     CLOSED,
@@ -26,6 +29,7 @@ from htcdaskgateway._worker_pools.explanation import (
     ClusterExplanation,
     status_html,
 )
+from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
@@ -41,7 +45,36 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     @property
     def pools(self) -> Any:
         """The cluster's worker pools, oldest first, as they are now (to be awaited if asynchronous)."""
-        return self.gateway.sync(self._list_pools)
+        return self.gateway.sync(self._managed_pools)
+
+    def add_pool(
+        self,
+        name: str,
+        replicas: int = 0,
+        *,
+        profile: str | None = None,
+        container_image: str | os.PathLike[str] | None = None,
+        apptainer_image: str | None = None,
+        image_registry: str | None = None,
+        worker_cores: int | None = None,
+        worker_memory: float | str | None = None,
+        worker_threads: int | None = None,
+        worker_disk: float | str | None = None,
+        worker_gpus: int | None = None,
+        worker_nanny: bool | None = None,
+        worker_resources: Mapping[str, float] | None = None,
+        max_runtime: float | str | None = None,
+        node_match_expr: str | None = None,
+        environment: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Add a pool of `replicas` workers of another kind (to be awaited if asynchronous).
+
+        The keywords are those of `new_cluster`. The pool has `scale(n)` and `delete()`, and its workers the
+        Dask resource `name`: `client.submit(f, x, resources=pool.resources)` runs on them alone.
+        """
+        given = {key: value for key, value in locals().items() if key in KEYWORDS and value is not None}
+        template, count = managed.template_for(name, given), worker_count("replicas", replicas)
+        return self.gateway.sync(managed.new_pool, self.gateway, self.name, name, count, template)
 
     @property
     def is_shutdown(self) -> bool:
@@ -109,6 +142,9 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)
         self._last_pools = tuple(pools)
         return pools
+
+    async def _managed_pools(self) -> list[managed.ManagedPool]:
+        return [managed.managed(self.gateway, self.name, pool) for pool in await self._list_pools()]
 
     async def _explain(self) -> ClusterExplanation:
         try:

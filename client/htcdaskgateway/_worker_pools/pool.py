@@ -53,6 +53,11 @@ class Pool:
         return f"Pool<{self.name}: {one_line(self.status)}>"
 
 
+def scaling(replicas: int | None) -> dict[str, Any]:
+    """What a new pool's spec says about its number; None: that of the gateway."""
+    return {} if replicas is None else {"scaling": "Manual", "replicas": replicas}
+
+
 def one_line(status: PoolStatus) -> str:
     """`3 of 4 workers connected, 1 idle`, and what is wrong if something is."""
     parts = [f"{status.connected} of {status.desired_replicas} workers connected"]
