@@ -1,7 +1,7 @@
 """`ClusterWithPools`: dask-gateway's cluster object, which also shows its worker pools.
 
-The base class of `HTCGatewayCluster`. Adds `pools`, `explain()`, `logs()` and a line in the widget; changes
-nothing of what `dask_gateway.GatewayCluster` does.
+The base class of `HTCGatewayCluster`. Adds `pools`, `add_pool()`, `explain()`, `logs()`, a wait that says
+for what, and the pools in the widget; changes nothing of what `dask_gateway.GatewayCluster` does.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._scaling import worker_count
-from htcdaskgateway._worker_pools import creation, managed, stalls, waiting, widget
+from htcdaskgateway._worker_pools import creation, managed, panel, stalls, waiting, widget
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import (
     CLOSED,
@@ -27,7 +27,6 @@ from htcdaskgateway._worker_pools.explanation import (
     SHUT_DOWN,
     UNKNOWN,
     ClusterExplanation,
-    status_html,
 )
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
@@ -38,7 +37,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     """A cluster whose workers come from worker pools."""
 
     _last_pools: tuple[Pool, ...] | None = None
-    _pool_line: Any = None
+    _panel: Any = None
     _pool_watch: asyncio.Task[None] | None = None
     _telling: asyncio.Task[None] | None = None
 
@@ -183,12 +182,37 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
 
     def _repr_html_(self) -> str:
         html: str = super()._repr_html_()
-        return html if self._last_pools is None else html + status_html(self._last_pools)
+        pools = self._last_pools
+        return html if pools is None else html + panel.bars(pools) + panel.failures(pools)
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        if self.status != "running" or self._widget() is not None:
+            super()._ipython_display_(**kwargs)
+        elif not self.asynchronous:
+            self.gateway.sync(waiting.look, self._list_pools)
+            super()._ipython_display_(**kwargs)
+        else:
+            from IPython.display import display
+
+            handle = display(self._data(), raw=True, display_id=True, **kwargs)
+            self._telling = asyncio.ensure_future(self._complete(handle))
+
+    def _data(self) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    async def _complete(self, handle: Any) -> None:
+        """Once, as nothing says when the cell is gone: whoever wants to know more shows the cluster again."""
+        if await waiting.look(self._list_pools) is not None and handle is not None:
+            handle.update(self._data(), raw=True)
 
     def _widget(self) -> Any:
+        if self.asynchronous and not hasattr(self, "_cached_widget") and self.status == "running":
+            self._cached_widget, counts = widget.of_asynchronous(self)
+            if counts is not None:  # kept true by dask-gateway's own watch
+                self._status_widget = counts
         box = super()._widget()
-        if box is not None and self._pool_line is None:
-            self._pool_line = widget.add_line(box)
+        if box is not None and self._panel is None:
+            self._panel = widget.Panel(box)
             self.loop.add_callback(self._start_watch)
         return box
 
@@ -196,7 +220,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         if self.status == "running":
             interval = ClientConfig.read().status_interval
             list_pools = weakref.WeakMethod(self._list_pools)
-            watch = widget.keep_current(self._pool_line, self.name, list_pools, interval)
+            watch = widget.keep_current(self._panel, self.name, list_pools, interval)
             self._pool_watch = asyncio.ensure_future(watch)
 
     async def _stop_async(self) -> None:
@@ -204,3 +228,5 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             self._pool_watch.cancel()
             await asyncio.wait([self._pool_watch])
         await super()._stop_async()
+        if self._panel is not None:
+            self._panel.say(CLOSED)

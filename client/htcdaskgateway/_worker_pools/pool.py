@@ -68,13 +68,17 @@ def one_line(status: PoolStatus) -> str:
         if number := getattr(status, state):
             parts.append(f"{number} {state}")
     text = ", ".join(parts)
-    stalled = status.condition(STALLED)
+    found = hindrance(status)
+    return text if found is None else f"{text}; {found[0]}: {found[1]}".rstrip(": ")
+
+
+def hindrance(status: PoolStatus) -> tuple[str, str] | None:
+    """The reason that says most about why there are not more workers, and its sentence."""
+    stalled, ready = status.condition(STALLED), status.condition(READY)
     if stalled is not None and stalled.status == "True":
-        return f"{text}; {stalled.reason}: {stalled.message}".rstrip(": ")
+        return stalled.reason, stalled.message
     if status.explanation:
-        first = status.explanation[0]
-        return f"{text}; {first.reason}: {first.message}".rstrip(": ")
-    ready = status.condition(READY)
+        return status.explanation[0].reason, status.explanation[0].message
     if ready is not None and ready.status == "False" and ready.reason not in _NO_NEWS:
-        return f"{text}; {ready.reason}: {ready.message}".rstrip(": ")
-    return text
+        return ready.reason, ready.message
+    return None
