@@ -52,7 +52,7 @@ OF_THE_END: Final = frozenset(
     {"ClusterGone", "ClusterInactive", "Ended", "RemovingJobs", "Released", "CleanupBlocked"}
 )
 
-_PENDING: Final = re.compile(r"\(phase [^)]*\): (?P<words>\w+(: .*)?)", re.DOTALL)
+_POD_WAITS: Final = re.compile(r"\(phase [^)]*\): its pod waits: (?P<words>.+)", re.DOTALL)
 _NODES_MAY_COME: Final = ("Unschedulable", "SchedulingGated")
 
 
@@ -97,7 +97,7 @@ def scheduler_cannot_start(pools: Sequence[Pool]) -> str | None:
         ready = pool.status.condition(READY)
         if ready is None or ready.reason != "ClusterPending":
             continue
-        match = _PENDING.search(ready.message)
+        match = _POD_WAITS.search(ready.message)
         if match is not None and not match["words"].startswith(_NODES_MAY_COME):
             return match["words"].rstrip(".")
     return None

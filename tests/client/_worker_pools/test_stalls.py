@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 
 from htcdask_operator.core import reasons
+from htcdask_operator.core.model import Gone
 from htcdask_operator.core.workers import failure_policy
+from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.reconcile.scheduler_pod import SchedulerPod
 from htcdaskgateway import Pool
 from htcdaskgateway._worker_pools import stalls
-from tests.builders import make_cluster, make_observed, make_policy, make_pool, plan_for
+from tests.builders import NOW, make_cluster, make_observed, make_policy, make_pool, plan_for
 from tests.client.pool_statuses import condition, pool
 
 
@@ -72,15 +75,29 @@ def test_a_manual_pool_of_no_workers_gives_none() -> None:
 @pytest.mark.parametrize(
     ("waits", "said"),
     [
-        ("ErrImagePull: typo:latest: not found", "ErrImagePull: typo:latest: not found"),
+        ("ErrImagePull: typo:latest: not found.", "ErrImagePull: typo:latest: not found"),
         ("CrashLoopBackOff", "CrashLoopBackOff"),
+        (
+            "its container dask-scheduler ended with exit code 1",
+            "its container dask-scheduler ended with exit code 1",
+        ),
         ("Unschedulable: 0/3 nodes are available", None),
         ("", None),
+        (Gone(), None),  # the controller's log says why
+        (None, None),
     ],
 )
-def test_what_keeps_a_scheduler_from_running_is_read_in_the_operators_sentence(
-    waits: str, said: str | None
+async def test_what_keeps_a_scheduler_from_running_is_read_in_the_operators_sentence(
+    waits: str | Gone | None, said: str | None
 ) -> None:
-    observed = make_observed(make_cluster(running=False, phase="Pending"), scheduler_waits=waits)
+    class Kube:
+        async def scheduler_pod(self, namespace: str, cluster: str) -> str | Gone:
+            if waits is None:
+                raise KubeError("GET pods", "forbidden", 403)
+            return waits
+
+    cluster = make_cluster(running=False, phase="Pending")
+    words = await SchedulerPod(ask_at=NOW).look(Kube(), cluster, NOW)  # type: ignore[arg-type]
+    observed = make_observed(cluster, scheduler_waits=words)
     [status] = plan_for([make_pool()], observed, make_policy()).statuses.values()
     assert stalls.scheduler_cannot_start([pool(**status.model_dump(by_alias=True))]) == said

@@ -19,7 +19,7 @@ from htcdaskgateway._worker_pools import turns
 from tests.client.gateway_site import Site
 from tests.client.pool_statuses import condition
 
-NOT_FOUND = "The scheduler of cluster x is starting (phase Pending): ErrImagePull: typo:latest: not found."
+NOT_FOUND = "The scheduler of cluster x is starting (phase Pending): its pod waits: ErrImagePull: nope."
 PENDING = {"conditions": [condition("Ready", "False", "ClusterPending", NOT_FOUND)]}
 NO_PROFILE = {
     "conditions": [
@@ -66,7 +66,7 @@ def test_an_image_that_nobody_can_pull_is_told_and_ends_in_time_and_leaves_nothi
         operator(site, "pending-image", PENDING),
     ):
         began = time.monotonic()
-        with pytest.raises(ClusterStartTimeoutError, match=r"ErrImagePull: typo:latest: not found") as ended:
+        with pytest.raises(ClusterStartTimeoutError, match=r"ErrImagePull: nope") as ended:
             gateway.new_cluster(shutdown_on_close=False)
         assert time.monotonic() - began < 30
         assert isinstance(ended.value, (GatewayClusterError, TimeoutError))
@@ -74,7 +74,7 @@ def test_an_image_that_nobody_can_pull_is_told_and_ends_in_time_and_leaves_nothi
         assert gateway.list_clusters() == []
     told = lines(caplog)
     assert told[0].startswith("waiting for the scheduler of cluster gateway.")
-    assert told[0].endswith(" s): ErrImagePull: typo:latest: not found")
+    assert told[0].endswith(" s): ErrImagePull: nope")
 
 
 def test_a_scheduler_that_is_on_its_way_has_all_the_time(site: Site) -> None:
