@@ -9,7 +9,7 @@ import os
 import warnings
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from dask_gateway import GatewayCluster, GatewayWarning
 from dask_gateway.client import ClusterStatus
@@ -31,6 +31,8 @@ from htcdaskgateway._worker_pools.explanation import (
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
 from htcdaskgateway._worker_pools.pool import Pool, one_line
+
+_WORD_SECONDS: Final = 3.0  # that a client which works may be held up for a word about its cluster
 
 
 class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
@@ -133,7 +135,8 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             raise type(error)(f"{error} {outcome}") from None
 
     async def _tell_if_in_vain(self) -> None:
-        why = stalls.in_vain(self.name, await waiting.look(self._list_pools) or ())
+        pools = await waiting.look(self._list_pools, _WORD_SECONDS)
+        why = stalls.in_vain(self.name, pools or ())
         if why is not None:
             warnings.warn(GatewayWarning(why), stacklevel=2)
 

@@ -23,14 +23,21 @@ def line() -> Iterator[Show]:
     """A function that shows a text in the place of the one before; at the end there is none."""
     shown = _Notebook() if _in_a_notebook() else _Terminal() if _is_a_terminal(sys.stderr) else _Log()
     try:
-        yield lambda text: shown.show(plain(text))
+        yield lambda text: _try(shown, plain(text))
     finally:
-        shown.show("")
+        _try(shown, "")
 
 
 def plain(text: str) -> str:
     """On one line, and without what a terminal would obey: parts of it come from other machines."""
     return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST]).split())[:_LONGEST]
+
+
+def _try(shown: "_Terminal | _Notebook | _Log", text: str) -> None:
+    try:
+        shown.show(text)
+    except Exception:  # a terminal that was closed is no reason to end what somebody waits for
+        _log.debug("What is waited for could not be shown", exc_info=True)
 
 
 def _in_a_notebook() -> bool:

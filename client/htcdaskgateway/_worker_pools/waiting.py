@@ -39,8 +39,8 @@ async def for_scheduler(
     ClusterStartTimeoutError: its scheduler's pod could not run for all of `htcdask.cluster-start-timeout`.
     """
     await _beside(start, _watch_start(list_pools, name, is_new))
-    if is_new:
-        _refuse(str(name()), await look(list_pools))
+    if is_new and (cluster := name()) is not None:
+        _refuse(cluster, await look(list_pools))
 
 
 async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_pools: ListPools) -> None:
@@ -59,10 +59,10 @@ async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_po
         raise
 
 
-async def look(list_pools: ListPools) -> Sequence[Pool] | None:
+async def look(list_pools: ListPools, within: float = _ANSWER_SECONDS) -> Sequence[Pool] | None:
     """The pools, or None where they are not known now: whoever waits goes on waiting."""
     try:
-        return await asyncio.wait_for(list_pools(), _ANSWER_SECONDS)
+        return await asyncio.wait_for(list_pools(), within)
     except PoolsNotThereError:
         return ()
     except Exception:
@@ -83,10 +83,9 @@ async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoRet
         return await (working if working.done() else watching)
     finally:
         for task in (watching, working):
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(BaseException):
-                    await task
+            task.cancel()
+            with contextlib.suppress(BaseException):
+                await task
 
 
 async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list[str]) -> NoReturn:
@@ -117,8 +116,8 @@ async def _watch_start(list_pools: ListPools, name: Callable[[], str | None], is
                 since = since if was_stuck else time.monotonic()
                 why = stuck or _pending(pools)
                 show(_for_so_long(f"waiting for the scheduler of cluster {cluster}: {why}", begun))
-            if stuck:
-                _end_in_time(str(cluster), stuck, time.monotonic() - since)
+                if stuck:  # as the pool says at this moment
+                    _end_in_time(cluster, stuck, time.monotonic() - since)
             await asyncio.sleep(_LOOK_SECONDS)
 
 

@@ -36,6 +36,14 @@ def test_what_a_terminal_would_obey_is_not_written(monkeypatch: pytest.MonkeyPat
     assert len(progress.plain("x" * 10_000)) == 600
 
 
+def test_a_terminal_that_was_closed_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress.line() as show:
+        terminal.close()
+        show("1 idle")
+
+
 def test_a_batch_job_gets_a_log_line_and_no_output(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
