@@ -18,7 +18,7 @@ from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._scaling import worker_count
-from htcdaskgateway._worker_pools import creation, managed, panel, stalls, waiting, widget
+from htcdaskgateway._worker_pools import creation, managed, panel, progress, stalls, waiting, widget
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import (
     CLOSED,
@@ -138,7 +138,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         pools = await waiting.look(self._list_pools, _WORD_SECONDS)
         why = stalls.in_vain(self.name, pools or ())
         if why is not None:
-            warnings.warn(GatewayWarning(why), stacklevel=2)
+            warnings.warn(GatewayWarning(progress.plain(why, 4096)), stacklevel=2)
 
     async def _list_pools(self) -> list[Pool]:
         pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)

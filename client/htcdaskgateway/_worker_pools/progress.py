@@ -28,9 +28,9 @@ def line() -> Iterator[Show]:
         _try(shown, "")
 
 
-def plain(text: str) -> str:
+def plain(text: str, longest: int = _LONGEST) -> str:
     """On one line, and without what a terminal would obey: parts of it come from other machines."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST]).split())[:_LONGEST]
+    return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * longest]).split())[:longest]
 
 
 def _try(shown: "_Terminal | _Notebook | _Log", text: str) -> None:

@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _QUIET_SECONDS: Final = 1.0  # what takes no longer needs no word
 _LOOK_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10.0  # of one question about the pools
+_WHOLE: Final = 8192  # characters of an error: the sentences of two pools
 
 T = TypeVar("T")
 ListPools = Callable[[], Awaitable[Sequence[Pool]]]
@@ -72,7 +73,7 @@ async def look(list_pools: ListPools, within: float = _ANSWER_SECONDS) -> Sequen
 
 def _refuse(cluster: str, pools: Sequence[Pool] | None) -> None:
     if (why := stalls.in_vain(cluster, pools or ())) is not None:
-        raise PoolStalledError(why)
+        raise PoolStalledError(progress.plain(why, _WHOLE))
 
 
 async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoReturn]) -> T:
@@ -96,7 +97,8 @@ async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list
             await turns.turn()
             pools = await look(list_pools)
             _refuse(cluster, pools)
-            seen[:] = [f"waiting for {n} workers of cluster {cluster}: {_said(pools)}"]
+            # The name last: a terminal may have no room for it.
+            seen[:] = [progress.plain(f"waiting for {n} workers: {_said(pools)} (cluster {cluster})", _WHOLE)]
             show(_for_so_long(seen[0], begun))
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -115,7 +117,7 @@ async def _watch_start(list_pools: ListPools, name: Callable[[], str | None], is
                 was_stuck, stuck = stuck, stalls.scheduler_cannot_start(pools)
                 since = since if was_stuck else time.monotonic()
                 why = stuck or _pending(pools)
-                show(_for_so_long(f"waiting for the scheduler of cluster {cluster}: {why}", begun))
+                show(_for_so_long(f"waiting for the scheduler: {why} (cluster {cluster})", begun))
                 if stuck:  # as the pool says at this moment
                     _end_in_time(cluster, stuck, time.monotonic() - since)
             await asyncio.sleep(_LOOK_SECONDS)
@@ -126,7 +128,7 @@ def _end_in_time(cluster: str, stuck: str, seconds: float) -> None:
     if limit is not None and seconds >= limit:
         raise ClusterStartTimeoutError(
             f"Cluster {cluster} failed to start: for {seconds:.0f} s Kubernetes could not run its scheduler: "
-            f"{progress.plain(stuck)}. Is the image right? (htcdask.cluster-start-timeout in dask's "
+            f"{progress.plain(stuck, _WHOLE)}. Is the image right? (htcdask.cluster-start-timeout in dask's "
             f"configuration, {limit:g} s, says how long to look on.)"
         )
 

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -24,10 +25,14 @@ PENDING = {"conditions": [condition("Ready", "False", "ClusterPending", NOT_FOUN
 NO_PROFILE = {
     "conditions": [
         condition("Ready", "False", "UnknownProfile", "The site has no profile gpux."),
-        condition("Stalled", "True", "UnknownProfile", "The site has no profile gpux."),
+        condition("Stalled", "True", "UnknownProfile", "The site has\x1b no profile gpux."),
     ]
 }
-IDLE = {"desiredReplicas": 2, "idle": 2, "explanation": [{"reason": "PoolFull", "message": "all taken"}]}
+IDLE = {
+    "desiredReplicas": 2,
+    "idle": 2,
+    "explanation": [{"reason": "PoolFull", "message": "all\x1b[2Jtaken"}],
+}
 
 
 @contextmanager
@@ -73,8 +78,9 @@ def test_an_image_that_nobody_can_pull_is_told_and_ends_in_time_and_leaves_nothi
         assert "The cluster was stopped; nothing is left behind." in str(ended.value)
         assert gateway.list_clusters() == []
     told = lines(caplog)
-    assert told[0].startswith("waiting for the scheduler of cluster gateway.")
-    assert told[0].endswith(" s): ErrImagePull: nope")
+    assert re.fullmatch(
+        r"waiting for the scheduler \(\d+ s\): ErrImagePull: nope \(cluster gateway\.\w+\)", told[0]
+    )
 
 
 def test_a_scheduler_that_is_on_its_way_has_all_the_time(site: Site) -> None:
@@ -131,8 +137,8 @@ def test_workers_that_wait_say_for_what_and_a_timeout_is_dasks_own(
         site.tell(cluster.name, **IDLE)
         with caplog.at_level(logging.INFO), pytest.raises(TimeoutError, match="0/2 workers") as ended:
             client.wait_for_workers(2, timeout=4)
-        counts = "0 of 2 workers connected, 2 idle; PoolFull: all taken"
-        why = f"waiting for 2 workers of cluster {cluster.name}: {counts}"
+        counts = "0 of 2 workers connected, 2 idle; PoolFull: all [2Jtaken"
+        why = f"waiting for 2 workers: {counts} (cluster {cluster.name})"
         assert ended.value.__notes__ == [why]
         assert lines(caplog)[0].replace(" (1 s)", "").replace(" (2 s)", "") == why
         assert not [w for w in recwarn if issubclass(w.category, GatewayWarning)]
