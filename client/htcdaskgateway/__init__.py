@@ -20,7 +20,13 @@ from dask_gateway import (
 
 from htcdaskgateway import _config as _config  # defaults for dask's configuration
 from htcdaskgateway._client import HTCGateway, HTCGatewayCluster
-from htcdaskgateway._errors import ExtensionMissingError, HTCDaskError, PoolRefusedError
+from htcdaskgateway._errors import (
+    ClusterStartTimeoutError,
+    ExtensionMissingError,
+    HTCDaskError,
+    PoolRefusedError,
+    PoolStalledError,
+)
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.pool import Pool
 from htcdaskgateway._worker_pools.profiles import Profile, Profiles
@@ -30,6 +36,7 @@ __version__ = _version("htcdask")
 __all__ = [
     "BasicAuth",
     "ClusterExplanation",
+    "ClusterStartTimeoutError",
     "ExtensionMissingError",
     "GatewayClusterError",
     "GatewayServerError",
@@ -42,6 +49,7 @@ __all__ = [
     "Options",
     "Pool",
     "PoolRefusedError",
+    "PoolStalledError",
     "Profile",
     "Profiles",
 ]

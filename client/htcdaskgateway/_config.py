@@ -24,6 +24,17 @@ def _text(section: Mapping[str, Any], key: str) -> str | None:
     return value or None
 
 
+def _time(section: Mapping[str, Any], key: str) -> float | None:
+    """Seconds; None for a time without end."""
+    value = dask.config.get(key, None, config=section)
+    try:
+        return None if value is None else float(parse_timedelta(value))
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"configuration htcdask.{key} must be a time such as '60s', or null for none, got {value!r:.80}"
+        ) from None
+
+
 @dataclass(frozen=True)
 class ClientConfig:
     """What a site may set; read anew for each cluster, as dask's own settings are."""
@@ -34,6 +45,7 @@ class ClientConfig:
     apptainer_image: str | None
     image_path_template: str
     status_interval: float
+    cluster_start_timeout: float | None
 
     @classmethod
     def read(cls) -> Self:
@@ -57,4 +69,5 @@ class ClientConfig:
             apptainer_image=_text(section, "apptainer-image"),
             image_path_template=template,
             status_interval=parse_timedelta(dask.config.get("status-interval", config=section)),
+            cluster_start_timeout=_time(section, "cluster-start-timeout"),
         )
