@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
@@ -17,6 +18,7 @@ from htcdask_operator.core.submit import descriptions
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.labs import IMAGE, PAYLOAD, RealLab
+from tests.contract.shell import Shell, idle
 
 _numbers = count(1)
 
@@ -212,3 +214,30 @@ async def test_slots_that_refuse_say_by_which_rule(strict_pool: BarePool, tmp_pa
     assert reason == "SlotsRefuse"
     assert 'START is TARGET.Department is "physics"' in message
     await waiting.close()
+
+
+NO_APPTAINER = "SINGULARITY = /nowhere/apptainer\n"
+SAID = "HasContainer HasSandboxImage"
+FALSE = f"HasContainer = False\nHasSandboxImage = False\nSTARTD_ATTRS = $(STARTD_ATTRS) {SAID}\n"
+
+
+@pytest.mark.parametrize("settings", [NO_APPTAINER, NO_APPTAINER + FALSE], ids=["undefined", "false"])
+async def test_execute_nodes_without_apptainer_are_told_with_what_to_do(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, settings: str
+) -> None:
+    """By the whole operator, as `kubectl describe` shows it, within 30 s of the submit."""
+    with BarePool(tmp_path_factory.mktemp("bare") / "pool", settings=settings) as pool:
+        shell = Shell(pool, tmp_path, "no-apptainer", cores=1)
+        shell.want(1)
+        operator = shell.operator()
+        await operator.until(idle)
+        began, told = time.monotonic(), ""
+        while "containers" not in told:
+            assert time.monotonic() - began < 30, told
+            await operator.go_on(0.5)
+            told = " ".join(its["message"] for its in shell.status.get("explanation", ()))
+        assert told == (
+            "No slot of 1 runs containers: no execute node has Apptainer, or HTCondor does not find it "
+            "(SINGULARITY in its configuration). Ask the site."
+        )
+        await shell.close()

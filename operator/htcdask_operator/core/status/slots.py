@@ -20,8 +20,10 @@ _COUNTS: Final[Mapping[str, str]] = {
     "TARGET.Cpus >= RequestCpus": "cores",
     "TARGET.GPUs >= RequestGPUs": "GPUs",
 }
+_RUNTIME: Final = "TARGET.HasContainer"
 _CONTAINERS: Final[Mapping[str, str]] = {
-    "TARGET.HasContainer": "runs containers: no execute node has Apptainer, or HTCondor does not find it",
+    _RUNTIME: "runs containers: no execute node has Apptainer, or HTCondor does not find it (SINGULARITY in "
+    "its configuration). Ask the site",
     "TARGET.HasSIF": "runs .sif images",
     "TARGET.HasSandboxImage": "runs images that are unpacked folders",
     "TARGET.HasDockerURL": "runs images from a registry",
@@ -34,7 +36,7 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
     slots = analysis.slots
     if not slots:
         return reasons.NO_MATCHING_SLOTS, "HTCondor's pool has no slot at all now: no execute node is there."
-    unmet = [clause for clause in analysis.clauses if not clause.met]
+    unmet = _first_causes([clause for clause in analysis.clauses if not clause.met])
     if unmet:
         return reasons.NO_MATCHING_SLOTS, " ".join(_unmet(clause, slots) for clause in unmet[:_TOLD])
     if not analysis.fit:
@@ -76,6 +78,13 @@ def _precedence(analysis: Analysis) -> str:
         ("Another user", "comes") if analysis.ahead == 1 else (f"{analysis.ahead} other users", "come")
     )
     return f" {who} with idle jobs and a better priority (condor_userprio) {come} first."
+
+
+def _first_causes(unmet: Sequence[Clause]) -> Sequence[Clause]:
+    """Who runs no container at all runs none of any kind: that is said once."""
+    if not any(clause.text == _RUNTIME for clause in unmet):
+        return unmet
+    return [clause for clause in unmet if clause.text == _RUNTIME or clause.text not in _CONTAINERS]
 
 
 def _unmet(clause: Clause, slots: int) -> str:

@@ -12,6 +12,7 @@ MEMORY = Clause("TARGET.Memory >= RequestMemory", met=0, asked=4096000, nearest=
 GPUS = Clause("TARGET.GPUs >= RequestGPUs", met=0, undefined=40)
 WISH = Clause('TARGET.Arch == "PPC64"', met=0, asked="PPC64", nearest=("X86_64", "AARCH64"))
 CONTAINERS = Clause("TARGET.HasContainer", met=0, undefined=40)
+FOLDERS = Clause("TARGET.HasSandboxImage", met=0, undefined=40)
 FINE = Clause("TARGET.Cpus >= RequestCpus", met=40, without=0)
 RARE = Clause("TARGET.Disk >= RequestDisk", met=3, without=7, asked=2**21, nearest=(2**20,))
 CASES: dict[str, tuple[Analysis, str, str]] = {
@@ -35,7 +36,18 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
     "no Apptainer": (
         Analysis(40, (CONTAINERS, FINE)),
         "NoMatchingSlots",
-        "No slot of 40 runs containers: no execute node has Apptainer, or HTCondor does not find it.",
+        "No slot of 40 runs containers: no execute node has Apptainer, or HTCondor does not find it "
+        "(SINGULARITY in its configuration). Ask the site.",
+    ),
+    "no Apptainer, and then another cause": (
+        Analysis(40, (CONTAINERS, FOLDERS, GPUS)),
+        "NoMatchingSlots",
+        "Ask the site. No slot of 40 defines what `TARGET.GPUs >= RequestGPUs` asks for.",
+    ),
+    "Apptainer without folders": (
+        Analysis(40, (FOLDERS, FINE)),
+        "NoMatchingSlots",
+        "No slot of 40 runs images that are unpacked folders.",
     ),
     "two that are missing": (
         Analysis(40, (MEMORY, WISH, GPUS)),
