@@ -55,6 +55,8 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
             f"{fit}, and the accounting group {analysis.group} has {analysis.used:g} of its quota of "
             f"{analysis.quota:g}: the job starts when others of the group end.",
         )
+    if analysis.limit is not None:
+        return reasons.LIMIT_REACHED, f"{fit}, and {_limited(analysis)}"
     if not analysis.room:
         return (
             reasons.POOL_FULL,
@@ -68,8 +70,29 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
     )
 
 
+def _limited(analysis: Analysis) -> str:
+    """What is known of a limit is its use: how much there may be is configuration."""
+    use = "" if analysis.limit_used is None else f", of which running jobs use {analysis.limit_used:g}"
+    return (
+        f"HTCondor's negotiator says that the concurrency limit {analysis.limit} is reached{use}. The job "
+        "starts when others that use it end. How high the limit is, is the negotiator's configuration and "
+        "not known here: ask the site."
+    )
+
+
 def _precedence(analysis: Analysis) -> str:
-    """Fair share, as far as it can be seen."""
+    """Who comes first, as far as it can be seen: of the same submitter, and by fair share."""
+    own = analysis.earlier or 0
+    if not own:
+        return _fair_share(analysis)
+    jobs, are = ("idle job", "is") if own == 1 else ("idle jobs", "are")
+    return (
+        f" {own} {jobs} of the same user, older or of a higher priority, {are} offered before it."
+        f"{_fair_share(analysis)}"
+    )
+
+
+def _fair_share(analysis: Analysis) -> str:
     if analysis.ahead is None:
         return " Who comes first is the negotiator's to say (condor_userprio)."
     if not analysis.ahead:

@@ -107,6 +107,28 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
         "QuotaReached",
         "and the accounting group group_dask has 8 of its quota of 8: the job starts when others of",
     ),
+    "a limit": (
+        Analysis(40, fit=12, looked_at=12, take=12, room=3, limit="license", limit_used=2.0),
+        "LimitReached",
+        "12 of 40 slots fit the job when they are empty, and HTCondor's negotiator says that the concurrency "
+        "limit license is reached, of which running jobs use 2. The job starts when others that use it end. "
+        "How high the limit is, is the negotiator's configuration and not known here: ask the site.",
+    ),
+    "a limit, and a clause that none meets": (
+        Analysis(40, (FINE, GPUS), limit="license"),
+        "NoMatchingSlots",
+        "No slot of 40 defines",
+    ),
+    "full, and one of the same user comes first": (
+        Analysis(40, fit=12, looked_at=12, take=12, ahead=0, earlier=1),
+        "PoolFull",
+        "sooner. 1 idle job of the same user, older or of a higher priority, is offered before it.",
+    ),
+    "its turn, and many come first": (
+        Analysis(40, fit=12, looked_at=12, take=12, room=3, ahead=2, earlier=7),
+        "WaitingForMatch",
+        "7 idle jobs of the same user, older or of a higher priority, are offered before it. 2 other users",
+    ),
     "a quota with room": (
         Analysis(40, fit=12, looked_at=12, take=12, ahead=0, group="group_dask", quota=8.0, used=7.0),
         "PoolFull",
