@@ -6,7 +6,7 @@ Imported once by the package, so that `htcdask.*` has defaults beside dask-gatew
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import dask
 import yaml
@@ -36,7 +36,7 @@ class ClientConfig:
     status_interval: float
 
     @classmethod
-    def read(cls) -> Self:
+    def read(cls) -> "ClientConfig":
         """The present configuration; ValueError or TypeError names the key that is wrong."""
         section: Mapping[str, Any] = dask.config.get("htcdask")
         pool_api = _text(section, "pool-api")
