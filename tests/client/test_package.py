@@ -58,6 +58,7 @@ def test_it_installs_from_its_wheel_and_imports_quickly(
     cache = pytestconfig.cache.mkdir("clean-environments")
     environment = clean.environment(cache, interpreter, wheel)
     environment.run("-m", "pip", "check")
+    assert environment.python.with_name("setup_condor").exists()
     seen = json.loads(environment.run("-c", IMPORTED, cwd=tmp_path))
     assert Path(seen["file"]).is_relative_to(environment.python.parents[1])
     assert {"kopf", "kubernetes", "htcondor2", "htcdask_operator"}.isdisjoint(seen["modules"])
