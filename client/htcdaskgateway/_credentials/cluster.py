@@ -5,6 +5,7 @@ gateway nor the operator nor a job has a part in it. Whoever holds the cluster c
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 _NAME: Final = "htcdask-credentials"  # of the plugin: the next one takes its place
 _SHORTEST: Final = 10  # seconds; each time all workers are spoken to
 _SECONDS: Final = 60.0  # for all workers to take them
+_TRIES: Final = 3
 _TLS: Final = ("gateway", "tls")  # dask-gateway's own connections are TLS, and have no other kind
 
 Send = Callable[[Mapping[str, Path]], Coroutine[Any, Any, "str | None"]]
@@ -81,18 +83,29 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
         """
         # Each time: a cluster that was safe may have got a worker that is not.
         self._refuse_without_tls()
-        contents = await asyncio.to_thread(files.read, paths)
-        sending = self.scheduler_comm.register_worker_plugin(
-            plugin=_packed(contents), name=_NAME, idempotent=False
-        )
+        packed = _packed(await asyncio.to_thread(files.read, paths))
         try:
-            answers: dict[str, Any] = await asyncio.wait_for(sending, _SECONDS)
+            answers = await asyncio.wait_for(self._hand_over(packed), _SECONDS)
         except asyncio.TimeoutError:  # another one than Python's own before 3.11
             return f"Not all workers of {self.name} took the credentials within {_SECONDS:.0f} s; {_LATER}"
         missed = [address for address, answer in answers.items() if (answer or {}).get("status") != "OK"]
         if missed:
             return f"{len(missed)} workers of {self.name} could not write the credentials; {_LATER}"
         return None
+
+    async def _hand_over(self, packed: bytes) -> dict[str, Any]:
+        """What each worker says to it, by address."""
+        for _ in range(_TRIES - 1):
+            # The scheduler gives up for all where one worker goes away in the middle.
+            with contextlib.suppress(OSError):
+                return await self._register(packed)
+        return await self._register(packed)
+
+    async def _register(self, packed: bytes) -> dict[str, Any]:
+        answers: dict[str, Any] = await self.scheduler_comm.register_worker_plugin(
+            plugin=packed, name=_NAME, idempotent=False
+        )
+        return answers
 
     def _refuse_without_tls(self) -> None:
         if self.status != "running":

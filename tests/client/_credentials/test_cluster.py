@@ -138,6 +138,27 @@ def test_a_worker_that_cannot_write_is_told(site: Site, proxy: Path) -> None:
             cluster.send_credentials(proxy)
 
 
+@pytest.mark.parametrize(("failures", "raises"), [(2, False), (3, True)])
+async def test_a_worker_that_goes_away_in_the_middle_is_not_the_others_loss(
+    failures: int, raises: bool
+) -> None:
+    left = [OSError("a worker went away")] * failures
+
+    async def register(**sent: Any) -> dict[str, Any]:
+        if left:
+            raise left.pop()
+        return {"tls://10.0.0.1:1": {"status": "OK"}}
+
+    cluster = object.__new__(ClusterWithCredentials)
+    cluster.status = "closed"  # or dask-gateway would close it when it is collected
+    cluster.scheduler_comm = SimpleNamespace(register_worker_plugin=register)
+    if raises:
+        with pytest.raises(OSError, match="went away"):
+            await cluster._hand_over(b"")
+    else:
+        assert await cluster._hand_over(b"") == {"tls://10.0.0.1:1": {"status": "OK"}}
+
+
 @pytest.mark.parametrize(
     ("address", "worker"),
     [("tcp://10.0.0.1:1", "tls://10.0.0.2:1"), ("gateway://10.0.0.1:1/c", "tcp://10.0.0.2:1")],
