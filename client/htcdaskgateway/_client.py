@@ -22,6 +22,7 @@ from distributed import Client
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway._auth import choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._errors import login_refused
 from htcdaskgateway._exit import close_cluster_at_exit, close_gateway_at_exit
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
@@ -213,7 +214,7 @@ class HTCGateway(GatewayWithProfiles):
             raise login_refused(error, without_credentials(self.address), self.auth) from None
 
 
-class HTCGatewayCluster(OlderCluster):
+class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
     """A dask-gateway cluster with HTCondor workers.
 
     Takes what `dask_gateway.GatewayCluster` takes, and the keywords of `HTCGateway.new_cluster`.

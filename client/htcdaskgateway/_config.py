@@ -6,7 +6,7 @@ Imported once by the package, so that `htcdask.*` has defaults beside dask-gatew
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import dask
 import yaml
@@ -48,7 +48,7 @@ class ClientConfig:
     cluster_start_timeout: float | None
 
     @classmethod
-    def read(cls) -> Self:
+    def read(cls) -> "ClientConfig":
         """The present configuration; ValueError or TypeError names the key that is wrong."""
         section: Mapping[str, Any] = dask.config.get("htcdask")
         pool_api = _text(section, "pool-api")

@@ -7,6 +7,7 @@ nothing for what a gateway or a network may do: the first error is the one that 
 
 import asyncio
 import logging
+import sys
 from typing import Final
 
 import aiohttp
@@ -34,7 +35,10 @@ async def create_default_pool(
         outcome = await stop(gateway, cluster)
         if isinstance(error, PoolRefusedError):
             raise PoolRefusedError(f"{error}. {outcome}") from error
-        error.add_note(outcome)
+        if sys.version_info >= (3, 11):
+            error.add_note(outcome)
+        else:
+            _log.warning("Cluster %s got no worker pool. %s", cluster, outcome)
         raise
 
 

@@ -7,7 +7,7 @@ the cluster's.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from htcdask_api import PoolSpec, PoolStatus
 from htcdask_api.status import READY, STALLED
@@ -27,7 +27,7 @@ class Pool:
     created: str | None = None
 
     @classmethod
-    def parse(cls, shown: Mapping[str, Any]) -> Self:
+    def parse(cls, shown: Mapping[str, Any]) -> "Pool":
         """From the route's answer; `parse_object` reads a Kubernetes object."""
         return cls(
             name=shown["name"],
@@ -37,7 +37,7 @@ class Pool:
         )
 
     @classmethod
-    def parse_object(cls, obj: Mapping[str, Any]) -> Self:
+    def parse_object(cls, obj: Mapping[str, Any]) -> "Pool":
         """From a Kubernetes object, whose name ends with its cluster's."""
         metadata, spec = obj["metadata"], obj["spec"]
         return cls.parse(
