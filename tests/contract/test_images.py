@@ -21,6 +21,7 @@ from tests.contract.site import Site
 SIF = "/images/worker.sif"
 TRUSTED = "/etc/ssl/certs/ca-certificates.crt"
 # Apptainer makes a .sif file of what a registry sends, in each job anew: minutes of gzip on two cores.
+# The bare pool has no squashfuse: what is in a .sif file is unpacked for each job.
 SQUASH = "/usr/bin/mksquashfs"
 QUICKLY = f'#!/bin/sh\nexec {SQUASH}.slow "$@" -noI -noD -noF -noX\n'
 
