@@ -7,6 +7,7 @@ it a second one looks at the cluster's pools, at most once a second, and shows w
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import SimpleNamespace
@@ -54,8 +55,8 @@ async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_po
     wait = Client._wait_for_workers(SimpleNamespace(scheduler=scheduler), n, timeout=within)
     try:
         await _beside(wait, _watch_workers(list_pools, cluster, n, seen))
-    except TimeoutError as error:
-        if seen:
+    except asyncio.TimeoutError as error:  # another one than Python's own before 3.11
+        if seen and sys.version_info >= (3, 11):
             error.add_note(seen[-1])
         raise
 
