@@ -20,8 +20,6 @@ import pytest
 from dask_gateway.auth import BasicAuth
 
 from htcdask_api import names
-from htcdask_operator.core.policy import Policy
-from htcdask_operator.process import offer
 from htcdaskgateway import HTCGateway
 
 CONFIG = Path(__file__).with_name("site_config.py")
@@ -50,8 +48,10 @@ class Site:
         asyncio.run(self.set_status(cluster, status))
 
     @contextmanager
-    def offering(self, policy: Policy) -> Iterator[None]:
+    def offering(self, policy: Any) -> Iterator[None]:
         """While an operator with these settings says what they offer."""
+        from htcdask_operator.process import offer  # needs Python 3.11, and this module 3.10
+
         self._offer(json.dumps(offer.content(policy)))
         try:
             yield
