@@ -22,6 +22,7 @@ from distributed import Client
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway._auth import choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._doctor.method import ExaminedGateway
 from htcdaskgateway._errors import login_refused
 from htcdaskgateway._exit import close_cluster_at_exit, close_gateway_at_exit
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
@@ -33,7 +34,7 @@ from htcdaskgateway._worker_pools.submission import Submission
 _TAKE_BACK_SECONDS = 10.0
 
 
-class HTCGateway(Gateway):  # type: ignore[misc]
+class HTCGateway(ExaminedGateway):
     """A client for a Dask Gateway server whose clusters get their workers from HTCondor.
 
     Everything that `dask_gateway.Gateway` takes and does, with HTCondor workers. On a JupyterHub, and where
