@@ -19,7 +19,7 @@ def read_seconds(timeout: float | str) -> float:
     """The probe's time in seconds; ValueError if it is none, or never ends."""
     try:
         seconds = float(parse_timedelta(timeout))
-    except (KeyError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):
         seconds = 0.0
     if not 0 < seconds < float("inf"):
         raise ValueError(f"timeout must be a time above 0, such as 300 or '5m', got {timeout!r}")

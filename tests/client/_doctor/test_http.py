@@ -4,6 +4,7 @@ import threading
 import tracemalloc
 from collections.abc import Mapping
 
+import dask
 import pytest
 
 from tests.client._doctor import servers
@@ -105,3 +106,20 @@ def test_clusters_of_another_shape_are_a_finding(site: Site, clusters: bytes) ->
         report = examined(f"http://127.0.0.1:{port}", proxy_address=site.address.partition("//")[2])
     assert failed(report).check == "login"
     assert "the list of your clusters was answered with HTTP status 200" in failed(report).said
+
+
+def test_an_http_proxy_is_the_one_whose_name_and_port_count() -> None:
+    asked: list[str] = []
+
+    def page(path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
+        asked.append(path)
+        return 200, {}, b'{"version": "1"}'
+
+    key = "gateway.http-client.proxy"
+    with servers.pages(page) as port, dask.config.set({key: f"http://me:hidden@127.0.0.1:{port}"}):
+        report = examined("http://gateway.invalid", proxy_address="127.0.0.1:1")
+    said = {finding.check: finding.said for finding in report.findings}
+    assert said["connection"] == f"the HTTP proxy at 127.0.0.1 port {port} accepts connections"
+    assert said["gateway"] == "dask-gateway 1 answers at http://gateway.invalid"
+    assert asked[0] == "http://gateway.invalid/api/version"
+    assert "hidden" not in str(report)

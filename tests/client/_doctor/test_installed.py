@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import htcdaskgateway
 from htcdaskgateway._doctor.case import Fault
 from htcdaskgateway._doctor.installed import look
 
@@ -73,3 +75,23 @@ def test_the_command_names_a_fork_beside_ours(tmp_path: Path) -> None:
     assert line.startswith("fails")
     assert "ncsa-htcdaskgateway 1.0.4 installs into the same package" in line
     assert "=> pip uninstall -y ncsa-htcdaskgateway" in line
+
+
+def test_the_command_runs_where_a_fork_has_written_over_our_modules(tmp_path: Path) -> None:
+    """`__init__` and `gateway` are the fork's then, and the doctor's own modules are there still."""
+    copy = tmp_path / "htcdaskgateway"
+    shutil.copytree(Path(htcdaskgateway.__file__).parent, copy)
+    (copy / "gateway.py").write_text("HTCGateway = 'theirs'\n")
+    install(tmp_path, "ncsa-htcdaskgateway", "1.0.4", "from htcdaskgateway.gateway import HTCGateway\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "htcdaskgateway", "doctor", "--address", "http://127.0.0.1:1"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "USER": "ada"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = ran.stdout.splitlines()
+    assert len(lines) == 15, ran.stderr
+    assert lines[0].startswith("fails      installation  ncsa-htcdaskgateway 1.0.4 installs into the same")
+    assert lines[3].startswith("fails      connection")
