@@ -65,29 +65,34 @@ async def _no_cluster(host: str, port: int) -> str:
 
 async def _leads_to_the_scheduler(case: Case, host: str, port: int) -> str:
     context = case.report.security.get_connection_args("client")["ssl_context"]
-    where, until = f"{host} port {port}", asyncio.get_running_loop().time() + _ROUTE_SECONDS
+    cluster, where = case.report.name, f"{host} port {port}"
+    until = asyncio.get_running_loop().time() + _ROUTE_SECONDS
     while True:
         try:
-            await _greet(host, port, context, case.report.name)
-        except ssl.SSLCertVerificationError as error:
-            raise Fault(
-                f"the proxy at {where} answers with another certificate than cluster {case.report.name}'s",
-                "it must pass TLS on by its name (SNI) and not end it: is this the port of https://? "
-                + _SAY_WHERE,
-            ) from error
+            await _greet(host, port, context, cluster)
         except _Silent as error:
             raise _silent(where) from error
         except (ssl.SSLError, OSError) as error:
-            if _is_no_tls(error):
-                raise _no_tls(where, error) from error
+            # Also another certificate may become the right one: Traefik shows its own while it has no route.
             if asyncio.get_running_loop().time() > until:
-                raise Fault(
-                    f"the proxy at {where} does not know cluster {case.report.name} ({error})",
-                    "is it this gateway's own proxy? Then its log (Traefik's) says why there is no route",
-                ) from error
+                raise _leads_elsewhere(error, cluster, where) from error
             await asyncio.sleep(_PAUSE_SECONDS)
         else:
-            return f"the proxy at {where} leads to the scheduler of {case.report.name} (by its certificate)"
+            return f"the proxy at {where} leads to the scheduler of {cluster} (by its certificate)"
+
+
+def _leads_elsewhere(error: Exception, cluster: str, where: str) -> Fault:
+    if _is_no_tls(error) and not isinstance(error, ssl.SSLCertVerificationError):
+        return _no_tls(where, error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = f"the proxy at {where} answers with another certificate than cluster {cluster}'s"
+        ends = "it must pass TLS on by its name (SNI) and not end it: is this the port of https://? "
+    else:
+        said, ends = f"the proxy at {where} does not lead to cluster {cluster} ({error})", ""
+    return Fault(
+        said,
+        f"{ends}if it is this gateway's own, its log (Traefik's) says why it has no route; else {_SAY_WHERE}",
+    )
 
 
 async def _greet(host: str, port: int, context: ssl.SSLContext, cluster: str) -> None:
