@@ -105,7 +105,8 @@ def test_a_certificate_of_the_site_s_own_authority_is_trusted_when_it_is_named(
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_probe_is_shut_down(site: Site, how: signal.Signals) -> None:
     user = f"waits-{how.name}"
-    command = [sys.executable, "-m", "htcdaskgateway", "doctor", "--probe", "--container-image", IMAGE]
+    worker = ["--container-image", IMAGE, "--profile", "gpu"]
+    command = [sys.executable, "-m", "htcdaskgateway", "doctor", "--probe", *worker]
     with subprocess.Popen(command, env=environment(site, user), stdout=subprocess.PIPE, text=True) as ran:
         assert ran.stdout is not None
         for line in ran.stdout:
@@ -113,6 +114,8 @@ def test_an_interrupted_probe_is_shut_down(site: Site, how: signal.Signals) -> N
                 break
         with site.gateway(user) as gateway:
             [cluster] = gateway.list_clusters()
+            [pool] = site.pools_of(cluster.name)
+            assert pool["spec"]["template"] == {"containerImage": IMAGE, "profile": "gpu"}
             ran.send_signal(how)
             rest = ran.stdout.read()
             assert ran.wait(60) == 130
