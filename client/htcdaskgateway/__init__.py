@@ -23,6 +23,7 @@ from htcdaskgateway._client import HTCGateway, HTCGatewayCluster
 from htcdaskgateway._errors import ExtensionMissingError, HTCDaskError, PoolRefusedError
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.pool import Pool
+from htcdaskgateway._worker_pools.profiles import Profile, Profiles
 
 __version__ = _version("htcdask")
 
@@ -41,4 +42,6 @@ __all__ = [
     "Options",
     "Pool",
     "PoolRefusedError",
+    "Profile",
+    "Profiles",
 ]

@@ -28,13 +28,14 @@ from htcdaskgateway._exit import close_cluster_at_exit, close_gateway_at_exit
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
+from htcdaskgateway._worker_pools.offer_route import GatewayWithProfiles
 from htcdaskgateway._worker_pools.older import OlderCluster, accepts_older_arguments
 from htcdaskgateway._worker_pools.submission import Submission
 
 _TAKE_BACK_SECONDS = 10.0
 
 
-class HTCGateway(ExaminedGateway):
+class HTCGateway(ExaminedGateway, GatewayWithProfiles):
     """A client for a Dask Gateway server whose clusters get their workers from HTCondor.
 
     Everything that `dask_gateway.Gateway` takes and does, with HTCondor workers. On a JupyterHub, and where
@@ -144,7 +145,7 @@ class HTCGateway(ExaminedGateway):
         environment : dict, optional
             Environment variables of the workers.
         profile : str, optional
-            A kind of worker that the site has a name for.
+            A kind of worker that the site has a name for; `profiles()` shows them.
         **kwargs :
             The gateway's own cluster options, as for `dask_gateway.Gateway.new_cluster`.
         """
@@ -198,6 +199,7 @@ class HTCGateway(ExaminedGateway):
         offered = await super()._cluster_options(use_local_defaults=False)
         submission = Submission.read(chosen, kwargs, offered, config)
         options = submission.options_for(offered, without_credentials(self.address))
+        await self._refuse_early(submission)
         cluster: str = await super()._submit(cluster_options=cluster_options, **options)
         if submission.is_htcondor:
             await create_default_pool(self, cluster, submission.template, config)

@@ -141,7 +141,7 @@ class Template(ApiModel):
     resources: Annotated[dict[str, ResourceAmount], Field(max_length=32), AfterValidator(_resources)] = {}
     requirements: Expression | None = None
     rank: Expression | None = None
-    max_runtime_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
+    max_runtime_seconds: Annotated[int, Field(ge=300, le=31_536_000)] | None = None
 
     @property
     def memory_bytes(self) -> int:

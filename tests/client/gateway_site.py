@@ -1,6 +1,7 @@
 """Start a real gateway for the client's tests, and look into it."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -19,6 +20,8 @@ import pytest
 from dask_gateway.auth import BasicAuth
 
 from htcdask_api import names
+from htcdask_operator.core.policy import Policy
+from htcdask_operator.process import offer
 from htcdaskgateway import HTCGateway
 
 CONFIG = Path(__file__).with_name("site_config.py")
@@ -45,6 +48,21 @@ class Site:
     def tell(self, cluster: str, **status: Any) -> None:
         """What the operator would say about the cluster's pool."""
         asyncio.run(self.set_status(cluster, status))
+
+    @contextmanager
+    def offering(self, policy: Policy) -> Iterator[None]:
+        """While an operator with these settings says what they offer."""
+        self._offer(json.dumps(offer.content(policy)))
+        try:
+            yield
+        finally:
+            self._offer("")
+
+    def _offer(self, text: str) -> None:
+        url = f"{self.address}/site/offer"
+        request = urllib.request.Request(url, text.encode(), method="PUT")  # noqa: S310 (our own http:// address)
+        with urllib.request.urlopen(request, timeout=5):  # noqa: S310
+            pass
 
     async def pools(self) -> list[dict[str, Any]]:
         """The HTCWorkerPool objects as they were stored."""

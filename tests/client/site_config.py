@@ -31,6 +31,7 @@ db_base.uuid = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=f"gateway.{uuid
 
 class SiteClusterConfig(LocalClusterConfig):  # type: ignore[misc]
     image = Unicode("site/default:1", config=True)
+    namespace = "gateway"
 
 
 def refusal(status: int, message: str, field: str | None = None) -> ApiException:
@@ -41,11 +42,23 @@ def refusal(status: int, message: str, field: str | None = None) -> ApiException
 
 
 class KubernetesObjects:
-    """DaskClusters, as the gateway has them, and HTCWorkerPools."""
+    """DaskClusters, as the gateway has them, HTCWorkerPools, and what an operator says of the site."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
         self.pools: dict[str, Json] = {}
+        self.offer: dict[str, str] | None = None
+
+    async def read_namespaced_config_map(self, name: str, namespace: str) -> Any:
+        if (name, namespace) != (names.OFFER, "gateway") or self.offer is None:
+            raise refusal(404, "not found")
+        return SimpleNamespace(data=self.offer)
+
+    async def get_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, name: str
+    ) -> Json:
+        assert (plural, name, namespace) == ("leases", names.CLAIM, "gateway")
+        return {"spec": {"holderIdentity": "operator", "acquireTime": "today"}}
 
     async def list_namespaced_custom_object(
         self, group: str, version: str, namespace: str, plural: str, field_selector: str, **selectors: str
@@ -89,10 +102,18 @@ class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ig
         await InProcessBackend.on_cluster_heartbeat(self, cluster_name, msg)
 
     async def setup(self, app: web.Application) -> None:
-        self.custom_client = KubernetesObjects(self)
+        self.custom_client = self.core_client = KubernetesObjects(self)
         app.router.add_get("/site/pools", self.show_pools)
         app.router.add_put("/site/pools/{name}/status", self.set_status)
+        app.router.add_put("/site/offer", self.set_offer)
         await super().setup(app)
+
+    async def set_offer(self, request: web.Request) -> web.Response:
+        """What the operator would write."""
+        text = (await request.read()).decode()
+        said = {"holder": "operator", "acquired": "today", "offer.json": text}
+        self.custom_client.offer = said if text else None
+        return web.Response()
 
     async def show_pools(self, request: web.Request) -> web.Response:
         return web.json_response(list(self.custom_client.pools.values()))

@@ -19,6 +19,7 @@ PARTS = (
     "charts/htcdask/gateway-values.yaml",
     "gateway/htcdask_heartbeats.py",
     "gateway/htcdask_bodies.py",
+    "gateway/htcdask_offer.py",
 )
 
 
@@ -40,7 +41,7 @@ def test_the_values_in_the_chart_are_up_to_date(copy: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("part", [PARTS[0], PARTS[3], PARTS[4]])
+@pytest.mark.parametrize("part", [PARTS[0], *PARTS[3:]])
 def test_the_check_names_what_to_run_and_writes_nothing(copy: Path, part: str) -> None:
     (copy / part).write_text((copy / part).read_text() + "# changed\n")
     before = (copy / PARTS[2]).read_text()
@@ -81,3 +82,32 @@ def test_helm_merges_it_with_a_sites_map(tmp_path: Path) -> None:
     values = yaml.safe_load(rendered)["values"]
     assert values["gateway"]["extraConfig"] == {**extra_config(IMAGE_CUSTOMIZATION), **extra_config(OURS)}
     assert json.dumps(values["gateway"]["loglevel"]) == '"INFO"'
+
+
+def test_an_umbrella_chart_hands_the_nested_values_to_the_gateway(tmp_path: Path) -> None:
+    """By the command of docs/gateway.md, for a chart whose dask-gateway is two charts below."""
+    inner, outer = "dask-gateway", "daskhub"
+    (nest,) = [
+        line.strip() for line in (ROOT / "docs/gateway.md").read_text().splitlines() if "sed 's/^/" in line
+    ]
+    nested = subprocess.run(
+        ["sh", "-c", nest.split(" > ")[0]], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    twice = f"{outer}:\n" + "".join(f"  {line}\n" for line in nested.stdout.splitlines())
+    (tmp_path / "nested.yaml").write_text(twice)
+    for place in (".", f"charts/{outer}", f"charts/{outer}/charts/{inner}"):
+        folder = tmp_path / place
+        (folder / "templates").mkdir(parents=True)
+        name = folder.name if place != "." else "hub"
+        (folder / "Chart.yaml").write_text(f"{{apiVersion: v2, name: {name}, version: 1.0.0}}")
+    (folder / "templates/values.yaml").write_text('values: {{ omit .Values "global" | toJson }}')
+    command = [
+        str(programs.path("helm")),
+        "template",
+        "hub",
+        str(tmp_path),
+        "--values",
+        str(tmp_path / "nested.yaml"),
+    ]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert yaml.safe_load(rendered)["values"] == yaml.safe_load(OURS.read_text())

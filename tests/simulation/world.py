@@ -249,12 +249,11 @@ class World:
         self.calm()
         await self.run(5)
         left = PATIENCE
-        while (wrong := self.unsettled()) is not None:
+        while (wrong := await self._not_reached()) is not None:
             if left <= 0:
                 raise Broken(f"it comes to what is wanted: {wrong}")
             left -= 5
             await self.run(5)
-        await self.run(60)  # the last question that hung has ended, the next poll came, the status is written
         left = RESTLESS  # what went on for long is told, counted and forgotten for a while after
         while done := await self._deeds_in_rest():
             if left <= 0:
@@ -264,6 +263,17 @@ class World:
             left -= REST
         if (wrong := self.unsettled()) is not None:
             raise Broken(f"what was reached stays: {wrong}")
+
+    async def _not_reached(self) -> str | None:
+        """What is wrong now, or once the last question that hung has ended and the next poll has come.
+
+        Before that, nothing may be wrong by chance: nobody was told yet what a Manual pool wants.
+        """
+        wrong = self.unsettled()
+        if wrong is None:
+            await self.run(60)
+            wrong = self.unsettled()
+        return wrong
 
     async def _deeds_in_rest(self) -> Sequence[str]:
         before = len(self.promises.deeds)

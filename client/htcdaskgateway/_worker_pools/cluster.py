@@ -25,6 +25,7 @@ from htcdaskgateway._worker_pools.explanation import (
     ClusterExplanation,
     status_html,
 )
+from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
 
@@ -55,9 +56,15 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             return ClusterExplanation(self.name, (), SHUT_DOWN if self.is_shutdown else CLOSED)
         return self.gateway.sync(self._explain)
 
-    def logs(self) -> Any:
-        """The last lines of the workers that failed lately, by worker (to be awaited if asynchronous)."""
-        return self.gateway.sync(self._logs)
+    def logs(self, lines: int = LINES) -> Any:
+        """The last lines of the scheduler, of workers that run, and of those that failed lately, by name.
+
+        `lines`: of each process that runs; of a failed one the operator keeps what explains it. A dict of
+        texts, with HTML in a notebook (to be awaited if asynchronous).
+        """
+        if not self.asynchronous and not self.gateway._loop_runner.is_started():
+            return ClusterLogs()  # closed: whoever has a name can connect to the cluster again
+        return self.gateway.sync(self._logs, lines)
 
     async def _list_pools(self) -> list[Pool]:
         pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)
@@ -84,9 +91,15 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             situation = situation or (NO_EXTENSION if backend is None else UNKNOWN)
         return ClusterExplanation(self.name, pools, situation)
 
-    async def _logs(self) -> dict[str, str]:
-        failures = (failure for pool in await self._list_pools() for failure in pool.status.recent_failures)
-        return {failure.worker: failure.log_tail for failure in failures if failure.log_tail}
+    async def _logs(self, lines: int) -> ClusterLogs:
+        try:
+            found = of_failed(await self._list_pools())
+        except PoolsNotThereError:
+            found = {}
+        if self.scheduler_comm is None or self.status != "running":
+            return ClusterLogs(found)
+        workers = self.scheduler_info.get("workers", {})
+        return ClusterLogs({**await of_running(self.scheduler_comm, workers, lines), **found})
 
     def __repr__(self) -> str:
         seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())

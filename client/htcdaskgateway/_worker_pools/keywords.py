@@ -40,8 +40,8 @@ _FIELDS: Final = {
 # NCSA's words, and ours for the same.
 _SYNONYMS: Final = {"memory": "worker_memory", "cpus": "worker_cores"}
 KEYWORDS: Final = frozenset({*_FIELDS.values(), *_SYNONYMS, "image", "apptainer_image", "image_registry"})
-# What a cluster_options object says about a worker, read as the keyword of the same name.
-_FROM_OPTIONS: Final = ("worker_cores", "worker_memory")
+# What a cluster_options object says about a worker, read as the keyword of the same name; so are mappings.
+_SIZES: Final = ("worker_cores", "worker_memory", "worker_threads")
 _MAPPINGS: Final = ("environment", "worker_resources")  # a whole os.environ may be there: no value is shown
 _IN_GIB: Final = ("worker_memory", "worker_disk")
 _ELSEWHERE: Final = re.compile(r"(osdf|library|shub|https?)://")
@@ -76,8 +76,7 @@ def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config
     ValueError or TypeError names the keyword and its rule.
     """
     given = _in_our_words(keywords)
-    sizes = {name: chosen[name] for name in _FROM_OPTIONS if name in chosen}
-    fields = _fields({**_chosen_sizes(sizes), **given})
+    fields = _fields({**_from_options(chosen), **given})
     options = {name: value for name, value in given.items() if name != "image"}
     image = _optional_text(given, "image")
 
@@ -154,18 +153,21 @@ def _in_our_words(keywords: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _chosen_sizes(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes that a site's options give: its default may be a part of a core, or a text such as "8 G"."""
-    sizes: dict[str, Any] = {}
+def _from_options(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What a site's options say of a worker: a default may be a part of a core, or a text such as "8 G"."""
+    mappings = {name: chosen.get(name) for name in _MAPPINGS}
+    found = _in_our_words({name: its for name, its in mappings.items() if its and isinstance(its, Mapping)})
     for name, value in chosen.items():
+        if name not in _SIZES:
+            continue
         if isinstance(value, str):
             try:
                 value = float(value) if value.strip().isdigit() or name not in _IN_GIB else gib(value)
             except ValueError:  # such as "large": the site knows what it means
                 continue
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            sizes[name] = max(1, math.ceil(value)) if name == "worker_cores" else value
-    return sizes
+            found[name] = value if name in _IN_GIB else max(1, math.ceil(value))
+    return found
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class Submission:
         said = {**chosen, **options}
         backend = said.get(WORKER_BACKEND_OPTION, WORKER_BACKEND_HTCONDOR)
         if backend == WORKER_BACKEND_HTCONDOR:
-            request = read_keywords(keywords, said, config)
+            of_worker = said if keywords.get("profile") is None else _touched(said, offered)
+            request = read_keywords(keywords, of_worker, config)
         else:  # whatever our words have in common with the gateway's options, they are the gateway's here
             given = {name: value for name, value in keywords.items() if value is not None}
             request = Request(template=Template(), options=given)
@@ -84,3 +85,8 @@ class Submission:
                 raise ValueError(
                     f"{name} is for HTCondor workers, and {WORKER_BACKEND_OPTION} is {self.backend!r}"
                 )
+
+
+def _touched(said: Mapping[str, Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is the gateway's default anyway: that is no word against a profile."""
+    return {name: value for name, value in said.items() if name not in offered or offered[name] != value}

@@ -47,7 +47,8 @@ from htcdask_operator.core.scaling.limits import SubmitBudget
 from htcdask_operator.core.scaling.scale_scheduler import Verdict
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.status import summary
-from htcdask_operator.core.workers.machines import Avoided
+from htcdask_operator.core.workers import machines
+from htcdask_operator.core.workers.machines import Vote
 
 MISTAKE_SECONDS: Final = 30.0
 """How often it is tried whether a pool can be planned that could not be, by a mistake of ours."""
@@ -64,7 +65,7 @@ class Plan:
     memory: ClusterMemory = field(default_factory=ClusterMemory)
     wake_at: float | None = None
     ask_first: bool = False  # nothing of this before the queue was asked once more, if it was not just now
-    avoided: Avoided = field(default_factory=dict)  # for the other clusters
+    vote: Vote | None = None  # what is avoided, for the other clusters; None: as it was
     mistakes: tuple[str, ...] = ()  # of the operator, for its log; each left the other pools alone
 
 
@@ -119,7 +120,7 @@ def plan(
         statuses=statuses,
         wake_at=min((at for at in (*wake, verdict.wake) if at is not None and at > now), default=None),
         ask_first=any(decision.ask_first for decision in decisions.values()),
-        avoided=memory.avoided,
+        vote=machines.vote(observed.cluster, memory.avoided),
         mistakes=_mistakes(sights, failed),
         memory=replace(
             memory,

@@ -29,7 +29,7 @@ from htcdask_operator.kube import bodies, clusters, discovery, finalizers, lease
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType
-from htcdask_operator.kube.requests import Requests
+from htcdask_operator.kube.requests import Lane, Requests
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ MANAGER: Final = "htcdask-operator"
 _CLUSTERS: Final = (names.GATEWAY_API_VERSION, names.DASKCLUSTER_KIND)
 _POOLS: Final = (names.API_VERSION, names.KIND)
 _CLUSTER: Final = "kube-system"
+_AS_US: Final = {"fieldManager": MANAGER, "force": "true"}
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _JSON_PATCH: Final = "application/json-patch+json"
 _MERGE: Final = "application/merge-patch+json"
@@ -110,8 +111,8 @@ class KubeApi:
 
     async def clusters(self, namespace: str) -> tuple[ClusterFacts, ...]:
         path = _path(names.GATEWAY_API_VERSION, namespace, names.DASKCLUSTER_PLURAL)
-        found = bodies.every(f"GET {path}", await self._request("GET", path), *_CLUSTERS, namespace)
-        return tuple(map(clusters.facts, found))
+        answer = await self._request("GET", path, lane=Lane.LIST)
+        return tuple(map(clusters.facts, bodies.every(f"GET {path}", answer, *_CLUSTERS, namespace)))
 
     async def scheduler_pod(self, namespace: str, cluster: str) -> str | Gone:
         name = scheduler_pods.name(cluster)
@@ -124,7 +125,7 @@ class KubeApi:
     async def pools(self, namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
         query = {} if cluster is None else {"fieldSelector": f"spec.clusterRef.name={cluster}"}
         path = _pools_path(namespace)
-        answer = await self._request("GET", path, query=query)
+        answer = await self._request("GET", path, query=query, lane=Lane.LIST)
         return tuple(map(pools.facts, bodies.every(f"GET {path}", answer, *_POOLS, namespace)))
 
     async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
@@ -190,30 +191,36 @@ class KubeApi:
 
     async def lease(self, namespace: str, name: str) -> Lease | None:
         path = _lease_path(namespace, name)
-        found = await self._found(path)
+        found = await self._found(path, Lane.LEASE)
         return None if isinstance(found, Gone) else _lease(f"GET {path}", found, name)
 
     async def write_lease(self, namespace: str, name: str, lease: Lease) -> Lease:
         body = leases.written(name, lease)
         path = _lease_path(namespace, name)
         if lease.version is None:
-            made = await self._request("POST", _lease_path(namespace), body=body)
+            made = await self._request("POST", _lease_path(namespace), body=body, lane=Lane.LEASE)
             return _lease(f"POST {path}", made, name)
-        written = await self._request("PATCH", path, body=body, content_type=_MERGE)
+        written = await self._request("PATCH", path, body=body, content_type=_MERGE, lane=Lane.LEASE)
         return _lease(f"PATCH {path}", written, name)
+
+    async def write_offer(self, namespace: str, data: Mapping[str, str]) -> None:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.OFFER}, "data": data}
+        path = _path("v1", namespace, "configmaps", names.OFFER)
+        written = json.dumps(body, ensure_ascii=False).encode()  # as in _apply
+        await self._request("PATCH", path, body=written, query=_AS_US, content_type=_APPLY)
 
     async def ending(self, namespace: str) -> bool:
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}"
-        answer = await self._found(path)
+        answer = await self._found(path, Lane.LEASE)
         if isinstance(answer, Gone):
             return True
         found = bodies.one(f"GET {path}", answer, "v1", "Namespace", namespace)
         return bodies.mapping(found["metadata"]).get("deletionTimestamp") is not None
 
-    async def _found(self, path: str) -> Any:
+    async def _found(self, path: str, lane: Lane = Lane.OBJECT) -> Any:
         """What is there; Gone if the API server knows of nothing."""
         try:
-            return await self._request("GET", path)
+            return await self._request("GET", path, lane=lane)
         except KubeError as error:
             if error.gone:
                 return Gone()
@@ -235,11 +242,10 @@ class KubeApi:
         metadata = {**content.get("metadata", {}), "name": pool.name, "uid": pool.uid}
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, **content, "metadata": metadata}
         path = _pools_path(pool.namespace, pool.name, subresource)
-        query = {"fieldManager": MANAGER, "force": "true"}
         # The API server reads this as YAML, which knows no surrogate pairs: characters go as they are.
         written = json.dumps(body, ensure_ascii=False).encode()
         try:
-            await self._request("PATCH", path, body=written, query=query, content_type=_APPLY)
+            await self._request("PATCH", path, body=written, query=_AS_US, content_type=_APPLY)
         except KubeError as error:
             if error.named and (
                 (error.status == 409 and "uid mismatch" in str(error))

@@ -2,12 +2,17 @@
 
 A busy API server (429) is asked again when it says so; every other failure is a KubeError, and whoever asked
 knows when to ask again: a cycle backs off, a service has its interval.
+
+An API server takes what one account asks in turn, by what it costs. A hundred clusters that wake together
+would stand before the renewal of the leader's lease: so what waits, waits here, and a lease for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
 import aiohttp
@@ -24,12 +29,23 @@ _MAX_TEXT: Final = 2048
 _ABOUT_ONE: Final = ("NotFound", "Conflict", "Invalid")  # reasons whose details name the object
 
 
+class Lane(enum.Enum):
+    """How many requests of a kind are on their way at a time."""
+
+    LIST = 2  # each costs the API server as much as tens of others
+    OBJECT = 8
+    LEASE = None  # at once
+
+
 class Requests:
-    """By one client; `deadline`: seconds for one answer."""
+    """By one client; `deadline`: seconds for one answer, once it is its turn."""
 
     def __init__(self, client: ApiClient, deadline: float) -> None:
         self._client = client
         self._deadline = deadline
+        self._lanes: dict[Lane, AbstractAsyncContextManager[object]] = {
+            lane: nullcontext() if lane.value is None else asyncio.Semaphore(lane.value) for lane in Lane
+        }
 
     async def send(
         self,
@@ -39,6 +55,7 @@ class Requests:
         body: Mapping[str, Any] | list[Mapping[str, Any]] | bytes | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        lane: Lane = Lane.OBJECT,
     ) -> Mapping[str, Any]:
         """The API server's answer; KubeError when there is none, or it is an error."""
         what = f"{method} {path}"
@@ -48,7 +65,8 @@ class Requests:
             "body": body,
         }
         for attempt in range(1, _TRIES + 1):
-            status, headers, content = await self._exchange(method, path, request)
+            async with self._lanes[lane]:
+                status, headers, content = await self._exchange(method, path, request)
             if status != _TOO_MANY or attempt == _TRIES:
                 break
             await asyncio.sleep(_retry_after(headers))

@@ -28,7 +28,7 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
 )
 from htcdask_operator.core.memory import ClusterMemory
-from htcdask_operator.core.model import ClusterFacts, Gone, Observed, PoolFacts, PoolUid, Unseen
+from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, Unseen
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.timestamps import doubled
@@ -132,7 +132,7 @@ class Cycle:
                 seen = await with_jobs(self._ports, self._known, key, seen, jobs)
                 planned = await self._planned_in_turn(cluster, seen)
             finished = {uid: self._status(pool, cluster).finished for uid, pool in pools.items()}
-            self._decided(key, cluster, seen, planned)
+            self._decided(key, cluster, planned)
             todo = [action for action in planned.actions if not isinstance(action, Courtesy)]
             asked = [a for a in planned.actions if isinstance(a, Courtesy) and type(a) not in later]
             if not todo and not asked:
@@ -217,12 +217,10 @@ class Cycle:
     def _status(pool: PoolFacts, cluster: ClusterTask) -> PoolStatus:
         return cluster.unpublished.statuses.get(pool.uid, pool.status)
 
-    def _decided(self, key: ClusterKey, cluster: ClusterTask, seen: Observed, planned: Plan) -> None:
+    def _decided(self, key: ClusterKey, cluster: ClusterTask, planned: Plan) -> None:
         cluster.memory = planned.memory
-        if isinstance(seen.cluster, ClusterFacts):  # else nobody knows whose word it would be
-            self._known.clusters.avoids(key, seen.cluster.username, planned.avoided)
-        elif isinstance(seen.cluster, Gone):
-            self._known.clusters.avoids(key, "", {})
+        if planned.vote is not None:
+            self._known.clusters.avoids(key, *planned.vote)
         metrics.AVOIDED.set(self._known.clusters.count_avoided())
         cluster.unpublished.statuses |= planned.statuses
         self._tell_mistakes(key, cluster, planned.mistakes)

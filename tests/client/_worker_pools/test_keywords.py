@@ -126,6 +126,18 @@ def test_sizes_in_cluster_options_hold_unless_a_keyword_says_otherwise() -> None
     assert template(chosen, worker_cores=4) == {"cores": 4, "memory": "3072Mi"}
 
 
+def test_a_workers_environment_and_threads_in_cluster_options_are_its_own() -> None:
+    chosen = {"environment": {"A": 1, "B": True}, "worker_threads": 2.0, "worker_resources": {"GPU": 1}}
+    assert template(chosen) == {
+        "environment": {"A": "1", "B": "True"},
+        "threads": 2,
+        "resources": {"GPU": 1.0},
+    }
+    assert template(chosen, environment={"C": "3"}, worker_threads=1)["environment"] == {"C": "3"}
+    assert template({"environment": "tensorflow", "worker_threads": "auto"}) == {}, "a site's own words"
+    assert template({"environment": {}}) == {}
+
+
 def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
     request = read(worker_cores=2, worker_memory="4Gi", environment={"A": "1"})
     assert request.options_for({"worker_cores": 1.0, "worker_memory": 1.0}) == {
@@ -172,7 +184,7 @@ def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
         ({"worker_memory": float("inf")}, ValueError, "worker_memory", "finite"),
         ({"worker_memory": True}, TypeError, "worker_memory", "string"),
         ({"worker_memory": [1]}, TypeError, "worker_memory", "string"),
-        ({"max_runtime": 1}, ValueError, "max_runtime", "greater than or equal to 60"),
+        ({"max_runtime": 1}, ValueError, "max_runtime", "greater than or equal to 300"),
         ({"environment": {"A": [1]}}, TypeError, "environment.A", "string"),
         ({"environment": {"A B": "1"}}, ValueError, "environment", "letters, digits"),
         ({"profile": 'No "Such'}, ValueError, "profile", "match"),

@@ -59,6 +59,20 @@ def test_a_sites_own_options_keep_their_meaning(
         gateway.stop_cluster(name)
 
 
+def test_untouched_options_are_no_word_against_a_profile(site: Site) -> None:
+    with site.gateway("sizes") as gateway:
+        options = gateway.cluster_options()
+        untouched = gateway.submit(options, profile="large")
+        options.worker_cores = 2
+        touched = gateway.submit(options, profile="large", environment={"A": "1"})
+        assert [site.pools_of(name)[0]["spec"]["template"] for name in (untouched, touched)] == [
+            {"profile": "large"},
+            {"profile": "large", "cores": 2, "environment": {"A": "1"}},
+        ]
+        for name in (untouched, touched):
+            gateway.stop_cluster(name)
+
+
 def test_ncsas_newest_words_are_the_workers_size(site: Site) -> None:
     with site.gateway("ncsa-newest") as gateway:
         with gateway.new_cluster(None, True, IMAGE, "32GB", 4) as cluster:

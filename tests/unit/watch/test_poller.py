@@ -389,7 +389,7 @@ async def test_a_token_of_another_identity_is_noticed_by_the_next_poll_and_all_a
     assert len(site.jobs()) == 2
     status, reason, message = await site.condition("Stalled", uid(site))
     assert (status, reason) == ("True", "AnotherIdentity")
-    assert "3 jobs of this pool were submitted as dask@htcdask.test" in message
+    assert "3 jobs of this pool, submitted as dask@htcdask.test" in message
     site.condor.identity = "dask@htcdask.test"
     await site.settle()
     assert len(site.jobs()) == 5

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from htcdask_operator.core import reasons, timestamps
+from htcdask_operator.core.counted import counted
 from htcdask_operator.core.model import Disputed, Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState
 from htcdask_operator.core.workers import backoff, identity
@@ -86,9 +87,9 @@ def jobs_are_not_shown(state: PoolState) -> Finding | None:
     until = min(state.ledger.accepted_jobs[job].at for job in missing) + state.policy.job_expiry_seconds
     return Finding(
         reasons.JOBS_NOT_SHOWN,
-        f"The access point accepted {len(missing)} jobs ({_some(missing)}), and its queue does not show them "
-        "to the operator, so no more are submitted. Look on the access point: condor_q -allusers "
-        f"{missing[0]}, condor_history {missing[0]}. Are they another user's than "
+        f"The access point accepted {counted(len(missing), 'job')} ({_some(missing)}) that its queue does "
+        "not show to the operator, so no more are submitted. Look on the access point: condor_q -allusers "
+        f"{missing[0]}, condor_history {missing[0]}. Another user's than "
         f"{state.observed.condor_identity}, changed by a transform or a JobRouter, or removed at once? "
         f"Next try at {timestamps.written(until)}.",
         stalled=True,

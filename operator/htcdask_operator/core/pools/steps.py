@@ -24,10 +24,10 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
 )
 from htcdask_operator.core.checks import chains
-from htcdask_operator.core.model import Job, Unseen
+from htcdask_operator.core.model import Job, JobId, Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.submit import anchor, descriptions, worker_names
-from htcdask_operator.core.workers import contact, failures, states
+from htcdask_operator.core.workers import contact, failures, ledger, states
 from htcdask_operator.core.workers.states import State
 
 BUSY_SECONDS: Final = 2.0
@@ -92,8 +92,14 @@ def keep_anchor(state: PoolState) -> Step:
         actions.append(HoldAnchor(state.uid, ids, anchor.hold_reason(state.pool)))
     if state.anchors.remove and not state.expected:
         actions.append(remove(state.anchors.remove, "no worker needs its files"))
-    needed = state.anchors.usable is None and state.anchors.pending is None and state.more_at is None
-    if needed and state.template_hash and state.cluster is not None and _may_submit(state):
+    needed = state.anchors.usable is None and state.anchors.pending is None and not _unseen_anchors(state)
+    if (
+        needed
+        and state.more_at is None
+        and state.template_hash
+        and state.cluster is not None
+        and _may_submit(state)
+    ):
         description = descriptions.anchor(
             state.pool, state.cluster, state.template, state.template_hash, state.policy, state.now
         )
@@ -104,6 +110,11 @@ def keep_anchor(state: PoolState) -> Step:
     return Step(tuple(actions), recheck)
 
 
+def _unseen_anchors(state: PoolState) -> list[JobId]:
+    """Those that the access point accepted: another one would be as little seen."""
+    return [job for job, its in state.not_yet_shown.items() if its.anchor]
+
+
 def remove_ended(state: PoolState) -> Step:
     """What is over, and recorded in this plan's status, leaves the queue."""
     return _removal((worker.job for worker in state.ended), "it is over and recorded")
@@ -111,9 +122,11 @@ def remove_ended(state: PoolState) -> Step:
 
 def remove_outdated(state: PoolState) -> Step:
     """A job that waits and can never start rightly makes room for one that can."""
-    if not _may_submit(state):
-        return Step()  # nothing could come in its place
-    return _removal(state.outdated, "the pool's template or its files are others now")
+    outdated = state.outdated
+    if not _may_submit(state):  # nothing could come in its place, and without its files it would only fail
+        there = {job.id for job in state.anchors.all}
+        outdated = tuple(job for job in outdated if job.anchor and job.anchor not in there)
+    return _removal(outdated, "the pool's template or its files are others now")
 
 
 def scale_down(state: PoolState) -> Step:
@@ -193,6 +206,12 @@ def wait_for_workers(state: PoolState) -> Step:
     return Step((), _first(times))
 
 
+def wait_until_shown(state: PoolState) -> Step:
+    """It is told when a job that was accepted has had the time to be seen."""
+    due = (its.at + ledger.SHOWN_SECONDS for its in state.not_yet_shown.values())
+    return Step((), _first(at for at in due if at > state.now))
+
+
 STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     add_finalizer,
     adopt,
@@ -206,6 +225,7 @@ STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     read_logs,
     analyze,
     wait_for_workers,
+    wait_until_shown,
 )
 
 

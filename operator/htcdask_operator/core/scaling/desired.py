@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from htcdask_operator.core.counted import counted
 from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.scaling import limits
@@ -106,5 +107,5 @@ def _capped(count: int, limit: Limit) -> Allocation:
     if count <= limit.count:
         return Allocation(count)
     allowed = max(0, limit.count)
-    sentence = f"{count} workers are asked for; {limit.name} allows {allowed}."
+    sentence = f"{counted(count, 'worker', 'are')} asked for; {limit.name} allows {allowed}."
     return Allocation(allowed, sentence, count - allowed, limit.shared)

@@ -16,6 +16,7 @@ from typing import Final
 
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.actions import ScaleScheduler
+from htcdask_operator.core.counted import counted
 from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
 from htcdask_operator.core.scaling import desired, limits
 from htcdask_operator.core.scaling.desired import Allocation
@@ -90,8 +91,8 @@ def decide(
     if now < not_before:
         return Verdict(wake=not_before)
     message = (
-        f"The Dask scheduler is told to want {total} workers, for spec.replicas of its Manual pools "
-        f"(it wanted {cluster.replicas}). This ends adapt(), if it was on."
+        f"The Dask scheduler is told to want {counted(total, 'worker')}, for spec.replicas of its Manual "
+        f"pools (it wanted {cluster.replicas}). This ends adapt(), if it was on."
     )
     ours = last is not None and cluster.replicas == last.count
     before = last.before if last is not None and ours else cluster.replicas

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from htcdask_api import Condition, PoolStatus, names, status
 from htcdask_operator.core import reasons, sanitize, timestamps
+from htcdask_operator.core.counted import counted
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import Disputed, Gone, Unnamed, Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState, Sight
@@ -171,8 +172,8 @@ def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[b
         whose = "spec.replicas of this pool" if state.pool.spec.scaling == "Manual" else "The scheduler"
         return True, reasons.NO_WORKERS_WANTED, f"{whose} asks for no worker.", False
     if unnamed:
-        return True, reasons.WORKERS_RUNNING, f"{counts.connected} workers run.{unnamed}", False
-    return True, reasons.WORKERS_CONNECTED, f"{counts.connected} workers are connected.", False
+        return True, reasons.WORKERS_RUNNING, f"{counted(counts.connected, 'worker', 'run')}.{unnamed}", False
+    return True, reasons.WORKERS_CONNECTED, f"{counted(counts.connected, 'worker', 'are')} connected.", False
 
 
 def _too_many(state: PoolState, counts: Counts) -> str:
@@ -183,7 +184,7 @@ def _too_many(state: PoolState, counts: Counts) -> str:
         waits = f"; {surplus.busy} may finish their tasks first" + (f", until {latest}" if latest else "")
     elif latest:
         waits = f"; the others leave by {latest}"
-    return f"{counts.live} workers are there, {counts.desired} wanted{waits}."
+    return f"{counted(counts.live, 'worker', 'are')} there, {counts.desired} wanted{waits}."
 
 
 def _nothing_left(state: PoolState) -> bool:
@@ -231,14 +232,20 @@ def _deleting(state: PoolState) -> tuple[bool, str, str, bool]:
         why = setback.why
     elif not state.jobs and (hidden := state.ledger.not_shown(state.now)):
         why = (
-            f"the access point accepted {len(hidden)} jobs, such as {hidden[0]}, that its queue does not show"
+            f"the access point accepted {counted(len(hidden), 'job')}, such as {hidden[0]}, that its queue "
+            "does not show"
         )
     failed = state.waits
     if why is None and failed is not None and failed.finalizer:
         message = f"The pool's finalizer cannot be taken away: {failed.why}. It is tried again."
         return False, reasons.ACTION_FAILED, message, failed.times >= STALLED
     if why is None:
-        return False, reasons.REMOVING_JOBS, f"{len(state.jobs)} jobs are leaving the queue.", False
+        return (
+            False,
+            reasons.REMOVING_JOBS,
+            f"{counted(len(state.jobs), 'job', 'are')} leaving the queue.",
+            False,
+        )
     message = (
         f"The pool's jobs cannot be removed: {why}. It is tried again until it works; to let the pool go "
         f"without, set the annotation {names.RELEASE_ANNOTATION} (jobs that are left end with their lease)."

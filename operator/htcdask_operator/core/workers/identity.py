@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from htcdask_api import names
+from htcdask_operator.core.counted import counted
 from htcdask_operator.core.model import Job, PoolFacts
 
 
@@ -33,7 +34,7 @@ def blocked_by(jobs: tuple[Job, ...], pool: PoolFacts, identity: str | None) -> 
     """A sentence about those jobs, and what a person can do."""
     owner = jobs[0].owner
     return (
-        f"{len(jobs)} jobs of this pool were submitted as {owner}, and the operator's token is now of "
-        f"{identity}, who may not touch them. Put a token of {owner} back, or have an admin of the access "
+        f"{counted(len(jobs), 'job')} of this pool, submitted as {owner}, cannot be touched: the operator's "
+        f"token is now of {identity}. Put a token of {owner} back, or have an admin of the access "
         f'point end them: condor_rm -constraint \'{names.AD_POOL_UID} == "{pool.uid}" && User == "{owner}"\'.'
     )

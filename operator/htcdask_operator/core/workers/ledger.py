@@ -177,6 +177,8 @@ def not_yet_shown(
     ledger: Ledger, jobs: Iterable[Job], expiry: float, now: float
 ) -> Mapping[JobId, Submitted]:
     """What was accepted, and is not among these jobs."""
+    if not ledger.accepted_jobs:
+        return {}
     shown = {job.id for job in jobs}
     return {
         id_: its for id_, its in ledger.accepted_jobs.items() if id_ not in shown and now - its.at < expiry

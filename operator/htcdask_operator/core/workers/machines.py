@@ -1,25 +1,39 @@
 """Machines that eat workers: those on which one after the other fails, while workers live elsewhere.
 
-Judged by `plan` for each cluster, from the failures that its pools' ledgers remember. Where no worker lives
-anywhere, it is the pool's own fault, or everybody's: no machine is blamed. Anybody can make workers fail
-where they like: the other clusters follow only when two users have found the same.
+Judged by `plan` for each cluster, from the failures that its pools' ledgers remember. Where no worker of the
+same pool lives anywhere, it is the pool's own fault, or everybody's: no machine is blamed. Anybody can make
+workers fail where they like: the other clusters follow only when two users have found the same.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, assert_never
 
 from htcdask_api import Failure
 from htcdask_operator.core import reasons, timestamps
+from htcdask_operator.core.model import ClusterFacts, Gone, Unseen
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.workers import contact
 from htcdask_operator.core.workers.states import EARLY_SECONDS, Worker
 
 Avoided = Mapping[str, float]
 """Machines, and until when no new worker goes there."""
+
+Vote = tuple[str, Avoided]
+"""By the word of which user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """By one pool."""
+
+    failures: Sequence[Failure]
+    useful: Collection[str]  # machines where a worker of it lives well
+
 
 ENOUGH: Final = 3
 """Events on one machine."""
@@ -46,22 +60,40 @@ _BLAMED: Final = frozenset(
 )
 
 
-def avoided(before: Avoided, failures: Iterable[Failure], useful: Collection[str], now: float) -> Avoided:
-    """What is avoided from now on. `useful`: machines with a worker of this cluster that lives there well."""
+def avoided(before: Avoided, pools: Sequence[Seen], now: float) -> Avoided:
+    """What is avoided from now on, by what each pool of a cluster has seen."""
+    useful = {machine for seen in pools for machine in seen.useful}
+    after = {machine: until for machine, until in before.items() if until > now and machine not in useful}
+    for seen in pools:
+        for machine, times in _events(seen.failures, now).items():
+            only_there = machine not in useful and any(other != machine for other in seen.useful)
+            if only_there and len(times) >= ENOUGH and _HOST.fullmatch(machine):
+                after[machine] = max(times) + AVOID_SECONDS
+    return _latest(after)
+
+
+def _events(failures: Iterable[Failure], now: float) -> Mapping[str, list[float]]:
     events: dict[str, list[float]] = defaultdict(list)
     for failure in failures:
         at = timestamps.read(failure.time)
         if failure.machine and failure.reason in _BLAMED and 0 <= now - at < WITHIN_SECONDS:
             events[failure.machine].append(at)
-    after = {machine: until for machine, until in before.items() if until > now and machine not in useful}
-    for machine, times in events.items():
-        lives_elsewhere = any(other != machine for other in useful)
-        if len(times) >= ENOUGH and lives_elsewhere and machine not in useful and _HOST.fullmatch(machine):
-            after[machine] = max(times) + AVOID_SECONDS
-    return _latest(after)
+    return events
 
 
-def shared(found: Iterable[tuple[str, Avoided]]) -> Avoided:
+def vote(cluster: ClusterFacts | Gone | Unseen, found: Avoided) -> Vote | None:
+    """What counts for other users' clusters; None: nobody knows whose word it is, and the last one stands."""
+    match cluster:
+        case ClusterFacts():
+            return cluster.username, found
+        case Gone():
+            return "", {}
+        case Unseen():
+            return None
+    assert_never(cluster)
+
+
+def shared(found: Iterable[Vote]) -> Avoided:
     """What everybody avoids, from what the clusters of these users do, until the last but one forgets it."""
     by_machine: dict[str, dict[str, float]] = defaultdict(dict)
     for user, machines in found:

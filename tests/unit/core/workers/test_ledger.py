@@ -157,6 +157,14 @@ def test_an_anchor_that_is_removed_each_time_comes_a_few_times_and_then_a_person
     assert minutes.reason == "AnchorRemoved"
 
 
+def test_who_waits_for_files_that_are_gone_goes_while_the_pool_pauses() -> None:
+    world = ready()
+    world.settle()
+    assert len(world.workers()) == 20
+    Minutes(world).pass_by(5, somebody_removes_the_anchor)
+    assert world.workers() == [], "they would only start to fail"
+
+
 def test_who_removed_a_worker_is_said_in_htcondors_words() -> None:
     minutes = Minutes(ready()).pass_by(60, somebody_removes_running_ones)
     failure = minutes.world.pools[POOL].status.recent_failures[0]
@@ -182,6 +190,33 @@ def test_jobs_that_are_never_shown_are_submitted_once_and_named() -> None:
     assert minutes.reason == "JobsNotShown"
     stalled = world.pools[POOL].status.condition("Stalled")
     assert stalled is not None and "accepted 20 jobs (99.0, 99.1, 99.2, ...)" in stalled.message
+
+
+def test_an_anchor_that_is_never_shown_is_submitted_once_and_named() -> None:
+    world = World({POOL: make_pool()}, make_cluster(20))
+    minutes, anchors = Minutes(world), 0
+    for _ in range(600):
+        world.now += 1
+        planned = world.plan()
+        if any(isinstance(action, SubmitAnchor) for action in planned.actions):
+            anchors += 1
+            results = Results(anchors={POOL: f"{anchors}.0"})
+            world.memory = memory.performed(planned.memory, results, world.now)
+        else:
+            world.apply(planned)
+    assert anchors == 1, "another one would be as little seen"
+    assert minutes.reason == "JobsNotShown"
+
+
+def test_it_is_told_as_soon_as_a_job_had_the_time_to_be_shown() -> None:
+    world = World({POOL: make_pool()}, make_cluster(20))
+    world.settle()
+    world.jobs.clear()
+    world.memory = memory.performed(world.plan().memory, Results(anchors={POOL: "7.0"}), world.now)
+    while (wake_at := world.plan().wake_at) is not None and wake_at <= NOW + ledger.SHOWN_SECONDS:
+        world.now = wake_at
+        world.apply(world.plan())
+    assert Minutes(world).reason == "JobsNotShown"
 
 
 def test_what_was_not_shown_is_given_up_when_it_would_have_ended_by_itself() -> None:
