@@ -1,9 +1,8 @@
 """`HTCGateway` and `HTCGatewayCluster`: dask-gateway's own client, whose clusters have HTCondor workers.
 
-Called by users. Both promise the signatures, the exceptions and the sync and async manners of
-`dask_gateway.Gateway` and `GatewayCluster`. What is added hangs on `_submit`, which every way to make a
-cluster uses, and on the base class of the cluster. The two classes make each other, so they share one module,
-as in `dask_gateway.client`.
+Called by users. Both promise the signatures, the exceptions and the sync and async manners of dask-gateway's
+`Gateway` and `GatewayCluster`. What is added hangs on `_submit`, which every way to make a cluster uses, and
+on base classes. The two classes make each other, so they share one module, as in `dask_gateway.client`.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway._auth import choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
+from htcdaskgateway._doctor.method import ExaminedGateway
 from htcdaskgateway._errors import login_refused
 from htcdaskgateway._exit import close_cluster_at_exit, close_gateway_at_exit
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
@@ -35,7 +35,7 @@ from htcdaskgateway._worker_pools.submission import Submission
 _TAKE_BACK_SECONDS = 10.0
 
 
-class HTCGateway(GatewayWithProfiles):
+class HTCGateway(ExaminedGateway, GatewayWithProfiles):
     """A client for a Dask Gateway server whose clusters get their workers from HTCondor.
 
     Everything that `dask_gateway.Gateway` takes and does, with HTCondor workers. On a JupyterHub, and where

@@ -80,13 +80,14 @@ class Site:
 
 
 @contextmanager
-def running_site(log: Path, extension: bool) -> Iterator[Site]:
+def running_site(log: Path, extension: bool, packages: Path | None = None) -> Iterator[Site]:
+    """A gateway server of its own; what lies in `packages` goes before what is installed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     environment = {
         **os.environ,
-        "PYTHONPATH": str(EXTENSION),
+        "PYTHONPATH": os.pathsep.join(map(str, filter(None, [EXTENSION, packages]))),
         "SITE_ADDRESS": address,
         "SITE_EXTENSION": "yes" if extension else "no",
     }

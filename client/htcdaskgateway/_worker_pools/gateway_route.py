@@ -14,6 +14,11 @@ from htcdaskgateway._errors import PoolRefusedError, PoolsNotThereError
 from htcdaskgateway._worker_pools.pool import Pool, scaling
 
 
+def pools_path(cluster: str) -> str:
+    """Where the pools of this cluster are, below the gateway's address."""
+    return f"/api/v1/clusters/{quote(cluster, safe='')}/htcondor/pools"
+
+
 class RoutePools:
     """Speaks by the gateway client's own authenticated session."""
 
@@ -21,7 +26,7 @@ class RoutePools:
         self._gateway = gateway
 
     def _url(self, cluster: str) -> str:
-        return f"{self._gateway.address}/api/v1/clusters/{quote(cluster, safe='')}/htcondor/pools"
+        return f"{self._gateway.address}{pools_path(cluster)}"
 
     async def create(self, cluster: str, pool: str, template: Template, replicas: int | None = None) -> Pool:
         spec = {"template": template.manifest(), **scaling(replicas)}

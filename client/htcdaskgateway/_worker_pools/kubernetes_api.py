@@ -19,6 +19,15 @@ _CLUSTER_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.25
 _SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
+_REVIEWS: Final = ("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+_REVIEW: Final = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+_RIGHTS: Final = (
+    ("create", names.GROUP, names.PLURAL),
+    ("list", names.GROUP, names.PLURAL),
+    ("get", names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL),
+    ("use", names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL),  # the admission policy asks for it
+)
+
 
 def split_name(cluster: str, namespace: str | None = None) -> tuple[str, str]:
     """Namespace and name of the DaskCluster behind the gateway's `cluster`.
@@ -94,6 +103,24 @@ class KubernetesPools:
                 ) from error
         pools = [Pool.parse_object(item) for item in found["items"]]
         return sorted(pools, key=lambda pool: (pool.created or "", pool.name))
+
+    async def missing_rights(self, namespace: str) -> tuple[str, ...]:
+        """What `create` and `list` may not do in this namespace, as `create htcworkerpools.htcdask.org`.
+
+        HTCDaskError where the Kubernetes API does not say.
+        """
+        missing: tuple[str, ...] = ()
+        async with _custom_objects() as (api, refused):
+            for verb, group, plural in _RIGHTS:
+                asked = {"namespace": namespace, "verb": verb, "group": group, "resource": plural}
+                review = {**_REVIEW, "spec": {"resourceAttributes": asked}}
+                try:
+                    answer = await api.create_cluster_custom_object(*_REVIEWS, review)
+                except refused as error:
+                    raise HTCDaskError(f"Kubernetes does not say what you may do: {_said(error)}") from error
+                if answer.get("status", {}).get("allowed") is not True:
+                    missing += (f"{verb} {plural}.{group}",)
+        return missing
 
 
 @asynccontextmanager

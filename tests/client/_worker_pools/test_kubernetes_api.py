@@ -156,6 +156,29 @@ def test_a_cluster_whose_pool_is_refused_is_stopped(site: Site) -> None:
         assert gateway.list_clusters() == []
 
 
+@pytest.mark.usefixtures("admin")
+async def test_who_may_write_pools_misses_no_right() -> None:
+    assert await KubernetesPools(None).missing_rights(NAMESPACE) == ()
+
+
+@pytest.mark.usefixtures("powerless")
+async def test_each_right_that_is_missing_is_named(site: Site) -> None:
+    rights = (
+        "create htcworkerpools.htcdask.org",
+        "list htcworkerpools.htcdask.org",
+        "get daskclusters.gateway.dask.org",
+        "use daskclusters.gateway.dask.org",
+    )
+    assert await KubernetesPools(None).missing_rights(NAMESPACE) == rights
+    configured = {"htcdask.pool-api": "kubernetes", "htcdask.namespace": NAMESPACE}
+    with dask.config.set(configured):
+        async with site.gateway("no-rights", asynchronous=True) as gateway:
+            report = await gateway.doctor()
+    [finding] = [finding for finding in report.findings if finding.state == "fails"]
+    assert finding.check == "pools"
+    assert f"in the namespace {NAMESPACE}: {', '.join(rights)}" in finding.said
+
+
 async def test_without_any_credential_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(tmp_path / "none", monkeypatch)
     with pytest.raises(HTCDaskError, match="neither a service account nor a kubeconfig"):
