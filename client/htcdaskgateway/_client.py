@@ -22,6 +22,7 @@ from distributed import Client
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway._auth import choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._doctor.method import ExaminedGateway
 from htcdaskgateway._errors import login_refused
 from htcdaskgateway._exit import close_cluster_at_exit, close_gateway_at_exit
@@ -160,9 +161,8 @@ class HTCGateway(ExaminedGateway, GatewayWithProfiles):
 
     def connect(self, cluster_name: str, shutdown_on_close: bool = False) -> HTCGatewayCluster:
         """Connect to a cluster that was made before; creates nothing."""
-        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(
-            self, name=cluster_name, shutdown_on_close=shutdown_on_close
-        )
+        ours = {"name": cluster_name, "shutdown_on_close": shutdown_on_close}
+        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(self, **ours)
         return cluster
 
     def scale_cluster(self, cluster_name: str, n: int, worker_type: Any = None, **kwargs: Any) -> Any:
@@ -214,7 +214,7 @@ class HTCGateway(ExaminedGateway, GatewayWithProfiles):
             raise login_refused(error, without_credentials(self.address), self.auth) from None
 
 
-class HTCGatewayCluster(OlderCluster):
+class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
     """A dask-gateway cluster with HTCondor workers.
 
     Takes what `dask_gateway.GatewayCluster` takes, and the keywords of `HTCGateway.new_cluster`.

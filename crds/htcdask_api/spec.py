@@ -5,7 +5,7 @@ and `crds/htcworkerpool.yaml` to the same fields, bounds, patterns and defaults.
 """
 
 import re
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -176,7 +176,7 @@ class PoolSpec(ApiModel):
     template: Template = Template()
 
     @model_validator(mode="after")
-    def _replicas_make_sense(self) -> Self:
+    def _replicas_make_sense(self) -> "PoolSpec":
         if self.scaling == "Gateway" and self.replicas != 0:
             raise ValueError(f"replicas: {MANUAL_RULE}")
         if self.replicas > self.max_replicas:

@@ -19,6 +19,7 @@ from htcdaskgateway._doctor.case import Case, Fault, NotTried
 from htcdaskgateway._doctor.http import bound
 from htcdaskgateway._doctor.report import Finding, Report, harmless
 from htcdaskgateway._doctor.secrecy import secrets_of
+from htcdaskgateway._doctor.timeouts import timeout
 
 Tell = Callable[[Finding], None]
 
@@ -97,14 +98,14 @@ async def examine(case: Case, tell: Tell = lambda finding: None) -> Report:
 
 async def _run(check: Check, case: Case) -> Finding:
     try:
-        async with asyncio.timeout(check.seconds):
+        async with timeout(check.seconds):
             said = await check.look(case)
         return Finding(check.name, "ok", harmless(said))
     except NotTried as reason:
         return Finding(check.name, "not tried", harmless(f"because {reason}"))
     except Fault as fault:
         said, remedy = str(fault), fault.remedy
-    except TimeoutError:
+    except asyncio.TimeoutError:
         said, remedy = (
             "no answer in time",
             "try again; if it stays so, tell the site's admin what does not answer",

@@ -17,6 +17,7 @@ from distributed import Client
 from htcdask_api.status import STALLED
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._doctor.case import Case, Fault, NotTried
+from htcdaskgateway._doctor.timeouts import timeout, timeout_at
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.pool import Pool
@@ -48,10 +49,10 @@ async def cluster(case: Case) -> str:
         return f"cluster {case.cluster}, which runs already, is looked at"
     case.submitting = asyncio.ensure_future(gateway._submit(**case.cluster_options))
     try:
-        async with asyncio.timeout_at(case.deadline):
+        async with timeout_at(case.deadline):
             case.cluster = await asyncio.shield(case.submitting)
             case.report = await gateway._wait_for_start(case.cluster)
-    except TimeoutError as error:
+    except asyncio.TimeoutError as error:
         what = f"the scheduler of {case.cluster} did not start" if case.cluster else "no cluster was made"
         raise Fault(
             f"{what} in {case.worker_seconds:.0f} s",
@@ -97,16 +98,16 @@ async def worker(case: Case) -> str:
     waiting = asyncio.ensure_future(case.client.wait_for_workers(1))
     seen: list[Pool] = []
     try:
-        async with asyncio.timeout_at(case.deadline):
+        async with timeout_at(case.deadline):
             while not (await asyncio.wait([waiting], timeout=_POLL_SECONDS))[0]:
                 with contextlib.suppress(*_REFUSALS):  # the next answer counts
                     seen = await pools.list(name)
                 if any(_is_stalled(pool) for pool in seen):
                     raise _no_worker(case, seen, "can come")
         await waiting
-    except TimeoutError as error:
+    except asyncio.TimeoutError as error:
         with contextlib.suppress(*_REFUSALS):
-            async with asyncio.timeout(_LAST_WORD_SECONDS):
+            async with timeout(_LAST_WORD_SECONDS):
                 seen = await pools.list(name)
         raise _no_worker(case, seen, f"came in {case.worker_seconds:.0f} s") from error
     finally:
@@ -131,7 +132,7 @@ async def disconnect(case: Case) -> None:
     """Close the client, whatever it says."""
     if case.client is not None:
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(_LAST_WORD_SECONDS):
+            async with timeout(_LAST_WORD_SECONDS):
                 await case.client.close()
 
 
@@ -140,16 +141,16 @@ async def end(case: Case) -> str:
     assert case.submitting is not None
     gateway = case.gateway
     try:
-        async with asyncio.timeout(_STOP_SECONDS):
+        async with timeout(_STOP_SECONDS):
             name = await case.submitting
-    except TimeoutError as error:
+    except asyncio.TimeoutError as error:
         raise Fault(
             "the gateway has not said whether it made the probe cluster", "look with gateway.list_clusters()"
         ) from error
     except _REFUSALS as error:  # it made none, and `cluster` has said so
         return f"there was none to shut down ({type(error).__name__})"
     try:
-        async with asyncio.timeout(_STOP_SECONDS):
+        async with timeout(_STOP_SECONDS):
             await gateway._stop_cluster(name)
             await _gone(case, name)
     except _REFUSALS as error:  # TimeoutError is an OSError

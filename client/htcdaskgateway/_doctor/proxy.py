@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from htcdaskgateway._doctor.case import Case, Fault
 from htcdaskgateway._doctor.reach import connected, refused, resolve
+from htcdaskgateway._doctor.timeouts import timeout
 
 _HANDSHAKE_SECONDS: Final = 5.0
 _ROUTE_SECONDS: Final = 10.0  # a new cluster's route takes a moment
@@ -98,10 +99,10 @@ def _leads_elsewhere(error: Exception, cluster: str, where: str) -> Fault:
 async def _greet(host: str, port: int, context: ssl.SSLContext, cluster: str) -> None:
     """TLS with that cluster's name; raises what TLS or the connection says, and _Silent."""
     try:
-        async with asyncio.timeout(_HANDSHAKE_SECONDS):
-            async with connected(host, port, ssl=context, server_hostname=f"daskgateway-{cluster}"):
-                pass
-    except TimeoutError as error:
+        name = f"daskgateway-{cluster}"
+        async with timeout(_HANDSHAKE_SECONDS), connected(host, port, ssl=context, server_hostname=name):
+            pass
+    except asyncio.TimeoutError as error:
         raise _Silent from error
 
 

@@ -139,5 +139,5 @@ async def connected(host: str, port: int, **tls: Any) -> AsyncIterator[asyncio.S
         yield writer
     finally:
         writer.transport.abort()
-        with contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
             await asyncio.wait_for(writer.wait_closed(), 1)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from htcdask_api import Template, manifest, names
 from htcdaskgateway._errors import HTCDaskError, PoolRefusedError
-from htcdaskgateway._worker_pools.pool import Pool
+from htcdaskgateway._worker_pools.pool import Pool, scaling
 
 # The gateway has just written the DaskCluster. The API server that is asked here may be a moment behind.
 _CLUSTER_SECONDS: Final = 10.0
@@ -50,20 +50,40 @@ class KubernetesPools:
     def __init__(self, namespace: str | None) -> None:
         self._namespace = namespace
 
-    async def create(self, cluster: str, pool: str, template: Template) -> None:
+    async def create(self, cluster: str, pool: str, template: Template, replicas: int | None = None) -> Pool:
         namespace, name = split_name(cluster, self._namespace)
         async with _custom_objects() as (api, refused):
             try:
                 uid = await _uid(api, refused, namespace, name)
-                body = manifest.owned_pool(
-                    namespace, names.pool_name(pool, name), name, uid, template=template.manifest()
-                )
-                await api.create_namespaced_custom_object(
+                spec = {"template": template.manifest(), **scaling(replicas)}
+                body = manifest.owned_pool(namespace, names.pool_name(pool, name), name, uid, **spec)
+                created = await api.create_namespaced_custom_object(
                     names.GROUP, names.VERSION, namespace, names.PLURAL, body, field_validation="Strict"
                 )
             except refused as error:
                 raise PoolRefusedError(
                     f"Kubernetes refused the worker pool of cluster {cluster}: {_said(error)}"
+                ) from error
+        return Pool.parse_object(created)
+
+    async def scale(self, cluster: str, pool: str, replicas: int) -> None:
+        # A patch of the spec, as the gateway's: it needs no right on the subresource.
+        await self._change(
+            "patch", cluster, pool, {"spec": {"replicas": replicas}}, field_validation="Strict"
+        )
+
+    async def delete(self, cluster: str, pool: str) -> None:
+        await self._change("delete", cluster, pool)
+
+    async def _change(self, verb: str, cluster: str, pool: str, *body: Any, **options: Any) -> None:
+        namespace, name = split_name(cluster, self._namespace)
+        where = (names.GROUP, names.VERSION, namespace, names.PLURAL, names.pool_name(pool, name))
+        async with _custom_objects() as (api, refused):
+            try:
+                await getattr(api, f"{verb}_namespaced_custom_object")(*where, *body, **options)
+            except refused as error:
+                raise PoolRefusedError(
+                    f"Kubernetes refused to {verb} pool {pool!r} of cluster {cluster}: {_said(error)}"
                 ) from error
 
     async def list(self, cluster: str) -> list[Pool]:

@@ -40,11 +40,10 @@ class GatewayWithProfiles(Gateway):  # type: ignore[misc]
         return self.sync(self._profiles)
 
     async def _profiles(self) -> Profiles:
-        url = f"{self.address}/api/v1/htcondor"
         try:
-            async with asyncio.timeout(_SECONDS):
-                response = await self._request("GET", url)
-                text = await response.text()
+            text = await asyncio.wait_for(self._ask_for_profiles(), _SECONDS)
+        except asyncio.TimeoutError:  # another one than Python's own before 3.11
+            raise TimeoutError(f"the gateway did not say within {_SECONDS:.0f} s what it offers") from None
         except ValueError as error:
             if type(error) is ValueError:  # dask-gateway's word for a 404
                 return Profiles(None, NOT_SAID)
@@ -61,6 +60,11 @@ class GatewayWithProfiles(Gateway):  # type: ignore[misc]
             return Profiles(Offer.model_validate(said["offer"]))
         except ValidationError:
             return Profiles(None, NOT_UNDERSTOOD)
+
+    async def _ask_for_profiles(self) -> str:
+        response = await self._request("GET", f"{self.address}/api/v1/htcondor")
+        text: str = await response.text()
+        return text
 
     async def _refuse_early(self, submission: Submission) -> None:
         """PoolRefusedError for what the operator would refuse, as far as the gateway says so."""

@@ -110,6 +110,22 @@ async def test_a_pool_is_written_and_read_and_belongs_to_its_cluster(kubernetes:
 
 
 @pytest.mark.usefixtures("admin")
+async def test_a_pool_of_its_own_is_sized_and_deleted(kubernetes: ControlPlane) -> None:
+    make_cluster(kubernetes, "sized")
+    pools = KubernetesPools(None)
+    made = await pools.create("gateway.sized", "gpu", Template(resources={"gpu": 1}), replicas=1)
+    assert (made.name, made.spec.scaling, made.spec.replicas) == ("gpu", "Manual", 1)
+    await pools.scale("gateway.sized", "gpu", 3)
+    assert stored(kubernetes, names.PLURAL, "gpu-sized")["spec"]["replicas"] == 3
+    with pytest.raises(PoolRefusedError, match=r"refused to patch pool 'gpu'.*must not exceed maxReplicas"):
+        await pools.scale("gateway.sized", "gpu", 5000)
+    await pools.delete("gateway.sized", "gpu")
+    assert await pools.list("gateway.sized") == []
+    with pytest.raises(PoolRefusedError, match=r"refused to delete pool 'gpu'.*not found"):
+        await pools.delete("gateway.sized", "gpu")
+
+
+@pytest.mark.usefixtures("admin")
 async def test_it_waits_for_a_cluster_that_is_a_moment_late(kubernetes: ControlPlane) -> None:
     creating = asyncio.ensure_future(KubernetesPools("gateway").create("late", "default", Template()))
     await asyncio.to_thread(make_cluster, kubernetes, "late")
@@ -126,6 +142,10 @@ async def test_without_the_right_it_says_which_is_missing() -> None:
         await pools.create("gateway.c1", "default", Template())
     with pytest.raises(HTCDaskError, match="cannot list resource"):
         await pools.list("gateway.c1")
+    with pytest.raises(PoolRefusedError, match="cannot patch resource"):
+        await pools.scale("gateway.c1", "default", 1)
+    with pytest.raises(PoolRefusedError, match="cannot delete resource"):
+        await pools.delete("gateway.c1", "default")
 
 
 @pytest.mark.usefixtures("powerless")

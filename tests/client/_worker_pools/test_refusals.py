@@ -64,7 +64,7 @@ WORKERS = maybe(
     cores=st.integers(1, 3),
     memory=MEMORIES,
     gpus=st.integers(0, 2),
-    max_runtime_seconds=st.sampled_from([60, 3600, 7200]),
+    max_runtime_seconds=st.sampled_from([300, 3600, 7200]),
 )
 PROFILES = {
     "gpu": Profile("gpu", Template(gpus=1, memory="2Gi"), users=("a*",)),
