@@ -160,9 +160,8 @@ class HTCGateway(ExaminedGateway, GatewayWithProfiles):
 
     def connect(self, cluster_name: str, shutdown_on_close: bool = False) -> HTCGatewayCluster:
         """Connect to a cluster that was made before; creates nothing."""
-        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(
-            self, name=cluster_name, shutdown_on_close=shutdown_on_close
-        )
+        ours = {"name": cluster_name, "shutdown_on_close": shutdown_on_close}
+        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(self, **ours)
         return cluster
 
     def scale_cluster(self, cluster_name: str, n: int, worker_type: Any = None, **kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ breaks is its own finding, and those that build on it are not tried. However it 
 down.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +19,7 @@ from htcdaskgateway._doctor.case import Case, Fault, NotTried
 from htcdaskgateway._doctor.http import bound
 from htcdaskgateway._doctor.report import Finding, Report, harmless
 from htcdaskgateway._doctor.secrecy import secrets_of
-from htcdaskgateway._timeouts import TimedOut, timeout
+from htcdaskgateway._doctor.timeouts import timeout
 
 Tell = Callable[[Finding], None]
 
@@ -104,7 +105,7 @@ async def _run(check: Check, case: Case) -> Finding:
         return Finding(check.name, "not tried", harmless(f"because {reason}"))
     except Fault as fault:
         said, remedy = str(fault), fault.remedy
-    except TimedOut:
+    except asyncio.TimeoutError:
         said, remedy = (
             "no answer in time",
             "try again; if it stays so, tell the site's admin what does not answer",

@@ -17,7 +17,7 @@ from distributed import Client
 from htcdask_api.status import STALLED
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._doctor.case import Case, Fault, NotTried
-from htcdaskgateway._timeouts import TimedOut, timeout, timeout_at
+from htcdaskgateway._doctor.timeouts import timeout, timeout_at
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.pool import Pool
@@ -52,7 +52,7 @@ async def cluster(case: Case) -> str:
         async with timeout_at(case.deadline):
             case.cluster = await asyncio.shield(case.submitting)
             case.report = await gateway._wait_for_start(case.cluster)
-    except TimedOut as error:
+    except asyncio.TimeoutError as error:
         what = f"the scheduler of {case.cluster} did not start" if case.cluster else "no cluster was made"
         raise Fault(
             f"{what} in {case.worker_seconds:.0f} s",
@@ -105,7 +105,7 @@ async def worker(case: Case) -> str:
                 if any(_is_stalled(pool) for pool in seen):
                     raise _no_worker(case, seen, "can come")
         await waiting
-    except TimedOut as error:
+    except asyncio.TimeoutError as error:
         with contextlib.suppress(*_REFUSALS):
             async with timeout(_LAST_WORD_SECONDS):
                 seen = await pools.list(name)
@@ -143,7 +143,7 @@ async def end(case: Case) -> str:
     try:
         async with timeout(_STOP_SECONDS):
             name = await case.submitting
-    except TimedOut as error:
+    except asyncio.TimeoutError as error:
         raise Fault(
             "the gateway has not said whether it made the probe cluster", "look with gateway.list_clusters()"
         ) from error
@@ -153,7 +153,7 @@ async def end(case: Case) -> str:
         async with timeout(_STOP_SECONDS):
             await gateway._stop_cluster(name)
             await _gone(case, name)
-    except (TimedOut, *_REFUSALS) as error:
+    except _REFUSALS as error:  # TimeoutError is an OSError
         raise Fault(
             f"the probe cluster {name} was not seen to end ({case.masked(str(error)) or 'no answer'})",
             f"gateway.stop_cluster({name!r})",

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from htcdaskgateway._doctor.case import Case, Fault
 from htcdaskgateway._doctor.reach import connected, refused, resolve
-from htcdaskgateway._timeouts import TimedOut, timeout
+from htcdaskgateway._doctor.timeouts import timeout
 
 _HANDSHAKE_SECONDS: Final = 5.0
 _ROUTE_SECONDS: Final = 10.0  # a new cluster's route takes a moment
@@ -102,7 +102,7 @@ async def _greet(host: str, port: int, context: ssl.SSLContext, cluster: str) ->
         name = f"daskgateway-{cluster}"
         async with timeout(_HANDSHAKE_SECONDS), connected(host, port, ssl=context, server_hostname=name):
             pass
-    except TimedOut as error:
+    except asyncio.TimeoutError as error:
         raise _Silent from error
 
 

@@ -17,7 +17,6 @@ import yarl
 
 from htcdaskgateway._auth import without_credentials
 from htcdaskgateway._doctor.case import Case, Fault, NotTried, in_thread
-from htcdaskgateway._timeouts import TimedOut
 
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
@@ -140,5 +139,5 @@ async def connected(host: str, port: int, **tls: Any) -> AsyncIterator[asyncio.S
         yield writer
     finally:
         writer.transport.abort()
-        with contextlib.suppress(OSError, TimedOut):
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
             await asyncio.wait_for(writer.wait_closed(), 1)
