@@ -127,7 +127,7 @@ class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ig
     async def on_cluster_heartbeat(self, cluster_name: str, msg: Any) -> None:
         """Workers are the backend's own here: the number goes where it always goes. Some users get none."""
         cluster = self.db.get_cluster(cluster_name)
-        if cluster is not None and cluster.username.startswith("waits"):
+        if cluster is not None and cluster.username.startswith("workerless"):
             msg = {**msg, "count": 0}
         await InProcessBackend.on_cluster_heartbeat(self, cluster_name, msg)
 

@@ -104,7 +104,7 @@ def test_a_certificate_of_the_site_s_own_authority_is_trusted_when_it_is_named(
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_probe_is_shut_down(site: Site, how: signal.Signals) -> None:
-    user = f"waits-{how.name}"
+    user = f"workerless-{how.name}"
     worker = ["--container-image", IMAGE, "--profile", "gpu"]
     command = [sys.executable, "-m", "htcdaskgateway", "doctor", "--probe", *worker]
     with subprocess.Popen(command, env=environment(site, user), stdout=subprocess.PIPE, text=True) as ran:
@@ -124,7 +124,7 @@ def test_an_interrupted_probe_is_shut_down(site: Site, how: signal.Signals) -> N
 
 
 def test_a_probe_interrupted_while_its_cluster_is_made_is_shut_down(site: Site) -> None:
-    user = "waits-early"
+    user = "workerless-early"
     command = [sys.executable, "-m", "htcdaskgateway", "doctor", "--probe"]
     with subprocess.Popen(command, env=environment(site, user), stdout=subprocess.PIPE, text=True) as ran:
         assert ran.stdout is not None

@@ -78,7 +78,7 @@ def test_times_that_are_none_are_refused(given: object) -> None:
 
 
 def test_who_interrupts_waits_until_the_probe_cluster_has_been_shut_down(site: Site) -> None:
-    with site.gateway("waits-interrupted") as gateway, site.gateway("waits-interrupted") as other:
+    with site.gateway("workerless-interrupted") as gateway, site.gateway("workerless-interrupted") as other:
         over = threading.Event()
 
         def interrupt() -> None:

@@ -184,10 +184,10 @@ def test_a_worker_that_cannot_start(site: Site) -> None:
     found: list[Report] = []
     probe = {"probe": True, "timeout": 60, "container_image": IMAGE}
     thread = threading.Thread(
-        target=lambda: found.append(examined(site.address, user="waits-1", probe=probe))
+        target=lambda: found.append(examined(site.address, user="workerless-1", probe=probe))
     )
     thread.start()
-    with site.gateway("waits-1") as gateway:
+    with site.gateway("workerless-1") as gateway:
         cluster = wait_for_cluster(gateway, site)
         [pool] = site.pools_of(cluster)
         assert pool["spec"]["template"] == {"containerImage": IMAGE}
@@ -217,11 +217,11 @@ def wait_for_cluster(gateway: HTCGateway, site: Site) -> str:
 
 
 def test_a_worker_that_does_not_come_in_time(site: Site) -> None:
-    report = examined(site.address, user="waits-2", probe={"probe": True, "timeout": 6})
+    report = examined(site.address, user="workerless-2", probe={"probe": True, "timeout": 6})
     assert failed(report).check == "worker"
     assert "no worker came in 6 s: pool default: 0 of 0 workers connected" in failed(report).said
     assert report.findings[-1] == Finding("shutdown", "ok", report.findings[-1].said)
-    with site.gateway("waits-2") as gateway:
+    with site.gateway("workerless-2") as gateway:
         assert gateway.list_clusters() == []
 
 
