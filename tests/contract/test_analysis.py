@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -204,6 +204,40 @@ async def test_who_has_a_better_priority_is_counted(bare_pool: BarePool, waiting
             await asyncio.sleep(0.2)
     assert "Another user with idle jobs and a better priority (condor_userprio) comes first." in told[1]
     bare_pool.run("condor_rm", "alice")
+
+
+@pytest.fixture
+def other_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
+    """One that may come to harm."""
+    with BarePool(tmp_path_factory.mktemp("other") / "pool") as pool:
+        yield pool
+
+
+def advertise(pool: BarePool, which: str, command: str, changes: Mapping[str, str]) -> None:
+    """Tell the collector of another ad like this one (`condor_status` words), with these changes."""
+    known = pool.run("condor_status", "-l", which).strip().splitlines()
+    kept = [line for line in known if line.split(" = ")[0] not in changes]
+    ad = "\n".join([*kept, *(f"{name} = {value}" for name, value in changes.items())])
+    pool.run("condor_advertise", "-tcp", command, "-", input=f"{ad}\n")
+
+
+@pytest.mark.parametrize(("broken", "fit"), [("Requirements", "2 of 2"), ("Arch", "1 of 1")])
+async def test_an_ad_that_ends_the_library_hides_no_slot(
+    broken: str, fit: str, other_pool: BarePool, tmp_path: Path
+) -> None:
+    """Whoever may advertise a machine may write anything into it. The negotiator need not live with it."""
+    waiting = Waiting(other_pool, tmp_path)
+    other_pool.run("condor_off", "-daemon", "negotiator")
+    job = await waiting.submit(requirements='TARGET.Arch != "odd"')
+    evil = {"Name": '"slot1@evil"', "Machine": '"evil"', "Start": "false", broken: f'MY["{broken}"]'}
+    advertise(other_pool, "slot1@condor", "UPDATE_STARTD_AD", evil)
+    told = ("", "")
+    async with asyncio.timeout(20):
+        while "evil" not in told[1]:
+            told = await waiting.why(job)
+    assert told[1].startswith(f"{fit} slots fit the job when they are empty")
+    assert "Of 1 slot (slot1@evil) nothing is known: what it says takes too much time or memory" in told[1]
+    await waiting.close()
 
 
 async def test_slots_that_refuse_say_by_which_rule(strict_pool: BarePool, tmp_path: Path) -> None:

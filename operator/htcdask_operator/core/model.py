@@ -228,6 +228,8 @@ class Analysis:
     refuse: int = 0
     unknown: int = 0  # what they say depends on what nobody else can see
     start: str | None = None  # by which rule most of those refuse
+    broken: int = 0  # slots of which nothing is known: their ads take too much, or end HTCondor's library
+    broken_slot: str | None = None  # one of those
     group: str | None = None  # the job's accounting group, if that may not have more than its quota
     quota: float | None = None  # in slot weights, which are cores unless a site says otherwise
     used: float | None = None

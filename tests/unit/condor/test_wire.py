@@ -15,11 +15,12 @@ ANALYSIS = {
     "slots": 1,
     "clauses": [CLAUSE, {**CLAUSE, "asked": 1, "nearest": [0.5, "x", True]}],
     "start": None,
+    "broken_slot": None,
     "group": "physics",
     "quota": 1.5,
     "used": None,
     "ahead": None,
-    **dict.fromkeys(("fit", "looked_at", "take", "room", "refuse", "unknown"), 0),
+    **dict.fromkeys(("fit", "looked_at", "take", "room", "refuse", "unknown", "broken"), 0),
 }
 AD = {"ClusterId": 1, "MemoryUsage": 1.5, "HoldReason": "why", "ExitBySignal": False}
 

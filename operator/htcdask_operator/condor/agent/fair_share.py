@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from htcdask_operator.condor.agent.classads import plain
+from htcdask_operator.condor.agent.classads import literals, plain
 
 ACCOUNTING: Final = (
     "Name",
@@ -28,11 +28,11 @@ Ad = Any  # classad2.ClassAd
 
 def standing(job: Ad, accounting: Iterable[Ad], waiting: Iterable[Ad]) -> dict[str, Any]:
     """`accounting`: the negotiator's ads; `waiting`: one of each submitter that has idle jobs."""
-    known = {ad["Name"]: ad for each in accounting if "Name" in (ad := plain(each, ACCOUNTING))}
+    known = {ad["Name"]: ad for each in accounting if "Name" in (ad := literals(each, ACCOUNTING))}
     said = plain(job, ("User", "AccountingGroup", "AcctGroup"))
     user = str(said.get("User", ""))
     ours = f"{said['AccountingGroup']}@{user.partition('@')[2]}" if "AccountingGroup" in said else user
-    names = {plain(each, SUBMITTER).get("Name") for each in waiting} - {ours}
+    names = {literals(each, SUBMITTER).get("Name") for each in waiting} - {ours}
     return {**_quota(known.get(said.get("AcctGroup"))), "ahead": _ahead(ours, names, known)}
 
 

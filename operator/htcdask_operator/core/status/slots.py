@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from htcdask_operator.core import reasons
+from htcdask_operator.core import reasons, sanitize
+from htcdask_operator.core.counted import counted
 from htcdask_operator.core.model import Analysis, Clause, Job
 
 _SIZES: Final[Mapping[str, tuple[str, float]]] = {  # of clauses that the operator writes itself
@@ -31,6 +32,11 @@ _TOLD: Final = 2  # clauses in one message
 
 def told(analysis: Analysis, job: Job) -> tuple[str, str]:
     """The reason and the sentence."""
+    reason, message = _told(analysis, job)
+    return reason, f"{message}{_broken(analysis)}"
+
+
+def _told(analysis: Analysis, job: Job) -> tuple[str, str]:
     slots = analysis.slots
     if not slots:
         return reasons.NO_MATCHING_SLOTS, "HTCondor's pool has no slot at all now: no execute node is there."
@@ -63,6 +69,18 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
         reasons.WAITING_FOR_MATCH,
         f"{fit}, and some have room now: the job waits for its turn.{_precedence(analysis)} A limit of the "
         f"site may hold it, too.{_rejected(job)}",
+    )
+
+
+def _broken(analysis: Analysis) -> str:
+    """How much of all that is not known."""
+    if not analysis.broken:
+        return ""
+    one = f" ({sanitize.name(analysis.broken_slot)})" if analysis.broken_slot else ""
+    said = "it says" if analysis.broken == 1 else "they say"
+    return (
+        f" Of {counted(analysis.broken, 'slot')}{one} nothing is known: what {said} takes too much time or "
+        "memory, or ends HTCondor's library. Tell the site's admins."
     )
 
 

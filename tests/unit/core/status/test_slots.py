@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from htcdask_operator.core.model import Analysis, Clause
@@ -109,6 +111,21 @@ def test_each_verdict(case: str) -> None:
     told = slots.told(analysis, make_job(reject_reason="no match found"))
     assert told[0] == reason
     assert sentence in told[1]
+
+
+def test_slots_of_which_nothing_is_known_are_told_beside_the_others() -> None:
+    known = CASES["too much memory"][0]
+    rest = slots.told(known, make_job())[1]
+    told = slots.told(replace(known, broken=1, broken_slot="slot1@evil\n"), make_job())
+    assert told[0] == "NoMatchingSlots"
+    assert told[1] == (
+        f"{rest} Of 1 slot (slot1@evil\N{SYMBOL FOR LINE FEED}) nothing is known: "
+        "what it says takes too much time or memory, or ends HTCondor's library. Tell the site's admins."
+    )
+    assert (
+        "Of 3 slots (slot1@evil) nothing is known: what they say takes"
+        in (slots.told(replace(known, broken=3, broken_slot="slot1@evil"), make_job())[1])
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
