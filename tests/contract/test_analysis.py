@@ -213,12 +213,38 @@ def other_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
         yield pool
 
 
-def advertise(pool: BarePool, which: str, command: str, changes: Mapping[str, str]) -> None:
-    """Tell the collector of another ad like this one (`condor_status` words), with these changes."""
-    known = pool.run("condor_status", "-l", which).strip().splitlines()
-    kept = [line for line in known if line.split(" = ")[0] not in changes]
+def advertise(pool: BarePool, like: str, command: str, changes: Mapping[str, str]) -> None:
+    """Tell the collector of another ad like this one, with these changes."""
+    kept = [line for line in like.strip().splitlines() if line.split(" = ")[0] not in changes]
     ad = "\n".join([*kept, *(f"{name} = {value}" for name, value in changes.items())])
     pool.run("condor_advertise", "-tcp", command, "-", input=f"{ad}\n")
+
+
+async def test_a_negotiator_that_does_not_run_is_told_first(other_pool: BarePool, tmp_path: Path) -> None:
+    """It stands still, and then it is gone."""
+    waiting = Waiting(other_pool, tmp_path)
+    iwd = await waiting.anchor()
+    await waiting.running(await waiting.submit(iwd, "w2"))
+    job = await waiting.submit(cores=512)
+    assert "negotiator" not in (await waiting.why(job))[1].replace("the negotiator's to say", "")
+    kept = other_pool.run("condor_status", "-l", "-negotiator")
+    other_pool.run("condor_off", "-daemon", "negotiator")
+    await told_first(waiting, job, "HTCondor's pool has no negotiator now: nothing is matched, whoever asks")
+    now = int(waiting.lab.now())
+    old = {"LastNegotiationCycleEnd0": str(now - 1830), "MyCurrentTime": str(now)}
+    advertise(other_pool, kept, "UPDATE_NEGOTIATOR_AD", old)
+    await told_first(waiting, job, "The pool's negotiator has not run for 3")
+    await waiting.close()
+
+
+async def told_first(waiting: Waiting, job: JobId, words: str) -> None:
+    """Wait until it is."""
+    told = ("", "")
+    async with asyncio.timeout(20):
+        while not told[1].startswith(words):
+            told = await waiting.why(job)
+            await asyncio.sleep(0.2)
+    assert told[0] == "WaitingForMatch"
 
 
 @pytest.mark.parametrize(("broken", "fit"), [("Requirements", "2 of 2"), ("Arch", "1 of 1")])
@@ -230,12 +256,13 @@ async def test_an_ad_that_ends_the_library_hides_no_slot(
     other_pool.run("condor_off", "-daemon", "negotiator")
     job = await waiting.submit(requirements='TARGET.Arch != "odd"')
     evil = {"Name": '"slot1@evil"', "Machine": '"evil"', "Start": "false", broken: f'MY["{broken}"]'}
-    advertise(other_pool, "slot1@condor", "UPDATE_STARTD_AD", evil)
+    like = other_pool.run("condor_status", "-l", "slot1@condor")
+    advertise(other_pool, like, "UPDATE_STARTD_AD", evil)
     told = ("", "")
     async with asyncio.timeout(20):
         while "evil" not in told[1]:
             told = await waiting.why(job)
-    assert told[1].startswith(f"{fit} slots fit the job when they are empty")
+    assert f" {fit} slots fit the job when they are empty" in told[1]
     assert "Of 1 slot (slot1@evil) nothing is known: what it says takes too much time or memory" in told[1]
     await waiting.close()
 

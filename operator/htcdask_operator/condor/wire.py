@@ -124,13 +124,25 @@ def _is_analysis(found: object) -> bool:
     counts = ("slots", "fit", "looked_at", "take", "room", "refuse", "unknown", "broken")
     return (
         isinstance(found, dict)
-        and found.keys() == {"clauses", "start", "broken_slot", "group", "quota", "used", "ahead", *counts}
+        and found.keys()
+        == {
+            "clauses",
+            "start",
+            "broken_slot",
+            "group",
+            "quota",
+            "used",
+            "ahead",
+            "negotiators",
+            "quiet",
+            *counts,
+        }
         and all(_is_count(found[name]) for name in counts)
         and isinstance(found["clauses"], list)
         and all(map(_is_clause, found["clauses"]))
         and all(isinstance(found[name], str | None) for name in ("start", "broken_slot", "group"))
-        and all(isinstance(found[name], float | None) for name in ("quota", "used"))
-        and (found["ahead"] is None or _is_count(found["ahead"]))
+        and all(isinstance(found[name], float | None) for name in ("quota", "used", "quiet"))
+        and all(found[name] is None or _is_count(found[name]) for name in ("ahead", "negotiators"))
     )
 
 

@@ -235,6 +235,9 @@ class Analysis:
     used: float | None = None
     ahead: int | None = None  # submitters with idle jobs and a better priority; None: nobody tells
 
+    negotiators: int | None = None  # None: nobody tells
+    quiet: float | None = None  # for so many seconds, which are many, no negotiator has ended a cycle
+
     @property
     def reached(self) -> bool:
         """Whether the group has all of its quota."""
@@ -245,7 +248,7 @@ class Analysis:
         """What it comes to, without the numbers that move from one look to the next."""
         unmet = tuple(clause.text for clause in self.clauses if not clause.met)
         counts = (self.slots, self.fit, self.take, self.refuse, self.room, self.ahead)
-        return (unmet, self.reached, *map(bool, counts))
+        return (unmet, self.reached, self.negotiators == 0, self.quiet is not None, *map(bool, counts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ ANALYSIS = {
     "quota": 1.5,
     "used": None,
     "ahead": None,
+    "negotiators": 1,
+    "quiet": None,
     **dict.fromkeys(("fit", "looked_at", "take", "room", "refuse", "unknown", "broken"), 0),
 }
 AD = {"ClusterId": 1, "MemoryUsage": 1.5, "HoldReason": "why", "ExitBySignal": False}
@@ -139,6 +141,8 @@ def test_nothing_else_is_an_answer(said: bytes) -> None:
         ("analyze", {**ANALYSIS, "start": 1}),
         ("analyze", {**ANALYSIS, "quota": "1"}),
         ("analyze", {**ANALYSIS, "ahead": 0.5}),
+        ("analyze", {**ANALYSIS, "negotiators": -1}),
+        ("analyze", {**ANALYSIS, "quiet": "long"}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "text": None}]}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "more": 1}]}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "asked": 10**400}]}),

@@ -6,5 +6,6 @@ submit_language  what HTCondor understands of a description, before it is sent
 error_texts  what its errors say, and its refusals, which are a site's own words
 classads     its answers as plain values   sandbox    files that come and go
 analysis     why a job has no slot, clause by clause (`clauses`)   fair_share   who is served before it
+negotiator   whether anybody matches
 refusals     what the slots say to it   slot_ads   one of them   sifted, apart   strangers' ads, in a child
 """

@@ -14,13 +14,20 @@ from typing import Any, Final
 
 import classad2
 
-from htcdask_operator.condor.agent import clauses, slot_ads
+from htcdask_operator.condor.agent import clauses, negotiator, slot_ads
 from htcdask_operator.condor.agent.apart import apart
 from htcdask_operator.condor.agent.classads import Plain
 from htcdask_operator.condor.agent.sifted import sifted
 from htcdask_operator.condor.agent.slot_ads import RESOURCES
 
-SLOT: Final = ("Name", "State", "PartitionableSlot", *RESOURCES, *(f"TotalSlot{name}" for name in RESOURCES))
+SLOT: Final = (
+    "Name",
+    "State",
+    "PartitionableSlot",
+    *negotiator.HEARD,
+    *RESOURCES,
+    *(f"TotalSlot{name}" for name in RESOURCES),
+)
 """What is needed of each slot beside what the job's Requirements refer to."""
 
 _SHOWN: Final = 3  # values of an attribute that is no number

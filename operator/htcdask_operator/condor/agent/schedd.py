@@ -19,6 +19,7 @@ from htcdask_operator.condor.agent import (
     collector,
     error_texts,
     fair_share,
+    negotiator,
     refusals,
     sandbox,
     submit_language,
@@ -154,8 +155,16 @@ class Schedd:
             self._advertised(htcondor2.AdType.Accounting, "true", fair_share.ACCOUNTING),
             self._advertised(htcondor2.AdType.Submitter, "IdleJobs > 0", fair_share.SUBMITTER),
         )
+        matching = negotiator.work(self._negotiators(), slots)
         bad = {"broken": len(broken), "broken_slot": broken[0] if broken else None}
-        return {**told, **asked, **standing, **bad, "fit": len(fit)}
+        return {**told, **asked, **standing, **matching, **bad, "fit": len(fit)}
+
+    def _negotiators(self) -> list[Any] | None:
+        """None: the collector does not say."""
+        try:
+            return self._advertised(htcondor2.AdType.Negotiator, "true", negotiator.ATTRIBUTES)
+        except CondorError:
+            return None
 
     def _advertised(self, kind: Any, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
         return collector.advertised(self._address, kind, constraint, attributes)

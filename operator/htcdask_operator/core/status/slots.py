@@ -27,12 +27,19 @@ _CONTAINERS: Final[Mapping[str, str]] = {
     "TARGET.HasSandboxImage": "runs images that are unpacked folders",
     "TARGET.HasDockerURL": "runs images from a registry",
 }
+_MATCHED: Final = (reasons.WAITING_FOR_MATCH, reasons.POOL_FULL, reasons.QUOTA_REACHED)
+"""What holds for a while, if somebody matches."""
 _TOLD: Final = 2  # clauses in one message
 
 
 def told(analysis: Analysis, job: Job) -> tuple[str, str]:
     """The reason and the sentence."""
     reason, message = _told(analysis, job)
+    quiet = _quiet(analysis)
+    if quiet and reason in _MATCHED:
+        reason, message = reasons.WAITING_FOR_MATCH, f"{quiet} {_fit(analysis)}."
+    elif quiet:
+        message = f"{quiet} {message}"
     return reason, f"{message}{_broken(analysis)}"
 
 
@@ -45,7 +52,7 @@ def _told(analysis: Analysis, job: Job) -> tuple[str, str]:
         return reasons.NO_MATCHING_SLOTS, " ".join(_unmet(clause, slots) for clause in unmet[:_TOLD])
     if not analysis.fit:
         return reasons.NO_MATCHING_SLOTS, _together(analysis.clauses, slots)
-    fit = f"{analysis.fit} of {slots} slots fit the job when they are empty"
+    fit = _fit(analysis)
     if not analysis.take and analysis.refuse:
         return reasons.SLOTS_REFUSE, _refused(analysis, fit)
     if not analysis.take:
@@ -70,6 +77,21 @@ def _told(analysis: Analysis, job: Job) -> tuple[str, str]:
         f"{fit}, and some have room now: the job waits for its turn.{_precedence(analysis)} A limit of the "
         f"site may hold it, too.{_rejected(job)}",
     )
+
+
+def _fit(analysis: Analysis) -> str:
+    return f"{analysis.fit} of {analysis.slots} slots fit the job when they are empty"
+
+
+def _quiet(analysis: Analysis) -> str:
+    """That nobody matches jobs and slots, if so: it comes before all that a match depends on."""
+    if analysis.negotiators == 0:
+        what = "HTCondor's pool has no negotiator now"
+    elif analysis.quiet is not None:
+        what = f"The pool's negotiator has not run for {analysis.quiet / 60:.0f} min"
+    else:
+        return ""
+    return f"{what}: nothing is matched, whoever asks; tell the site's admins."
 
 
 def _broken(analysis: Analysis) -> str:

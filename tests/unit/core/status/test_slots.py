@@ -97,6 +97,23 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
         "QuotaReached",
         "and the accounting group group_dask has 8 of its quota of 8: the job starts when others of",
     ),
+    "no negotiator": (
+        Analysis(40, fit=12, looked_at=12, take=12, room=3, ahead=1, negotiators=0),
+        "WaitingForMatch",
+        "HTCondor's pool has no negotiator now: nothing is matched, whoever asks; tell the site's admins. "
+        "12 of 40 slots fit the job when they are empty.",
+    ),
+    "a negotiator that does nothing": (
+        Analysis(40, fit=12, looked_at=12, take=12, ahead=1, negotiators=1, quiet=725.0),
+        "WaitingForMatch",
+        "The pool's negotiator has not run for 12 min: nothing is matched, whoever asks; tell the site's "
+        "admins. 12 of 40 slots fit the job when they are empty.",
+    ),
+    "no negotiator, and nothing for it": (
+        Analysis(40, (FINE, WISH), negotiators=0),
+        "NoMatchingSlots",
+        "whoever asks; tell the site's admins. No slot of 40 meets `TARGET.Arch",
+    ),
     "a quota with room": (
         Analysis(40, fit=12, looked_at=12, take=12, ahead=0, group="group_dask", quota=8.0, used=7.0),
         "PoolFull",
