@@ -267,6 +267,21 @@ async def test_an_ad_that_ends_the_library_hides_no_slot(
     await waiting.close()
 
 
+async def test_a_machine_that_drains_is_told_with_its_reason(other_pool: BarePool, tmp_path: Path) -> None:
+    waiting = Waiting(other_pool, tmp_path)
+    other_pool.run("condor_drain", "-reason", "new kernel", "slot1@condor")
+    told, job = ("", ""), await waiting.submit()
+    async with asyncio.timeout(20):
+        while told[0] != "SlotsRefuse":
+            told = await waiting.why(job)
+            await asyncio.sleep(0.2)
+    assert told[1] == (
+        '1 of 1 slots fit the job when they are empty, and they drain ("new kernel"): no job starts there '
+        "until the site ends that. Ask it when."
+    )
+    await waiting.close()
+
+
 async def test_slots_that_refuse_say_by_which_rule(strict_pool: BarePool, tmp_path: Path) -> None:
     waiting = Waiting(strict_pool, tmp_path)
     reason, message = await waiting.why(await waiting.submit())

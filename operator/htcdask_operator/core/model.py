@@ -227,7 +227,10 @@ class Analysis:
     room: int = 0  # take it, and have room now
     refuse: int = 0
     unknown: int = 0  # what they say depends on what nobody else can see
-    start: str | None = None  # by which rule most of those refuse
+    start: str | None = None  # their START, if most of those refuse by it
+    rule: str | None = None  # by which other part of their Requirements most of those refuse
+    drain: int = 0  # take nobody now
+    drain_reason: str | None = None  # which most of those give
     broken: int = 0  # slots of which nothing is known: their ads take too much, or end HTCondor's library
     broken_slot: str | None = None  # one of those
     group: str | None = None  # the job's accounting group, if that may not have more than its quota

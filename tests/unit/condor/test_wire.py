@@ -15,6 +15,8 @@ ANALYSIS = {
     "slots": 1,
     "clauses": [CLAUSE, {**CLAUSE, "asked": 1, "nearest": [0.5, "x", True]}],
     "start": None,
+    "rule": None,
+    "drain_reason": None,
     "broken_slot": None,
     "group": "physics",
     "quota": 1.5,
@@ -22,7 +24,7 @@ ANALYSIS = {
     "ahead": None,
     "negotiators": 1,
     "quiet": None,
-    **dict.fromkeys(("fit", "looked_at", "take", "room", "refuse", "unknown", "broken"), 0),
+    **dict.fromkeys(("fit", "looked_at", "take", "room", "refuse", "unknown", "broken", "drain"), 0),
 }
 AD = {"ClusterId": 1, "MemoryUsage": 1.5, "HoldReason": "why", "ExitBySignal": False}
 
@@ -139,6 +141,7 @@ def test_nothing_else_is_an_answer(said: bytes) -> None:
         ("analyze", {**ANALYSIS, "fit": -1}),
         ("analyze", {**ANALYSIS, "fit": True}),
         ("analyze", {**ANALYSIS, "start": 1}),
+        ("analyze", {**ANALYSIS, "drain_reason": ["why"]}),
         ("analyze", {**ANALYSIS, "quota": "1"}),
         ("analyze", {**ANALYSIS, "ahead": 0.5}),
         ("analyze", {**ANALYSIS, "negotiators": -1}),

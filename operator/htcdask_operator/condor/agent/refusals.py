@@ -5,18 +5,24 @@ Called by `schedd.analyze` with whole ads, since a rule may refer to anything. P
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from htcdask_operator.condor.agent import slot_ads
+import classad2
+
+from htcdask_operator.condor.agent import clauses, slot_ads
 from htcdask_operator.condor.agent.sifted import sifted
 from htcdask_operator.condor.agent.slot_ads import RESOURCES
 from htcdask_operator.condor.errors import CondorError
 
 LOOKED_AT: Final = 40
 """Slots whose own Requirements are evaluated: they need whole ads."""
+
+_START: Final = re.compile(r"(?:MY\.)?Start", re.IGNORECASE)
+_AROUND: Final = "… &&  && …"
 
 Ad = Any  # classad2.ClassAd
 
@@ -32,17 +38,26 @@ def refusals(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
     """So many would take the job when empty, and have room now. `broken`: of those nothing is known."""
     found = _sifted(job, slots)
     seen = [row for row in found if row is not None]
-    answers = [row["answer"] for row in seen]
-    texts = Counter(row["start"] for row in seen if row["answer"] is False)
+    answers = [row["answer"] for row in seen if row["drains"] is None]
+    drains = [row["drains"] for row in seen if row["drains"] is not None]
+    kind, text = _commonest([tuple(row["rule"]) for row in seen if row["rule"]]) or ("", None)
     return {
         "looked_at": len(slots),
         "take": answers.count(True),
         "room": sum(row["room"] for row in seen),
         "refuse": answers.count(False),
         "unknown": answers.count(None) + found.count(None),
-        "start": texts.most_common(1)[0][0] if texts else None,
+        "start": text if kind == "start" else None,
+        "rule": text if kind == "rule" else None,
+        "drain": len(drains),
+        "drain_reason": _commonest([text for text in drains if text]),
         "broken": [slot_ads.name(slot) for slot, row in zip(slots, found, strict=True) if row is None],
     }
+
+
+def _commonest(found: Sequence[Any]) -> Any:
+    """Of two that are as common, always the same."""
+    return min(Counter(found).items(), key=lambda item: (-item[1], item[0]))[0] if found else None
 
 
 def _sifted(job: Ad, slots: Sequence[Ad]) -> list[dict[str, Any] | None]:
@@ -59,10 +74,12 @@ def _asked(job: Ad, slots: Sequence[Ad]) -> list[dict[str, Any]]:
         now = {name: slot_ads.literal(slot, name) for name in RESOURCES}
         slot_ads.empty(slot)
         answer, room = slot_ads.value(slot_ads.attribute(slot, "Requirements"), slot, job), False
+        drains = _drains(slot) if answer is not True else None
         if answer is True:
             slot.update({name: value for name, value in now.items() if value is not None})
             room = _has_room(slot, job)
-        rows.append({"answer": answer, "room": room, "start": _start(slot) if answer is False else None})
+        rule = _rule(slot, job) if answer is False and drains is None else None
+        rows.append({"answer": answer, "room": room, "drains": drains, "rule": rule})
     return rows
 
 
@@ -75,7 +92,30 @@ def _has_room(slot: Ad, job: Ad) -> bool:
     return mine is True and slot_ads.value(slot_ads.attribute(slot, "Requirements"), slot, job) is True
 
 
-def _start(slot: Ad) -> str:
-    """The rule by which the slot refuses, in the words of its configuration."""
+def _drains(slot: Ad) -> str | None:
+    """Why nobody gets onto the machine now, as its admin wrote it; None: somebody may."""
+    if slot_ads.literal(slot, "Draining") is not True and slot_ads.literal(slot, "State") != "Drained":
+        return None
+    reason = slot_ads.literal(slot, "DrainReason")
+    return reason if isinstance(reason, str) else ""
+
+
+def _rule(slot: Ad, job: Ad) -> tuple[str, str]:
+    """The part of its Requirements by which the slot refuses: `start` or `rule`, and its text."""
+    requirements = slot_ads.attribute(slot, "Requirements")
     start = slot_ads.attribute(slot, "Start")
-    return str(slot_ads.attribute(slot, "Requirements") if start is None else start)[: slot_ads.TEXT]
+    part = _false(requirements, slot, job)
+    if start is None or not _START.fullmatch(part):
+        return "rule", part[: slot_ads.TEXT]
+    whole = str(start)
+    if len(whole) > slot_ads.TEXT and (refusing := _false(start, slot, job)) != whole:
+        whole = f"… && {refusing[: slot_ads.TEXT - len(_AROUND)]} && …"
+    return "start", whole[: slot_ads.TEXT]
+
+
+def _false(expression: Any, slot: Ad, job: Ad) -> str:
+    """The clause that is false; all of it, if none is so alone."""
+    for part in clauses.of(str(expression), lambda _: None):
+        if slot_ads.value(classad2.ExprTree(part), slot, job) is False:
+            return part
+    return str(expression)

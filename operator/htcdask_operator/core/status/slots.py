@@ -30,6 +30,7 @@ _CONTAINERS: Final[Mapping[str, str]] = {
 _MATCHED: Final = (reasons.WAITING_FOR_MATCH, reasons.POOL_FULL, reasons.QUOTA_REACHED)
 """What holds for a while, if somebody matches."""
 _TOLD: Final = 2  # clauses in one message
+_REASON: Final = 200  # characters of why a machine drains
 
 
 def told(analysis: Analysis, job: Job) -> tuple[str, str]:
@@ -53,7 +54,7 @@ def _told(analysis: Analysis, job: Job) -> tuple[str, str]:
     if not analysis.fit:
         return reasons.NO_MATCHING_SLOTS, _together(analysis.clauses, slots)
     fit = _fit(analysis)
-    if not analysis.take and analysis.refuse:
+    if not analysis.take and (analysis.refuse or analysis.drain):
         return reasons.SLOTS_REFUSE, _refused(analysis, fit)
     if not analysis.take:
         return (
@@ -140,9 +141,22 @@ def _together(clauses: Sequence[Clause], slots: int) -> str:
 
 
 def _refused(analysis: Analysis, fit: str) -> str:
-    rule = f": START is {analysis.start}" if analysis.start else ""
+    if not analysis.refuse:
+        return f"{fit}, and {_drain(analysis)}: no job starts there until the site ends that. Ask it when."
+    if analysis.start:
+        rule = f": START is {analysis.start}"
+    else:
+        rule = f": `{analysis.rule}` in their Requirements is false" if analysis.rule else ""
     some = "" if analysis.refuse == analysis.looked_at else f" (at least {analysis.refuse} of them)"
-    return f"{fit}, and their own rules refuse it{some}{rule}. Ask the site which jobs may run there."
+    whose = f"{_drain(analysis)}, and the others' own rules" if analysis.drain else "their own rules"
+    return f"{fit}, and {whose} refuse it{some}{rule}. Ask the site which jobs may run there."
+
+
+def _drain(analysis: Analysis) -> str:
+    """With the reason in the words of whoever drains them, which are no sentence of ours."""
+    who = "they" if analysis.drain == analysis.looked_at else f"at least {analysis.drain} of them"
+    why = f' ("{sanitize.line(analysis.drain_reason, _REASON)}")' if analysis.drain_reason else ""
+    return f"{who} drain{why}"
 
 
 def _offer(clause: Clause) -> str:

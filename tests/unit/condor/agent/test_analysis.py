@@ -100,6 +100,45 @@ def test_what_a_strangers_ad_says_of_fair_share_is_not_worked_out() -> None:
     assert fair_share.standing(job, [strange, mine, theirs], [strange, theirs])["ahead"] == 1
 
 
+LONG = " && ".join(f"TARGET.RequestMemory > {number}" for number in range(20))
+RULES = {
+    "START && WithinResourceLimits": ("start", "false"),
+    "(MY.Start) && TARGET.RequestMemory > 0": ("start", "false"),
+    "TARGET.RequestMemory > 0 && (TARGET.RequestMemory > 9999)": ("rule", "TARGET.RequestMemory > 9999"),
+    "TARGET.RequestMemory > 9999": ("rule", "TARGET.RequestMemory > 9999"),
+    "false || TARGET.RequestMemory > 9999": ("rule", "false || TARGET.RequestMemory > 9999"),
+    "false": ("rule", "false"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_part_of_its_requirements_by_which_a_slot_refuses_is_told(rule: str) -> None:
+    kind, text = RULES[rule]
+    slot = f"Start = false\nWithinResourceLimits = true\nRequirements = {rule}\n"
+    told = refusals.refusals(ad(JOB), [ad(slot)])
+    assert told["refuse"] == 1
+    assert {name: told[name] for name in ("start", "rule")} == {"start": None, "rule": None, kind: text}
+
+
+def test_of_a_long_start_what_refuses_is_told() -> None:
+    slot = f'Start = {LONG} && TARGET.Department is "physics"\nRequirements = START && true\n'
+    told = refusals.refusals(ad(JOB), [ad(slot)])
+    assert told["start"] == '… && TARGET.Department is "physics" && …'
+
+
+@pytest.mark.parametrize("drains", ["Draining = true\n", 'State = "Drained"\n'])
+def test_a_machine_that_drains_refuses_by_no_rule(drains: str) -> None:
+    slot = f'{drains}DrainReason = "{"why" * 100}"\nStart = false\nRequirements = START\n'
+    told = refusals.refusals(ad(JOB), [ad(slot), ad(f"{drains}Requirements = TARGET.A\n")])
+    assert (told["drain"], told["refuse"], told["unknown"], told["start"]) == (2, 0, 0, None)
+    assert told["drain_reason"] == ("why" * 100)[:200]
+
+
+def test_a_machine_that_takes_the_job_while_it_drains_takes_it() -> None:
+    told = refusals.refusals(ad(JOB), [ad("Draining = true\nRequirements = true\n")])
+    assert (told["drain"], told["take"]) == (0, 1)
+
+
 @pytest.mark.parametrize("asked", ['real("INF")', "pow(10.0, 400)", 'real("NaN")'])
 def test_numbers_without_end_are_not_told(asked: str) -> None:
     job = ad(f"Requirements = TARGET.Memory >= {asked}\n")

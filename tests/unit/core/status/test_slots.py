@@ -66,6 +66,29 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
         "SlotsRefuse",
         "(at least 39 of them)",
     ),
+    "another rule": (
+        Analysis(40, fit=12, looked_at=12, refuse=12, rule="TARGET.RequestCpus > 5"),
+        "SlotsRefuse",
+        "and their own rules refuse it: `TARGET.RequestCpus > 5` in their Requirements is false. Ask the",
+    ),
+    "machines that drain": (
+        Analysis(40, fit=12, looked_at=12, drain=12, drain_reason="new\nkernel" + "x" * 500),
+        "SlotsRefuse",
+        '12 of 40 slots fit the job when they are empty, and they drain ("new\N{SYMBOL FOR LINE FEED}kernel'
+        + "x" * (200 - 10)
+        + '"): no job starts there until the site ends that. Ask it when.',
+    ),
+    "some drain, and nobody knows of the others": (
+        Analysis(40, fit=12, looked_at=12, drain=3, unknown=9),
+        "SlotsRefuse",
+        "and at least 3 of them drain: no job starts there",
+    ),
+    "some drain, and others refuse": (
+        Analysis(40, fit=12, looked_at=12, drain=3, drain_reason="kernel", refuse=9, start="false"),
+        "SlotsRefuse",
+        'and at least 3 of them drain ("kernel"), and the others\' own rules refuse it (at least 9 of them): '
+        "START is false. Ask",
+    ),
     "nobody knows": (
         Analysis(40, fit=12, looked_at=12, unknown=12),
         "WaitingForMatch",
