@@ -102,7 +102,14 @@ CAUSES: dict[str, tuple[dict[str, Any], str]] = {
         "No slot of 1 meets `TARGET.Cpus >= RequestCpus`: 1000 cores are asked for, and the largest has 512; "
         "ask for fewer.",
     ),
-    "GPUs": ({"gpus": 1}, "No slot of 1 meets `TARGET.GPUs >= RequestGPUs`"),
+    "GPUs": (
+        {"gpus": 1},
+        "No slot of 1 meets `TARGET.GPUs >= RequestGPUs`: 1 GPU is asked for, and the largest has 0; ask for",
+    ),
+    "one of two wishes": (
+        {"requirements": "Memory >= 99999999 || HasCheese == 3"},
+        "No slot of 1 defines what `Memory >= 99999999 || HasCheese == 3` asks for.",
+    ),
     "a wish": (
         {"requirements": 'TARGET.Arch == "PPC64" && TARGET.Cpus > 0'},
         'No slot of 1 meets `TARGET.Arch == "PPC64"`: they offer "X86_64".',

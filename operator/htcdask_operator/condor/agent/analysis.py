@@ -104,9 +104,11 @@ def _asked(job: Ad, texts: Sequence[str]) -> list[Plain]:
     found = list[Plain]()
     for text in texts:
         compared = _compared(text)
+        if compared is None or (not text.startswith("TARGET.") and compared[0] in job):
+            found.append(None)  # or the name is one of the job's own
+            continue
         try:
-            right = classad2.ExprTree(compared[2]).eval(scope=job) if compared is not None else None
-            found.append(slot_ads.simple(right))
+            found.append(slot_ads.simple(classad2.ExprTree(compared[2]).eval(scope=job)))
         except Exception:  # whatever a user's own expression may do to the library
             found.append(None)
     return found
@@ -115,7 +117,9 @@ def _asked(job: Ad, texts: Sequence[str]) -> list[Plain]:
 def _compared(text: str) -> tuple[str, str, str] | None:
     """Attribute of the slot, operator and what stands to the right, of a clause that is such a comparison."""
     found = _COMPARED.fullmatch(text)
-    return (found[1], found[2], found[3]) if found is not None else None
+    if found is None or clauses.compares_on(found[3]):
+        return None
+    return found[1], found[2], found[3]
 
 
 def _nearest(text: str, asked: Plain, offered: Sequence[Plain]) -> Mapping[str, Plain | list[Plain]]:

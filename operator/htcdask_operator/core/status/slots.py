@@ -18,8 +18,8 @@ _SIZES: Final[Mapping[str, tuple[str, float]]] = {  # of clauses that the operat
     "TARGET.Disk >= RequestDisk": ("disk", 2.0**10),
 }
 _COUNTS: Final[Mapping[str, str]] = {
-    "TARGET.Cpus >= RequestCpus": "cores",
-    "TARGET.GPUs >= RequestGPUs": "GPUs",
+    "TARGET.Cpus >= RequestCpus": "core",
+    "TARGET.GPUs >= RequestGPUs": "GPU",
 }
 _CONTAINERS: Final[Mapping[str, str]] = {
     "TARGET.HasContainer": "runs containers: no execute node has Apptainer, or HTCondor does not find it",
@@ -172,7 +172,9 @@ def _offer(clause: Clause) -> str:
         )
     if clause.text in _COUNTS:
         what = _COUNTS[clause.text]
-        return f": {clause.asked} {what} are asked for, and the largest has {best}; ask for fewer"
+        whole = type(clause.asked) is int
+        asked = counted(int(clause.asked), what, "are") if whole else f"{clause.asked} {what}s are"
+        return f": {asked} asked for, and the largest has {best}; ask for fewer"
     return f": they offer {', '.join(_shown(value) for value in clause.nearest)}"
 
 

@@ -146,6 +146,34 @@ def test_numbers_without_end_are_not_told(asked: str) -> None:
     assert (clause["met"], clause.get("asked")) == (0, None)
 
 
+OFFERS: dict[str, tuple[object, list[object]] | None] = {
+    "Memory >= 99999": (99999, [8192]),
+    "TARGET.Memory >= 99999": (99999, [8192]),
+    "TARGET.Memory >= 99999 * (2 + 1)": (299997, [8192]),
+    "Memory >= ifThenElse(1 > 0 || false, 99999, 1)": (99999, [8192]),
+    'Arch == "a||b?c:d"': ("a||b?c:d", ["X86_64"]),
+    "Memory >= 99999 || HasFoo == 3": None,
+    "Memory >= 99999 ? true : Cpus > 4000": None,
+    "Memory >= 99999 == true": None,
+    "Memory >= 99999 is true": None,
+    "Memory >= 99999 isnt false": None,
+    "Memory >= 99999 =?= true": None,
+    "Memory >= 99999 =!= false": None,
+    "Memory >= 99999 != false": None,
+    "Memory >= 99999 | 0": None,
+    "RequestMemory >= 99999": None,
+}
+
+
+@pytest.mark.parametrize("text", OFFERS)
+def test_an_offer_is_told_of_a_plain_comparison_only(text: str) -> None:
+    job = ad(f"RequestMemory = 1\nRequirements = ({text}) && Cpus is undefined\n")
+    slot = GOOD.replace("Memory = 0", "Memory = 0\nRequestMemory = 7")
+    clause = analysis.analyze(job, [ad(slot)])["clauses"][0]
+    found = (clause["asked"], clause["nearest"]) if "asked" in clause else None
+    assert found == OFFERS[text]
+
+
 def test_how_many_attributes_a_job_asks_of_each_slot_is_bounded() -> None:
     many = " && ".join(f"TARGET.A{number} > 0" for number in range(500))
     assert len(analysis.wanted_of_slots(ad(f"Requirements = {many}\n"))) < 100

@@ -29,6 +29,21 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
         "NoMatchingSlots",
         "No slot of 40 defines what `TARGET.GPUs >= RequestGPUs` asks for.",
     ),
+    "a GPU": (
+        Analysis(40, (FINE, replace(GPUS, undefined=0, asked=1, nearest=(0,)))),
+        "NoMatchingSlots",
+        "`TARGET.GPUs >= RequestGPUs`: 1 GPU is asked for, and the largest has 0; ask for fewer.",
+    ),
+    "GPUs": (
+        Analysis(40, (FINE, replace(GPUS, undefined=0, asked=2, nearest=(1,)))),
+        "NoMatchingSlots",
+        ": 2 GPUs are asked for, and the largest has 1; ask for fewer.",
+    ),
+    "half a core": (
+        Analysis(40, (replace(FINE, met=0, asked=1.5, nearest=(1,)),)),
+        "NoMatchingSlots",
+        ": 1.5 cores are asked for, and the largest has 1; ask for fewer.",
+    ),
     "a wish": (
         Analysis(40, (FINE, WISH)),
         "NoMatchingSlots",
