@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from htcdask_api import PoolSpec, PoolStatus, names
+from htcdask_operator.core import verdict
 from htcdask_operator.core.size import NOTHING, Kind, Size, of_worker
 
 JobId = str
@@ -237,7 +238,6 @@ class Analysis:
     quota: float | None = None  # in slot weights, which are cores unless a site says otherwise
     used: float | None = None
     ahead: int | None = None  # submitters with idle jobs and a better priority; None: nobody tells
-
     negotiators: int | None = None  # None: nobody tells
     quiet: float | None = None  # for so many seconds, which are many, no negotiator has ended a cycle
 
@@ -249,9 +249,7 @@ class Analysis:
     @property
     def verdict(self) -> tuple[object, ...]:
         """What it comes to, without the numbers that move from one look to the next."""
-        unmet = tuple(clause.text for clause in self.clauses if not clause.met)
-        counts = (self.slots, self.fit, self.take, self.refuse, self.room, self.ahead)
-        return (unmet, self.reached, self.negotiators == 0, self.quiet is not None, *map(bool, counts))
+        return verdict.of(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ class Schedd:
         some = " || ".join(f"Name == {classad2.quote(name)}" for name in refusals.some(fit))
         whole = self._advertised(startd, some)[: refusals.LOOKED_AT] if some else []
         asked = refusals.refusals(job, whole)
-        broken = [*told["broken"], *asked["broken"]]
+        broken = sorted([*told["broken"], *asked["broken"]])
         standing = fair_share.standing(
             job,
             self._advertised(htcondor2.AdType.Accounting, "true", fair_share.ACCOUNTING),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from htcdask_operator.core import reasons, sanitize
+from htcdask_operator.core import reasons, sanitize, verdict
 from htcdask_operator.core.counted import counted
 from htcdask_operator.core.model import Analysis, Clause, Job
 
@@ -29,7 +29,6 @@ _CONTAINERS: Final[Mapping[str, str]] = {
 }
 _MATCHED: Final = (reasons.WAITING_FOR_MATCH, reasons.POOL_FULL, reasons.QUOTA_REACHED)
 """What holds for a while, if somebody matches."""
-_TOLD: Final = 2  # clauses in one message
 _REASON: Final = 200  # characters of why a machine drains
 
 
@@ -48,11 +47,11 @@ def _told(analysis: Analysis, job: Job) -> tuple[str, str]:
     slots = analysis.slots
     if not slots:
         return reasons.NO_MATCHING_SLOTS, "HTCondor's pool has no slot at all now: no execute node is there."
-    unmet = [clause for clause in analysis.clauses if not clause.met]
-    if unmet:
-        return reasons.NO_MATCHING_SLOTS, " ".join(_unmet(clause, slots) for clause in unmet[:_TOLD])
+    told_of = verdict.told(analysis)
+    if told_of and not told_of[0].met:
+        return reasons.NO_MATCHING_SLOTS, " ".join(_unmet(clause, slots) for clause in told_of)
     if not analysis.fit:
-        return reasons.NO_MATCHING_SLOTS, _together(analysis.clauses, slots)
+        return reasons.NO_MATCHING_SLOTS, _together(told_of, slots)
     fit = _fit(analysis)
     if not analysis.take and (analysis.refuse or analysis.drain):
         return reasons.SLOTS_REFUSE, _refused(analysis, fit)
@@ -128,11 +127,10 @@ def _unmet(clause: Clause, slots: int) -> str:
 
 
 def _together(clauses: Sequence[Clause], slots: int) -> str:
-    """The clause without which most slots would fit; None stands out where two are missing everywhere."""
-    best = max(clauses, key=lambda clause: clause.without)
+    """`clauses`: the one that stands out, or the rarest."""
+    best = clauses[0]
     if not best.without:
-        few = sorted(clauses, key=lambda clause: clause.met)[:_TOLD]
-        rare = " and ".join(f"{_quoted(clause)} ({clause.met})" for clause in few)
+        rare = " and ".join(f"{_quoted(clause)} ({clause.met})" for clause in clauses)
         return f"No slot of {slots} meets all that the job requires. The fewest meet {rare}."
     return (
         f"No slot of {slots} meets all that the job requires: of the {best.without} that meet the rest, "

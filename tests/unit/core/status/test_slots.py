@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -166,6 +168,85 @@ def test_each_verdict(case: str) -> None:
     told = slots.told(analysis, make_job(reject_reason="no match found"))
     assert told[0] == reason
     assert sentence in told[1]
+
+
+# What moves by itself: counts of slots and of users, and the minutes of a negotiator that stands still.
+COUNTS = re.compile(r"\b\d[\d.]*( min|( [KMGT]iB)?)")
+
+
+def words(analysis: Analysis) -> str:
+    """What people read of it, without the counts."""
+    text = slots.told(analysis, make_job())[1]
+    text = text.replace("Another user", "2 other users").replace("comes first", "come first")
+    return COUNTS.sub("#", text)
+
+
+def changes(found: Analysis) -> list[tuple[str, Any]]:
+    """What else may have been found."""
+    return [
+        ("start", "TARGET.Owner is undefined"),
+        ("rule", "TARGET.A"),
+        ("drain", 12),
+        ("drain_reason", "disk"),
+        ("broken", 1),
+        ("broken_slot", "slot1@evil"),
+        ("group", "group_cms"),
+        ("ahead", None),
+        ("ahead", 0),
+        ("ahead", 3),
+        ("negotiators", 0),
+        ("quiet", 900.0),
+        ("clauses", (*found.clauses[::-1], WISH)),
+        ("clauses", (replace(RARE, text="TARGET.Rare", without=0, asked=None), *found.clauses[:-1])),
+        ("clauses", tuple(replace(each, nearest=("s390x",)) for each in found.clauses)),
+        ("clauses", tuple(replace(each, undefined=40) for each in found.clauses)),
+    ]
+
+
+OTHERS: list[tuple[str, Analysis]] = [
+    (case, replace(found, **dict([change])))
+    for case, (found, _, _) in CASES.items()
+    for change in changes(found)
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_told_in_other_words_comes_to_something_else(case: str) -> None:
+    """What comes to the same is told as it was, for ten minutes."""
+    before = CASES[case][0]
+    others = [found for _, (found, _, _) in CASES.items()] + [found for its, found in OTHERS if its == case]
+    different = [found for found in others if words(found) != words(before)]
+    assert len(different) > len(CASES) // 2
+    for found in different:
+        assert found.verdict != before.verdict, slots.told(found, make_job())[1]
+
+
+MOVED: list[tuple[str, dict[str, object]]] = [
+    ("full", {"slots": 41, "fit": 13, "looked_at": 13, "take": 13}),
+    ("full, and others come first", {"ahead": 7}),
+    ("its turn", {"room": 1}),
+    ("a quota", {"used": 9.0}),
+    ("a rule of some", {"refuse": 38, "unknown": 2}),
+    ("a negotiator that does nothing", {"quiet": 785.0}),
+    ("nothing stands out", {"clauses": (Clause("a", 3), Clause("b", 2), Clause("c", 38))}),
+    ("one beside the others", {"clauses": (FINE, replace(RARE, without=8, nearest=(2**20 + 9,)))}),
+    ("a wish", {"clauses": (FINE, replace(WISH, nearest=("AARCH64", "X86_64")))}),
+]
+
+
+@pytest.mark.parametrize(("case", "moved"), MOVED)
+def test_what_moves_by_itself_is_not_told_anew(case: str, moved: dict[str, Any]) -> None:
+    before = CASES[case][0]
+    assert replace(before, **moved) != before
+    assert replace(before, **moved).verdict == before.verdict
+
+
+def test_a_number_that_moved_far_is_told_anew() -> None:
+    """However slowly it went: it is held to what was told, not to what was seen last."""
+    told = Analysis(40, (FINE, MEMORY)).verdict
+    near = [524288 + step * 16384 for step in range(12)]
+    same = [Analysis(40, (FINE, replace(MEMORY, nearest=(most,)))).verdict == told for most in near]
+    assert same == [True] * 4 + [False] * 8
 
 
 def test_slots_of_which_nothing_is_known_are_told_beside_the_others() -> None:
