@@ -32,6 +32,7 @@ SLOT: Final = (
 
 _SHOWN: Final = 3  # values of an attribute that is no number
 _JOB: Final = "what the job requires"
+_SECONDS: Final = (1.0, 2.0)  # of processor time and in all, for what the job compares with
 _ATTRIBUTES: Final = 60  # of each slot, beside those: what else a job names is undefined
 _COMPARED: Final = re.compile(r"(?:TARGET\.)?([A-Za-z_]\w*) (>=|>|<=|<|==|=\?=|is) (.{1,200})")
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
@@ -58,7 +59,7 @@ def analyze(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
     seen = [row for row in found if row is not None]
     lacks = [sum(answer is not True for answer in row["met"]) for row in seen]
     fit = [row["name"] for row, missing in zip(seen, lacks, strict=True) if not missing]
-    asked = [None] * len(texts) if fit else apart(_JOB, partial(_asked, job, texts))
+    asked = [None] * len(texts) if fit else apart(_JOB, partial(_asked, job, texts), *_SECONDS)
     told = []
     for index, text in enumerate(texts):
         answers = [row["met"][index] for row in seen]
