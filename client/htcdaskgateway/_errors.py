@@ -7,7 +7,13 @@ from typing import Any
 import aiohttp
 from dask_gateway import GatewayClusterError
 
-__all__ = ["ExtensionMissingError", "HTCDaskError", "PoolRefusedError"]
+__all__ = [
+    "ClusterStartTimeoutError",
+    "ExtensionMissingError",
+    "HTCDaskError",
+    "PoolRefusedError",
+    "PoolStalledError",
+]
 
 
 class HTCDaskError(GatewayClusterError):  # type: ignore[misc]
@@ -20,6 +26,14 @@ class ExtensionMissingError(HTCDaskError):
 
 class PoolRefusedError(HTCDaskError, ValueError):
     """A worker pool was refused. The message names the field and the rule, or the missing right."""
+
+
+class PoolStalledError(HTCDaskError):
+    """No worker will come, however long one waits. The message has the operator's reason and what to do."""
+
+
+class ClusterStartTimeoutError(HTCDaskError, TimeoutError):
+    """The scheduler of a cluster could not be started in time. The message says what kept it from running."""
 
 
 class PoolsNotThereError(HTCDaskError, ValueError):

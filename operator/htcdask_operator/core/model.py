@@ -238,6 +238,9 @@ class Analysis:
     quota: float | None = None  # in slot weights, which are cores unless a site says otherwise
     used: float | None = None
     ahead: int | None = None  # submitters with idle jobs and a better priority; None: nobody tells
+    limit: str | None = None  # the concurrency limit for which the negotiator refused the job last
+    limit_used: float | None = None  # by jobs that run
+    earlier: int | None = None  # idle jobs of the same submitter that are offered before it
     negotiators: int | None = None  # None: nobody tells
     quiet: float | None = None  # for so many seconds, which are many, no negotiator has ended a cycle
 

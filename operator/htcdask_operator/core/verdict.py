@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from htcdask_operator.core.model import Analysis, Clause
 
-_TOLD: Final = 2  # clauses in one message
+_TOLD: Final = 2  # of the rarest
 _MOVES: Final = 0.1  # of a number, by itself
 
 
@@ -35,10 +35,10 @@ def of(analysis: Analysis) -> tuple[object, ...]:
     """Equal for two analyses that are told in the same words, but for counts."""
     slots = (analysis.slots, analysis.fit, analysis.take, analysis.room, analysis.refuse, analysis.drain)
     return (
-        *(count > 0 for count in (*slots, analysis.broken, analysis.ahead or 0)),
+        *(count > 0 for count in (*slots, analysis.broken, analysis.ahead or 0, analysis.earlier or 0)),
         *(count == analysis.looked_at for count in (analysis.refuse, analysis.drain)),
-        *(count is None for count in (analysis.ahead, analysis.quiet)),
-        *(analysis.start, analysis.rule, analysis.drain_reason, analysis.broken_slot),
+        *(count is None for count in (analysis.ahead, analysis.quiet, analysis.limit_used)),
+        *(analysis.start, analysis.rule, analysis.drain_reason, analysis.broken_slot, analysis.limit),
         *(analysis.group, _shown(analysis.quota), analysis.reached, analysis.negotiators == 0),
         *((_clause(clause), clause.undefined == analysis.slots) for clause in told(analysis)),
     )
@@ -49,7 +49,7 @@ def told(analysis: Analysis) -> tuple[Clause, ...]:
     the rarest, where two are missing everywhere."""
     unmet = tuple(clause for clause in analysis.clauses if not clause.met)
     if unmet or analysis.fit or not analysis.clauses:
-        return unmet[:_TOLD]
+        return unmet
     best = max(analysis.clauses, key=lambda clause: clause.without)
     return (best,) if best.without else tuple(sorted(analysis.clauses, key=lambda each: each.met)[:_TOLD])
 

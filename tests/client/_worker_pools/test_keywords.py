@@ -184,7 +184,7 @@ def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
         ({"worker_memory": float("inf")}, ValueError, "worker_memory", "finite"),
         ({"worker_memory": True}, TypeError, "worker_memory", "string"),
         ({"worker_memory": [1]}, TypeError, "worker_memory", "string"),
-        ({"max_runtime": 1}, ValueError, "max_runtime", "greater than or equal to 60"),
+        ({"max_runtime": 1}, ValueError, "max_runtime", "greater than or equal to 300"),
         ({"environment": {"A": [1]}}, TypeError, "environment.A", "string"),
         ({"environment": {"A B": "1"}}, ValueError, "environment", "letters, digits"),
         ({"profile": 'No "Such'}, ValueError, "profile", "match"),

@@ -24,6 +24,9 @@ ANALYSIS = {
     "ahead": None,
     "negotiators": 1,
     "quiet": None,
+    "limit": "license",
+    "limit_used": 1.5,
+    "earlier": None,
     **dict.fromkeys(("fit", "looked_at", "take", "room", "refuse", "unknown", "broken", "drain"), 0),
 }
 AD = {"ClusterId": 1, "MemoryUsage": 1.5, "HoldReason": "why", "ExitBySignal": False}
@@ -146,6 +149,9 @@ def test_nothing_else_is_an_answer(said: bytes) -> None:
         ("analyze", {**ANALYSIS, "ahead": 0.5}),
         ("analyze", {**ANALYSIS, "negotiators": -1}),
         ("analyze", {**ANALYSIS, "quiet": "long"}),
+        ("analyze", {**ANALYSIS, "limit": 1}),
+        ("analyze", {**ANALYSIS, "limit_used": "1"}),
+        ("analyze", {**ANALYSIS, "earlier": -1}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "text": None}]}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "more": 1}]}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "asked": 10**400}]}),

@@ -20,10 +20,11 @@ _CONNECT_SECONDS: Final = 5
 _MOST_TOLD: Final = 3
 
 
-def advertised(address: str, kind: Any, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
-    """The ads of this kind (`htcondor2.AdType`) that match, with these attributes; none named: all."""
+def advertised(address: str, kind: str, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
+    """The ads of this kind (of `htcondor2.AdType`) that match, with these attributes; none named: all."""
     try:
-        return list(htcondor2.Collector(address).query(kind, constraint, list(attributes) or None))
+        which = getattr(htcondor2.AdType, kind)
+        return list(htcondor2.Collector(address).query(which, constraint, list(attributes) or None))
     except htcondor2.HTCondorException as error:
         raise _failure(address, error_texts.of(error)) from error
 

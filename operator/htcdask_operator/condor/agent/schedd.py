@@ -69,15 +69,7 @@ class Schedd:
 
     def time(self) -> int | None:
         """The schedd's own time; an old one does not tell."""
-
-        def ask(schedd: Any) -> Any:
-            return schedd.query("false", ["ServerTime"], opts=htcondor2.QueryOpt.SummaryOnly)
-
-        for ad in self._do(ask):
-            found = plain(ad, ["ServerTime"]).get("ServerTime")
-            if type(found) is int:
-                return found
-        return None
+        return self._summary("false", "ServerTime")
 
     def query(self, constraint: str, attributes: list[str]) -> list[dict[str, Plain]]:
         """The ads of all jobs that match."""
@@ -142,19 +134,14 @@ class Schedd:
         if not found:
             return None
         job = found[0]
-        of_slots, startd = analysis.wanted_of_slots(job), htcondor2.AdType.Startd
-        slots = self._advertised(startd, _NOT_DYNAMIC, of_slots)
+        slots = self._advertised("Startd", _NOT_DYNAMIC, analysis.wanted_of_slots(job))
         told = analysis.analyze(job, slots)
         fit = told["fit"]
         some = " || ".join(f"Name == {classad2.quote(name)}" for name in refusals.some(fit))
-        whole = self._advertised(startd, some)[: refusals.LOOKED_AT] if some else []
+        whole = self._advertised("Startd", some)[: refusals.LOOKED_AT] if some else []
         asked = refusals.refusals(job, whole)
         broken = sorted([*told["broken"], *asked["broken"]])
-        standing = fair_share.standing(
-            job,
-            self._advertised(htcondor2.AdType.Accounting, "true", fair_share.ACCOUNTING),
-            self._advertised(htcondor2.AdType.Submitter, "IdleJobs > 0", fair_share.SUBMITTER),
-        )
+        standing = fair_share.standing(job, self._advertised, lambda jobs: self._summary(jobs, "Idle"))
         matching = negotiator.work(self._negotiators(), slots)
         bad = {"broken": len(broken), "broken_slot": broken[0] if broken else None}
         return {**told, **asked, **standing, **matching, **bad, "fit": len(fit)}
@@ -162,11 +149,20 @@ class Schedd:
     def _negotiators(self) -> list[Any] | None:
         """None: the collector does not say."""
         try:
-            return self._advertised(htcondor2.AdType.Negotiator, "true", negotiator.ATTRIBUTES)
+            return self._advertised("Negotiator", "true", negotiator.ATTRIBUTES)
         except CondorError:
             return None
 
-    def _advertised(self, kind: Any, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
+    def _summary(self, constraint: str, attribute: str) -> int | None:
+        """What the schedd says of all jobs that match; an old one may not."""
+        summary = htcondor2.QueryOpt.SummaryOnly
+        for ad in self._do(lambda schedd: schedd.query(constraint, [attribute], opts=summary)):
+            found = plain(ad, [attribute]).get(attribute)
+            if type(found) is int:
+                return found
+        return None
+
+    def _advertised(self, kind: str, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
         return collector.advertised(self._address, kind, constraint, attributes)
 
     def _set(self, constraint: str, attribute: str, text: str) -> None:

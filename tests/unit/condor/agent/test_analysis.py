@@ -97,7 +97,10 @@ def test_what_a_strangers_ad_says_of_fair_share_is_not_worked_out() -> None:
     strange = ad('Name = MY["Name"]\nPriority = MY["Priority"]\n')
     job = ad('User = "dask@example.org"\n')
     mine, theirs = ad('Name = "dask@example.org"\nPriority = 2.0\n'), ad('Name = "a"\nPriority = 1.0\n')
-    assert fair_share.standing(job, [strange, mine, theirs], [strange, theirs])["ahead"] == 1
+    ads = {"Accounting": [strange, mine, theirs], "Submitter": [strange, theirs]}
+    assert fair_share.standing(job, lambda kind, *_: ads[kind], lambda _: 0)["ahead"] == 1
+    slots = [ad('ConcurrencyLimits = MY["ConcurrencyLimits"]\n'), ad('ConcurrencyLimits = "license"\n')]
+    assert fair_share.used("license", slots) == 1
 
 
 LONG = " && ".join(f"TARGET.RequestMemory > {number}" for number in range(20))
