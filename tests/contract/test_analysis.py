@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -106,7 +106,14 @@ CAUSES: dict[str, tuple[dict[str, Any], str]] = {
         "No slot of 1 meets `TARGET.Cpus >= RequestCpus`: 1000 cores are asked for, and the largest has 512; "
         "ask for fewer.",
     ),
-    "GPUs": ({"gpus": 1}, "No slot of 1 meets `TARGET.GPUs >= RequestGPUs`"),
+    "GPUs": (
+        {"gpus": 1},
+        "No slot of 1 meets `TARGET.GPUs >= RequestGPUs`: 1 GPU is asked for, and the largest has 0; ask for",
+    ),
+    "one of two wishes": (
+        {"requirements": "Memory >= 99999999 || HasCheese == 3"},
+        "No slot of 1 defines what `Memory >= 99999999 || HasCheese == 3` asks for.",
+    ),
     "a wish": (
         {"requirements": 'TARGET.Arch == "PPC64" && TARGET.Cpus > 0'},
         'No slot of 1 meets `TARGET.Arch == "PPC64"`: they offer "X86_64".',
@@ -208,6 +215,82 @@ async def test_who_has_a_better_priority_is_counted(bare_pool: BarePool, waiting
             await asyncio.sleep(0.2)
     assert "Another user with idle jobs and a better priority (condor_userprio) comes first." in told[1]
     bare_pool.run("condor_rm", "alice")
+
+
+@pytest.fixture
+def other_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
+    """One that may come to harm."""
+    with BarePool(tmp_path_factory.mktemp("other") / "pool") as pool:
+        yield pool
+
+
+def advertise(pool: BarePool, like: str, command: str, changes: Mapping[str, str]) -> None:
+    """Tell the collector of another ad like this one, with these changes."""
+    kept = [line for line in like.strip().splitlines() if line.split(" = ")[0] not in changes]
+    ad = "\n".join([*kept, *(f"{name} = {value}" for name, value in changes.items())])
+    pool.run("condor_advertise", "-tcp", command, "-", input=f"{ad}\n")
+
+
+async def test_a_negotiator_that_does_not_run_is_told_first(other_pool: BarePool, tmp_path: Path) -> None:
+    """It stands still, and then it is gone."""
+    waiting = Waiting(other_pool, tmp_path)
+    iwd = await waiting.anchor()
+    await waiting.running(await waiting.submit(iwd, "w2"))
+    job = await waiting.submit(cores=512)
+    assert "negotiator" not in (await waiting.why(job))[1].replace("the negotiator's to say", "")
+    kept = other_pool.run("condor_status", "-l", "-negotiator")
+    other_pool.run("condor_off", "-daemon", "negotiator")
+    await told_first(waiting, job, "HTCondor's pool has no negotiator now: nothing is matched, whoever asks")
+    now = int(waiting.lab.now())
+    old = {"LastNegotiationCycleEnd0": str(now - 1830), "MyCurrentTime": str(now)}
+    advertise(other_pool, kept, "UPDATE_NEGOTIATOR_AD", old)
+    await told_first(waiting, job, "The pool's negotiator has not run for 3")
+    await waiting.close()
+
+
+async def told_first(waiting: Waiting, job: JobId, words: str) -> None:
+    """Wait until it is."""
+    told = ("", "")
+    async with asyncio.timeout(20):
+        while not told[1].startswith(words):
+            told = await waiting.why(job)
+            await asyncio.sleep(0.2)
+    assert told[0] == "WaitingForMatch"
+
+
+@pytest.mark.parametrize(("broken", "fit"), [("Requirements", "2 of 2"), ("Arch", "1 of 1")])
+async def test_an_ad_that_ends_the_library_hides_no_slot(
+    broken: str, fit: str, other_pool: BarePool, tmp_path: Path
+) -> None:
+    """Whoever may advertise a machine may write anything into it. The negotiator need not live with it."""
+    waiting = Waiting(other_pool, tmp_path)
+    other_pool.run("condor_off", "-daemon", "negotiator")
+    job = await waiting.submit(requirements='TARGET.Arch != "odd"')
+    evil = {"Name": '"slot1@evil"', "Machine": '"evil"', "Start": "false", broken: f'MY["{broken}"]'}
+    like = other_pool.run("condor_status", "-l", "slot1@condor")
+    advertise(other_pool, like, "UPDATE_STARTD_AD", evil)
+    told = ("", "")
+    async with asyncio.timeout(20):
+        while "evil" not in told[1]:
+            told = await waiting.why(job)
+    assert f" {fit} slots fit the job when they are empty" in told[1]
+    assert "Of 1 slot (slot1@evil) nothing is known: what it says takes too much time or memory" in told[1]
+    await waiting.close()
+
+
+async def test_a_machine_that_drains_is_told_with_its_reason(other_pool: BarePool, tmp_path: Path) -> None:
+    waiting = Waiting(other_pool, tmp_path)
+    other_pool.run("condor_drain", "-reason", "new kernel", "slot1@condor")
+    told, job = ("", ""), await waiting.submit()
+    async with asyncio.timeout(20):
+        while told[0] != "SlotsRefuse":
+            told = await waiting.why(job)
+            await asyncio.sleep(0.2)
+    assert told[1] == (
+        '1 of 1 slots fit the job when they are empty, and they drain ("new kernel"): no job starts there '
+        "until the site ends that. Ask it when."
+    )
+    await waiting.close()
 
 
 @pytest.fixture(scope="module")

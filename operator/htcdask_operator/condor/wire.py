@@ -121,17 +121,18 @@ def _is_clause(found: object) -> bool:
 def _is_analysis(found: object) -> bool:
     if found is None:
         return True
-    counts = ("slots", "fit", "looked_at", "take", "room", "refuse", "unknown")
+    counts = ("slots", "fit", "looked_at", "take", "room", "refuse", "unknown", "broken", "drain")
+    texts = ("start", "rule", "drain_reason", "broken_slot", "group", "limit")
+    numbers, known = ("quota", "used", "limit_used", "quiet"), ("ahead", "earlier", "negotiators")
     return (
         isinstance(found, dict)
-        and found.keys()
-        == {"clauses", "start", "group", "quota", "used", "ahead", "limit", "limit_used", "earlier", *counts}
+        and found.keys() == {"clauses", *numbers, *known, *counts, *texts}
         and all(_is_count(found[name]) for name in counts)
         and isinstance(found["clauses"], list)
         and all(map(_is_clause, found["clauses"]))
-        and all(isinstance(found[name], str | None) for name in ("start", "group", "limit"))
-        and all(isinstance(found[name], float | None) for name in ("quota", "used", "limit_used"))
-        and all(found[name] is None or _is_count(found[name]) for name in ("ahead", "earlier"))
+        and all(isinstance(found[name], str | None) for name in texts)
+        and all(isinstance(found[name], float | None) for name in numbers)
+        and all(found[name] is None or _is_count(found[name]) for name in known)
     )
 
 

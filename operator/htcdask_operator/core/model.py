@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from htcdask_api import PoolSpec, PoolStatus, names
+from htcdask_operator.core import verdict
 from htcdask_operator.core.size import NOTHING, Kind, Size, of_worker
 
 JobId = str
@@ -227,7 +228,12 @@ class Analysis:
     room: int = 0  # take it, and have room now
     refuse: int = 0
     unknown: int = 0  # what they say depends on what nobody else can see
-    start: str | None = None  # by which rule most of those refuse
+    start: str | None = None  # their START, if most of those refuse by it
+    rule: str | None = None  # by which other part of their Requirements most of those refuse
+    drain: int = 0  # take nobody now
+    drain_reason: str | None = None  # which most of those give
+    broken: int = 0  # slots of which nothing is known: their ads take too much, or end HTCondor's library
+    broken_slot: str | None = None  # one of those
     group: str | None = None  # the job's accounting group, if that may not have more than its quota
     quota: float | None = None  # in slot weights, which are cores unless a site says otherwise
     used: float | None = None
@@ -235,6 +241,8 @@ class Analysis:
     limit: str | None = None  # the concurrency limit for which the negotiator refused the job last
     limit_used: float | None = None  # by jobs that run
     earlier: int | None = None  # idle jobs of the same submitter that are offered before it
+    negotiators: int | None = None  # None: nobody tells
+    quiet: float | None = None  # for so many seconds, which are many, no negotiator has ended a cycle
 
     @property
     def reached(self) -> bool:
@@ -244,9 +252,7 @@ class Analysis:
     @property
     def verdict(self) -> tuple[object, ...]:
         """What it comes to, without the numbers that move from one look to the next."""
-        unmet = tuple(clause.text for clause in self.clauses if not clause.met)
-        counts = (self.slots, self.fit, self.take, self.refuse, self.room, self.ahead, self.earlier)
-        return (unmet, self.reached, self.limit, *map(bool, counts))
+        return verdict.of(self)
 
 
 @dataclass(frozen=True, slots=True)

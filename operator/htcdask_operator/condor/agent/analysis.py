@@ -6,26 +6,33 @@ clause that no slot meets then is met by waiting only if other machines come. Pl
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import classad2
 
-from htcdask_operator.condor.agent import clauses
+from htcdask_operator.condor.agent import clauses, negotiator, slot_ads
+from htcdask_operator.condor.agent.apart import apart
 from htcdask_operator.condor.agent.classads import Plain
+from htcdask_operator.condor.agent.sifted import sifted
+from htcdask_operator.condor.agent.slot_ads import RESOURCES
 
-RESOURCES: Final = ("Cpus", "Memory", "Disk", "GPUs")
-SLOT: Final = ("Name", "State", "PartitionableSlot", *RESOURCES, *(f"TotalSlot{name}" for name in RESOURCES))
+SLOT: Final = (
+    "Name",
+    "State",
+    "PartitionableSlot",
+    *negotiator.HEARD,
+    *RESOURCES,
+    *(f"TotalSlot{name}" for name in RESOURCES),
+)
 """What is needed of each slot beside what the job's Requirements refer to."""
 
-_TEXT: Final = 200  # characters of a clause
 _SHOWN: Final = 3  # values of an attribute that is no number
-LOOKED_AT: Final = 40
-"""Slots whose own Requirements are evaluated: they need whole ads."""
-
+_JOB: Final = "what the job requires"
+_SECONDS: Final = (1.0, 2.0)  # of processor time and in all, for what the job compares with
 _ATTRIBUTES: Final = 60  # of each slot, beside those: what else a job names is undefined
 _COMPARED: Final = re.compile(r"(?:TARGET\.)?([A-Za-z_]\w*) (>=|>|<=|<|==|=\?=|is) (.{1,200})")
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
@@ -42,61 +49,34 @@ def wanted_of_slots(job: Ad) -> list[str]:
 
 
 def analyze(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
-    """What each clause comes to, and the names of the slots that meet all of them."""
-    for slot in slots:
-        _empty(slot)
+    """What each clause comes to, and the names of the slots that meet all of them.
+
+    `broken` has the names of those of which nothing is known: the others are told of. CondorError where
+    that is none.
+    """
     texts = _clauses(job)
-    met = [_met(text, job, slots) for text in texts]
-    lacks = Counter(index for good, _ in met for index in range(len(slots)) if index not in good)
-    fits = [index for index in range(len(slots)) if not lacks[index]]
+    found = sifted(_JOB, partial(_looked, job, texts), slots)
+    seen = [row for row in found if row is not None]
+    lacks = [sum(answer is not True for answer in row["met"]) for row in seen]
+    fit = [row["name"] for row, missing in zip(seen, lacks, strict=True) if not missing]
+    asked = [None] * len(texts) if fit else apart(_JOB, partial(_asked, job, texts), *_SECONDS)
     told = []
-    for text, (good, undefined) in zip(texts, met, strict=True):
-        others = [index for index in range(len(slots)) if lacks[index] == (index not in good)]
+    for index, text in enumerate(texts):
+        answers = [row["met"][index] for row in seen]
+        others = [at for at, answer in enumerate(answers) if lacks[at] == (answer is not True)]
+        offered = [seen[at]["offers"][index] for at in others or range(len(seen))]
         told.append(
             {
-                "text": text[:_TEXT],
-                "met": len(good),
-                "undefined": undefined,
+                "text": text[: slot_ads.TEXT],
+                "met": answers.count(True),
+                "undefined": answers.count(None),
                 "without": len(others),
-                **({} if fits else _nearest(text, job, [slots[index] for index in others] or slots)),
+                **_nearest(text, asked[index], offered),
             }
         )
-    names = [name for index in fits if isinstance(name := _literal(slots[index], "Name"), str)]
-    return {"slots": len(slots), "clauses": told, "fit": names}
-
-
-def refusals(job: Ad, slots: Sequence[Ad]) -> dict[str, Any]:
-    """What the slots themselves say to the job: so many would take it when empty, and have room now."""
-    takes = room = unknown = 0
-    texts: Counter[str] = Counter()
-    for slot in slots:
-        now = {name: _literal(slot, name) for name in RESOURCES}
-        _empty(slot)
-        answer = _value(_attribute(slot, "Requirements"), slot, job)
-        if answer is True:
-            takes += 1
-            slot.update({name: value for name, value in now.items() if value is not None})
-            room += _has_room(slot, job)
-        elif answer is False:
-            texts[_start(slot)] += 1
-        else:
-            unknown += 1
-    refused = texts.most_common(1)[0][0][:_TEXT] if texts else None
-    return {
-        "looked_at": len(slots),
-        "take": takes,
-        "room": room,
-        "refuse": texts.total(),
-        "unknown": unknown,
-        "start": refused,
-    }
-
-
-def some(names: Sequence[str]) -> list[str]:
-    """Those of so many slots that are looked at, from all over the list: neighbours are alike."""
-    different = sorted(set(names))
-    step = max(1, len(different) // LOOKED_AT)
-    return different[::step][:LOOKED_AT]
+    names = [name for name in fit if isinstance(name, str)]
+    broken = [slot_ads.name(slot) for slot, row in zip(slots, found, strict=True) if row is None]
+    return {"slots": len(seen), "clauses": told, "fit": names, "broken": broken}
 
 
 def _clauses(job: Ad) -> list[str]:
@@ -107,87 +87,50 @@ def _clauses(job: Ad) -> list[str]:
     return clauses.of(str(job.lookup("Requirements")), definition)
 
 
-def _empty(slot: Ad) -> None:
-    """A partitionable slot as it is when nothing runs in it."""
-    if _literal(slot, "PartitionableSlot") is True:
-        for name in RESOURCES:
-            total = _literal(slot, f"TotalSlot{name}")
-            if total is not None:
-                slot[name] = total
+def _looked(job: Ad, texts: Sequence[str], slots: Sequence[Ad]) -> list[dict[str, Any]]:
+    """Of each slot, empty: what each clause comes to, and what the slot has of what the clause compares."""
+    parsed = [classad2.ExprTree(text) for text in texts]
+    compared = [_compared(text) for text in texts]
+    rows = []
+    for slot in slots:
+        slot_ads.empty(slot)
+        met = [slot_ads.value(clause, job, slot) for clause in parsed]
+        offers = [slot_ads.literal(slot, its[0]) if its is not None else None for its in compared]
+        rows.append({"met": met, "offers": offers, "name": slot_ads.literal(slot, "Name")})
+    return rows
 
 
-def _attribute(ad: Ad, name: str) -> Any:
-    """As it stands in the ad; None: it is not there, or its text is in no known letters."""
-    try:
-        return ad.lookup(name)
-    except (KeyError, UnicodeDecodeError):
+def _asked(job: Ad, texts: Sequence[str]) -> list[Plain]:
+    """With what each clause compares an attribute of the slot."""
+    found = list[Plain]()
+    for text in texts:
+        compared = _compared(text)
+        if compared is None or (not text.startswith("TARGET.") and compared[0] in job):
+            found.append(None)  # or the name is one of the job's own
+            continue
+        try:
+            found.append(slot_ads.simple(classad2.ExprTree(compared[2]).eval(scope=job)))
+        except Exception:  # whatever a user's own expression may do to the library
+            found.append(None)
+    return found
+
+
+def _compared(text: str) -> tuple[str, str, str] | None:
+    """Attribute of the slot, operator and what stands to the right, of a clause that is such a comparison."""
+    found = _COMPARED.fullmatch(text)
+    if found is None or clauses.compares_on(found[3]):
         return None
+    return found[1], found[2], found[3]
 
 
-def _literal(ad: Ad, name: str) -> Plain:
-    """Its value, if none has to be worked out."""
-    try:
-        return _simple(ad.get(name))
-    except UnicodeDecodeError:
-        return None
-
-
-def _met(text: str, job: Ad, slots: Sequence[Ad]) -> tuple[set[int], int]:
-    """Which slots meet the clause, and how many do not define what it asks for."""
-    clause = classad2.ExprTree(text)
-    answers = [_value(clause, job, slot) for slot in slots]
-    good = {index for index, answer in enumerate(answers) if answer is True}
-    return good, sum(answer is None for answer in answers)
-
-
-def _value(expression: Any, of: Ad, target: Ad) -> bool | None:
-    """What HTCondor's matchmaking makes of it: numbers are truths; None: undefined, or an error."""
-    try:
-        found = expression.eval(scope=of, target=target)
-    except Exception:  # whatever a site's own expression may do to the library
-        return None
-    known = _simple(found)
-    return bool(known) if isinstance(known, bool | int | float) else None
-
-
-def _nearest(text: str, job: Ad, slots: Sequence[Ad]) -> Mapping[str, Plain | list[Plain]]:
+def _nearest(text: str, asked: Plain, offered: Sequence[Plain]) -> Mapping[str, Plain | list[Plain]]:
     """What the clause asks for, and what comes nearest to it: the best number, or the commonest values."""
-    compared = _COMPARED.fullmatch(text)
-    if compared is None:
+    compared = _compared(text)
+    known = [value for value in offered if value is not None]
+    if compared is None or asked is None or not known:
         return {}
-    name, operator, right = compared.groups()
-    try:
-        asked = _simple(classad2.ExprTree(right).eval(scope=job))
-    except Exception:
-        return {}
-    offered = [value for slot in slots if (value := _literal(slot, name)) is not None]
-    numbers = [value for value in offered if isinstance(value, int | float) and not isinstance(value, bool)]
-    if asked is None or not offered:
-        return {}
-    if operator in (*_LARGEST, *_SMALLEST):
-        best = max if operator in _LARGEST else min
+    if compared[1] in (*_LARGEST, *_SMALLEST):
+        numbers = [value for value in known if isinstance(value, int | float) and not isinstance(value, bool)]
+        best = max if compared[1] in _LARGEST else min
         return {"asked": asked, "nearest": [best(numbers)]} if numbers else {}
-    return {"asked": asked, "nearest": [value for value, _ in Counter(offered).most_common(_SHOWN)]}
-
-
-def _simple(value: object) -> Plain:
-    if isinstance(value, str):
-        return value[:_TEXT]
-    if isinstance(value, classad2.Value) or not isinstance(value, bool | int | float):
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _has_room(slot: Ad, job: Ad) -> bool:
-    """Whether the job could start there now."""
-    whole = _literal(slot, "PartitionableSlot") is not True
-    if whole and _literal(slot, "State") not in ("Unclaimed", "Owner"):
-        return False
-    mine = _value(job.lookup("Requirements"), job, slot)
-    return mine is True and _value(_attribute(slot, "Requirements"), slot, job) is True
-
-
-def _start(slot: Ad) -> str:
-    """The rule by which the slot refuses, in the words of its configuration."""
-    start = _attribute(slot, "Start")
-    return str(_attribute(slot, "Requirements") if start is None else start)
+    return {"asked": asked, "nearest": [value for value, _ in Counter(known).most_common(_SHOWN)]}

@@ -33,6 +33,19 @@ def plain(ad: Ad, attributes: Iterable[str]) -> dict[str, Plain]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def literals(ad: Ad, attributes: Iterable[str]) -> dict[str, Plain]:
+    """Those that stand there as they are: to work out what a stranger wrote may end the process."""
+    values = {name: _literal(ad, name) for name in attributes}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _literal(ad: Ad, name: str) -> Plain:
+    try:
+        return _simple(ad.get(name))
+    except UnicodeDecodeError as error:
+        return _decoded(error)
+
+
 def _value(ad: Ad, name: str) -> Plain:
     try:
         value = ad.get(name)
@@ -40,10 +53,14 @@ def _value(ad: Ad, name: str) -> Plain:
             return _simple(value)
         return _simple(ad.eval(name))
     except UnicodeDecodeError as error:
-        # HTCondor's strings are bytes, and somebody's file name may be in one.
-        return error.object.decode("utf-8", "replace")[:_LONGEST]
+        return _decoded(error)
     except Exception:  # an expression that cannot be evaluated is as good as absent
         return None
+
+
+def _decoded(error: UnicodeDecodeError) -> str:
+    """HTCondor's strings are bytes, and somebody's file name may be in one."""
+    return error.object.decode("utf-8", "replace")[:_LONGEST]
 
 
 def _simple(value: object) -> Plain:

@@ -14,6 +14,7 @@ MOST: Final = 40
 
 _UNWRAPPED: Final = 8  # brackets around all of a clause: each is one more walk over its text
 _LINES: Final = re.compile(r"\s*\n\s*")  # HTCondor writes lists and records over several lines
+_LOOSE: Final = re.compile(r"[|&^?:<>=!]|\b(?:is|isnt)\b", re.IGNORECASE)
 _NAMED: Final = re.compile(r"MY\.([A-Za-z_]\w*)", re.IGNORECASE)
 
 
@@ -30,6 +31,18 @@ def of(text: str, definition: Callable[[str], str | None]) -> list[str]:
     if len(found) <= MOST:
         return found
     return [*found[:MOST], " && ".join(f"({clause})" for clause in found[MOST:])]
+
+
+def compares_on(text: str) -> bool:
+    """Whether what stands to the right of a comparison goes on with what binds no tighter than that does.
+
+    `a >= 1 || b` is no comparison of `a`, nor are `a >= 1 ? b : c` and `a >= 1 == b`.
+    """
+    outer = [" "] * len(text)
+    for at, depth in _outside_quotes(text):
+        if not depth:
+            outer[at] = text[at]
+    return _LOOSE.search("".join(outer)) is not None
 
 
 def _split(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import classad2
 
-from htcdask_operator.condor.agent.classads import plain
+from htcdask_operator.condor.agent.classads import literals, plain
 
 ACCOUNTING: Final = (
     "Name",
@@ -41,12 +41,12 @@ def standing(
 ) -> dict[str, Any]:
     """`advertised`: the collector's ads of a kind that match; `idle`: how many of the schedd's do."""
     accounting = advertised("Accounting", "true", ACCOUNTING)
-    known = {ad["Name"]: ad for each in accounting if "Name" in (ad := plain(each, ACCOUNTING))}
+    known = {ad["Name"]: ad for each in accounting if "Name" in (ad := literals(each, ACCOUNTING))}
     said = plain(job, ("User", "AccountingGroup", "AcctGroup"))
     user = str(said.get("User", ""))
     ours = f"{said['AccountingGroup']}@{user.partition('@')[2]}" if "AccountingGroup" in said else user
     waiting = advertised("Submitter", "IdleJobs > 0", SUBMITTER)
-    names = {plain(each, SUBMITTER).get("Name") for each in waiting} - {ours}
+    names = {literals(each, SUBMITTER).get("Name") for each in waiting} - {ours}
     name, older = limit(job), earlier(job)
     return {
         **_quota(known.get(said.get("AcctGroup"))),
@@ -68,7 +68,7 @@ def used(name: str, slots: Iterable[Ad]) -> float:
     return sum(
         _share(word.partition(":")[2])
         for slot in slots
-        for word in str(plain(slot, LIMITED).get("ConcurrencyLimits", "")).replace(" ", ",").split(",")
+        for word in str(literals(slot, LIMITED).get("ConcurrencyLimits", "")).replace(" ", ",").split(",")
         if word.partition(":")[0].lower() == name.lower()
     )
 

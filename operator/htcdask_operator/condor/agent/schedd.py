@@ -1,4 +1,4 @@
-"""One access point, and its pool's slots, by htcondor2, which only this module and `submit_language` import.
+"""One access point by htcondor2, which only this module, `collector` and `submit_language` import.
 
 Runs in the agent's process (`__main__`). Knows nothing of HTCDask: the parent says which jobs and which
 attributes. Plain values in and out; raises `errors.CondorError`. Calls block, hold the GIL, and some never
@@ -7,17 +7,23 @@ return: the parent has the deadline.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import classad2
 import htcondor2
 
-from htcdask_operator.condor.agent import analysis, error_texts, fair_share, sandbox, submit_language
-from htcdask_operator.condor.agent.apart import apart
+from htcdask_operator.condor.agent import (
+    analysis,
+    collector,
+    error_texts,
+    fair_share,
+    negotiator,
+    refusals,
+    sandbox,
+    submit_language,
+)
 from htcdask_operator.condor.agent.classads import Plain, plain
 from htcdask_operator.condor.errors import (
     CondorError,
@@ -31,9 +37,6 @@ T = TypeVar("T")
 
 _STALE: Final = ("SECMAN:2004", "SECMAN:2007")  # the schedd was restarted: a new session is needed
 _REASON_CODE: Final = 1
-_COLLECTOR_PORT: Final = 9618
-_CONNECT_SECONDS: Final = 5
-_MOST_TOLD: Final = 3
 _FILES: Final = "SpooledOutputFiles"
 _NOT_DYNAMIC: Final = "DynamicSlot =!= true"  # those are parts of a partitionable one
 # ENOENT, of which the schedd tells, and EFBIG, which is our own limit.
@@ -132,13 +135,23 @@ class Schedd:
             return None
         job = found[0]
         slots = self._advertised("Startd", _NOT_DYNAMIC, analysis.wanted_of_slots(job))
-        told = apart("what the job requires", lambda: analysis.analyze(job, slots))
-        fit = told.pop("fit")
-        some = " || ".join(f"Name == {classad2.quote(name)}" for name in analysis.some(fit))
-        whole = self._advertised("Startd", some)[: analysis.LOOKED_AT] if some else []
-        refusals = apart("what a slot requires", lambda: analysis.refusals(job, whole))
+        told = analysis.analyze(job, slots)
+        fit = told["fit"]
+        some = " || ".join(f"Name == {classad2.quote(name)}" for name in refusals.some(fit))
+        whole = self._advertised("Startd", some)[: refusals.LOOKED_AT] if some else []
+        asked = refusals.refusals(job, whole)
+        broken = sorted([*told["broken"], *asked["broken"]])
         standing = fair_share.standing(job, self._advertised, lambda jobs: self._summary(jobs, "Idle"))
-        return {**told, "fit": len(fit), **refusals, **standing}
+        matching = negotiator.work(self._negotiators(), slots)
+        bad = {"broken": len(broken), "broken_slot": broken[0] if broken else None}
+        return {**told, **asked, **standing, **matching, **bad, "fit": len(fit)}
+
+    def _negotiators(self) -> list[Any] | None:
+        """None: the collector does not say."""
+        try:
+            return self._advertised("Negotiator", "true", negotiator.ATTRIBUTES)
+        except CondorError:
+            return None
 
     def _summary(self, constraint: str, attribute: str) -> int | None:
         """What the schedd says of all jobs that match; an old one may not."""
@@ -150,13 +163,7 @@ class Schedd:
         return None
 
     def _advertised(self, kind: str, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
-        try:
-            collector = htcondor2.Collector(self._address)
-            return list(
-                collector.query(getattr(htcondor2.AdType, kind), constraint, list(attributes) or None)
-            )
-        except htcondor2.HTCondorException as error:
-            raise self._collector_failure(error_texts.of(error)) from error
+        return collector.advertised(self._address, kind, constraint, attributes)
 
     def _set(self, constraint: str, attribute: str, text: str) -> None:
         self._do(lambda schedd: schedd.edit(constraint, attribute, classad2.quote(text)))
@@ -205,10 +212,7 @@ class Schedd:
 
     def _locate(self) -> Any:
         """By one question: asked for one schedd and then for all, a collector may have learned meanwhile."""
-        try:
-            known = htcondor2.Collector(self._address).locateAll(htcondor2.DaemonType.Schedd)
-        except htcondor2.HTCondorException as error:
-            raise self._collector_failure(error_texts.of(error)) from error
+        known = collector.schedds(self._address)
         by_name = {str(ad.get("Name")).lower(): ad for ad in known}
         # A schedd has its host's full name unless somebody gave it another, with an @.
         name = self._name.lower()
@@ -263,32 +267,6 @@ class Schedd:
         except htcondor2.HTCondorException:
             return False
         return True
-
-    def _collector_failure(self, text: str) -> CondorError:
-        """HTCondor says the same whether nobody is there or our token was refused; a connection tells."""
-        failures = [_no_connection(address) for address in self._address.split(",")]
-        if None not in failures:
-            why = "; ".join(str(error) for error in failures[:_MOST_TOLD])
-            return CondorUnreachable(
-                f"no connection to the collector {self._address} ({why}): is that the collector's address, "
-                "and may this network reach it?"
-            )
-        return CondorRefused(
-            f"the collector {self._address} takes connections and tells nothing ({text}): it is down behind "
-            "its shared port, or does not accept the operator's token, which must be signed by this pool and "
-            "not be expired"
-        )
-
-
-def _no_connection(address: str) -> Exception | None:
-    """Why nobody can connect to this collector; None: somebody takes connections there."""
-    place = urlsplit(f"//{address}")
-    try:
-        port = place.port or _COLLECTOR_PORT
-        socket.create_connection((place.hostname or "", port), timeout=_CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        return error
-    return None
 
 
 def _says(text: str) -> bool:

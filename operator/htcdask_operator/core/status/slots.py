@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from htcdask_operator.core import reasons
+from htcdask_operator.core import reasons, sanitize, verdict
+from htcdask_operator.core.counted import counted
 from htcdask_operator.core.model import Analysis, Clause, Job
 
 _SIZES: Final[Mapping[str, tuple[str, float]]] = {  # of clauses that the operator writes itself
@@ -17,8 +18,8 @@ _SIZES: Final[Mapping[str, tuple[str, float]]] = {  # of clauses that the operat
     "TARGET.Disk >= RequestDisk": ("disk", 2.0**10),
 }
 _COUNTS: Final[Mapping[str, str]] = {
-    "TARGET.Cpus >= RequestCpus": "cores",
-    "TARGET.GPUs >= RequestGPUs": "GPUs",
+    "TARGET.Cpus >= RequestCpus": "core",
+    "TARGET.GPUs >= RequestGPUs": "GPU",
 }
 _RUNTIME: Final = "TARGET.HasContainer"
 _CONTAINERS: Final[Mapping[str, str]] = {
@@ -28,11 +29,24 @@ _CONTAINERS: Final[Mapping[str, str]] = {
     "TARGET.HasSandboxImage": "runs images that are unpacked folders",
     "TARGET.HasDockerURL": "runs images from a registry",
 }
+_MATCHED: Final = (reasons.WAITING_FOR_MATCH, reasons.POOL_FULL, reasons.QUOTA_REACHED, reasons.LIMIT_REACHED)
+"""What holds for a while, if somebody matches."""
 _TOLD: Final = 2  # clauses in one message
+_REASON: Final = 200  # characters of why a machine drains
 
 
 def told(analysis: Analysis, job: Job) -> tuple[str, str]:
     """The reason and the sentence."""
+    reason, message = _told(analysis, job)
+    quiet = _quiet(analysis)
+    if quiet and reason in _MATCHED:
+        reason, message = reasons.WAITING_FOR_MATCH, f"{quiet} {_fit(analysis)}."
+    elif quiet:
+        message = f"{quiet} {message}"
+    return reason, f"{message}{_broken(analysis)}"
+
+
+def _told(analysis: Analysis, job: Job) -> tuple[str, str]:
     slots = analysis.slots
     if not slots:
         return reasons.NO_MATCHING_SLOTS, "HTCondor's pool has no slot at all now: no execute node is there."
@@ -40,9 +54,9 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
     if unmet:
         return reasons.NO_MATCHING_SLOTS, " ".join(_unmet(clause, slots) for clause in unmet[:_TOLD])
     if not analysis.fit:
-        return reasons.NO_MATCHING_SLOTS, _together(analysis.clauses, slots)
-    fit = f"{analysis.fit} of {slots} slots fit the job when they are empty"
-    if not analysis.take and analysis.refuse:
+        return reasons.NO_MATCHING_SLOTS, _together(verdict.told(analysis), slots)
+    fit = _fit(analysis)
+    if not analysis.take and (analysis.refuse or analysis.drain):
         return reasons.SLOTS_REFUSE, _refused(analysis, fit)
     if not analysis.take:
         return (
@@ -67,6 +81,33 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
         reasons.WAITING_FOR_MATCH,
         f"{fit}, and some have room now: the job waits for its turn.{_precedence(analysis)} A limit of the "
         f"site may hold it, too.{_rejected(job)}",
+    )
+
+
+def _fit(analysis: Analysis) -> str:
+    return f"{analysis.fit} of {analysis.slots} slots fit the job when they are empty"
+
+
+def _quiet(analysis: Analysis) -> str:
+    """That nobody matches jobs and slots, if so: it comes before all that a match depends on."""
+    if analysis.negotiators == 0:
+        what = "HTCondor's pool has no negotiator now"
+    elif analysis.quiet is not None:
+        what = f"The pool's negotiator has not run for {analysis.quiet / 60:.0f} min"
+    else:
+        return ""
+    return f"{what}: nothing is matched, whoever asks; tell the site's admins."
+
+
+def _broken(analysis: Analysis) -> str:
+    """How much of all that is not known."""
+    if not analysis.broken:
+        return ""
+    one = f" ({sanitize.name(analysis.broken_slot)})" if analysis.broken_slot else ""
+    said = "it says" if analysis.broken == 1 else "they say"
+    return (
+        f" Of {counted(analysis.broken, 'slot')}{one} nothing is known: what {said} takes too much time or "
+        "memory, or ends HTCondor's library. Tell the site's admins."
     )
 
 
@@ -119,11 +160,10 @@ def _unmet(clause: Clause, slots: int) -> str:
 
 
 def _together(clauses: Sequence[Clause], slots: int) -> str:
-    """The clause without which most slots would fit; None stands out where two are missing everywhere."""
-    best = max(clauses, key=lambda clause: clause.without)
+    """`clauses`: the one that stands out, or the rarest."""
+    best = clauses[0]
     if not best.without:
-        few = sorted(clauses, key=lambda clause: clause.met)[:_TOLD]
-        rare = " and ".join(f"{_quoted(clause)} ({clause.met})" for clause in few)
+        rare = " and ".join(f"{_quoted(clause)} ({clause.met})" for clause in clauses)
         return f"No slot of {slots} meets all that the job requires. The fewest meet {rare}."
     return (
         f"No slot of {slots} meets all that the job requires: of the {best.without} that meet the rest, "
@@ -132,9 +172,22 @@ def _together(clauses: Sequence[Clause], slots: int) -> str:
 
 
 def _refused(analysis: Analysis, fit: str) -> str:
-    rule = f": START is {analysis.start}" if analysis.start else ""
+    if not analysis.refuse:
+        return f"{fit}, and {_drain(analysis)}: no job starts there until the site ends that. Ask it when."
+    if analysis.start:
+        rule = f": START is {analysis.start}"
+    else:
+        rule = f": `{analysis.rule}` in their Requirements is false" if analysis.rule else ""
     some = "" if analysis.refuse == analysis.looked_at else f" (at least {analysis.refuse} of them)"
-    return f"{fit}, and their own rules refuse it{some}{rule}. Ask the site which jobs may run there."
+    whose = f"{_drain(analysis)}, and the others' own rules" if analysis.drain else "their own rules"
+    return f"{fit}, and {whose} refuse it{some}{rule}. Ask the site which jobs may run there."
+
+
+def _drain(analysis: Analysis) -> str:
+    """With the reason in the words of whoever drains them, which are no sentence of ours."""
+    who = "they" if analysis.drain == analysis.looked_at else f"at least {analysis.drain} of them"
+    why = f' ("{sanitize.line(analysis.drain_reason, _REASON)}")' if analysis.drain_reason else ""
+    return f"{who} drain{why}"
 
 
 def _offer(clause: Clause) -> str:
@@ -150,7 +203,9 @@ def _offer(clause: Clause) -> str:
         )
     if clause.text in _COUNTS:
         what = _COUNTS[clause.text]
-        return f": {clause.asked} {what} are asked for, and the largest has {best}; ask for fewer"
+        whole = type(clause.asked) is int
+        asked = counted(int(clause.asked), what, "are") if whole else f"{clause.asked} {what}s are"
+        return f": {asked} asked for, and the largest has {best}; ask for fewer"
     return f": they offer {', '.join(_shown(value) for value in clause.nearest)}"
 
 
