@@ -2,8 +2,8 @@
 
 `_client` holds what must equal dask-gateway's own classes, `_worker_pools` what is added to them. Beside
 them: `_auth` (which credential goes where), `_config` (what a site may set), `_scaling` (numbers of workers),
-`_exit` (a script that just ends) and `_errors`. The names below are the whole public surface: ours, and those
-of dask_gateway that a script imports beside its gateway.
+`_exit` (a script that just ends, or is interrupted) and `_errors`. The names below are the whole public
+surface: ours, and those of dask_gateway that a script imports beside its gateway.
 """
 
 from importlib.metadata import version as _version

@@ -9,7 +9,6 @@ as in `dask_gateway.client`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import os
 from collections.abc import Collection, Mapping
@@ -20,17 +19,15 @@ from dask_gateway import Gateway, GatewayCluster
 from distributed import Client
 
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
+from htcdaskgateway import _exit
 from htcdaskgateway._auth import choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import login_refused
-from htcdaskgateway._exit import close_cluster_at_exit, close_gateway_at_exit
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from htcdaskgateway._worker_pools.older import OlderCluster, accepts_older_arguments
 from htcdaskgateway._worker_pools.submission import Submission
-
-_TAKE_BACK_SECONDS = 10.0
 
 
 class HTCGateway(Gateway):  # type: ignore[misc]
@@ -62,10 +59,15 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         )
         self._process = os.getpid()
         if not asynchronous:
-            close_gateway_at_exit(self)
+            _exit.close_gateway_at_exit(self)
 
     def __repr__(self) -> str:
         return f"HTCGateway<{without_credentials(self.address)}>"
+
+    def sync(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run `func` in this gateway's loop; who interrupts it waits until what it made is taken back."""
+        call = func(*args, **kwargs)
+        return call if self.asynchronous else _exit.run_interruptibly(call, self.loop.asyncio_loop)
 
     def close(self) -> Any:
         """Close the gateway client; harmless if it is closed already."""
@@ -197,7 +199,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         offered = await super()._cluster_options(use_local_defaults=False)
         submission = Submission.read(chosen, kwargs, offered, config)
         options = submission.options_for(offered, without_credentials(self.address))
-        cluster: str = await super()._submit(cluster_options=cluster_options, **options)
+        cluster = await _exit.submitted(self, super()._submit(cluster_options, **options))
         if submission.is_htcondor:
             await create_default_pool(self, cluster, submission.template, config)
         return cluster
@@ -252,11 +254,8 @@ class HTCGatewayCluster(OlderCluster):
         if not hasattr(self, "_gateway"):
             self._instances.discard(self)  # dask-gateway's own end of a script would stumble over it
         elif not self.asynchronous:
-            if interrupted and self.gateway._loop_runner.is_started():
-                # Who interrupts stops waiting, and the cluster is being taken back: not without its gateway.
-                end = asyncio.run_coroutine_threadsafe(self._stop_internal(), self.loop.asyncio_loop)
-                with contextlib.suppress(Exception):
-                    end.result(_TAKE_BACK_SECONDS)
+            if interrupted:
+                _exit.end_interrupted(self)
             # Left to the garbage collector, this would be closed from any thread at any time: it can block
             # the start of the next gateway's loop.
             self.gateway.close()
@@ -293,5 +292,5 @@ class HTCGatewayCluster(OlderCluster):
         self._gateway: HTCGateway = gateway
         self._process = gateway._process = os.getpid()
         if not gateway.asynchronous:
-            close_gateway_at_exit(gateway)
-            close_cluster_at_exit(self)
+            _exit.close_gateway_at_exit(gateway)
+            _exit.close_cluster_at_exit(self)
