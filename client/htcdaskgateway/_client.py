@@ -22,8 +22,9 @@ from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway import _exit
 from htcdaskgateway._auth import choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._errors import login_refused
+from htcdaskgateway._errors import login_refused, name_wanted
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
+from htcdaskgateway._worker_pools.cluster import refuse_unknown_cluster
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from htcdaskgateway._worker_pools.older import OlderCluster, accepts_older_arguments
@@ -39,6 +40,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
 
     _process: int | None = None  # which made it, and has its loop
     _stopped_clusters: Collection[str] = ()  # by this object
+    _submitted_clusters: Collection[str] = ()
 
     def __init__(
         self,
@@ -160,6 +162,8 @@ class HTCGateway(Gateway):  # type: ignore[misc]
 
     def connect(self, cluster_name: str, shutdown_on_close: bool = False) -> HTCGatewayCluster:
         """Connect to a cluster that was made before; creates nothing."""
+        if not isinstance(cluster_name, str):
+            raise name_wanted(cluster_name)
         cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(
             self, name=cluster_name, shutdown_on_close=shutdown_on_close
         )
@@ -168,6 +172,11 @@ class HTCGateway(Gateway):  # type: ignore[misc]
     def scale_cluster(self, cluster_name: str, n: int, worker_type: Any = None, **kwargs: Any) -> Any:
         """Scale a cluster to `n` workers. `worker_type` is accepted for older code, and means nothing."""
         return self.sync(self._scale_cluster, cluster_name, n, **kwargs)
+
+    async def _wait_for_start(self, cluster_name: str) -> Any:
+        if cluster_name not in self._submitted_clusters:
+            await refuse_unknown_cluster(self, cluster_name)
+        return await super()._wait_for_start(cluster_name)
 
     async def _stop_cluster(self, cluster_name: str) -> None:
         await super()._stop_cluster(cluster_name)
@@ -200,6 +209,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         submission = Submission.read(chosen, kwargs, offered, config)
         options = submission.options_for(offered, without_credentials(self.address))
         cluster = await _exit.submitted(self, super()._submit(cluster_options, **options))
+        self._submitted_clusters = {*self._submitted_clusters, cluster}
         if submission.is_htcondor:
             await create_default_pool(self, cluster, submission.template, config)
         return cluster
@@ -246,19 +256,8 @@ class HTCGatewayCluster(OlderCluster):
         try:
             super()._init_internal(**kwargs)
         except BaseException as error:
-            self._give_up(interrupted=not isinstance(error, Exception))
+            _exit.give_up(self, interrupted=not isinstance(error, Exception))
             raise
-
-    def _give_up(self, *, interrupted: bool) -> None:
-        """This object never came to be: nothing is left of it."""
-        if not hasattr(self, "_gateway"):
-            self._instances.discard(self)  # dask-gateway's own end of a script would stumble over it
-        elif not self.asynchronous:
-            if interrupted:
-                _exit.end_interrupted(self)
-            # Left to the garbage collector, this would be closed from any thread at any time: it can block
-            # the start of the next gateway's loop.
-            self.gateway.close()
 
     def close(self, shutdown: bool | None = None) -> Any:
         """Close this object, and shut the cluster down if `shutdown`, or as `shutdown_on_close` says."""

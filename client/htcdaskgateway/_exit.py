@@ -169,18 +169,20 @@ def run_interruptibly(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractE
     `_INTERRUPT_SECONDS` at most.
     """
     tasks: list[asyncio.Task[T]] = []
-    ended: Future[asyncio.Task[T]] = Future()
+    ended: Future[None] = Future()
 
     def start() -> None:
         tasks.append(asyncio.ensure_future(coroutine))
-        tasks[0].add_done_callback(ended.set_result)
+        tasks[0].add_done_callback(lambda _: ended.set_result(None))
 
     def cancel() -> None:
-        tasks[0].cancel()
+        for task in tasks:
+            task.cancel()
 
     loop.call_soon_threadsafe(start)
     try:
-        return ended.result().result()
+        ended.result()
+        return tasks[0].result()
     except asyncio.CancelledError:
         raise CancelledError from None  # as asyncio.run_coroutine_threadsafe has it
     except BaseException:
@@ -189,9 +191,25 @@ def run_interruptibly(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractE
             with contextlib.suppress(Exception):
                 ended.result(_INTERRUPT_SECONDS)
         raise
+    finally:
+        # An error holds this frame, and the task holds the error: the gateway would be left to the garbage
+        # collector, which can block the start of the next gateway's loop.
+        tasks.clear()
 
 
-def end_interrupted(cluster: Any) -> None:
+def give_up(cluster: Any, *, interrupted: bool) -> None:
+    """The object of a cluster never came to be: nothing is left of it."""
+    if not hasattr(cluster, "_gateway"):
+        GatewayCluster._instances.discard(cluster)  # dask-gateway's own end of a script would stumble over it
+    elif not cluster.asynchronous:
+        if interrupted:
+            _end_interrupted(cluster)
+        # Left to the garbage collector, this would be closed from any thread at any time: it can block the
+        # start of the next gateway's loop.
+        cluster.gateway.close()
+
+
+def _end_interrupted(cluster: Any) -> None:
     """End a synchronous cluster whose start was interrupted, unless its start has; warn if it goes on."""
     if cluster.status == "running":  # it had started in the very moment
         stop = asyncio.run_coroutine_threadsafe(cluster._stop_internal(), cluster.loop.asyncio_loop)

@@ -6,9 +6,10 @@ nothing of what `dask_gateway.GatewayCluster` does.
 
 import asyncio
 import weakref
-from typing import Any
+from typing import Any, Final
 
-from dask_gateway import GatewayCluster
+import aiohttp
+from dask_gateway import Gateway, GatewayCluster, GatewayClusterError, GatewayServerError
 from dask_gateway.client import ClusterStatus
 
 from htcdask_api import names
@@ -27,6 +28,29 @@ from htcdaskgateway._worker_pools.explanation import (
 )
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
 from htcdaskgateway._worker_pools.pool import Pool, one_line
+
+_ASK_SECONDS: Final = 10.0
+_ONCE_MORE_SECONDS: Final = 1.0
+
+
+async def refuse_unknown_cluster(gateway: Gateway, cluster: str) -> None:
+    """Raise dask-gateway's ValueError if the gateway does not know the cluster.
+
+    Asked to wait for it, the gateway would look for one that never was for twenty seconds. It learns of a
+    cluster that another process has just made a moment later, so it is asked once more.
+    """
+    try:
+        await gateway._cluster_report(cluster)
+    except ValueError as error:
+        if not _is_unknown(error):
+            raise
+        await asyncio.sleep(_ONCE_MORE_SECONDS)
+        await gateway._cluster_report(cluster)
+
+
+def _is_unknown(error: ValueError) -> bool:
+    """Whether this is dask-gateway's word for a 404; subclasses are answers not understood."""
+    return type(error) is ValueError
 
 
 class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
@@ -56,6 +80,16 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             return ClusterExplanation(self.name, (), SHUT_DOWN if self.is_shutdown else CLOSED)
         return self.gateway.sync(self._explain)
 
+    def get_client(self, set_as_default: bool = True) -> Any:
+        """A `distributed.Client` of this cluster; GatewayClusterError or ValueError if it has ended."""
+        if not self.asynchronous:
+            if self.status in ("closing", "closed"):
+                raise GatewayClusterError(
+                    f"Cluster {self.name} is closed here: gateway.connect(name) opens it"
+                )
+            self.gateway.sync(self._refuse_ended)
+        return super().get_client(set_as_default=set_as_default)
+
     def logs(self, lines: int = LINES) -> Any:
         """The last lines of the scheduler, of workers that run, and of those that failed lately, by name.
 
@@ -75,9 +109,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         try:
             report = await self.gateway._cluster_report(self.name)
         except ValueError as error:
-            if (
-                type(error) is not ValueError
-            ):  # dask-gateway's word for a 404; others are answers not understood
+            if not _is_unknown(error):
                 raise
             return ClusterExplanation(self.name, (), UNKNOWN)
         backend = report.options.get(names.WORKER_BACKEND_OPTION)
@@ -90,6 +122,17 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             pools = ()
             situation = situation or (NO_EXTENSION if backend is None else UNKNOWN)
         return ClusterExplanation(self.name, pools, situation)
+
+    async def _refuse_ended(self) -> None:
+        """Or a client would wait for half a minute for a scheduler that is not there any more."""
+        try:
+            report = await asyncio.wait_for(self.gateway._cluster_report(self.name), _ASK_SECONDS)
+        except (OSError, TimeoutError, GatewayServerError, aiohttp.ClientError):
+            return  # the scheduler may be there without its gateway
+        if report.status > ClusterStatus.RUNNING:
+            raise GatewayClusterError(
+                f"Cluster {self.name} is not running: it has ended ({report.status.name}), with its jobs"
+            )
 
     async def _logs(self, lines: int) -> ClusterLogs:
         try:

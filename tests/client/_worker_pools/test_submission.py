@@ -88,7 +88,7 @@ def test_ncsas_newest_words_are_the_workers_size(site: Site) -> None:
         ("err", {"container_image": ""}, ValueError, "container_image: must be an absolute path"),
         ("err", {"container_image": "worker.sif"}, ValueError, "container_image: must be an absolute path"),
         ("err", {"worker_cores": 0}, ValueError, "worker_cores: "),
-        ("err", {"worker_memory": "8 cows"}, ValueError, "worker_memory: must be a Kubernetes quantity"),
+        ("err", {"worker_memory": "8 cows"}, ValueError, "worker_memory: must be a size from 64Mi"),
         ("err", {"colour": "red"}, ValueError, "does not offer the cluster option 'colour'"),
         ("err", {"worker_core": 2}, ValueError, "Did you mean worker_cores?"),
         ("err", {"gpus": 1}, ValueError, "Did you mean worker_gpus?"),
