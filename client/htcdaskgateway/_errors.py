@@ -28,6 +28,9 @@ _TEXTS: Final = {
     "environment": "a text or a number, such as '1'",
 }
 
+_NUMBERS_OF_WORKERS: Final = ("n_workers", "nworkers", "num_workers", "workers")  # Dask's other clusters
+_NEAR: Final = 0.75  # of 1, by difflib: "memroy" and "worker_mem" are near to something
+
 
 class HTCDaskError(GatewayClusterError):  # type: ignore[misc]
     """Something about HTCondor workers went wrong; the message says what, where and what to do."""
@@ -55,13 +58,18 @@ def extension_missing(address: str, option: str) -> ExtensionMissingError:
     )
 
 
-def option_missing(address: str, option: str, offered: Collection[str], words: Collection[str]) -> ValueError:
+def option_missing(
+    address: str, option: str, value: Any, offered: Collection[str], words: Collection[str]
+) -> ValueError:
     """The error for a name that is neither one of this gateway's cluster options nor a keyword (`words`)."""
     known = ", ".join(offered) or "none"
     said = f"The gateway at {address} does not offer the cluster option {option!r} (it offers: {known}). "
+    if option in _NUMBERS_OF_WORKERS:
+        count = value if isinstance(value, int) and not isinstance(value, bool) else "n"
+        return ValueError(f"{said}The number of workers is said afterwards: cluster.scale({count})")
     names = sorted({*offered, *words})
     longer = [name for name in names if name.endswith(f"_{option}")]  # "cores"
-    if option not in words and (like := longer or get_close_matches(option, names, n=1)):
+    if option not in words and (like := longer or get_close_matches(option, names, n=1, cutoff=_NEAR)):
         return ValueError(f"{said}Did you mean {like[0]}?")
     return ValueError(
         f"{said}Leave {option}= away, or ask its administrator to add it to c.Backend.cluster_options."

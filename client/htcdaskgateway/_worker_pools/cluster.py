@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import aiohttp
 from dask_gateway import Gateway, GatewayCluster, GatewayClusterError, GatewayServerError
-from dask_gateway.client import ClusterStatus
+from dask_gateway.client import ClusterReport, ClusterStatus
 
 from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
@@ -24,6 +24,7 @@ from htcdaskgateway._worker_pools.explanation import (
     SHUT_DOWN,
     UNKNOWN,
     ClusterExplanation,
+    situation_html,
     status_html,
 )
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
@@ -58,6 +59,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
 
     _last_pools: tuple[Pool, ...] | None = None
     _pool_line: Any = None
+    _ended: tuple[str, str] | None = None  # the status, and a sentence: once the gateway has said so
     _pool_watch: asyncio.Task[None] | None = None
 
     @property
@@ -111,11 +113,11 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         except ValueError as error:
             if not _is_unknown(error):
                 raise
+            self._learn_end("ended", UNKNOWN)
             return ClusterExplanation(self.name, (), UNKNOWN)
         backend = report.options.get(names.WORKER_BACKEND_OPTION)
         situation = None if backend in (None, names.WORKER_BACKEND_HTCONDOR) else KUBERNETES
-        if report.status > ClusterStatus.RUNNING:
-            situation = f"the cluster has ended ({report.status.name}), and its jobs with it"
+        situation = self._end_in(report) or situation
         try:
             pools = tuple(await self._list_pools())
         except PoolsNotThereError:
@@ -129,10 +131,23 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             report = await asyncio.wait_for(self.gateway._cluster_report(self.name), _ASK_SECONDS)
         except (OSError, TimeoutError, GatewayServerError, aiohttp.ClientError):
             return  # the scheduler may be there without its gateway
-        if report.status > ClusterStatus.RUNNING:
-            raise GatewayClusterError(
-                f"Cluster {self.name} is not running: it has ended ({report.status.name}), with its jobs"
-            )
+        if ended := self._end_in(report):
+            raise GatewayClusterError(f"Cluster {self.name} is not running: {ended}")
+
+    def _end_in(self, report: ClusterReport) -> str | None:
+        """A sentence, if the gateway reports that the cluster has ended."""
+        if report.status <= ClusterStatus.RUNNING:
+            return None
+        ended = f"the cluster has ended ({report.status.name}), and its jobs with it"
+        self._learn_end(report.status.name.lower(), ended)
+        return ended
+
+    def _learn_end(self, status: str, sentence: str) -> None:
+        """What the gateway said last is what repr and widget show; a cluster that has ended stays so."""
+        self._ended = (status, sentence)
+        if self._pool_watch is not None:
+            self._pool_watch.cancel()
+            self._pool_line.value = situation_html(sentence)
 
     async def _logs(self, lines: int) -> ClusterLogs:
         try:
@@ -145,12 +160,16 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         return ClusterLogs({**await of_running(self.scheduler_comm, workers, lines), **found})
 
     def __repr__(self) -> str:
-        seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())
         name, status = getattr(self, "name", None), getattr(self, "status", "failed")
+        if self._ended is not None and status not in ("closing", "closed"):
+            return f"HTCGatewayCluster<{name}, status={self._ended[0]}>"
+        seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())
         return f"HTCGatewayCluster<{name}, status={status}{', ' if seen else ''}{seen}>"
 
     def _repr_html_(self) -> str:
         html: str = super()._repr_html_()
+        if self._ended is not None:
+            return html + situation_html(self._ended[1])
         return html if self._last_pools is None else html + status_html(self._last_pools)
 
     def _widget(self) -> Any:

@@ -29,6 +29,11 @@ def status_html(pools: Sequence[Pool]) -> str:
     return "<p>" + "<br>".join(lines or [f"<b>HTCondor:</b> {NO_POOL}"]) + "</p>"
 
 
+def situation_html(situation: str) -> str:
+    """The same line for a cluster without HTCondor workers, such as one that has ended."""
+    return f"<p><b>HTCondor:</b> {escape(situation, quote=False)}</p>"
+
+
 @dataclass(frozen=True, repr=False)
 class ClusterExplanation:
     """Where the workers of a cluster are, and why the missing ones are missing. Prints as text."""
@@ -92,15 +97,17 @@ def _details(status: PoolStatus) -> Iterator[str]:
         yield "the operator has not looked at this pool yet"
     for reason in status.explanation:
         yield f"{reason.count} waiting: {reason.reason}: {reason.message}".rstrip(": ")
+    wrong: dict[str, list[str]] = {}  # the conditions by what they say: often two say the same
     for condition in status.conditions:
         # Stalled and Reconciling are bad when true; the others when false.
         bad = "True" if condition.type == STALLED else "False"
         if condition.status in (bad, "Unknown") and condition.type != "Reconciling":
-            yield f"{condition.type} is {condition.status}: {condition.reason}: {condition.message}".rstrip(
-                ": "
-            )
+            text = f"{condition.reason}: {condition.message}".rstrip(": ")
+            wrong.setdefault(text, []).append(f"{condition.type} is {condition.status}")
         elif condition.type == READY:
             yield f"Ready: {condition.message or condition.reason}"
+    for text, conditions in wrong.items():
+        yield f"{', '.join(conditions)}: {text}"
     for failure in status.recent_failures:
         where = f" on {failure.machine}" if failure.machine else ""
         code = f" (exit code {failure.exit_code})" if failure.exit_code is not None else ""

@@ -75,7 +75,7 @@ class Submission:
             raise extension_missing(address, WORKER_BACKEND_OPTION)
         for name in options:
             if name not in offered:
-                raise option_missing(address, name, list(offered), KEYWORDS)
+                raise option_missing(address, name, options[name], list(offered), KEYWORDS)
         if not self.is_htcondor:
             self._refuse_htcondor_keywords(options)
         return options

@@ -19,6 +19,9 @@ def test_the_widget_has_one_line_about_htcondor_and_keeps_it_true(site: Site) ->
         gateway.sync(becomes, line, "0 of 0 workers connected")
         site.tell(cluster.name, desiredReplicas=3)
         gateway.sync(becomes, line, "0 of 3 workers connected")
+        gateway.stop_cluster(cluster.name)
+        assert "has ended" in str(cluster.explain())
+        gateway.sync(becomes, line, "the cluster has ended (STOP")
 
 
 async def becomes(widget: Any, text: str) -> None:
