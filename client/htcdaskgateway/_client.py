@@ -20,7 +20,7 @@ from distributed import Client
 
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway import _exit
-from htcdaskgateway._auth import choose_auth, without_credentials
+from htcdaskgateway._auth import check_address, choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import login_refused, name_wanted
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
@@ -51,11 +51,13 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         asynchronous: bool = False,
         loop: Any = None,
     ) -> None:
+        auth = choose_auth(address, auth)
+        check_address(address)
         super().__init__(
             address=address,
             proxy_address=proxy_address,
             public_address=public_address,
-            auth=choose_auth(address, auth),
+            auth=auth,
             asynchronous=asynchronous,
             loop=loop,
         )
@@ -253,6 +255,7 @@ class HTCGatewayCluster(OlderCluster):
 
     def _init_internal(self, **kwargs: Any) -> None:
         kwargs["auth"] = choose_auth(kwargs.get("address"), kwargs.get("auth"))
+        check_address(kwargs.get("address"))
         try:
             super()._init_internal(**kwargs)
         except BaseException as error:
