@@ -30,6 +30,7 @@ check: $(VENV)/.installed ## Format, lint, types, import contracts, generated fi
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 client crds
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_layout.py
 	$(BIN)/python scripts/sync_chart_crd.py --check

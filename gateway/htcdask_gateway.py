@@ -25,6 +25,7 @@ from traitlets.utils.importstring import import_item
 
 from htcdask_bodies import Bodies
 from htcdask_heartbeats import DaskClusters, Heartbeats
+from htcdask_offer import answer as offer
 
 # htcdask_api.names has these too, but is not installed where this runs; a test compares them.
 GROUP, VERSION, KIND, PLURAL = "htcdask.org", "v1alpha1", "HTCWorkerPool", "htcworkerpools"
@@ -151,7 +152,7 @@ def shown(name: str, pool: Json) -> Json:
 
 
 class View(web.View):
-    """Tells that the pools are here; and what the views of the pools share.
+    """Tells that the pools are here, and what the site offers; and what the views of the pools share.
 
     They ask the Kubernetes API, not this server's cache: another replica may just have made the cluster.
     """
@@ -172,8 +173,8 @@ class View(web.View):
             raise from_kubernetes(exc) from exc
 
     async def get(self) -> web.Response:
-        default = self.backend.default_worker_backend
-        return web.json_response({"version": 1, "defaultWorkerBackend": default})
+        told = {"version": 1, "defaultWorkerBackend": self.backend.default_worker_backend}
+        return web.json_response({**told, **await offer(self.backend, self.request["user"].name)})
 
     async def cluster(self, for_change: bool = False) -> Json:
         """The DaskCluster; 404 if it is not this gateway's and the user's, 409 to change a stopped one."""
@@ -239,9 +240,8 @@ class PoolsView(View):
 
     async def make(self, cluster: Json, body: Json) -> web.Response:
         if (cluster["spec"].get("options") or {}).get(WORKER_BACKEND_OPTION) != HTCONDOR:
-            raise error(
-                409, f"Cluster {self.full_name} was not made with {WORKER_BACKEND_OPTION}={HTCONDOR!r}"
-            )
+            text = f"Cluster {self.full_name} was not made with {WORKER_BACKEND_OPTION}={HTCONDOR!r}"
+            raise error(409, text)
         short, name = body["name"], f"{body['name']}-{self.cluster_name}"
         if not isinstance(short, str) or not DNS_LABEL.fullmatch(short) or not DNS_LABEL.fullmatch(name):
             rule = f"1 to {62 - len(self.cluster_name)} of a-z, 0-9 and '-', a letter or digit at both ends"

@@ -12,10 +12,11 @@ LONGEST = 300  # lines of one module
 FREE = ("tests/", "benchmarks/", "examples/")  # long tables are welcome there
 
 # The gateway extension is no package, and import-linter knows packages only. All this comes with its server.
-EXTENSION = tuple(f"gateway/htcdask_{name}.py" for name in ("gateway", "heartbeats", "bodies"))
+EXTENSION = tuple(f"gateway/htcdask_{name}.py" for name in ("gateway", "heartbeats", "bodies", "offer"))
 BESIDE_EXTENSION = {
     "htcdask_heartbeats",
     "htcdask_bodies",
+    "htcdask_offer",
     "aiohttp",
     "dask_gateway_server",
     "kubernetes_asyncio",

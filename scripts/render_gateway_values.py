@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("htcdask_bodies", "htcdask_heartbeats", "htcdask_gateway")  # each after what it imports
+# Each after what it imports.
+NAMES = ("htcdask_bodies", "htcdask_heartbeats", "htcdask_offer", "htcdask_gateway")
 SOURCES = [ROOT / "gateway" / f"{name}.py" for name in NAMES]
 VALUES = ROOT / "charts" / "htcdask" / "gateway-values.yaml"
 

@@ -1,8 +1,9 @@
 """Dask clusters with HTCondor workers: `dask_gateway.Gateway` and `GatewayCluster`, plus worker pools.
 
-`_client` holds what must equal dask-gateway's own classes, `_worker_pools` what is added to them. Beside
-them: `_auth` (which credential goes where), `_config` (what a site may set), `_scaling` (numbers of workers),
-`_exit` (a script that just ends, or is interrupted) and `_errors`. The names below are the whole public
+`_client` holds what must equal dask-gateway's own classes, `_worker_pools` what is added to them, and
+`_credentials` what brings a notebook's credentials to its workers. Beside them: `_auth` (which credential
+goes where), `_config` (what a site may set), `_scaling` (numbers of workers), `_exit` (a script that just
+ends, or is interrupted), `_doctor` (what is broken) and `_errors`. The names below are the whole public
 surface: ours, and those of dask_gateway that a script imports beside its gateway.
 """
 
@@ -20,15 +21,23 @@ from dask_gateway import (
 
 from htcdaskgateway import _config as _config  # defaults for dask's configuration
 from htcdaskgateway._client import HTCGateway, HTCGatewayCluster
-from htcdaskgateway._errors import ExtensionMissingError, HTCDaskError, PoolRefusedError
+from htcdaskgateway._errors import (
+    ClusterStartTimeoutError,
+    ExtensionMissingError,
+    HTCDaskError,
+    PoolRefusedError,
+    PoolStalledError,
+)
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.pool import Pool
+from htcdaskgateway._worker_pools.profiles import Profile, Profiles
 
 __version__ = _version("htcdask")
 
 __all__ = [
     "BasicAuth",
     "ClusterExplanation",
+    "ClusterStartTimeoutError",
     "ExtensionMissingError",
     "GatewayClusterError",
     "GatewayServerError",
@@ -41,4 +50,7 @@ __all__ = [
     "Options",
     "Pool",
     "PoolRefusedError",
+    "PoolStalledError",
+    "Profile",
+    "Profiles",
 ]

@@ -1,9 +1,8 @@
 """`HTCGateway` and `HTCGatewayCluster`: dask-gateway's own client, whose clusters have HTCondor workers.
 
-Called by users. Both promise the signatures, the exceptions and the sync and async manners of
-`dask_gateway.Gateway` and `GatewayCluster`. What is added hangs on `_submit`, which every way to make a
-cluster uses, and on the base class of the cluster. The two classes make each other, so they share one module,
-as in `dask_gateway.client`.
+Called by users. Both promise the signatures, the exceptions and the sync and async manners of dask-gateway's
+`Gateway` and `GatewayCluster`. What is added hangs on `_submit`, which every way to make a cluster uses, and
+on base classes. The two classes make each other, so they share one module, as in `dask_gateway.client`.
 """
 
 from __future__ import annotations
@@ -22,16 +21,19 @@ from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway import _exit
 from htcdaskgateway._auth import check_address, choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._credentials.cluster import ClusterWithCredentials
+from htcdaskgateway._doctor.method import ExaminedGateway
 from htcdaskgateway._errors import login_refused, name_wanted
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
-from htcdaskgateway._worker_pools.cluster import refuse_unknown_cluster
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
+from htcdaskgateway._worker_pools.offer_route import GatewayWithProfiles
 from htcdaskgateway._worker_pools.older import OlderCluster, accepts_older_arguments
 from htcdaskgateway._worker_pools.submission import Submission
+from htcdaskgateway._worker_pools.waiting import refuse_unknown
 
 
-class HTCGateway(Gateway):  # type: ignore[misc]
+class HTCGateway(ExaminedGateway, GatewayWithProfiles):
     """A client for a Dask Gateway server whose clusters get their workers from HTCondor.
 
     Everything that `dask_gateway.Gateway` takes and does, with HTCondor workers. On a JupyterHub, and where
@@ -149,7 +151,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         environment : dict, optional
             Environment variables of the workers.
         profile : str, optional
-            A kind of worker that the site has a name for.
+            A kind of worker that the site has a name for; `profiles()` shows them.
         **kwargs :
             The gateway's own cluster options, as for `dask_gateway.Gateway.new_cluster`.
         """
@@ -166,9 +168,8 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         """Connect to a cluster that was made before; creates nothing."""
         if not isinstance(cluster_name, str):
             raise name_wanted(cluster_name)
-        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(
-            self, name=cluster_name, shutdown_on_close=shutdown_on_close
-        )
+        ours = {"name": cluster_name, "shutdown_on_close": shutdown_on_close}
+        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(self, **ours)
         return cluster
 
     def scale_cluster(self, cluster_name: str, n: int, worker_type: Any = None, **kwargs: Any) -> Any:
@@ -177,7 +178,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
 
     async def _wait_for_start(self, cluster_name: str) -> Any:
         if cluster_name not in self._submitted_clusters:
-            await refuse_unknown_cluster(self, cluster_name)
+            await refuse_unknown(self, cluster_name)
         return await super()._wait_for_start(cluster_name)
 
     async def _stop_cluster(self, cluster_name: str) -> None:
@@ -210,6 +211,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
         offered = await super()._cluster_options(use_local_defaults=False)
         submission = Submission.read(chosen, kwargs, offered, config)
         options = submission.options_for(offered, without_credentials(self.address))
+        await self._refuse_early(submission)
         cluster = await _exit.submitted(self, super()._submit(cluster_options, **options))
         self._submitted_clusters = {*self._submitted_clusters, cluster}
         if submission.is_htcondor:
@@ -225,7 +227,7 @@ class HTCGateway(Gateway):  # type: ignore[misc]
             raise login_refused(error, without_credentials(self.address), self.auth) from None
 
 
-class HTCGatewayCluster(OlderCluster):
+class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
     """A dask-gateway cluster with HTCondor workers.
 
     Takes what `dask_gateway.GatewayCluster` takes, and the keywords of `HTCGateway.new_cluster`.

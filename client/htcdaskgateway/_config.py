@@ -6,7 +6,7 @@ Imported once by the package, so that `htcdask.*` has defaults beside dask-gatew
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import dask
 import yaml
@@ -24,6 +24,17 @@ def _text(section: Mapping[str, Any], key: str) -> str | None:
     return value or None
 
 
+def _time(section: Mapping[str, Any], key: str) -> float | None:
+    """Seconds; None for a time without end."""
+    value = dask.config.get(key, None, config=section)
+    try:
+        return None if value is None else float(parse_timedelta(value))
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"configuration htcdask.{key} must be a time such as '60s', or null for none, got {value!r:.80}"
+        ) from None
+
+
 @dataclass(frozen=True)
 class ClientConfig:
     """What a site may set; read anew for each cluster, as dask's own settings are."""
@@ -34,9 +45,10 @@ class ClientConfig:
     apptainer_image: str | None
     image_path_template: str
     status_interval: float
+    cluster_start_timeout: float | None
 
     @classmethod
-    def read(cls) -> Self:
+    def read(cls) -> "ClientConfig":
         """The present configuration; ValueError or TypeError names the key that is wrong."""
         section: Mapping[str, Any] = dask.config.get("htcdask")
         pool_api = _text(section, "pool-api")
@@ -57,4 +69,5 @@ class ClientConfig:
             apptainer_image=_text(section, "apptainer-image"),
             image_path_template=template,
             status_interval=parse_timedelta(dask.config.get("status-interval", config=section)),
+            cluster_start_timeout=_time(section, "cluster-start-timeout"),
         )

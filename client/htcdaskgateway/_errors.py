@@ -12,7 +12,13 @@ from pydantic.alias_generators import to_camel
 from htcdask_api import complaint, shown_names
 from htcdask_api.spec import ENVIRONMENT_ADVICE
 
-__all__ = ["ExtensionMissingError", "HTCDaskError", "PoolRefusedError"]
+__all__ = [
+    "ClusterStartTimeoutError",
+    "ExtensionMissingError",
+    "HTCDaskError",
+    "PoolRefusedError",
+    "PoolStalledError",
+]
 
 # What a keyword must be, by its template's field, where the field's own rule is not in the user's words.
 _MUST_BE: Final = {
@@ -42,6 +48,14 @@ class ExtensionMissingError(HTCDaskError):
 
 class PoolRefusedError(HTCDaskError, ValueError):
     """A worker pool was refused. The message names the field and the rule, or the missing right."""
+
+
+class PoolStalledError(HTCDaskError):
+    """No worker will come, however long one waits. The message has the operator's reason and what to do."""
+
+
+class ClusterStartTimeoutError(HTCDaskError, TimeoutError):
+    """The scheduler of a cluster could not be started in time. The message says what kept it from running."""
 
 
 class PoolsNotThereError(HTCDaskError, ValueError):

@@ -55,6 +55,8 @@ ROLE_WORKER: Final = "worker"
 
 # The Lease in each namespace with pools that keeps two releases apart, whatever they are called.
 CLAIM: Final = "htcdask-worker-pools"
+# The ConfigMap in each namespace with pools in which the operator says what its site offers.
+OFFER: Final = "htcdask-offer"
 
 DEFAULT_POOL: Final = "default"
 

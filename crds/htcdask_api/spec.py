@@ -5,7 +5,7 @@ and `crds/htcworkerpool.yaml` to the same fields, bounds, patterns and defaults.
 """
 
 import re
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -141,7 +141,7 @@ class Template(ApiModel):
     resources: Annotated[dict[str, ResourceAmount], Field(max_length=32), AfterValidator(_resources)] = {}
     requirements: Expression | None = None
     rank: Expression | None = None
-    max_runtime_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
+    max_runtime_seconds: Annotated[int, Field(ge=300, le=31_536_000)] | None = None
 
     @property
     def memory_bytes(self) -> int:
@@ -176,7 +176,7 @@ class PoolSpec(ApiModel):
     template: Template = Template()
 
     @model_validator(mode="after")
-    def _replicas_make_sense(self) -> Self:
+    def _replicas_make_sense(self) -> "PoolSpec":
         if self.scaling == "Gateway" and self.replicas != 0:
             raise ValueError(f"replicas: {MANUAL_RULE}")
         if self.replicas > self.max_replicas:

@@ -29,8 +29,8 @@ from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.kube.api import KubeApi, connect
 from htcdask_operator.ports import Ports
-from htcdask_operator.process import health
-from htcdask_operator.process.claims import Claims, claims
+from htcdask_operator.process import health, offer
+from htcdask_operator.process.claims import Claims, claims, holder
 from htcdask_operator.process.health import Health
 from htcdask_operator.process.supervise import supervise
 from htcdask_operator.scheduler.http import SchedulerHttp
@@ -148,6 +148,7 @@ async def _run(
         last_seen=lambda: leases.last_seen,
     )
     poller, reconciler = parts.poller, parts.reconciler
+    me = holder(settings.leader, instance)
     stop, ready = asyncio.Event(), asyncio.Event()
 
     def health_now() -> Health:
@@ -192,6 +193,7 @@ async def _run(
         "poller": leading(poller.run),
         "reconciler": leading(parts.reconcile),
         "resync": leading(compare),
+        "offer": leading(lambda: offer.publish(kube, settings.gateway_namespaces, policy, me)),
         "kopf": leading(watch),
     }
     return await supervise(services, stop)

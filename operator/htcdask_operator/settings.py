@@ -80,7 +80,7 @@ class Limits(Section):
     max_memory: Bytes | None = None
     max_gpus: Count | None = None
     drain_seconds: Annotated[float, Field(ge=0, le=31_536_000)] = 3600.0
-    max_runtime_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
+    max_runtime_seconds: Annotated[int, Field(ge=300, le=31_536_000)] | None = None
 
 
 class Poll(Section):

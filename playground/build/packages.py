@@ -18,6 +18,7 @@ PACKAGES = {
     "containerd": "containerd",
     "ctr": "containerd",
     "etcd": "etcd-server",
+    "docker-registry": "docker-registry",
     "go": "golang-go",
     "ip": "iproute2",
     "iptables": "iptables",

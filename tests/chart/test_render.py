@@ -516,6 +516,7 @@ RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
         ([""], ["events"], ["create"], None),
         (LEASES, ["leases"], ["create"], None),
         (LEASES, ["leases"], ["get", "patch"], ["htcdask-worker-pools"]),
+        ([""], ["configmaps"], ["create", "patch"], ["htcdask-offer"]),
     ],
     ("ClusterRole", "htcdask-htcdask-operator", None): [
         (POOLS, ["htcworkerpools"], ["get", "list", "watch", "patch"], None),
@@ -530,6 +531,8 @@ RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
     ("Role", "htcdask-htcdask-gateway", "gateway"): [
         (POOLS, ["htcworkerpools"], ["get", "list", "create", "patch", "delete"], None),
         (CLUSTERS, ["daskclusters"], ["use"], None),
+        ([""], ["configmaps"], ["get"], ["htcdask-offer"]),
+        (LEASES, ["leases"], ["get"], ["htcdask-worker-pools"]),
     ],
     ("ClusterRole", "htcdask-htcdask-view", None): [
         (POOLS, ["htcworkerpools", "htcworkerpools/scale"], ["get", "list", "watch"], None),

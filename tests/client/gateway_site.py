@@ -1,6 +1,7 @@
 """Start a real gateway for the client's tests, and look into it."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -46,6 +47,23 @@ class Site:
         """What the operator would say about the cluster's pool."""
         asyncio.run(self.set_status(cluster, status))
 
+    @contextmanager
+    def offering(self, policy: Any) -> Iterator[None]:
+        """While an operator with these settings says what they offer."""
+        from htcdask_operator.process import offer  # needs Python 3.11, and this module 3.10
+
+        self._offer(json.dumps(offer.content(policy)))
+        try:
+            yield
+        finally:
+            self._offer("")
+
+    def _offer(self, text: str) -> None:
+        url = f"{self.address}/site/offer"
+        request = urllib.request.Request(url, text.encode(), method="PUT")  # noqa: S310 (our own http:// address)
+        with urllib.request.urlopen(request, timeout=5):  # noqa: S310
+            pass
+
     async def pools(self) -> list[dict[str, Any]]:
         """The HTCWorkerPool objects as they were stored."""
         async with aiohttp.ClientSession() as session, session.get(f"{self.address}/site/pools") as answer:
@@ -62,13 +80,14 @@ class Site:
 
 
 @contextmanager
-def running_site(log: Path, extension: bool) -> Iterator[Site]:
+def running_site(log: Path, extension: bool, packages: Path | None = None) -> Iterator[Site]:
+    """A gateway server of its own; what lies in `packages` goes before what is installed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     environment = {
         **os.environ,
-        "PYTHONPATH": str(EXTENSION),
+        "PYTHONPATH": os.pathsep.join(map(str, filter(None, [EXTENSION, packages]))),
         "SITE_ADDRESS": address,
         "SITE_EXTENSION": "yes" if extension else "no",
     }

@@ -9,6 +9,8 @@ import asyncio
 import json
 import os
 import uuid
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +34,7 @@ db_base.uuid = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=f"gateway.{uuid
 
 class SiteClusterConfig(LocalClusterConfig):  # type: ignore[misc]
     image = Unicode("site/default:1", config=True)
+    namespace = "gateway"
 
 
 def refusal(status: int, message: str, field: str | None = None) -> ApiException:
@@ -42,11 +45,24 @@ def refusal(status: int, message: str, field: str | None = None) -> ApiException
 
 
 class KubernetesObjects:
-    """DaskClusters, as the gateway has them, and HTCWorkerPools."""
+    """DaskClusters, as the gateway has them, HTCWorkerPools, and what an operator says of the site."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
         self.pools: dict[str, Json] = {}
+        self.offer: dict[str, str] | None = None
+        self.created = datetime(2026, 1, 1)
+
+    async def read_namespaced_config_map(self, name: str, namespace: str) -> Any:
+        if (name, namespace) != (names.OFFER, "gateway") or self.offer is None:
+            raise refusal(404, "not found")
+        return SimpleNamespace(data=self.offer)
+
+    async def get_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, name: str
+    ) -> Json:
+        assert (plural, name, namespace) == ("leases", names.CLAIM, "gateway")
+        return {"spec": {"holderIdentity": "operator", "acquireTime": "today"}}
 
     async def list_namespaced_custom_object(
         self, group: str, version: str, namespace: str, plural: str, field_selector: str, **selectors: str
@@ -73,27 +89,74 @@ class KubernetesObjects:
             raise refusal(422, first["msg"], ".".join(map(str, ("spec", *first["loc"])))) from error
         if spec.template.container_image == "/refused/by/the/site.sif":
             raise refusal(422, "this image is not allowed here", "spec.template.containerImage")
-        stored = {**pool, "metadata": {**pool["metadata"], "creationTimestamp": "2026-01-01T00:00:00Z"}}
+        if pool["metadata"]["name"] in self.pools:
+            raise refusal(409, f'{names.PLURAL} "{pool["metadata"]["name"]}" already exists')
+        self.created += timedelta(seconds=1)
+        created = self.created.isoformat() + "Z"
+        stored = {**pool, "metadata": {**pool["metadata"], "creationTimestamp": created}}
+        stored["metadata"]["uid"] = uuid.uuid4().hex
         self.pools[pool["metadata"]["name"]] = stored
         return stored
+
+    async def patch_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, name: str, patch: Json, **settings: str
+    ) -> Json:
+        pool = self.pools[name]
+        if patch["metadata"]["uid"] != pool["metadata"]["uid"]:
+            raise refusal(409, "the UID in the precondition does not match")
+        spec = {**pool["spec"], **patch["spec"]}
+        try:
+            PoolSpec.model_validate(spec)
+        except ValidationError as error:
+            raise refusal(422, error.errors()[0]["msg"], "spec") from error
+        pool["spec"] = spec
+        return pool
+
+    async def delete_namespaced_custom_object(
+        self, group: str, version: str, namespace: str, plural: str, name: str, body: Json
+    ) -> None:
+        if body["preconditions"]["uid"] != self.pools[name]["metadata"]["uid"]:
+            raise refusal(409, "the UID in the precondition does not match")
+        del self.pools[name]
 
 
 class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ignore[misc]
     crd_version = "v1alpha1"
     label_selector = ""
-    # Workers are the backend's own here: the number goes where it always goes.
-    on_cluster_heartbeat = InProcessBackend.on_cluster_heartbeat
+
+    async def on_cluster_heartbeat(self, cluster_name: str, msg: Any) -> None:
+        """Workers are the backend's own here: the number goes where it always goes. Some users get none."""
+        cluster = self.db.get_cluster(cluster_name)
+        if cluster is not None and cluster.username.startswith("waits"):
+            msg = {**msg, "count": 0}
+        await InProcessBackend.on_cluster_heartbeat(self, cluster_name, msg)
 
     async def setup(self, app: web.Application) -> None:
-        self.custom_client = KubernetesObjects(self)
+        self.custom_client = self.core_client = KubernetesObjects(self)
         app.router.add_get("/site/pools", self.show_pools)
         app.router.add_put("/site/pools/{name}/status", self.set_status)
+        app.router.add_put("/site/offer", self.set_offer)
         await super().setup(app)
 
     async def start_cluster(self, user: Any, cluster_options: Any) -> Any:
         if user.name.startswith("slow"):  # such a user's request is answered only after a while
             await asyncio.sleep(1)
         return await super().start_cluster(user, cluster_options)
+
+    async def set_offer(self, request: web.Request) -> web.Response:
+        """What the operator would write."""
+        text = (await request.read()).decode()
+        said = {"holder": "operator", "acquired": "today", "offer.json": text}
+        self.custom_client.offer = said if text else None
+        return web.Response()
+
+    async def do_start_cluster(self, cluster: Any) -> AsyncIterator[Json]:
+        """The schedulers of some users have an image that nobody can pull."""
+        is_pending = cluster.username.startswith("pending")
+        while is_pending and cluster.target <= db_base.JobStatus.RUNNING:  # noqa: ASYNC110 (it has no event)
+            await asyncio.sleep(0.05)
+        async for state in super().do_start_cluster(cluster):
+            yield state
 
     async def show_pools(self, request: web.Request) -> web.Response:
         return web.json_response(list(self.custom_client.pools.values()))

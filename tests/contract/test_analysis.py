@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
@@ -11,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from htcdask_api import Template
 from htcdask_operator.core.model import JobId, JobStatus
+from htcdask_operator.core.policy import Profile
 from htcdask_operator.core.status import slots
 from htcdask_operator.core.submit import descriptions
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.labs import IMAGE, PAYLOAD, RealLab
+from tests.contract.shell import Shell, idle
 
 _numbers = count(1)
 
@@ -206,9 +210,79 @@ async def test_who_has_a_better_priority_is_counted(bare_pool: BarePool, waiting
     bare_pool.run("condor_rm", "alice")
 
 
+@pytest.fixture(scope="module")
+def pool_with_limits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
+    """One license, for everybody."""
+    with BarePool(tmp_path_factory.mktemp("limits") / "pool", settings="LICENSE_LIMIT = 1\n") as pool:
+        yield pool
+
+
+async def test_a_limit_that_is_reached_is_told_with_its_use(
+    pool_with_limits: BarePool, tmp_path: Path
+) -> None:
+    waiting = Waiting(pool_with_limits, tmp_path)
+    licensed = Profile("licensed", Template(), attributes={"ConcurrencyLimits": "License"})
+    waiting.policy = replace(waiting.policy, profiles={"licensed": licensed})
+    sleeps = "executable = /bin/sleep\narguments = 1000\nrequest_memory = 1\nrequest_disk = 1\n"
+    limited = f"{sleeps}transfer_executable = false\nconcurrency_limits = license\nqueue\n"
+    alices = pool_with_limits.run("condor_submit", "-terse", "-", user="alice", input=limited).split()[0]
+    for _ in range(100):
+        await asyncio.sleep(0.2)
+        if pool_with_limits.run("condor_q", "-allusers", alices, "-af", "JobStatus").strip() == "2":
+            break
+    told, job = ("", ""), await waiting.submit(profile="licensed")
+    async with asyncio.timeout(20):  # until the negotiator has looked at it
+        while told[0] != "LimitReached":
+            told = await waiting.why(job)
+            await asyncio.sleep(0.2)
+    assert "the concurrency limit license is reached, of which running jobs use 1." in told[1].lower()
+    await waiting.close()
+
+
+async def test_older_idle_jobs_of_the_same_user_are_counted(bare_pool: BarePool, waiting: Waiting) -> None:
+    """Another user's are not, nor younger ones, nor those of an accounting group."""
+    sleeps = "executable = /bin/sleep\ntransfer_executable = false\nrequirements = false\n"
+    for more, user in (("", "dask"), ("", "alice"), ("accounting_group = physics\n", "dask")):
+        bare_pool.run("condor_submit", "-", user=user, input=f"{sleeps}{more}queue 2\n")
+    await asyncio.sleep(1.1)  # queues tell whole seconds
+    job = await waiting.submit("/nowhere", "w1", cores=1000)
+    bare_pool.run("condor_submit", "-", user="dask", input=f"{sleeps}priority = 1\nqueue\n")
+    await waiting.submit("/nowhere", "w2")
+    found = await waiting.condor.analyze(job)
+    bare_pool.run("condor_rm", "dask", "alice")
+    assert found is not None and found.earlier == 3
+
+
 async def test_slots_that_refuse_say_by_which_rule(strict_pool: BarePool, tmp_path: Path) -> None:
     waiting = Waiting(strict_pool, tmp_path)
     reason, message = await waiting.why(await waiting.submit())
     assert reason == "SlotsRefuse"
     assert 'START is TARGET.Department is "physics"' in message
     await waiting.close()
+
+
+NO_APPTAINER = "SINGULARITY = /nowhere/apptainer\n"
+SAID = "HasContainer HasSandboxImage"
+FALSE = f"HasContainer = False\nHasSandboxImage = False\nSTARTD_ATTRS = $(STARTD_ATTRS) {SAID}\n"
+
+
+@pytest.mark.parametrize("settings", [NO_APPTAINER, NO_APPTAINER + FALSE], ids=["undefined", "false"])
+async def test_execute_nodes_without_apptainer_are_told_with_what_to_do(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, settings: str
+) -> None:
+    """By the whole operator, as `kubectl describe` shows it, within 30 s of the submit."""
+    with BarePool(tmp_path_factory.mktemp("bare") / "pool", settings=settings) as pool:
+        shell = Shell(pool, tmp_path, "no-apptainer", cores=1)
+        shell.want(1)
+        operator = shell.operator()
+        await operator.until(idle)
+        began, told = time.monotonic(), ""
+        while "containers" not in told:
+            assert time.monotonic() - began < 30, told
+            await operator.go_on(0.5)
+            told = " ".join(its["message"] for its in shell.status.get("explanation", ()))
+        assert told == (
+            "No slot of 1 runs containers: no execute node has Apptainer, or HTCondor does not find it "
+            "(SINGULARITY in its configuration). Ask the site."
+        )
+        await shell.close()

@@ -41,6 +41,7 @@ class Site(Protocol):
     def delete_pool(self, name: str) -> None: ...
     def set_finalizers(self, name: str, finalizers: list[str]) -> None: ...
     def events_of(self, pool: str) -> list[tuple[str, str, str]]: ...
+    def offer(self) -> Mapping[str, str]: ...
 
 
 class FakeSite:
@@ -66,6 +67,9 @@ class FakeSite:
 
     def events_of(self, pool: str) -> list[tuple[str, str, str]]:
         return [(kind, reason, message) for name, kind, reason, message in self.kube.events if name == pool]
+
+    def offer(self) -> Mapping[str, str]:
+        return self.kube.offers[self.namespace]
 
 
 class RealSite:
@@ -119,6 +123,12 @@ class RealSite:
         found = json.loads(self._kubectl("get", "events", "-o", "json"))["items"]
         mine = (event for event in found if event["involvedObject"]["name"] == pool)
         return [(event["type"], event["reason"], event["message"]) for event in mine]
+
+    def offer(self) -> Mapping[str, str]:
+        data: dict[str, str] = json.loads(self._kubectl("get", "configmap", names.OFFER, "-o", "json"))[
+            "data"
+        ]
+        return data
 
     def _kubectl(self, *arguments: str, input: str | None = None) -> str:
         return self._plane.kubectl("--namespace", self.namespace, *arguments, input=input)
@@ -447,6 +457,13 @@ async def test_credentials_are_read_and_never_shown(site: Site) -> None:
 async def test_missing_credentials_are_an_error_that_names_the_secret(site: Site) -> None:
     with pytest.raises(KubeError, match="dask-credentials-c9"):
         await site.kube.credentials(site.namespace, "dask-credentials-c9")
+
+
+async def test_an_offer_is_there_as_it_was_written_last(site: Site) -> None:
+    for content in ("first", 'with "quotes",\nlines and 🦆'):
+        data = {"holder": "a", "offer.json": content}
+        await site.kube.write_offer(site.namespace, data)
+        assert site.offer() == data
 
 
 LEASE = Lease("a", 15, "2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:00.000000Z", 0)

@@ -1,5 +1,6 @@
 """The program itself: its words when it cannot start, its health, and its end."""
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from htcdask_api import names
 from playground.node.controlplane import ControlPlane, free_ports
 
 PROGRAM = (sys.executable, "-m", "htcdask_operator")
@@ -82,6 +84,11 @@ def test_it_lives_without_htcondor_and_ends_when_asked(plane: ControlPlane, tmp_
             time.sleep(0.1)
         assert answer(f"http://127.0.0.1:{port}/healthz") == "ok\n"
         assert "htcdask_condor_up 0.0" in answer(f"http://127.0.0.1:{port}/metrics")
+        lease = json.loads(plane.kubectl("-n", "default", "get", "lease", names.CLAIM, "-o", "json"))["spec"]
+        offer = json.loads(plane.kubectl("-n", "default", "get", "configmap", names.OFFER, "-o", "json"))
+        assert offer["data"]["holder"] == lease["holderIdentity"]
+        assert offer["data"]["acquired"] == lease["acquireTime"]
+        assert "ap@nowhere" not in json.dumps(offer)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
     finally:

@@ -19,7 +19,7 @@ from htcdask_operator import settings
 from htcdask_operator.core.model import Role
 from htcdask_operator.core.policy import Profile
 from playground.condor.bare import BarePool
-from tests.contract.shell import Shell, anchors, idle, is_held
+from tests.contract.shell import Shell, idle, is_held
 
 # A rule that is written by people: quotation marks, a language, and words that mean something elsewhere.
 MEMORY = 'Ask for 1000 MB at the least, not 500: "smaller" is DENIED, AUTHENTICATE or not (SECMAN:2007)'
@@ -246,8 +246,7 @@ async def test_an_anchor_that_the_site_removes_since_it_is_held_is_replaced_but_
     reason, message = shell.ready
     assert reason == "AnchorRemoved" and "condor_history" in message
     assert operator.asked["spool"] == 3
-    jobs = await operator.agent.jobs()
-    assert not anchors(jobs) and len(idle(jobs)) == 5, "whoever runs goes on, and whoever waits does"
+    assert not await operator.agent.jobs(), "who waited for the files that are gone would only fail"
     assert operator.asked["submit"] <= 3, "those whose files were gone were replaced"
     await ended(shell)
 

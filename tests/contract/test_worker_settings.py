@@ -5,27 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from itertools import count
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from htcdask_operator import settings
-from htcdask_operator.condor.port import Condor
-from htcdask_operator.condor.worker.bundle import render
-from htcdask_operator.core.model import Job, JobStatus
-from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.submit import descriptions
-from htcdask_operator.core.submit.template import resolve
+from htcdask_operator.core.model import JobStatus
 from playground.build import worker_image
 from playground.condor.bare import BarePool
-from tests.builders import IMAGE, make_cluster, make_pool, make_template
-from tests.contract.cluster import Cluster, dask_cluster
+from tests.contract.cluster import dask_cluster
 from tests.contract.labs import RealLab
+from tests.contract.site import Site
 
-_numbers = count(1)
 STUBBORN = b"trap '' TERM\nwhile true; do sleep 0.1; done\n"
 AT_ONCE = b"exit 0\n"
 
@@ -44,58 +36,6 @@ async def lab(pool: BarePool, tmp_path: Path) -> AsyncIterator[RealLab]:
     await made.close()
 
 
-class Site:
-    """An operator's part of the access point, with these settings (YAML, as the chart writes them)."""
-
-    def __init__(self, lab: RealLab, scheduler: str, text: str) -> None:
-        self.policy: Policy = settings.parse(
-            f"operatorId: settings-{next(_numbers)}\n"
-            "gatewayNamespaces: [gateway]\n"
-            "leader: {namespace: htcdask, name: htcdask}\n"
-            f"accessPoint: {{collector: '{lab.pool.address}', schedd: '{lab.pool.schedd}'}}\n"
-            f"tokenFile: /token\nschedulerAddress: {scheduler}\n" + text
-        ).policy
-        self.lab = lab
-        self.condor: Condor = lab.operator(self.policy.operator_id)
-        self.anchor = ""
-
-    async def workers(
-        self,
-        *names: str,
-        cluster: Cluster | None = None,
-        payload: bytes = b"",
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        """Submit an anchor and workers as the core does; `payload`, or else the workers' own bundle."""
-        asked = make_template(
-            container_image=IMAGE, memory="600Mi", nanny=True, environment=environment or {}
-        )
-        facts, dask, policy = make_pool(template=asked), make_cluster(), self.policy
-        template = resolve(facts, dask, policy)
-        if cluster is not None:
-            payload = render(descriptions.bundle(dask, template, policy), cluster.certificate, cluster.key)
-        self.anchor = await self.condor.submit_anchor(
-            descriptions.anchor(facts, dask, template, "hash", policy, time.time()), payload
-        )
-        jobs = await self.lab.until(self.condor, lambda jobs: any(job.stage_in_finish for job in jobs))
-        await self.condor.hold([self.anchor], "keeps the workers' files")
-        iwd = next(job.iwd for job in jobs if job.id == self.anchor) or ""
-        described = descriptions.workers(facts, dask, template, "hash", iwd, policy, time.time())
-        await self.condor.submit_workers(described, names)
-
-    async def until(self, seen: JobStatus) -> Job:
-        """The one worker, once it is in this state."""
-        jobs = await self.lab.until(
-            self.condor, lambda jobs: any(job.worker and job.status is seen for job in jobs)
-        )
-        return next(job for job in jobs if job.worker)
-
-    async def end(self) -> None:
-        """Nothing is left for the next test."""
-        await self.condor.remove([job.id for job in await self.condor.jobs()], "the end of the test")
-        await self.lab.until(self.condor, lambda jobs: not jobs)
-
-
 @pytest.mark.parametrize("delivery", ["stream", "transfer"])
 async def test_workers_listen_where_they_may_however_their_files_came(
     lab: RealLab, tmp_path: Path, delivery: str
@@ -104,11 +44,7 @@ async def test_workers_listen_where_they_may_however_their_files_came(
     async with dask_cluster(tmp_path) as cluster:
         site = Site(lab, cluster.address.removeprefix("tls://"), text)
         await site.workers("w1", "w2", cluster=cluster)
-        try:
-            await cluster.client.wait_for_workers(2, timeout=90)
-        except TimeoutError:
-            said = await site.condor.logs(site.anchor, ["w1", "w2"])
-            raise AssertionError(f"{said} {await site.condor.jobs()}") from None
+        await site.connected(cluster, 2)
         workers = list(cluster.scheduler.workers.values())
         assert {worker.name for worker in workers} == {"w1", "w2"}
         assert all(20100 <= port_of(worker.address) <= 20119 for worker in workers)

@@ -90,3 +90,31 @@ def test_a_plain_gateway_client_gets_the_default_pool(site: Site, notebook: Note
     assert len(workers(site, cluster)) == 1
     clusters.stop(site, cluster)
     clean(site, cluster)
+
+
+def test_a_notebook_adds_a_pool_whose_workers_take_its_tasks(site: Site, notebook: Notebook) -> None:
+    """By the Dask resource of the pool's name, beside workers of the default pool."""
+    report = notebook.run(
+        """
+        def where():
+            from distributed import get_worker
+            return get_worker().name
+
+        with gateway.new_cluster(container_image=IMAGE) as cluster:
+            big = cluster.add_pool("big", 1)
+            cluster.scale(2)
+            client = cluster.get_client()
+            client.wait_for_workers(2, timeout=90)
+            workers = client.scheduler_info()["workers"].values()
+            marked = [w["name"] for w in workers if "big" in w["resources"]]
+            futures = [client.submit(where, resources=big.resources, pure=False) for _ in range(6)]
+            ran_on = set(client.gather(futures))
+            big.delete()
+            until = time.monotonic() + 60
+            while [pool.name for pool in cluster.pools] != ["default"] and time.monotonic() < until:
+                time.sleep(0.5)
+            result = len(workers), marked, sorted(ran_on), [pool.name for pool in cluster.pools]
+        """
+    )
+    workers, marked, ran_on, left = report
+    assert (workers, len(marked), ran_on, left) == (2, 1, marked, ["default"])

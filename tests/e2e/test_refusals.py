@@ -38,6 +38,8 @@ result = [said, [c.name for c in gateway.list_clusters() if c.name not in before
         ({"container_image": "/proc/self/root"}, "must not be in /proc"),
         ({"container_image": IMAGE, "node_match_expr": COMMAND}, "quoted name"),
         ({"container_image": IMAGE, "node_match_expr": "rank = Cpus >"}, "got 'Cpus >'"),
+        ({"container_image": IMAGE, "profile": "GPU"}, "profile: this site has no profile 'GPU'"),
+        ({"container_image": "/var/lib/condor/execute"}, "Nothing was made"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else value,
 )
@@ -49,6 +51,21 @@ def test_new_cluster_names_the_field(
     assert sentence in said
     assert said != "accepted"
     assert left == []
+
+
+def test_a_notebook_is_told_what_the_site_offers(site: Site, notebook: Notebook) -> None:
+    """By the operator that is at work: its words are not an earlier one's."""
+    offered = eventually(
+        lambda: notebook.run("result = gateway.profiles().to_dict()"),
+        60,
+        "the operator's word",
+        lambda told: told["situation"] is None,
+    )
+    assert offered["profiles"] == []
+    assert offered["template"]["containerImage"] == IMAGE
+    assert offered["template"]["memory"] == "1Gi"
+    assert offered["images"] == {"trees": ["/cvmfs"], "allowed": [], "fromGateway": True}
+    assert offered["limits"] == {"maxReplicasPerPool": 1000}
 
 
 def test_a_wrong_password(site: Site, notebook: Notebook) -> None:

@@ -1,5 +1,7 @@
 """A worker that no slot takes: its pool says soon, and everywhere, which clause keeps the machines away."""
 
+import re
+
 from playground.site.site import Site
 from tests.e2e.look import eventually, pool, status
 from tests.e2e.notebook import Notebook
@@ -31,3 +33,43 @@ def test_the_clause_that_keeps_machines_away_is_named(site: Site, notebook: Note
     )
     assert SENTENCE in told
     notebook.shutdown(cluster)
+
+
+def test_a_mistyped_image_of_the_scheduler_ends_in_time_and_leaves_nothing(
+    site: Site, notebook: Notebook
+) -> None:
+    """In Kubernetes' words, which are the operator's to tell and the gateway's route to show."""
+    said, left = notebook.run(
+        """
+        from htcdaskgateway import ClusterStartTimeoutError
+        before = {c.name for c in gateway.list_clusters()}
+        try:
+            with dask.config.set({"htcdask.cluster-start-timeout": "5s"}):
+                gateway.new_cluster(container_image=IMAGE, image="localhost/typo:latest")
+            said = "accepted"
+        except ClusterStartTimeoutError as error:
+            said = str(error)
+        result = said, [c.name for c in gateway.list_clusters() if c.name not in before]
+        """
+    )
+    assert re.search(r"Kubernetes could not run its scheduler: \w*Image\w*: .*localhost/typo:latest", said)
+    assert "nothing is left behind" in said
+    assert left == []
+
+
+def test_a_pool_that_the_site_refuses_ends_the_wait(site: Site, notebook: Notebook) -> None:
+    said = notebook.run(
+        """
+        from htcdaskgateway import PoolStalledError
+        cluster = gateway.new_cluster(container_image=IMAGE)
+        cluster.pools[0].delete()
+        cluster.add_pool("typo", 1, profile="no-such-profile")
+        try:
+            cluster.get_client().wait_for_workers(1, timeout=120)
+            result = "came"
+        except PoolStalledError as error:
+            result = str(error)
+        cluster.shutdown()
+        """
+    )
+    assert "Pool typo: UnknownProfile: The site has no profile no-such-profile" in said

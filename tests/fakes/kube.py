@@ -27,6 +27,7 @@ class FakeKube:
         self.pods_asked = 0
         self.secrets: dict[tuple[str, str], Credentials] = {}
         self.leases: dict[tuple[str, str], Lease] = {}
+        self.offers: dict[str, Mapping[str, str]] = {}
         self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
         self.status_writes = 0
         self.failing: str | None = None
@@ -187,6 +188,10 @@ class FakeKube:
             raise KubeError(f"lease {name}", "somebody else has written it", 409)
         self.leases[namespace, name] = replace(lease, version=next(self._uids))
         return self.leases[namespace, name]
+
+    async def write_offer(self, namespace: str, data: Mapping[str, str]) -> None:
+        self._answer("write_offer")
+        self.offers[namespace] = dict(data)
 
     def _body(self, what: str, pool: PoolFacts) -> dict[str, Any]:
         self._answer(what)

@@ -3,7 +3,9 @@
 import pytest
 
 import htcdask_gateway
+import htcdask_offer
 from htcdask_api import names
+from htcdask_operator.process import offer
 
 
 @pytest.mark.parametrize(
@@ -15,6 +17,12 @@ from htcdask_api import names
 )
 def test_is_the_same_on_both_sides(name: str) -> None:
     assert getattr(htcdask_gateway, name) == getattr(names, name)
+
+
+def test_the_offer_is_where_the_operator_writes_it() -> None:
+    assert (htcdask_offer.OFFER, htcdask_offer.CLAIM) == (names.OFFER, names.CLAIM)
+    assert (htcdask_offer.CONTENT, htcdask_offer.LARGEST) == (offer.CONTENT, offer.LARGEST)
+    assert htcdask_offer.PATTERNS == offer.PATTERNS
 
 
 def test_the_choices_are_the_same() -> None:

@@ -164,8 +164,8 @@ def profile(**content: object) -> dict[str, object]:
             "template.maxRuntimeSeconds (90000) must not exceed limits.maxRuntimeSeconds (86400)",
         ),
         (
-            {**profile(template={"maxRuntimeSeconds": 61}), "limits": {"maxRuntimeSeconds": 60}},
-            "profiles.gpu.template.maxRuntimeSeconds (61) must not exceed",
+            {**profile(template={"maxRuntimeSeconds": 301}), "limits": {"maxRuntimeSeconds": 300}},
+            "profiles.gpu.template.maxRuntimeSeconds (301) must not exceed",
         ),
     ],
 )

@@ -18,8 +18,17 @@ from htcdaskgateway._worker_pools.pool import Pool
 class PoolAccess(Protocol):
     """The port. `cluster` is the cluster's name as the gateway says it, `pool` the pool's short name."""
 
-    async def create(self, cluster: str, pool: str, template: Template) -> None:
-        """Write a pool that follows the gateway's count; PoolRefusedError says what is wrong with it."""
+    async def create(self, cluster: str, pool: str, template: Template, replicas: int | None = None) -> Pool:
+        """Write a pool that follows the gateway's count, or one of `replicas` workers of its own.
+
+        PoolRefusedError says what is wrong with it.
+        """
+
+    async def scale(self, cluster: str, pool: str, replicas: int) -> None:
+        """Change the number of a pool of its own; PoolRefusedError says why not."""
+
+    async def delete(self, cluster: str, pool: str) -> None:
+        """Delete a pool; PoolRefusedError says why not, such as that there is none of that name."""
 
     async def list(self, cluster: str) -> list[Pool]:
         """The cluster's pools, oldest first; empty if the cluster is gone."""

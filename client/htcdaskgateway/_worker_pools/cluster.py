@@ -1,21 +1,25 @@
 """`ClusterWithPools`: dask-gateway's cluster object, which also shows its worker pools.
 
-The base class of `HTCGatewayCluster`. Adds `pools`, `explain()`, `logs()` and a line in the widget; changes
-nothing of what `dask_gateway.GatewayCluster` does.
+The base class of `HTCGatewayCluster`. Adds `pools`, `add_pool()`, `explain()`, `logs()`, a wait that says
+for what, and the pools in the widget; changes nothing of what `dask_gateway.GatewayCluster` does.
 """
 
 import asyncio
+import os
+import warnings
 import weakref
+from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
-from dask_gateway import Gateway, GatewayCluster, GatewayClusterError, GatewayServerError
+from dask_gateway import GatewayCluster, GatewayClusterError, GatewayServerError, GatewayWarning
 from dask_gateway.client import ClusterReport, ClusterStatus
 
 from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._errors import PoolsNotThereError
-from htcdaskgateway._worker_pools import widget
+from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
+from htcdaskgateway._scaling import worker_count
+from htcdaskgateway._worker_pools import creation, managed, panel, progress, stalls, waiting, widget
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import (
     CLOSED,
@@ -24,53 +28,89 @@ from htcdaskgateway._worker_pools.explanation import (
     SHUT_DOWN,
     UNKNOWN,
     ClusterExplanation,
-    situation_html,
-    status_html,
 )
+from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
 _ASK_SECONDS: Final = 10.0
-_ONCE_MORE_SECONDS: Final = 1.0
-
-
-async def refuse_unknown_cluster(gateway: Gateway, cluster: str) -> None:
-    """Raise dask-gateway's ValueError if the gateway does not know the cluster.
-
-    Asked to wait for it, the gateway would look for one that never was for twenty seconds. It learns of a
-    cluster that another process has just made a moment later, so it is asked once more.
-    """
-    try:
-        await gateway._cluster_report(cluster)
-    except ValueError as error:
-        if not _is_unknown(error):
-            raise
-        await asyncio.sleep(_ONCE_MORE_SECONDS)
-        await gateway._cluster_report(cluster)
-
-
-def _is_unknown(error: ValueError) -> bool:
-    """Whether this is dask-gateway's word for a 404; subclasses are answers not understood."""
-    return type(error) is ValueError
+_WORD_SECONDS: Final = 3.0  # that a client which works may be held up for a word about its cluster
 
 
 class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     """A cluster whose workers come from worker pools."""
 
     _last_pools: tuple[Pool, ...] | None = None
-    _pool_line: Any = None
+    _panel: Any = None
     _ended: tuple[str, str] | None = None  # the status, and a sentence: once the gateway has said so
     _pool_watch: asyncio.Task[None] | None = None
+    _telling: asyncio.Task[None] | None = None
 
     @property
     def pools(self) -> Any:
         """The cluster's worker pools, oldest first, as they are now (to be awaited if asynchronous)."""
-        return self.gateway.sync(self._list_pools)
+        return self.gateway.sync(self._managed_pools)
+
+    def add_pool(
+        self,
+        name: str,
+        replicas: int = 0,
+        *,
+        profile: str | None = None,
+        container_image: str | os.PathLike[str] | None = None,
+        apptainer_image: str | None = None,
+        image_registry: str | None = None,
+        worker_cores: int | None = None,
+        worker_memory: float | str | None = None,
+        worker_threads: int | None = None,
+        worker_disk: float | str | None = None,
+        worker_gpus: int | None = None,
+        worker_nanny: bool | None = None,
+        worker_resources: Mapping[str, float] | None = None,
+        max_runtime: float | str | None = None,
+        node_match_expr: str | None = None,
+        environment: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Add a pool of `replicas` workers of another kind (to be awaited if asynchronous).
+
+        The keywords are those of `new_cluster`. The pool has `scale(n)` and `delete()`, and its workers the
+        Dask resource `name`: `client.submit(f, x, resources=pool.resources)` runs on them alone.
+        """
+        given = {key: value for key, value in locals().items() if key in KEYWORDS and value is not None}
+        template, count = managed.template_for(name, given), worker_count("replicas", replicas)
+        return self.gateway.sync(managed.new_pool, self.gateway, self.name, name, count, template)
 
     @property
     def is_shutdown(self) -> bool:
         """Whether the gateway has taken this object's word that the cluster ends."""
         return self.name in getattr(self.gateway, "_stopped_clusters", ())
+
+    def wait_for_workers(self, n_workers: int, timeout: Any = None) -> Any:
+        """Wait for so many workers (to be awaited if asynchronous), and say meanwhile what they wait for.
+
+        `client.wait_for_workers()` is this, for every client of this cluster. TimeoutError after `timeout`
+        (seconds, or such as "5 minutes"); PoolStalledError as soon as none will come, with the reason.
+        """
+        wait = (self.scheduler_comm, n_workers, timeout, self.name, self._list_pools)
+        if self.gateway._runs_here():  # by an asynchronous client of a cluster that is not
+            return waiting.for_workers(*wait)
+        return self.gateway.sync(waiting.for_workers, *wait)
+
+    def get_client(self, set_as_default: bool = True) -> Any:
+        """A `Client` of this cluster. A GatewayWarning says if no worker will come to it.
+
+        GatewayClusterError or ValueError if the cluster has ended (if asynchronous, the client waits for it).
+        """
+        if self.status in ("closing", "closed"):
+            raise GatewayClusterError(f"Cluster {self.name} is closed here: gateway.connect(name) opens it")
+        if not self.asynchronous and not self.gateway._runs_here():
+            self.gateway.sync(self._refuse_ended)
+        client = super().get_client(set_as_default=set_as_default)
+        if self.asynchronous or self.gateway._runs_here():
+            self._telling = asyncio.ensure_future(self._tell_if_in_vain())
+        else:
+            self.gateway.sync(self._tell_if_in_vain)
+        return client
 
     def explain(self) -> Any:
         """Where the HTCondor workers are, and why the missing ones are missing.
@@ -82,16 +122,6 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             return ClusterExplanation(self.name, (), SHUT_DOWN if self.is_shutdown else CLOSED)
         return self.gateway.sync(self._explain)
 
-    def get_client(self, set_as_default: bool = True) -> Any:
-        """A `distributed.Client` of this cluster; GatewayClusterError or ValueError if it has ended."""
-        if not self.asynchronous:
-            if self.status in ("closing", "closed"):
-                raise GatewayClusterError(
-                    f"Cluster {self.name} is closed here: gateway.connect(name) opens it"
-                )
-            self.gateway.sync(self._refuse_ended)
-        return super().get_client(set_as_default=set_as_default)
-
     def logs(self, lines: int = LINES) -> Any:
         """The last lines of the scheduler, of workers that run, and of those that failed lately, by name.
 
@@ -102,16 +132,37 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             return ClusterLogs()  # closed: whoever has a name can connect to the cluster again
         return self.gateway.sync(self._logs, lines)
 
+    async def _start_async(self) -> None:
+        is_new = self.name is None
+        try:
+            start = super()._start_async()
+            await waiting.for_scheduler(start, self._list_pools, lambda: self.name, is_new=is_new)
+        except (ClusterStartTimeoutError, PoolStalledError) as error:
+            # Who connects to such a cluster, perhaps to end it, did not make it.
+            if not is_new or self.name is None:
+                raise
+            outcome = await creation.stop(self.gateway, self.name)
+            raise type(error)(f"{error} {outcome}") from None
+
+    async def _tell_if_in_vain(self) -> None:
+        pools = await waiting.look(self._list_pools, _WORD_SECONDS)
+        why = stalls.in_vain(self.name, pools or ())
+        if why is not None:
+            warnings.warn(GatewayWarning(progress.plain(why, 4096)), stacklevel=2)
+
     async def _list_pools(self) -> list[Pool]:
         pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)
         self._last_pools = tuple(pools)
         return pools
 
+    async def _managed_pools(self) -> list[managed.ManagedPool]:
+        return [managed.managed(self.gateway, self.name, pool) for pool in await self._list_pools()]
+
     async def _explain(self) -> ClusterExplanation:
         try:
             report = await self.gateway._cluster_report(self.name)
         except ValueError as error:
-            if not _is_unknown(error):
+            if not waiting.is_unknown(error):
                 raise
             self._learn_end("ended", UNKNOWN)
             return ClusterExplanation(self.name, (), UNKNOWN)
@@ -147,7 +198,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         self._ended = (status, sentence)
         if self._pool_watch is not None:
             self._pool_watch.cancel()
-            self._pool_line.value = situation_html(sentence)
+            self._panel.say(sentence)
 
     async def _logs(self, lines: int) -> ClusterLogs:
         try:
@@ -169,13 +220,38 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     def _repr_html_(self) -> str:
         html: str = super()._repr_html_()
         if self._ended is not None:
-            return html + situation_html(self._ended[1])
-        return html if self._last_pools is None else html + status_html(self._last_pools)
+            return html + panel.situation(self._ended[1])
+        pools = self._last_pools
+        return html if pools is None else html + panel.bars(pools) + panel.failures(pools)
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        if self.status != "running" or self._widget() is not None:
+            super()._ipython_display_(**kwargs)
+        elif not self.asynchronous:
+            self.gateway.sync(waiting.look, self._list_pools)
+            super()._ipython_display_(**kwargs)
+        else:
+            from IPython.display import display
+
+            handle = display(self._data(), raw=True, display_id=True, **kwargs)
+            self._telling = asyncio.ensure_future(self._complete(handle))
+
+    def _data(self) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    async def _complete(self, handle: Any) -> None:
+        """Once, as nothing says when the cell is gone: whoever wants to know more shows the cluster again."""
+        if await waiting.look(self._list_pools) is not None and handle is not None:
+            handle.update(self._data(), raw=True)
 
     def _widget(self) -> Any:
+        if self.asynchronous and not hasattr(self, "_cached_widget") and self.status == "running":
+            self._cached_widget, counts = widget.of_asynchronous(self)
+            if counts is not None:  # kept true by dask-gateway's own watch
+                self._status_widget = counts
         box = super()._widget()
-        if box is not None and self._pool_line is None:
-            self._pool_line = widget.add_line(box)
+        if box is not None and self._panel is None:
+            self._panel = widget.Panel(box)
             self.loop.add_callback(self._start_watch)
         return box
 
@@ -183,7 +259,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         if self.status == "running":
             interval = ClientConfig.read().status_interval
             list_pools = weakref.WeakMethod(self._list_pools)
-            watch = widget.keep_current(self._pool_line, self.name, list_pools, interval)
+            watch = widget.keep_current(self._panel, self.name, list_pools, interval)
             self._pool_watch = asyncio.ensure_future(watch)
 
     async def _stop_async(self) -> None:
@@ -191,3 +267,5 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             self._pool_watch.cancel()
             await asyncio.wait([self._pool_watch])
         await super()._stop_async()
+        if self._panel is not None:
+            self._panel.say(CLOSED)

@@ -7,6 +7,7 @@ nothing for what a gateway or a network may do: the first error is the one that 
 
 import asyncio
 import logging
+import sys
 from typing import Final
 
 import aiohttp
@@ -31,19 +32,22 @@ async def create_default_pool(
     try:
         await pool_access(gateway, config).create(cluster, names.DEFAULT_POOL, template)
     except BaseException as error:  # an interrupted notebook must leave no cluster behind either
-        outcome = await _stop(gateway, cluster)
+        outcome = await stop(gateway, cluster)
         if isinstance(error, PoolRefusedError):
             raise PoolRefusedError(f"{error}. {outcome}") from error
-        error.add_note(outcome)
+        if sys.version_info >= (3, 11):
+            error.add_note(outcome)
+        else:
+            _log.warning("Cluster %s got no worker pool. %s", cluster, outcome)
         raise
 
 
-async def _stop(gateway: Gateway, cluster: str) -> str:
+async def stop(gateway: Gateway, cluster: str) -> str:
     """Stop the cluster; a sentence for the user about what came of it."""
     try:
         await gateway._stop_cluster(cluster)
     except (OSError, ValueError, GatewayClusterError, GatewayServerError, aiohttp.ClientError):
-        _log.warning("Cluster %s got no worker pool and could not be stopped", cluster, exc_info=True)
+        _log.warning("Cluster %s is of no use and could not be stopped", cluster, exc_info=True)
         return f"The cluster could not be stopped: try gateway.stop_cluster({cluster!r})."
     # The gateway answers before the cluster has stopped; whoever lists the clusters next should not see it.
     for _ in range(round(_STOP_SECONDS / _POLL_SECONDS)):

@@ -3,14 +3,14 @@
 Called by the cluster object and its widget; pure, from the pools' last status.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from htcdask_api import PoolStatus
 from htcdask_api.status import READY, STALLED
-from htcdaskgateway._worker_pools.pool import Pool, one_line
+from htcdaskgateway._worker_pools.pool import Pool
 
 _STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
 NO_POOL = "no worker pool yet: the operator makes the site's default one when workers are asked for"
@@ -19,19 +19,6 @@ CLOSED = "this object is closed: gateway.connect(name) or gateway.list_clusters(
 UNKNOWN = "the gateway does not know this cluster (any more): it has ended, and its jobs with it"
 KUBERNETES = "this cluster's workers are Kubernetes pods: none of them is in HTCondor"
 NO_EXTENSION = "this gateway does not know HTCondor workers: the cluster's workers are its own"
-
-
-def status_html(pools: Sequence[Pool]) -> str:
-    """The line under dask-gateway's own widget."""
-    lines = [f"<b>HTCondor:</b> {escape(one_line(pool.status))}" for pool in pools]
-    if len(pools) > 1:
-        lines = [f"<b>HTCondor, {escape(pool.name)}:</b> {escape(one_line(pool.status))}" for pool in pools]
-    return "<p>" + "<br>".join(lines or [f"<b>HTCondor:</b> {NO_POOL}"]) + "</p>"
-
-
-def situation_html(situation: str) -> str:
-    """The same line for a cluster without HTCondor workers, such as one that has ended."""
-    return f"<p><b>HTCondor:</b> {escape(situation, quote=False)}</p>"
 
 
 @dataclass(frozen=True, repr=False)

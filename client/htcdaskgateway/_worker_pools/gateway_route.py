@@ -3,6 +3,7 @@
 One of the two implementations of `access.PoolAccess`.
 """
 
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -10,7 +11,12 @@ from dask_gateway import Gateway, GatewayClusterError
 
 from htcdask_api import Template
 from htcdaskgateway._errors import PoolRefusedError, PoolsNotThereError
-from htcdaskgateway._worker_pools.pool import Pool
+from htcdaskgateway._worker_pools.pool import Pool, scaling
+
+
+def pools_path(cluster: str) -> str:
+    """Where the pools of this cluster are, below the gateway's address."""
+    return f"/api/v1/clusters/{quote(cluster, safe='')}/htcondor/pools"
 
 
 class RoutePools:
@@ -20,15 +26,27 @@ class RoutePools:
         self._gateway = gateway
 
     def _url(self, cluster: str) -> str:
-        return f"{self._gateway.address}/api/v1/clusters/{quote(cluster, safe='')}/htcondor/pools"
+        return f"{self._gateway.address}{pools_path(cluster)}"
 
-    async def create(self, cluster: str, pool: str, template: Template) -> None:
-        body = {"name": pool, "spec": {"template": template.manifest()}}
+    async def create(self, cluster: str, pool: str, template: Template, replicas: int | None = None) -> Pool:
+        spec = {"template": template.manifest(), **scaling(replicas)}
+        created = await self._change("POST", cluster, "", {"name": pool, "spec": spec})
+        return Pool.parse(await created.json())
+
+    async def scale(self, cluster: str, pool: str, replicas: int) -> None:
+        await self._change("PATCH", cluster, f"/{quote(pool, safe='')}", {"spec": {"replicas": replicas}})
+
+    async def delete(self, cluster: str, pool: str) -> None:
+        await self._change("DELETE", cluster, f"/{quote(pool, safe='')}")
+
+    async def _change(self, method: str, cluster: str, path: str, body: Any = None) -> Any:
         try:
-            await self._gateway._request("POST", self._url(cluster), json=body)
+            return await self._gateway._request(method, self._url(cluster) + path, json=body)
         except (ValueError, GatewayClusterError, aiohttp.ClientResponseError) as error:
+            done = {"POST": "the worker pool", "PATCH": "a new number for the worker pool"}
+            what = done.get(method, "to delete the worker pool")
             raise PoolRefusedError(
-                f"The gateway refused the worker pool of cluster {cluster}: {_said(error)}"
+                f"The gateway refused {what} of cluster {cluster}: {_said(error)}"
             ) from error
 
     async def list(self, cluster: str) -> list[Pool]:

@@ -12,12 +12,21 @@ from typing import Any, Final
 
 from htcdask_api import Template, manifest, names
 from htcdaskgateway._errors import HTCDaskError, PoolRefusedError
-from htcdaskgateway._worker_pools.pool import Pool
+from htcdaskgateway._worker_pools.pool import Pool, scaling
 
 # The gateway has just written the DaskCluster. The API server that is asked here may be a moment behind.
 _CLUSTER_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.25
 _SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+_REVIEWS: Final = ("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+_REVIEW: Final = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+_RIGHTS: Final = (
+    ("create", names.GROUP, names.PLURAL),
+    ("list", names.GROUP, names.PLURAL),
+    ("get", names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL),
+    ("use", names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL),  # the admission policy asks for it
+)
 
 
 def split_name(cluster: str, namespace: str | None = None) -> tuple[str, str]:
@@ -41,20 +50,40 @@ class KubernetesPools:
     def __init__(self, namespace: str | None) -> None:
         self._namespace = namespace
 
-    async def create(self, cluster: str, pool: str, template: Template) -> None:
+    async def create(self, cluster: str, pool: str, template: Template, replicas: int | None = None) -> Pool:
         namespace, name = split_name(cluster, self._namespace)
         async with _custom_objects() as (api, refused):
             try:
                 uid = await _uid(api, refused, namespace, name)
-                body = manifest.owned_pool(
-                    namespace, names.pool_name(pool, name), name, uid, template=template.manifest()
-                )
-                await api.create_namespaced_custom_object(
+                spec = {"template": template.manifest(), **scaling(replicas)}
+                body = manifest.owned_pool(namespace, names.pool_name(pool, name), name, uid, **spec)
+                created = await api.create_namespaced_custom_object(
                     names.GROUP, names.VERSION, namespace, names.PLURAL, body, field_validation="Strict"
                 )
             except refused as error:
                 raise PoolRefusedError(
                     f"Kubernetes refused the worker pool of cluster {cluster}: {_said(error)}"
+                ) from error
+        return Pool.parse_object(created)
+
+    async def scale(self, cluster: str, pool: str, replicas: int) -> None:
+        # A patch of the spec, as the gateway's: it needs no right on the subresource.
+        await self._change(
+            "patch", cluster, pool, {"spec": {"replicas": replicas}}, field_validation="Strict"
+        )
+
+    async def delete(self, cluster: str, pool: str) -> None:
+        await self._change("delete", cluster, pool)
+
+    async def _change(self, verb: str, cluster: str, pool: str, *body: Any, **options: Any) -> None:
+        namespace, name = split_name(cluster, self._namespace)
+        where = (names.GROUP, names.VERSION, namespace, names.PLURAL, names.pool_name(pool, name))
+        async with _custom_objects() as (api, refused):
+            try:
+                await getattr(api, f"{verb}_namespaced_custom_object")(*where, *body, **options)
+            except refused as error:
+                raise PoolRefusedError(
+                    f"Kubernetes refused to {verb} pool {pool!r} of cluster {cluster}: {_said(error)}"
                 ) from error
 
     async def list(self, cluster: str) -> list[Pool]:
@@ -74,6 +103,24 @@ class KubernetesPools:
                 ) from error
         pools = [Pool.parse_object(item) for item in found["items"]]
         return sorted(pools, key=lambda pool: (pool.created or "", pool.name))
+
+    async def missing_rights(self, namespace: str) -> tuple[str, ...]:
+        """What `create` and `list` may not do in this namespace, as `create htcworkerpools.htcdask.org`.
+
+        HTCDaskError where the Kubernetes API does not say.
+        """
+        missing: tuple[str, ...] = ()
+        async with _custom_objects() as (api, refused):
+            for verb, group, plural in _RIGHTS:
+                asked = {"namespace": namespace, "verb": verb, "group": group, "resource": plural}
+                review = {**_REVIEW, "spec": {"resourceAttributes": asked}}
+                try:
+                    answer = await api.create_cluster_custom_object(*_REVIEWS, review)
+                except refused as error:
+                    raise HTCDaskError(f"Kubernetes does not say what you may do: {_said(error)}") from error
+                if answer.get("status", {}).get("allowed") is not True:
+                    missing += (f"{verb} {plural}.{group}",)
+        return missing
 
 
 @asynccontextmanager

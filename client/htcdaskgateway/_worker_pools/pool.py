@@ -7,11 +7,13 @@ the cluster's.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from htcdask_api import PoolSpec, PoolStatus
-from htcdask_api.status import STALLED
+from htcdask_api.status import READY, STALLED
 
+# What the counts say already.
+_NO_NEWS: Final = ("WaitingForWorkers", "ScalingDown", "AnchorSpooling", "NotFinalized", "NotAdopted")
 _NOT_YET_CONNECTED: Final = ("submitting", "idle", "held", "retiring")
 
 
@@ -25,7 +27,7 @@ class Pool:
     created: str | None = None
 
     @classmethod
-    def parse(cls, shown: Mapping[str, Any]) -> Self:
+    def parse(cls, shown: Mapping[str, Any]) -> "Pool":
         """From the route's answer; `parse_object` reads a Kubernetes object."""
         return cls(
             name=shown["name"],
@@ -35,7 +37,7 @@ class Pool:
         )
 
     @classmethod
-    def parse_object(cls, obj: Mapping[str, Any]) -> Self:
+    def parse_object(cls, obj: Mapping[str, Any]) -> "Pool":
         """From a Kubernetes object, whose name ends with its cluster's."""
         metadata, spec = obj["metadata"], obj["spec"]
         return cls.parse(
@@ -51,6 +53,11 @@ class Pool:
         return f"Pool<{self.name}: {one_line(self.status)}>"
 
 
+def scaling(replicas: int | None) -> dict[str, Any]:
+    """What a new pool's spec says about its number; None: that of the gateway."""
+    return {} if replicas is None else {"scaling": "Manual", "replicas": replicas}
+
+
 def one_line(status: PoolStatus) -> str:
     """`3 of 4 workers connected, 1 idle`, and what is wrong if something is."""
     parts = [f"{status.connected} of {status.desired_replicas} workers connected"]
@@ -61,10 +68,17 @@ def one_line(status: PoolStatus) -> str:
         if number := getattr(status, state):
             parts.append(f"{number} {state}")
     text = ", ".join(parts)
-    stalled = status.condition(STALLED)
+    found = hindrance(status)
+    return text if found is None else f"{text}; {found[0]}: {found[1]}".rstrip(": ")
+
+
+def hindrance(status: PoolStatus) -> tuple[str, str] | None:
+    """The reason that says most about why there are not more workers, and its sentence."""
+    stalled, ready = status.condition(STALLED), status.condition(READY)
     if stalled is not None and stalled.status == "True":
-        return f"{text}; {stalled.reason}: {stalled.message}".rstrip(": ")
+        return stalled.reason, stalled.message
     if status.explanation:
-        first = status.explanation[0]
-        return f"{text}; {first.reason}: {first.message}".rstrip(": ")
-    return text
+        return status.explanation[0].reason, status.explanation[0].message
+    if ready is not None and ready.status == "False" and ready.reason not in _NO_NEWS:
+        return ready.reason, ready.message
+    return None

@@ -6,7 +6,7 @@ Called by the client in two steps. `Submission.read` finds whatever is wrong wit
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from htcdask_api import Template
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_KUBERNETES, WORKER_BACKEND_OPTION
@@ -32,7 +32,7 @@ class Submission:
         given: Mapping[str, Any],
         offered: Mapping[str, Any],
         config: ClientConfig,
-    ) -> Self:
+    ) -> "Submission":
         """From `submit`'s arguments, and the gateway's options and their defaults.
 
         ValueError or TypeError names the keyword that is wrong.

@@ -124,13 +124,14 @@ def _is_analysis(found: object) -> bool:
     counts = ("slots", "fit", "looked_at", "take", "room", "refuse", "unknown")
     return (
         isinstance(found, dict)
-        and found.keys() == {"clauses", "start", "group", "quota", "used", "ahead", *counts}
+        and found.keys()
+        == {"clauses", "start", "group", "quota", "used", "ahead", "limit", "limit_used", "earlier", *counts}
         and all(_is_count(found[name]) for name in counts)
         and isinstance(found["clauses"], list)
         and all(map(_is_clause, found["clauses"]))
-        and all(isinstance(found[name], str | None) for name in ("start", "group"))
-        and all(isinstance(found[name], float | None) for name in ("quota", "used"))
-        and (found["ahead"] is None or _is_count(found["ahead"]))
+        and all(isinstance(found[name], str | None) for name in ("start", "group", "limit"))
+        and all(isinstance(found[name], float | None) for name in ("quota", "used", "limit_used"))
+        and all(found[name] is None or _is_count(found[name]) for name in ("ahead", "earlier"))
     )
 
 

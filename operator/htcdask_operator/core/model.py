@@ -232,6 +232,9 @@ class Analysis:
     quota: float | None = None  # in slot weights, which are cores unless a site says otherwise
     used: float | None = None
     ahead: int | None = None  # submitters with idle jobs and a better priority; None: nobody tells
+    limit: str | None = None  # the concurrency limit for which the negotiator refused the job last
+    limit_used: float | None = None  # by jobs that run
+    earlier: int | None = None  # idle jobs of the same submitter that are offered before it
 
     @property
     def reached(self) -> bool:
@@ -242,8 +245,8 @@ class Analysis:
     def verdict(self) -> tuple[object, ...]:
         """What it comes to, without the numbers that move from one look to the next."""
         unmet = tuple(clause.text for clause in self.clauses if not clause.met)
-        counts = (self.slots, self.fit, self.take, self.refuse, self.room, self.ahead)
-        return (unmet, self.reached, *map(bool, counts))
+        counts = (self.slots, self.fit, self.take, self.refuse, self.room, self.ahead, self.earlier)
+        return (unmet, self.reached, self.limit, *map(bool, counts))
 
 
 @dataclass(frozen=True, slots=True)

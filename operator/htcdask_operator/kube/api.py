@@ -37,6 +37,7 @@ MANAGER: Final = "htcdask-operator"
 _CLUSTERS: Final = (names.GATEWAY_API_VERSION, names.DASKCLUSTER_KIND)
 _POOLS: Final = (names.API_VERSION, names.KIND)
 _CLUSTER: Final = "kube-system"
+_AS_US: Final = {"fieldManager": MANAGER, "force": "true"}
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _JSON_PATCH: Final = "application/json-patch+json"
 _MERGE: Final = "application/merge-patch+json"
@@ -202,6 +203,12 @@ class KubeApi:
         written = await self._request("PATCH", path, body=body, content_type=_MERGE, lane=Lane.LEASE)
         return _lease(f"PATCH {path}", written, name)
 
+    async def write_offer(self, namespace: str, data: Mapping[str, str]) -> None:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.OFFER}, "data": data}
+        path = _path("v1", namespace, "configmaps", names.OFFER)
+        written = json.dumps(body, ensure_ascii=False).encode()  # as in _apply
+        await self._request("PATCH", path, body=written, query=_AS_US, content_type=_APPLY)
+
     async def ending(self, namespace: str) -> bool:
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}"
         answer = await self._found(path, Lane.LEASE)
@@ -235,11 +242,10 @@ class KubeApi:
         metadata = {**content.get("metadata", {}), "name": pool.name, "uid": pool.uid}
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, **content, "metadata": metadata}
         path = _pools_path(pool.namespace, pool.name, subresource)
-        query = {"fieldManager": MANAGER, "force": "true"}
         # The API server reads this as YAML, which knows no surrogate pairs: characters go as they are.
         written = json.dumps(body, ensure_ascii=False).encode()
         try:
-            await self._request("PATCH", path, body=written, query=query, content_type=_APPLY)
+            await self._request("PATCH", path, body=written, query=_AS_US, content_type=_APPLY)
         except KubeError as error:
             if error.named and (
                 (error.status == 409 and "uid mismatch" in str(error))

@@ -5,6 +5,7 @@ Every call asks the API server now: nothing here is a cache. A failure is a Kube
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -59,6 +60,16 @@ class Kube(Protocol):
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         """What workers of a cluster need to join it."""
+
+
+class Offers(Protocol):
+    """The part of the port that tells the gateway what the site offers."""
+
+    async def lease(self, namespace: str, name: str) -> Lease | None:
+        """The Lease of this name, if it is there."""
+
+    async def write_offer(self, namespace: str, data: Mapping[str, str]) -> None:
+        """Write the ConfigMap `names.OFFER`, whether it is there or not."""
 
 
 class Leases(Protocol):

@@ -83,6 +83,11 @@ class Claims:
             await lease.release()
 
 
+def holder(leader: Leader, instance: str) -> str:
+    """As whom the process `instance` of this release holds the leases of namespaces."""
+    return f"{leader.namespace}/{leader.name}/{instance}"
+
+
 def claims(
     kube: Leases,
     leader: Leader,
@@ -101,7 +106,7 @@ def claims(
             Leadership(
                 kube if whose is None else claimed,
                 *where,
-                Me(instance if whose is None else f"{whose}/{instance}", leader.lease_seconds),
+                Me(instance if whose is None else holder(leader, instance), leader.lease_seconds),
                 clock,
                 calendar,
                 release=whose,

@@ -24,7 +24,8 @@ def test_what_the_operator_says_is_told(site: Site) -> None:
         assert "pool default: 1 of 2 workers connected (1 idle, 1 failed)" in text
         assert "worker w-1 at 2026-01-01T00:00:00Z: Exited (exit code 1)" in text
         assert "1 of 2 workers connected, 1 idle" in repr(cluster)
-        assert "1 of 2 workers connected, 1 idle" in cluster._repr_html_()
+        assert "1 of 2 workers connected" in cluster._repr_html_()
+        assert "<summary>1 worker failed lately</summary>" in cluster._repr_html_()
         told = json.loads(json.dumps(cluster.explain().to_dict()))
         [pool] = told["pools"]
         assert (told["cluster"], told["situation"], pool["name"]) == (cluster.name, None, "default")

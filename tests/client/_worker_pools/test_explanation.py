@@ -1,7 +1,7 @@
 """What a person reads about the workers, as text and as HTML, from a pool's status alone."""
 
 from htcdaskgateway import ClusterExplanation
-from htcdaskgateway._worker_pools.explanation import NO_POOL, status_html
+from htcdaskgateway._worker_pools.explanation import NO_POOL
 from tests.client.pool_statuses import SINCE, WAITING, condition, pool
 
 
@@ -46,12 +46,9 @@ def test_html_is_escaped() -> None:
     assert "<pre>Traceback\nModuleNotFoundError" in html
 
 
-def test_no_pool_is_said_and_several_are_told_apart() -> None:
+def test_no_pool_is_said() -> None:
     assert NO_POOL in str(ClusterExplanation("c", ()))
     assert NO_POOL in ClusterExplanation("c", ())._repr_html_()
-    assert NO_POOL in status_html([])
-    several = status_html([pool("cpu"), pool("gpu", desiredReplicas=2)])
-    assert "HTCondor, gpu:</b> 0 of 2 workers connected" in several
 
 
 def test_a_pool_that_nobody_looked_at_says_so() -> None:

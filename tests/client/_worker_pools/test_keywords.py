@@ -263,7 +263,7 @@ def test_a_shared_keyword_is_told_in_the_options_own_kind() -> None:
         ),
         ({"worker_resources": "GPU=1"}, TypeError, "worker_resources", "such as {'GPU': 1}; got a str"),
         ({"worker_resources": {"A": -1}}, ValueError, "worker_resources.A", "must be 0 or more"),
-        ({"max_runtime": 1}, ValueError, "max_runtime", "must be 60 or more; got 1"),
+        ({"max_runtime": 1}, ValueError, "max_runtime", "must be 300 or more; got 1"),
         ({"environment": {"A": [1]}}, TypeError, "environment.A", "must be a text or a number"),
         ({"environment": {"A B": "1"}}, ValueError, "environment", "letters, digits"),
         ({"profile": 'No "Such'}, ValueError, "profile", "such as 'Small GPU'"),

@@ -110,6 +110,22 @@ async def test_a_pool_is_written_and_read_and_belongs_to_its_cluster(kubernetes:
 
 
 @pytest.mark.usefixtures("admin")
+async def test_a_pool_of_its_own_is_sized_and_deleted(kubernetes: ControlPlane) -> None:
+    make_cluster(kubernetes, "sized")
+    pools = KubernetesPools(None)
+    made = await pools.create("gateway.sized", "gpu", Template(resources={"gpu": 1}), replicas=1)
+    assert (made.name, made.spec.scaling, made.spec.replicas) == ("gpu", "Manual", 1)
+    await pools.scale("gateway.sized", "gpu", 3)
+    assert stored(kubernetes, names.PLURAL, "gpu-sized")["spec"]["replicas"] == 3
+    with pytest.raises(PoolRefusedError, match=r"refused to patch pool 'gpu'.*must not exceed maxReplicas"):
+        await pools.scale("gateway.sized", "gpu", 5000)
+    await pools.delete("gateway.sized", "gpu")
+    assert await pools.list("gateway.sized") == []
+    with pytest.raises(PoolRefusedError, match=r"refused to delete pool 'gpu'.*not found"):
+        await pools.delete("gateway.sized", "gpu")
+
+
+@pytest.mark.usefixtures("admin")
 async def test_it_waits_for_a_cluster_that_is_a_moment_late(kubernetes: ControlPlane) -> None:
     creating = asyncio.ensure_future(KubernetesPools("gateway").create("late", "default", Template()))
     await asyncio.to_thread(make_cluster, kubernetes, "late")
@@ -126,6 +142,10 @@ async def test_without_the_right_it_says_which_is_missing() -> None:
         await pools.create("gateway.c1", "default", Template())
     with pytest.raises(HTCDaskError, match="cannot list resource"):
         await pools.list("gateway.c1")
+    with pytest.raises(PoolRefusedError, match="cannot patch resource"):
+        await pools.scale("gateway.c1", "default", 1)
+    with pytest.raises(PoolRefusedError, match="cannot delete resource"):
+        await pools.delete("gateway.c1", "default")
 
 
 @pytest.mark.usefixtures("powerless")
@@ -134,6 +154,29 @@ def test_a_cluster_whose_pool_is_refused_is_stopped(site: Site) -> None:
         with pytest.raises(PoolRefusedError, match=r"forbidden.*nothing is left behind"):
             gateway.new_cluster()
         assert gateway.list_clusters() == []
+
+
+@pytest.mark.usefixtures("admin")
+async def test_who_may_write_pools_misses_no_right() -> None:
+    assert await KubernetesPools(None).missing_rights(NAMESPACE) == ()
+
+
+@pytest.mark.usefixtures("powerless")
+async def test_each_right_that_is_missing_is_named(site: Site) -> None:
+    rights = (
+        "create htcworkerpools.htcdask.org",
+        "list htcworkerpools.htcdask.org",
+        "get daskclusters.gateway.dask.org",
+        "use daskclusters.gateway.dask.org",
+    )
+    assert await KubernetesPools(None).missing_rights(NAMESPACE) == rights
+    configured = {"htcdask.pool-api": "kubernetes", "htcdask.namespace": NAMESPACE}
+    with dask.config.set(configured):
+        async with site.gateway("no-rights", asynchronous=True) as gateway:
+            report = await gateway.doctor()
+    [finding] = [finding for finding in report.findings if finding.state == "fails"]
+    assert finding.check == "pools"
+    assert f"in the namespace {NAMESPACE}: {', '.join(rights)}" in finding.said
 
 
 async def test_without_any_credential_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,9 @@ ANALYSIS = {
     "quota": 1.5,
     "used": None,
     "ahead": None,
+    "limit": "license",
+    "limit_used": 1.5,
+    "earlier": None,
     **dict.fromkeys(("fit", "looked_at", "take", "room", "refuse", "unknown"), 0),
 }
 AD = {"ClusterId": 1, "MemoryUsage": 1.5, "HoldReason": "why", "ExitBySignal": False}
@@ -138,6 +141,9 @@ def test_nothing_else_is_an_answer(said: bytes) -> None:
         ("analyze", {**ANALYSIS, "start": 1}),
         ("analyze", {**ANALYSIS, "quota": "1"}),
         ("analyze", {**ANALYSIS, "ahead": 0.5}),
+        ("analyze", {**ANALYSIS, "limit": 1}),
+        ("analyze", {**ANALYSIS, "limit_used": "1"}),
+        ("analyze", {**ANALYSIS, "earlier": -1}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "text": None}]}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "more": 1}]}),
         ("analyze", {**ANALYSIS, "clauses": [{**CLAUSE, "asked": 10**400}]}),

@@ -172,7 +172,8 @@ class World:
             case SubmitWorkers(pool, description, names):
                 self.submitted += names
                 for name in names:
-                    self._submit(pool, name, Role.WORKER, description["My.HTCDaskTemplate"])
+                    anchor = description["My.HTCDaskAnchor"]
+                    self._submit(pool, name, Role.WORKER, description["My.HTCDaskTemplate"], anchor)
             case HoldAnchor(_, jobs, _):
                 for id_ in jobs:
                     self.change(self.jobs[id_], JobStatus.HELD, hold_code=1, hold_subcode=1)
@@ -196,7 +197,9 @@ class World:
             case CreatePool():
                 raise AssertionError("this cluster had pools")
 
-    def _submit(self, pool: PoolUid, name: WorkerName, role: Role, template_hash: str) -> None:
+    def _submit(
+        self, pool: PoolUid, name: WorkerName, role: Role, template_hash: str, anchor: str = ""
+    ) -> None:
         self.clusters += 1
         assert isinstance(self.cluster, ClusterFacts)
         spooling = role is Role.ANCHOR
@@ -209,6 +212,7 @@ class World:
             owner=IDENTITY,
             worker=name,
             template_hash=template_hash.strip('"'),
+            anchor=anchor.strip('"'),
             queued_at=self.now,
             status_since=self.now,
             hold_code=16 if spooling else None,

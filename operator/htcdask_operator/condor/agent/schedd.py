@@ -66,15 +66,7 @@ class Schedd:
 
     def time(self) -> int | None:
         """The schedd's own time; an old one does not tell."""
-
-        def ask(schedd: Any) -> Any:
-            return schedd.query("false", ["ServerTime"], opts=htcondor2.QueryOpt.SummaryOnly)
-
-        for ad in self._do(ask):
-            found = plain(ad, ["ServerTime"]).get("ServerTime")
-            if type(found) is int:
-                return found
-        return None
+        return self._summary("false", "ServerTime")
 
     def query(self, constraint: str, attributes: list[str]) -> list[dict[str, Plain]]:
         """The ads of all jobs that match."""
@@ -139,24 +131,30 @@ class Schedd:
         if not found:
             return None
         job = found[0]
-        of_slots, startd = analysis.wanted_of_slots(job), htcondor2.AdType.Startd
-        slots = self._advertised(startd, _NOT_DYNAMIC, of_slots)
+        slots = self._advertised("Startd", _NOT_DYNAMIC, analysis.wanted_of_slots(job))
         told = apart("what the job requires", lambda: analysis.analyze(job, slots))
         fit = told.pop("fit")
         some = " || ".join(f"Name == {classad2.quote(name)}" for name in analysis.some(fit))
-        whole = self._advertised(startd, some)[: analysis.LOOKED_AT] if some else []
+        whole = self._advertised("Startd", some)[: analysis.LOOKED_AT] if some else []
         refusals = apart("what a slot requires", lambda: analysis.refusals(job, whole))
-        standing = fair_share.standing(
-            job,
-            self._advertised(htcondor2.AdType.Accounting, "true", fair_share.ACCOUNTING),
-            self._advertised(htcondor2.AdType.Submitter, "IdleJobs > 0", fair_share.SUBMITTER),
-        )
+        standing = fair_share.standing(job, self._advertised, lambda jobs: self._summary(jobs, "Idle"))
         return {**told, "fit": len(fit), **refusals, **standing}
 
-    def _advertised(self, kind: Any, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
+    def _summary(self, constraint: str, attribute: str) -> int | None:
+        """What the schedd says of all jobs that match; an old one may not."""
+        summary = htcondor2.QueryOpt.SummaryOnly
+        for ad in self._do(lambda schedd: schedd.query(constraint, [attribute], opts=summary)):
+            found = plain(ad, [attribute]).get(attribute)
+            if type(found) is int:
+                return found
+        return None
+
+    def _advertised(self, kind: str, constraint: str, attributes: Sequence[str] = ()) -> list[Any]:
         try:
             collector = htcondor2.Collector(self._address)
-            return list(collector.query(kind, constraint, list(attributes) or None))
+            return list(
+                collector.query(getattr(htcondor2.AdType, kind), constraint, list(attributes) or None)
+            )
         except htcondor2.HTCondorException as error:
             raise self._collector_failure(error_texts.of(error)) from error
 

@@ -69,11 +69,14 @@ def seen(
 
 def with_avoided(sights: Sequence[Sight], memory: ClusterMemory, policy: Policy, now: float) -> ClusterMemory:
     """With the machines that eat workers, by what the pools have seen."""
-    failures = [failure for sight in sights for failure in (sight.remembered.ledger or Ledger()).failures]
-    if not failures and not memory.avoided:
+    failures = [(sight.remembered.ledger or Ledger()).failures for sight in sights]
+    if not any(failures) and not memory.avoided:
         return memory
-    useful = machines.useful((worker for sight in sights for worker in sight.workers), policy, now)
-    return replace(memory, avoided=machines.avoided(memory.avoided, failures, useful, now))
+    seen_by = [
+        machines.Seen(its, machines.useful(sight.workers, policy, now))
+        for sight, its in zip(sights, failures, strict=True)
+    ]
+    return replace(memory, avoided=machines.avoided(memory.avoided, seen_by, now))
 
 
 def _judged(sight: Sight) -> Sight:

@@ -66,7 +66,11 @@ def _why(worker: Worker, address: str, analysis: Analysis | None) -> tuple[str, 
         case State.IDLE if analysis is not None:
             return slots.told(analysis, job)
         case State.IDLE if job.reject_reason:
-            return reasons.NO_MATCHING_SLOTS, f"HTCondor found no slot for the job: {job.reject_reason}."
+            # Also of a pool that is merely full: what it means, the analysis tells.
+            return (
+                reasons.WAITING_FOR_MATCH,
+                f"HTCondor has not given the job a slot yet: {job.reject_reason}.",
+            )
         case State.IDLE:
             return reasons.WAITING_FOR_MATCH, "The job is idle and waits for its turn in HTCondor's queue."
         case State.NOT_CONNECTED:

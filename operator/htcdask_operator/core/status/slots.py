@@ -20,8 +20,10 @@ _COUNTS: Final[Mapping[str, str]] = {
     "TARGET.Cpus >= RequestCpus": "cores",
     "TARGET.GPUs >= RequestGPUs": "GPUs",
 }
+_RUNTIME: Final = "TARGET.HasContainer"
 _CONTAINERS: Final[Mapping[str, str]] = {
-    "TARGET.HasContainer": "runs containers: no execute node has Apptainer, or HTCondor does not find it",
+    _RUNTIME: "runs containers: no execute node has Apptainer, or HTCondor does not find it (SINGULARITY in "
+    "its configuration). Ask the site",
     "TARGET.HasSIF": "runs .sif images",
     "TARGET.HasSandboxImage": "runs images that are unpacked folders",
     "TARGET.HasDockerURL": "runs images from a registry",
@@ -34,7 +36,7 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
     slots = analysis.slots
     if not slots:
         return reasons.NO_MATCHING_SLOTS, "HTCondor's pool has no slot at all now: no execute node is there."
-    unmet = [clause for clause in analysis.clauses if not clause.met]
+    unmet = _first_causes([clause for clause in analysis.clauses if not clause.met])
     if unmet:
         return reasons.NO_MATCHING_SLOTS, " ".join(_unmet(clause, slots) for clause in unmet[:_TOLD])
     if not analysis.fit:
@@ -53,6 +55,8 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
             f"{fit}, and the accounting group {analysis.group} has {analysis.used:g} of its quota of "
             f"{analysis.quota:g}: the job starts when others of the group end.",
         )
+    if analysis.limit is not None:
+        return reasons.LIMIT_REACHED, f"{fit}, and {_limited(analysis)}"
     if not analysis.room:
         return (
             reasons.POOL_FULL,
@@ -66,8 +70,29 @@ def told(analysis: Analysis, job: Job) -> tuple[str, str]:
     )
 
 
+def _limited(analysis: Analysis) -> str:
+    """What is known of a limit is its use: how much there may be is configuration."""
+    use = "" if analysis.limit_used is None else f", of which running jobs use {analysis.limit_used:g}"
+    return (
+        f"HTCondor's negotiator says that the concurrency limit {analysis.limit} is reached{use}. The job "
+        "starts when others that use it end. How high the limit is, is the negotiator's configuration and "
+        "not known here: ask the site."
+    )
+
+
 def _precedence(analysis: Analysis) -> str:
-    """Fair share, as far as it can be seen."""
+    """Who comes first, as far as it can be seen: of the same submitter, and by fair share."""
+    own = analysis.earlier or 0
+    if not own:
+        return _fair_share(analysis)
+    jobs, are = ("idle job", "is") if own == 1 else ("idle jobs", "are")
+    return (
+        f" {own} {jobs} of the same user, older or of a higher priority, {are} offered before it."
+        f"{_fair_share(analysis)}"
+    )
+
+
+def _fair_share(analysis: Analysis) -> str:
     if analysis.ahead is None:
         return " Who comes first is the negotiator's to say (condor_userprio)."
     if not analysis.ahead:
@@ -76,6 +101,13 @@ def _precedence(analysis: Analysis) -> str:
         ("Another user", "comes") if analysis.ahead == 1 else (f"{analysis.ahead} other users", "come")
     )
     return f" {who} with idle jobs and a better priority (condor_userprio) {come} first."
+
+
+def _first_causes(unmet: Sequence[Clause]) -> Sequence[Clause]:
+    """Who runs no container at all runs none of any kind: that is said once."""
+    if not any(clause.text == _RUNTIME for clause in unmet):
+        return unmet
+    return [clause for clause in unmet if clause.text == _RUNTIME or clause.text not in _CONTAINERS]
 
 
 def _unmet(clause: Clause, slots: int) -> str:

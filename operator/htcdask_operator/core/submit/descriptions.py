@@ -272,8 +272,11 @@ def _ports(ports: PortRange | None) -> str | None:
 
 
 def _lifetime(max_runtime: int | None) -> int | None:
-    """A worker ends by itself, gracefully, a tenth (at most ten minutes) before HTCondor would end it."""
-    return None if max_runtime is None else max_runtime - min(600, max_runtime // 10)
+    """A worker ends by itself, gracefully, a tenth (one to ten minutes) before HTCondor would end it.
+
+    HTCondor's clock begins with the job, and the worker's when it is up.
+    """
+    return None if max_runtime is None else max_runtime - max(60, min(600, max_runtime // 10))
 
 
 def _room_to_close(vacate_seconds: float) -> float:

@@ -26,6 +26,8 @@ EVENT_SECONDS: Final = 120.0
 LOG_SECONDS: Final = 120.0
 """For so long the log of a failed worker is asked for."""
 
+_OF_SIGNALS: Final = 128  # an exit code above it: what a shell makes of a signal
+
 _CONTAINER: Final = re.compile(r"^(?:FATAL:   |/bin/bash: error while loading shared libraries: ).*", re.M)
 
 
@@ -131,14 +133,15 @@ def _with_log(failure: Failure, logs: Mapping[WorkerName, str], now: float) -> F
     text = logs.get(failure.worker)
     if text is None:
         return failure if now < _log_until(failure) else failure.model_copy(update={"log_tail": ""})
-    told = _told(text, failure.worker)
+    killed = failure.exit_code is None or failure.exit_code > _OF_SIGNALS
+    told = _told(text, failure.worker, killed=killed)
     said = f"{failure.message} It said: {told.cause}".strip() if told.cause else failure.message
     return failure.model_copy(
         update={"log_tail": sanitize.lines(told.tail), "message": sanitize.line(said)},
     )
 
 
-def _told(text: str, worker: WorkerName) -> Told:
+def _told(text: str, worker: WorkerName, *, killed: bool) -> Told:
     """What this worker printed; of any other text, what only a container that does not start says.
 
     A job can put a link in the place of what it printed, and HTCondor follows it, outside of the container
@@ -147,6 +150,6 @@ def _told(text: str, worker: WorkerName) -> Told:
     its = re.search(rf"^htcdask: worker {re.escape(worker)} on (?P<rest>.*)", text, re.MULTILINE)
     if its is None:
         return log_tail.of("\n".join(_CONTAINER.findall(text)))
-    told = log_tail.of(text)
+    told = log_tail.of(text, killed=killed)
     _, ended, verdict = its["rest"].partition(" ended: ")
     return replace(told, cause=log_tail.of_verdict(verdict)) if ended else told

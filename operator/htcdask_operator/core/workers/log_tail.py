@@ -21,6 +21,7 @@ _MAX_TEXT: Final = 64 * 1024
 _MAX_LINES: Final = 6000
 _MAX_LINE: Final = 1024
 _LATE_LINES: Final = 300  # before the end: an exception that was raised earlier was dealt with
+_LAST_LINES: Final = 3  # of who was killed: it had dealt with all but what it was just saying
 _MAX_WHAT: Final = 300  # of a line to which something is said
 _MIN_CAUSE: Final = 100  # so much of the cause tells that it is shown already
 
@@ -68,6 +69,7 @@ _KNOWN: Final[Sequence[tuple[int, re.Pattern[str], str]]] = (
     ),
 )
 _EXCEPTION: Final = 2
+_GOES_ON: Final = 1  # after an error that is logged, a worker may live for long
 # Exceptions that only tell that something else went wrong.
 _EMPTY: Final = re.compile(
     r"(?:RuntimeError: (?:Nanny|Worker) failed to start\.?"
@@ -97,13 +99,16 @@ class _Candidate:
     rank: int
     line: int
     cause: str
+    says_killed: bool = False  # it tells of somebody who does not go on
 
 
-def of(text: str) -> Told:
-    """The lines to show, and the cause."""
+def of(text: str, *, killed: bool = False) -> Told:
+    """The lines to show, and the cause. `killed`: by a signal, which no exception sends."""
     lines = [line for line in text[-_MAX_TEXT:].replace("\r\n", "\n").split("\n") if line][-_MAX_LINES:]
-    found = (*_known(lines), *_exceptions(lines))
-    cause = (max(found).cause if found else _last(lines))[:MAX_CAUSE]
+    found: Sequence[_Candidate] = (*_known(lines), *_exceptions(lines))
+    end = max(0, len(lines) - _LAST_LINES) if killed else 0
+    found = [said for said in found if said.says_killed or said.line >= end]
+    cause = (max(found).cause if found else _last(lines[end:]))[:MAX_CAUSE]
     if len(text) <= MAX_LOG_TAIL:
         return Told(text, cause)
     shown = "\n".join(_without_noise(lines))
@@ -124,7 +129,8 @@ def _known(lines: Sequence[str]) -> Iterator[_Candidate]:
             found = pattern.search(line[:_MAX_LINE])
             if found is not None:
                 what = found.groupdict().get("what") or found.string
-                yield _Candidate(rank, number, said.format(what.strip()[:_MAX_WHAT]))
+                cause = said.format(what.strip()[:_MAX_WHAT])
+                yield _Candidate(rank, number, cause, rank > _GOES_ON)
                 break
 
 

@@ -1,15 +1,16 @@
 """Machines that eat workers: those on which one after the other fails, while workers live elsewhere.
 
-Judged by `plan` for each cluster, from the failures that its pools' ledgers remember. Where no worker lives
-anywhere, it is the pool's own fault, or everybody's: no machine is blamed. Anybody can make workers fail
-where they like: the other clusters follow only when two users have found the same.
+Judged by `plan` for each cluster, from the failures that its pools' ledgers remember. Where no worker of the
+same pool lives anywhere, it is the pool's own fault, or everybody's: no machine is blamed. Anybody can make
+workers fail where they like: the other clusters follow only when two users have found the same.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from htcdask_api import Failure
@@ -24,6 +25,15 @@ Avoided = Mapping[str, float]
 
 Vote = tuple[str, Avoided]
 """By the word of which user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """By one pool."""
+
+    failures: Sequence[Failure]
+    useful: Collection[str]  # machines where a worker of it lives well
+
 
 ENOUGH: Final = 3
 """Events on one machine."""
@@ -50,19 +60,25 @@ _BLAMED: Final = frozenset(
 )
 
 
-def avoided(before: Avoided, failures: Iterable[Failure], useful: Collection[str], now: float) -> Avoided:
-    """What is avoided from now on. `useful`: machines with a worker of this cluster that lives there well."""
+def avoided(before: Avoided, pools: Sequence[Seen], now: float) -> Avoided:
+    """What is avoided from now on, by what each pool of a cluster has seen."""
+    useful = {machine for seen in pools for machine in seen.useful}
+    after = {machine: until for machine, until in before.items() if until > now and machine not in useful}
+    for seen in pools:
+        for machine, times in _events(seen.failures, now).items():
+            only_there = machine not in useful and any(other != machine for other in seen.useful)
+            if only_there and len(times) >= ENOUGH and _HOST.fullmatch(machine):
+                after[machine] = max(times) + AVOID_SECONDS
+    return _latest(after)
+
+
+def _events(failures: Iterable[Failure], now: float) -> Mapping[str, list[float]]:
     events: dict[str, list[float]] = defaultdict(list)
     for failure in failures:
         at = timestamps.read(failure.time)
         if failure.machine and failure.reason in _BLAMED and 0 <= now - at < WITHIN_SECONDS:
             events[failure.machine].append(at)
-    after = {machine: until for machine, until in before.items() if until > now and machine not in useful}
-    for machine, times in events.items():
-        lives_elsewhere = any(other != machine for other in useful)
-        if len(times) >= ENOUGH and lives_elsewhere and machine not in useful and _HOST.fullmatch(machine):
-            after[machine] = max(times) + AVOID_SECONDS
-    return _latest(after)
+    return events
 
 
 def vote(cluster: ClusterFacts | Gone | Unseen, found: Avoided) -> Vote | None:

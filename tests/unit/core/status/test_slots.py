@@ -12,6 +12,7 @@ MEMORY = Clause("TARGET.Memory >= RequestMemory", met=0, asked=4096000, nearest=
 GPUS = Clause("TARGET.GPUs >= RequestGPUs", met=0, undefined=40)
 WISH = Clause('TARGET.Arch == "PPC64"', met=0, asked="PPC64", nearest=("X86_64", "AARCH64"))
 CONTAINERS = Clause("TARGET.HasContainer", met=0, undefined=40)
+FOLDERS = Clause("TARGET.HasSandboxImage", met=0, undefined=40)
 FINE = Clause("TARGET.Cpus >= RequestCpus", met=40, without=0)
 RARE = Clause("TARGET.Disk >= RequestDisk", met=3, without=7, asked=2**21, nearest=(2**20,))
 CASES: dict[str, tuple[Analysis, str, str]] = {
@@ -35,7 +36,18 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
     "no Apptainer": (
         Analysis(40, (CONTAINERS, FINE)),
         "NoMatchingSlots",
-        "No slot of 40 runs containers: no execute node has Apptainer, or HTCondor does not find it.",
+        "No slot of 40 runs containers: no execute node has Apptainer, or HTCondor does not find it "
+        "(SINGULARITY in its configuration). Ask the site.",
+    ),
+    "no Apptainer, and then another cause": (
+        Analysis(40, (CONTAINERS, FOLDERS, GPUS)),
+        "NoMatchingSlots",
+        "Ask the site. No slot of 40 defines what `TARGET.GPUs >= RequestGPUs` asks for.",
+    ),
+    "Apptainer without folders": (
+        Analysis(40, (FOLDERS, FINE)),
+        "NoMatchingSlots",
+        "No slot of 40 runs images that are unpacked folders.",
     ),
     "two that are missing": (
         Analysis(40, (MEMORY, WISH, GPUS)),
@@ -94,6 +106,28 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
         Analysis(40, fit=12, looked_at=12, take=12, room=3, group="group_dask", quota=8.0, used=8.0),
         "QuotaReached",
         "and the accounting group group_dask has 8 of its quota of 8: the job starts when others of",
+    ),
+    "a limit": (
+        Analysis(40, fit=12, looked_at=12, take=12, room=3, limit="license", limit_used=2.0),
+        "LimitReached",
+        "12 of 40 slots fit the job when they are empty, and HTCondor's negotiator says that the concurrency "
+        "limit license is reached, of which running jobs use 2. The job starts when others that use it end. "
+        "How high the limit is, is the negotiator's configuration and not known here: ask the site.",
+    ),
+    "a limit, and a clause that none meets": (
+        Analysis(40, (FINE, GPUS), limit="license"),
+        "NoMatchingSlots",
+        "No slot of 40 defines",
+    ),
+    "full, and one of the same user comes first": (
+        Analysis(40, fit=12, looked_at=12, take=12, ahead=0, earlier=1),
+        "PoolFull",
+        "sooner. 1 idle job of the same user, older or of a higher priority, is offered before it.",
+    ),
+    "its turn, and many come first": (
+        Analysis(40, fit=12, looked_at=12, take=12, room=3, ahead=2, earlier=7),
+        "WaitingForMatch",
+        "7 idle jobs of the same user, older or of a higher priority, are offered before it. 2 other users",
     ),
     "a quota with room": (
         Analysis(40, fit=12, looked_at=12, take=12, ahead=0, group="group_dask", quota=8.0, used=7.0),

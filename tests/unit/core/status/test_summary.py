@@ -165,7 +165,7 @@ def test_why_workers_are_not_there() -> None:
         make_job("e", R),
     ]
     assert explained(make_observed(make_cluster(5), jobs, ["e"])) == [
-        ("NoMatchingSlots", 2),
+        ("WaitingForMatch", 2),
         ("NotConnecting", 1),
         ("WaitingForMatch", 1),
     ]

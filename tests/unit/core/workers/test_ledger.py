@@ -157,6 +157,14 @@ def test_an_anchor_that_is_removed_each_time_comes_a_few_times_and_then_a_person
     assert minutes.reason == "AnchorRemoved"
 
 
+def test_who_waits_for_files_that_are_gone_goes_while_the_pool_pauses() -> None:
+    world = ready()
+    world.settle()
+    assert len(world.workers()) == 20
+    Minutes(world).pass_by(5, somebody_removes_the_anchor)
+    assert world.workers() == [], "they would only start to fail"
+
+
 def test_who_removed_a_worker_is_said_in_htcondors_words() -> None:
     minutes = Minutes(ready()).pass_by(60, somebody_removes_running_ones)
     failure = minutes.world.pools[POOL].status.recent_failures[0]

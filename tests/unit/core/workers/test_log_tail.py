@@ -147,7 +147,11 @@ def test_whatever_a_worker_prints_is_bounded_in_size_and_time(text: str) -> None
     assert time.process_time() - began < 0.5
     assert len(told.tail) <= MAX_LOG_TAIL and len(told.cause) <= log_tail.MAX_CAUSE
     before = Failure(
-        time=timestamps.written(NOW), worker="w1", reason=reasons.WORKER_FAILED, message="It died."
+        time=timestamps.written(NOW),
+        worker="w1",
+        reason=reasons.WORKER_FAILED,
+        message="It died.",
+        exit_code=1,
     )
     status = PoolStatus(recent_failures=(before,))
     logs = {"w1": f"htcdask: worker w1 on n ended with 1; its last lines:\n{text}"}
@@ -162,6 +166,21 @@ def test_an_exception_that_was_dealt_with_long_ago_is_no_cause() -> None:
     end = "2026-11-26 15:00:00,000 - distributed.nanny - ERROR - Worker process died unexpectedly\n"
     assert "died unexpectedly" in log_tail.of(handled + hours + end).cause
     assert "FileNotFoundError" in log_tail.of(handled + end).cause
+
+
+@pytest.mark.parametrize(
+    ("last", "cause"),
+    [
+        ("", ""),
+        ("Fatal Python error: Segmentation fault\n", "Fatal Python error: Segmentation fault"),
+        ("Traceback (most recent call last):\nMemoryError\n", "MemoryError"),
+    ],
+)
+def test_an_exception_does_not_kill_by_a_signal(last: str, cause: str) -> None:
+    dealt_with = "Traceback (most recent call last):\nValueError: old task\nx - ERROR - one task failed\n"
+    text = dealt_with + "distributed.worker - INFO - going on\n" * 100 + last
+    assert log_tail.of(text, killed=True).cause == cause
+    assert log_tail.of(text).cause == (cause or "ValueError: old task")
 
 
 VERDICT = "cannot reach the scheduler at gw:443: the connection was refused"
@@ -180,7 +199,11 @@ VERDICT = "cannot reach the scheduler at gw:443: the connection was refused"
 )
 def test_the_cause_is_in_the_failure_s_message_once(text: str, message: str) -> None:
     before = Failure(
-        time=timestamps.written(NOW), worker="w1", reason=reasons.WORKER_FAILED, message="It died."
+        time=timestamps.written(NOW),
+        worker="w1",
+        reason=reasons.WORKER_FAILED,
+        message="It died.",
+        exit_code=1,
     )
     record = failures.remembered(PoolStatus(recent_failures=(before,)))
     for _ in range(2):

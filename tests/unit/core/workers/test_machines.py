@@ -16,6 +16,7 @@ from htcdask_operator.core.plan import plan
 from htcdask_operator.core.submit import descriptions
 from htcdask_operator.core.workers import machines
 from htcdask_operator.core.workers.ledger import Ledger
+from htcdask_operator.core.workers.machines import Seen
 from htcdask_operator.core.workers.states import State, Worker
 from tests.builders import (
     NOW,
@@ -65,23 +66,30 @@ CASES: dict[str, tuple[Sequence[Failure], frozenset[str], set[str]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_who_is_avoided(case: str) -> None:
     failures, useful, expected = CASES[case]
-    assert machines.avoided({}, failures, useful, NOW).keys() == expected
+    assert machines.avoided({}, [Seen(failures, useful)], NOW).keys() == expected
 
 
 def test_it_is_forgotten_an_hour_after_the_last_failure_or_when_a_worker_lives_there() -> None:
-    avoided = machines.avoided({}, THREE, WELL, NOW)
+    avoided = machines.avoided({}, [Seen(THREE, WELL)], NOW)
     assert avoided == {"node2": NOW - 10 + machines.AVOID_SECONDS}
-    assert machines.avoided(avoided, [], WELL, NOW + 3500) == avoided
-    assert machines.avoided(avoided, [], frozenset(), NOW + 3500) == avoided
-    assert machines.avoided(avoided, [], WELL, NOW + 3600) == {}
-    assert machines.avoided(avoided, THREE, frozenset({"node1", "node2"}), NOW) == {}
+    assert machines.avoided(avoided, [Seen([], WELL)], NOW + 3500) == avoided
+    assert machines.avoided(avoided, [Seen([], frozenset())], NOW + 3500) == avoided
+    assert machines.avoided(avoided, [Seen([], WELL)], NOW + 3600) == {}
+    assert machines.avoided(avoided, [Seen(THREE, frozenset({"node1", "node2"}))], NOW) == {}
 
 
 def test_a_job_s_requirements_name_the_twenty_that_failed_last() -> None:
     many = [failure for n in range(30) for failure in failed(n, n + 100, n + 200, machine=f"m{n}")]
-    assert machines.avoided({}, many, WELL, NOW).keys() == {f"m{n}" for n in range(20)}
-    ours = machines.avoided({}, many, WELL, NOW)
+    assert machines.avoided({}, [Seen(many, WELL)], NOW).keys() == {f"m{n}" for n in range(20)}
+    ours = machines.avoided({}, [Seen(many, WELL)], NOW)
     assert len(machines.together(ours, {"other": NOW + 9000}, (), NOW)) == 20
+
+
+def test_a_pool_s_own_mistake_is_no_machine_s_fault() -> None:
+    """Where it fails, another pool's workers live elsewhere."""
+    assert machines.avoided({}, [Seen(THREE, frozenset()), Seen([], WELL)], NOW) == {}
+    both = machines.avoided({}, [Seen(THREE, WELL), Seen([], frozenset({"node2"}))], NOW)
+    assert both == {}, "and somebody lives well on it"
 
 
 def test_others_follow_when_two_users_have_found_the_same() -> None:

@@ -1,0 +1,1 @@
+"""Credentials for data, from the notebook's files to the workers', over the cluster's own TLS."""

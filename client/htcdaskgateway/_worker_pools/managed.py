@@ -1,0 +1,94 @@
+"""`ManagedPool`: a pool that its cluster's owner can size and delete, and `new_pool`, which makes one.
+
+Called by the cluster object for `cluster.pools` and `cluster.add_pool()`. Such a pool is a Manual one: its
+number is its own, beside the pool that follows `cluster.scale()` and `adapt()`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from dask_gateway import Gateway
+
+from htcdask_api import Template
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._scaling import worker_count
+from htcdaskgateway._worker_pools.access import pool_access
+from htcdaskgateway._worker_pools.keywords import read_keywords
+from htcdaskgateway._worker_pools.pool import Pool
+
+_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?")  # also fit for the name of a Dask resource
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class ManagedPool(Pool):
+    """A pool of one's own cluster, as it was when it was asked for; its methods act on it as it is now."""
+
+    _gateway: Gateway = field(compare=False)
+    _cluster: str
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """For `client.submit(..., resources=pool.resources)`: such tasks run on this pool's workers alone.
+
+        Empty for a pool whose workers have no resource of their own, such as the default one.
+        """
+        return {self.name: 1} if self.name in self.spec.template.resources else {}
+
+    def scale(self, n: int) -> Any:
+        """Ask for `n` workers of this pool (to be awaited if asynchronous).
+
+        ValueError for the pool that follows `cluster.scale()`; PoolRefusedError says what else is wrong.
+        """
+        count = worker_count("n", n)
+        if self.spec.scaling == "Gateway":
+            raise ValueError(f"pool {self.name!r} follows the gateway: use cluster.scale({count})")
+        return self._gateway.sync(self._access.scale, self._cluster, self.name, count)
+
+    def delete(self) -> Any:
+        """Delete this pool; its workers leave, and then it does (to be awaited if asynchronous)."""
+        return self._gateway.sync(self._access.delete, self._cluster, self.name)
+
+    @property
+    def _access(self) -> Any:
+        return pool_access(self._gateway, ClientConfig.read())
+
+
+def managed(gateway: Gateway, cluster: str, pool: Pool) -> ManagedPool:
+    """The same pool, with methods."""
+    return ManagedPool(pool.name, pool.spec, pool.status, pool.created, _gateway=gateway, _cluster=cluster)
+
+
+def template_for(name: str, keywords: Mapping[str, Any]) -> Template:
+    """What the workers of a new pool are: `keywords` are those of `new_cluster`, about workers.
+
+    They offer the pool's name as a Dask resource, as often as they are said to have threads. ValueError or
+    TypeError names what is wrong.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        rule = "1 to 30 of a-z, 0-9 and '-', a letter first and no '-' last"
+        raise ValueError(f"name: a pool's name must be {rule}, got {name!r:.80}")
+    template = read_keywords(keywords, {}, ClientConfig.read()).template
+    own = {name: float(template.threads)}
+    return Template(**{**template.model_dump(exclude_unset=True), "resources": {**own, **template.resources}})
+
+
+async def new_pool(
+    gateway: Gateway, cluster: str, name: str, replicas: int, template: Template
+) -> ManagedPool:
+    """Make a Manual pool; PoolRefusedError says what is wrong with it.
+
+    Its image is, if neither the template nor a profile may say one, that of the cluster's oldest pool: all
+    workers of a cluster need the same Python.
+    """
+    access = pool_access(gateway, ClientConfig.read())
+    if template.container_image is None and template.profile is None:
+        image = _image_of(await access.list(cluster))
+        template = template.model_copy(update={"container_image": image} if image else {})
+    return managed(gateway, cluster, await access.create(cluster, name, template, replicas=replicas))
+
+
+def _image_of(pools: Sequence[Pool]) -> str | None:
+    images = (pool.spec.template.container_image for pool in pools)
+    return next((image for image in images if image is not None), None)

@@ -1,0 +1,175 @@
+"""Wait for a scheduler or for workers, say meanwhile for what, and end early where waiting is in vain.
+
+Called by the cluster object. What is waited for is dask-gateway's and Dask's own coroutine, unchanged; beside
+it a second one looks at the cluster's pools, at most once a second, and shows what their status says.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from types import SimpleNamespace
+from typing import Any, Final, NoReturn, TypeVar
+
+from dask_gateway import Gateway
+from distributed import Client
+
+from htcdask_api.status import READY
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
+from htcdaskgateway._worker_pools import progress, stalls, turns
+from htcdaskgateway._worker_pools.pool import Pool, one_line
+
+_log = logging.getLogger(__name__)
+
+_QUIET_SECONDS: Final = 1.0  # what takes no longer needs no word
+_LOOK_SECONDS: Final = 2.0
+_ANSWER_SECONDS: Final = 10.0  # of one question about the pools
+_ONCE_MORE_SECONDS: Final = 1.0
+_WHOLE: Final = 8192  # characters of an error: the sentences of two pools
+
+T = TypeVar("T")
+ListPools = Callable[[], Awaitable[Sequence[Pool]]]
+
+
+async def for_scheduler(
+    start: Coroutine[Any, Any, None], list_pools: ListPools, name: Callable[[], str | None], *, is_new: bool
+) -> None:
+    """Run `start` to its end. `name` gives the cluster's, once it has one.
+
+    PoolStalledError: no worker will ever come to this new cluster.
+    ClusterStartTimeoutError: its scheduler's pod could not run for all of `htcdask.cluster-start-timeout`.
+    """
+    await _beside(start, _watch_start(list_pools, name, is_new))
+    if is_new and (cluster := name()) is not None:
+        _refuse(cluster, await look(list_pools))
+
+
+async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_pools: ListPools) -> None:
+    """Wait until the scheduler (an rpc) has `n` workers, as `Client.wait_for_workers` does, errors included.
+
+    PoolStalledError: no worker will come.
+    """
+    seen: list[str] = []
+    # All that Client's own coroutine knows of the client is its scheduler.
+    wait = Client._wait_for_workers(SimpleNamespace(scheduler=scheduler), n, timeout=within)
+    try:
+        await _beside(wait, _watch_workers(list_pools, cluster, n, seen))
+    except asyncio.TimeoutError as error:  # another one than Python's own before 3.11
+        if seen and sys.version_info >= (3, 11):
+            error.add_note(seen[-1])
+        raise
+
+
+async def look(list_pools: ListPools, within: float = _ANSWER_SECONDS) -> Sequence[Pool] | None:
+    """The pools, or None where they are not known now: whoever waits goes on waiting."""
+    try:
+        return await asyncio.wait_for(list_pools(), within)
+    except PoolsNotThereError:
+        return ()
+    except Exception:
+        _log.debug("The worker pools could not be read", exc_info=True)
+        return None
+
+
+def _refuse(cluster: str, pools: Sequence[Pool] | None) -> None:
+    if (why := stalls.in_vain(cluster, pools or ())) is not None:
+        raise PoolStalledError(progress.plain(why, _WHOLE))
+
+
+async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoReturn]) -> T:
+    """The result of `work`, unless `watch` raises before. Neither outlives this."""
+    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch)
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        return await (working if working.done() else watching)
+    finally:
+        for task in (watching, working):
+            task.cancel()
+            with contextlib.suppress(BaseException):
+                await task
+
+
+async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list[str]) -> NoReturn:
+    begun = time.monotonic()
+    await asyncio.sleep(_QUIET_SECONDS)
+    with progress.line() as show:
+        while True:
+            await turns.turn()
+            pools = await look(list_pools)
+            _refuse(cluster, pools)
+            # The name last: a terminal may have no room for it.
+            seen[:] = [progress.plain(f"waiting for {n} workers: {_said(pools)} (cluster {cluster})", _WHOLE)]
+            show(_for_so_long(seen[0], begun))
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _watch_start(list_pools: ListPools, name: Callable[[], str | None], is_new: bool) -> NoReturn:
+    begun, stuck, since = time.monotonic(), None, 0.0
+    await asyncio.sleep(_QUIET_SECONDS)
+    with progress.line() as show:
+        while True:
+            await turns.turn()
+            if (cluster := name()) is None:
+                show(_for_so_long("asking for a new cluster", begun))
+            elif (pools := await look(list_pools)) is not None:
+                if is_new:
+                    _refuse(cluster, pools)
+                was_stuck, stuck = stuck, stalls.scheduler_cannot_start(pools)
+                since = since if was_stuck else time.monotonic()
+                why = stuck or _pending(pools)
+                show(_for_so_long(f"waiting for the scheduler: {why} (cluster {cluster})", begun))
+                if stuck:  # as the pool says at this moment
+                    _end_in_time(cluster, stuck, time.monotonic() - since)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _end_in_time(cluster: str, stuck: str, seconds: float) -> None:
+    limit = ClientConfig.read().cluster_start_timeout
+    if limit is not None and seconds >= limit:
+        raise ClusterStartTimeoutError(
+            f"Cluster {cluster} failed to start: for {seconds:.0f} s Kubernetes could not run its scheduler: "
+            f"{progress.plain(stuck, _WHOLE)}. Is the image right? (htcdask.cluster-start-timeout in dask's "
+            f"configuration, {limit:g} s, says how long to look on.)"
+        )
+
+
+def _said(pools: Sequence[Pool] | None) -> str:
+    if pools is None:
+        return "the gateway does not say what they wait for"
+    if len(pools) == 1:
+        return one_line(pools[0].status)
+    return "; ".join(f"{pool.name}: {one_line(pool.status)}" for pool in pools) or "no pool is known"
+
+
+def _pending(pools: Sequence[Pool]) -> str:
+    ready = (pool.status.condition(READY) for pool in pools)
+    said = (condition.message for condition in ready if condition is not None)
+    return next((message for message in said if message), "it is being started")
+
+
+def _for_so_long(text: str, begun: float) -> str:
+    head, colon, rest = text.partition(": ")
+    return f"{head} ({time.monotonic() - begun:.0f} s){colon}{rest}"
+
+
+async def refuse_unknown(gateway: Gateway, cluster: str) -> None:
+    """Raise dask-gateway's ValueError if the gateway does not know the cluster.
+
+    Asked to wait for it, the gateway would look for one that never was for twenty seconds. It learns of a
+    cluster that another process has just made a moment later, so it is asked once more.
+    """
+    try:
+        await gateway._cluster_report(cluster)
+    except ValueError as error:
+        if not is_unknown(error):
+            raise
+        await asyncio.sleep(_ONCE_MORE_SECONDS)
+        await gateway._cluster_report(cluster)
+
+
+def is_unknown(error: ValueError) -> bool:
+    """Whether this is dask-gateway's word for a 404; subclasses are answers not understood."""
+    return type(error) is ValueError

@@ -1,0 +1,139 @@
+"""`python -m htcdaskgateway doctor`, as a process: its status, its JSON, and its end by a signal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.client._doctor import servers
+from tests.client.gateway_site import IMAGE, PASSWORD, Site
+
+
+def environment(site: Site, user: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DASK_GATEWAY__ADDRESS": site.address,
+        "DASK_GATEWAY__AUTH__KWARGS__USERNAME": user,
+        "DASK_GATEWAY__AUTH__KWARGS__PASSWORD": PASSWORD,
+    }
+
+
+def doctor(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "htcdaskgateway", "doctor", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_a_good_site_is_status_0_and_one_line_a_check(site: Site) -> None:
+    ran = doctor(env=environment(site, "command"))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    lines = ran.stdout.splitlines()
+    assert len(lines) == 15
+    assert all(line.startswith(("ok ", "not tried ")) for line in lines)
+    assert PASSWORD not in ran.stdout + ran.stderr
+
+
+def test_json_has_the_same_and_a_fault_is_status_1(plain_site: Site) -> None:
+    ran = doctor("--json", env=environment(plain_site, "command"))
+    assert ran.returncode == 1
+    said: dict[str, Any] = json.loads(ran.stdout)
+    assert said["good"] is False
+    [fault] = [check for check in said["checks"] if check["state"] == "fails"]
+    assert fault["check"] == "extension"
+    assert fault.keys() == {"check", "state", "said", "remedy"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--colour"],
+        ["--timeout", "soon"],
+        ["--timeout=-1"],
+        ["--timeout", "inf"],
+        ["--profile", "gpu"],
+        ["--prob"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
+    ran = doctor(*arguments)
+    assert ran.returncode == 2
+    assert "error: " in ran.stderr
+    assert ran.stdout == ""
+
+
+def test_help_tells_the_exit_status() -> None:
+    ran = doctor("--help")
+    assert ran.returncode == 0
+    for words in ("--probe", "--timeout TIME", "--json", "Exit status: 0", "DASK_GATEWAY__ADDRESS"):
+        assert words in ran.stdout
+
+
+def test_settings_that_cannot_be_read_end_no_other_check(site: Site) -> None:
+    env = environment(site, "command")
+    del env["DASK_GATEWAY__ADDRESS"]
+    ran = doctor(env=env)
+    assert ran.returncode == 1
+    lines = ran.stdout.splitlines()
+    assert lines[0].startswith("ok         installation")
+    assert lines[1].startswith("fails      settings      ")
+    assert "No dask-gateway address" in lines[1]
+    assert all(line.endswith("because settings fails") for line in lines[2:])
+
+
+def test_a_certificate_of_the_site_s_own_authority_is_trusted_when_it_is_named(
+    site: Site, tmp_path: Path
+) -> None:
+    """https:// as far as the server behind it, which is no gateway; and where it is not named, it is not."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = servers.certified(authority.issue_cert("localhost"))
+    env = environment(site, "command")
+    with servers.pages(lambda path, headers: (200, {}, b'{"version": "1"}'), context) as port:
+        env["DASK_GATEWAY__ADDRESS"] = f"https://localhost:{port}"
+        trusted = doctor(env={**env, "SSL_CERT_FILE": str(tmp_path / "ca.pem")})
+        assert "ok         certificate   the certificate of localhost is trusted here" in trusted.stdout
+        assert "ok         gateway       dask-gateway 1 answers" in trusted.stdout
+        assert "fails      certificate" in doctor(env=env).stdout
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_probe_is_shut_down(site: Site, how: signal.Signals) -> None:
+    user = f"waits-{how.name}"
+    worker = ["--container-image", IMAGE, "--profile", "gpu"]
+    command = [sys.executable, "-m", "htcdaskgateway", "doctor", "--probe", *worker]
+    with subprocess.Popen(command, env=environment(site, user), stdout=subprocess.PIPE, text=True) as ran:
+        assert ran.stdout is not None
+        for line in ran.stdout:
+            if " scheduler " in line:  # the worker is waited for now
+                break
+        with site.gateway(user) as gateway:
+            [cluster] = gateway.list_clusters()
+            [pool] = site.pools_of(cluster.name)
+            assert pool["spec"]["template"] == {"containerImage": IMAGE, "profile": "gpu"}
+            ran.send_signal(how)
+            rest = ran.stdout.read()
+            assert ran.wait(60) == 130
+            assert f"shutdown      the probe cluster {cluster.name} was shut down" in rest
+            assert gateway.list_clusters() == []
+
+
+def test_a_probe_interrupted_while_its_cluster_is_made_is_shut_down(site: Site) -> None:
+    user = "waits-early"
+    command = [sys.executable, "-m", "htcdaskgateway", "doctor", "--probe"]
+    with subprocess.Popen(command, env=environment(site, user), stdout=subprocess.PIPE, text=True) as ran:
+        assert ran.stdout is not None
+        for line in ran.stdout:
+            if " options " in line:  # its cluster is asked for now
+                break
+        ran.send_signal(signal.SIGINT)
+        rest = ran.stdout.read()
+        assert ran.wait(60) == 130
+    assert "shutdown" in rest
+    with site.gateway(user) as gateway:
+        assert gateway.list_clusters() == []

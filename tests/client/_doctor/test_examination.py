@@ -1,0 +1,67 @@
+"""The loop of the checks: what one of them breaks, and what an end that fails is told as."""
+
+import time
+
+import pytest
+from dask_gateway import Gateway
+
+from htcdaskgateway._doctor import examination
+from htcdaskgateway._doctor.case import Case
+from tests.client._doctor import servers
+from tests.client._doctor.test_planted_faults import examined, failed
+from tests.client.gateway_site import Site
+
+
+def test_each_check_needs_earlier_ones_only() -> None:
+    names = [check.name for check in examination.CHECKS]
+    for number, check in enumerate(examination.CHECKS):
+        assert set(check.needs) <= set(names[:number])
+    assert len({*names, examination.SHUTDOWN.name}) == len(names) + 1
+
+
+def test_a_check_that_breaks_is_a_finding_and_ends_no_other(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(case: Case) -> str:
+        raise RuntimeError("our own mistake\nin two lines")
+
+    checks = [
+        examination.Check("name", breaks, check.needs) if check.name == "name" else check
+        for check in examination.CHECKS
+    ]
+    monkeypatch.setattr(examination, "CHECKS", tuple(checks))
+    report = examined(site.address)
+    assert failed(report).said == "RuntimeError: our own mistake in two lines"
+    assert [f.state for f in report.findings if f.check in ("installation", "proxy")] == ["ok", "ok"]
+
+
+def test_a_gateway_that_says_nothing_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = [
+        examination.Check(
+            check.name, check.look, check.needs, 1 if check.name == "gateway" else check.seconds
+        )
+        for check in examination.CHECKS
+    ]
+    monkeypatch.setattr(examination, "CHECKS", tuple(checks))
+    with servers.silent() as port:
+        started = time.monotonic()
+        report = examined(f"http://127.0.0.1:{port}", proxy_address=site.address.partition("//")[2])
+    assert (failed(report).check, failed(report).said) == ("gateway", "no answer in time")
+    assert time.monotonic() - started < 10
+
+
+def test_a_probe_cluster_that_could_not_be_shut_down_is_named(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(self: Gateway, name: str) -> None:
+        raise OSError("no way")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Gateway, "_stop_cluster", fails)
+        report = examined(site.address, user="stays", probe={"probe": True, "timeout": 60})
+    with site.gateway("stays") as gateway:
+        [cluster] = gateway.list_clusters()
+        assert failed(report).check == "shutdown"
+        assert failed(report).said == f"the probe cluster {cluster.name} was not seen to end (no way)"
+        assert failed(report).remedy == f"gateway.stop_cluster({cluster.name!r})"
+        gateway.stop_cluster(cluster.name)

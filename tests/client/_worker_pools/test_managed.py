@@ -1,0 +1,95 @@
+"""Pools of one's own beside the one that follows `scale()`: a real gateway."""
+
+import pytest
+from dask_gateway import GatewayClusterError
+from dask_gateway.auth import BasicAuth
+
+from htcdaskgateway import HTCDaskError, PoolRefusedError
+from htcdaskgateway._worker_pools.gateway_route import RoutePools
+from htcdaskgateway._worker_pools.managed import template_for
+from tests.client.gateway_site import IMAGE, PASSWORD, Site
+
+
+def test_a_pool_is_added_sized_and_deleted(site: Site) -> None:
+    with site.gateway("adds") as gateway, gateway.new_cluster(container_image=IMAGE) as cluster:
+        pool = cluster.add_pool("gpu", 1, worker_gpus=1, worker_threads=2, worker_resources={"GPU": 1})
+        stored = site.pools_of(cluster.name)[1]["spec"]
+        assert (stored["scaling"], stored["replicas"]) == ("Manual", 1)
+        assert stored["template"] == {
+            "containerImage": IMAGE,  # as the cluster's other workers
+            "gpus": 1,
+            "threads": 2,
+            "resources": {"gpu": 2, "GPU": 1},
+        }
+        assert pool.resources == {"gpu": 1}
+        pool.scale(3)
+        default, again = cluster.pools
+        assert (again.name, again.spec.replicas) == ("gpu", 3)
+        assert default.resources == {}
+        with pytest.raises(ValueError, match=r"'default' follows the gateway: use cluster\.scale\(2\)"):
+            default.scale(2)
+        pool.delete()
+        assert [each.name for each in cluster.pools] == ["default"]
+        with pytest.raises(PoolRefusedError, match=r"to delete the worker pool.* has no pool 'gpu'"):
+            pool.delete()
+        with pytest.raises(PoolRefusedError, match=r"a new number.* has no pool 'gpu'"):
+            pool.scale(1)
+
+
+async def test_an_asynchronous_cluster_is_awaited_for_the_same(site: Site) -> None:
+    async with site.gateway("adds-async", asynchronous=True) as gateway, gateway.new_cluster() as cluster:
+        pool = await cluster.add_pool("big", profile="large")
+        await pool.scale(2)
+        found = (await cluster.pools)[1]
+        assert (found.name, found.spec.replicas, found.spec.template.profile) == ("big", 2, "large")
+        assert found.spec.template.container_image is None  # the profile may have one
+        await found.delete()
+        assert [each.name for each in await cluster.pools] == ["default"]
+
+
+def test_what_is_wrong_is_said_and_changes_nothing(site: Site) -> None:
+    with site.gateway("adds-wrong") as gateway, gateway.new_cluster() as cluster:
+        for name in ("", "4gpu", "Gpu", "gpu-", "a" * 31, "../x", None):
+            with pytest.raises(ValueError, match="a pool's name must be 1 to 30"):
+                cluster.add_pool(name)
+        with pytest.raises(ValueError, match="replicas must be a number of workers from 0, got -1"):
+            cluster.add_pool("gpu", -1)
+        with pytest.raises(ValueError, match="worker_cores"):
+            cluster.add_pool("gpu", worker_cores=0)
+        with pytest.raises(PoolRefusedError, match="already has a pool 'default'"):
+            cluster.add_pool("default")
+        with pytest.raises(PoolRefusedError, match="must not exceed maxReplicas"):
+            cluster.add_pool("gpu", 5000)
+        assert [each.name for each in cluster.pools] == ["default"]
+        pool = cluster.add_pool("gpu", 1)
+        with pytest.raises(PoolRefusedError, match="must not exceed maxReplicas"):
+            pool.scale(5000)
+
+
+def test_a_cluster_with_kubernetes_workers_gets_no_pool(site: Site) -> None:
+    refused = pytest.raises(GatewayClusterError, match="was not made with worker_backend='htcondor'")
+    with (
+        site.gateway("adds") as gateway,
+        gateway.new_cluster(worker_backend="kubernetes") as cluster,
+        refused,
+    ):
+        cluster.add_pool("gpu")
+
+
+async def test_a_stranger_reaches_no_pool_of_another_s_cluster(site: Site) -> None:
+    async with site.gateway("owner", asynchronous=True) as gateway, gateway.new_cluster() as cluster:
+        await cluster.add_pool("gpu", 1)
+        async with site.gateway(asynchronous=True, auth=BasicAuth("stranger", PASSWORD)) as other:
+            theirs = RoutePools(other)
+            for attempt in (
+                theirs.create(cluster.name, "theirs", template_for("theirs", {}), replicas=1),
+                theirs.scale(cluster.name, "gpu", 0),
+                theirs.delete(cluster.name, "gpu"),
+                theirs.list(cluster.name),
+            ):
+                with pytest.raises(HTCDaskError, match="not found"):
+                    await attempt
+        assert [(pool.name, pool.spec.replicas) for pool in await cluster.pools] == [
+            ("default", 0),
+            ("gpu", 1),
+        ]

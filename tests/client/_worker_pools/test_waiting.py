@@ -1,0 +1,198 @@
+"""Who waits for a scheduler or for workers is told for what, and waits no longer than it makes sense."""
+
+import asyncio
+import itertools
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dask
+import pytest
+from dask_gateway import GatewayClusterError, GatewayWarning
+from distributed import Client
+
+from htcdaskgateway import ClusterStartTimeoutError, HTCGateway, PoolStalledError
+from htcdaskgateway._worker_pools import turns
+from tests.client.gateway_site import Site
+from tests.client.pool_statuses import condition
+
+NOT_FOUND = "The scheduler of cluster x is starting (phase Pending): its pod waits: ErrImagePull: nope."
+PENDING = {"conditions": [condition("Ready", "False", "ClusterPending", NOT_FOUND)]}
+NO_PROFILE = {
+    "conditions": [
+        condition("Ready", "False", "UnknownProfile", "The site has no profile gpux."),
+        condition("Stalled", "True", "UnknownProfile", "The site has\x1b no profile gpux."),
+    ]
+}
+IDLE = {
+    "desiredReplicas": 2,
+    "idle": 2,
+    "explanation": [{"reason": "PoolFull", "message": "all\x1b[2Jtaken"}],
+}
+
+
+@contextmanager
+def operator(site: Site, user: str, status: dict[str, Any]) -> Iterator[None]:
+    """Says this about the first pool of the user's next cluster."""
+
+    def act() -> None:
+        with site.gateway(user) as gateway:
+            while not stop.wait(0.05):
+                for report in gateway.list_clusters():
+                    if site.pools_of(report.name):
+                        site.tell(report.name, **status)
+                        return
+
+    stop = threading.Event()
+    acting = threading.Thread(target=act)
+    acting.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        acting.join()
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == "htcdaskgateway._worker_pools.progress"]
+
+
+def test_an_image_that_nobody_can_pull_is_told_and_ends_in_time_and_leaves_nothing(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.INFO),
+        dask.config.set({"htcdask.cluster-start-timeout": "4s"}),
+        site.gateway("pending-image") as gateway,
+        operator(site, "pending-image", PENDING),
+    ):
+        began = time.monotonic()
+        with pytest.raises(ClusterStartTimeoutError, match=r"ErrImagePull: nope") as ended:
+            gateway.new_cluster(shutdown_on_close=False)
+        assert time.monotonic() - began < 30
+        assert isinstance(ended.value, (GatewayClusterError, TimeoutError))
+        assert "The cluster was stopped; nothing is left behind." in str(ended.value)
+        assert gateway.list_clusters() == []
+    told = lines(caplog)
+    assert re.fullmatch(
+        r"waiting for the scheduler \(\d+ s\): ErrImagePull: nope \(cluster gateway\.\w+\)", told[0]
+    )
+
+
+def test_a_scheduler_that_is_on_its_way_has_all_the_time(site: Site) -> None:
+    """Only what Kubernetes says against the pod counts."""
+    on_its_way = condition("Ready", "False", "ClusterPending", NOT_FOUND.partition(":")[0] + ".")
+    with (
+        dask.config.set({"htcdask.cluster-start-timeout": "0s"}),
+        site.gateway("pending-slow") as gateway,
+        operator(site, "pending-slow", {"conditions": [on_its_way]}),
+    ):
+        made = asyncio.run_coroutine_threadsafe(_new(site, "pending-slow"), gateway.loop.asyncio_loop)
+        with pytest.raises(TimeoutError):
+            made.result(6)
+        [report] = gateway.list_clusters()
+        gateway.stop_cluster(report.name)
+        with pytest.raises(GatewayClusterError, match="already stopped"):
+            made.result(30)
+
+
+async def _new(site: Site, user: str) -> Any:
+    async with site.gateway(user, asynchronous=True) as gateway:
+        return await gateway.new_cluster()
+
+
+async def test_a_pool_that_never_gives_workers_stops_its_new_cluster(site: Site) -> None:
+    async with site.gateway("pending-profile", asynchronous=True) as gateway:
+        refused = pytest.raises(PoolStalledError, match=r"no profile gpux.*nothing is left behind")
+        with operator(site, "pending-profile", NO_PROFILE), refused:
+            await gateway.new_cluster(profile="gpux")
+        assert await gateway.list_clusters() == []
+
+
+def test_who_connects_to_a_cluster_in_vain_is_told_and_does_not_end_it(site: Site) -> None:
+    with site.gateway("in-vain") as gateway:
+        name = gateway.submit()
+        site.tell(name, **NO_PROFILE)
+        with gateway.connect(name) as cluster:
+            with pytest.warns(GatewayWarning, match="UnknownProfile: The site has no profile gpux"):
+                client = cluster.get_client()
+            with pytest.raises(PoolStalledError, match=r"Pool default: UnknownProfile.*add_pool"):
+                client.wait_for_workers(1)
+            began = time.monotonic()
+            with Client(cluster, set_as_default=False) as other, pytest.raises(PoolStalledError):
+                other.wait_for_workers(1, timeout="60s")
+            assert time.monotonic() - began < 20
+        gateway.stop_cluster(name)
+
+
+def test_workers_that_wait_say_for_what_and_a_timeout_is_dasks_own(
+    site: Site, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    with site.gateway("waits") as gateway, gateway.new_cluster() as cluster:
+        client = cluster.get_client()
+        site.tell(cluster.name, **IDLE)
+        with caplog.at_level(logging.INFO), pytest.raises(TimeoutError, match="0/2 workers") as ended:
+            client.wait_for_workers(2, timeout=4)
+        counts = "0 of 2 workers connected, 2 idle; PoolFull: all [2Jtaken"
+        why = f"waiting for 2 workers: {counts} (cluster {cluster.name})"
+        assert ended.value.__notes__ == [why]
+        assert lines(caplog)[0].replace(" (1 s)", "").replace(" (2 s)", "") == why
+        assert not [w for w in recwarn if issubclass(w.category, GatewayWarning)]
+        cluster.scale(2)
+        client.wait_for_workers(2, timeout=30)
+        cluster.wait_for_workers(2)
+
+
+async def test_an_asynchronous_cluster_tells_the_same(site: Site) -> None:
+    async with (
+        site.gateway("waits-async", asynchronous=True) as gateway,
+        gateway.new_cluster() as cluster,
+        cluster.get_client() as client,
+    ):
+        await cluster.scale(1)
+        await client.wait_for_workers(1, timeout=30)
+        await site.set_status(cluster.name, NO_PROFILE)
+        with pytest.raises(PoolStalledError, match="no profile gpux"):
+            await client.wait_for_workers(2)
+        with pytest.warns(GatewayWarning, match="no profile gpux"):
+            async with cluster.get_client(set_as_default=False):
+                await cluster._telling
+
+
+def test_a_cluster_without_pools_waits_as_dask_gateways_own(plain_site: Site) -> None:
+    with (
+        plain_site.gateway("waits") as gateway,
+        gateway.new_cluster(worker_backend="kubernetes") as cluster,
+    ):
+        client = cluster.get_client()
+        with pytest.raises(TimeoutError):
+            client.wait_for_workers(1, timeout=3)
+
+
+async def test_a_gateway_is_asked_once_a_second_by_all_that_wait_and_once_an_interrupt_ends_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    ask = HTCGateway._request
+
+    async def counted(self: HTCGateway, method: str, url: str, json: Any = None) -> Any:
+        if url.endswith("/htcondor/pools") and method == "GET":
+            asked.append(time.monotonic())
+        return await ask(self, method, url, json=json)
+
+    async with site.gateway("turns", asynchronous=True) as gateway, gateway.new_cluster() as cluster:
+        monkeypatch.setattr(HTCGateway, "_request", counted)
+        waiting = [asyncio.ensure_future(cluster.wait_for_workers(1)) for _ in range(3)]
+        await asyncio.sleep(4.5)
+        assert 3 <= len(asked) <= 5
+        assert min(after - before for before, after in itertools.pairwise(asked)) > turns.SECONDS * 0.8
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        before = len(asked)
+        await asyncio.sleep(2.5)
+        assert len(asked) == before
