@@ -6,7 +6,8 @@ and a JupyterHub token never to an address that somebody typed into a notebook, 
 """
 
 import os
-from typing import Any
+import re
+from typing import Any, Final
 
 import dask
 import yarl
@@ -18,12 +19,16 @@ _API = ("", "/api", "/api/v1")
 _HUB_VARIABLE = "JUPYTERHUB_API_TOKEN"
 # Neither sends anything of use to another gateway by itself: a name, and a ticket made out for one host.
 _HARMLESS = (BasicAuth, KerberosAuth)
+_KINDS: Final = ("basic", "kerberos", "jupyterhub")
+_CLASS: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_SAY_BASIC: Final = 'to log in by name and password say auth=BasicAuth("me", "password")'
 
 
 def choose_auth(address: str | None, auth: Any = None) -> Any:
     """`auth` if given, else what the configuration says; on a JupyterHub that says nothing, its token.
 
-    ValueError when that would send a credential to an address that it is not meant for.
+    ValueError when that would send a credential to an address that it is not meant for; that, or TypeError,
+    when `auth` is no kind of login.
     """
     elsewhere = address is not None and not _is_configured(address)
     chosen = auth
@@ -41,11 +46,41 @@ def choose_auth(address: str | None, auth: Any = None) -> Any:
     return made
 
 
+def check_address(address: str | None) -> None:
+    """Refuse to go on without an address, or with one to which nothing could be sent, in words that help."""
+    given = address if address is not None else dask.config.get("gateway.address", None)
+    if given is None:
+        raise ValueError(
+            "No dask-gateway address provided or found in configuration: write "
+            'HTCGateway("https://gateway.example", auth=BasicAuth("me", "password")), with the address that '
+            "your site names, or set gateway.address in a file such as ~/.config/dask/gateway.yaml"
+        )
+    if isinstance(given, str) and "://" not in given and not given.startswith(("/", "{")):
+        whose = "The address" if address is not None else "configuration gateway.address"
+        shown = given.rpartition("@")[2]
+        raise ValueError(f"{whose} {shown!r} has no scheme: write 'https://{shown}' or 'http://{shown}'")
+
+
+def _check_kind(auth: Any) -> None:
+    """Refuse what is no kind of login. No message has it: it may be a password."""
+    if isinstance(auth, str) and auth not in _KINDS and not _CLASS.fullmatch(auth):
+        raise ValueError(f"auth is a text that names no kind of login ({', '.join(_KINDS)}): {_SAY_BASIC}")
+    if not (auth is None or callable(auth) or isinstance(auth, (str, GatewayAuth))):
+        raise TypeError(f"auth is a {type(auth).__name__}, and that is no kind of login: {_SAY_BASIC}")
+
+
 def _made(auth: Any) -> Any:
+    _check_kind(auth)
     if not isinstance(auth, GatewayAuth):
         _check_templates()
     try:
         return get_auth(auth)
+    except ImportError as error:
+        if auth is None:  # the configuration's, which is no secret
+            raise
+        raise ValueError(
+            f"auth is a text that names no class that can be imported ({type(error).__name__}): {_SAY_BASIC}"
+        ) from None
     except (KeyError, OSError) as error:
         # getpass.getuser() in a container whose user id has no name
         raise ValueError(

@@ -8,7 +8,6 @@ on base classes. The two classes make each other, so they share one module, as i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import os
 from collections.abc import Collection, Mapping
@@ -19,20 +18,19 @@ from dask_gateway import Gateway, GatewayCluster
 from distributed import Client
 
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
-from htcdaskgateway._auth import choose_auth, without_credentials
+from htcdaskgateway import _exit
+from htcdaskgateway._auth import check_address, choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._doctor.method import ExaminedGateway
-from htcdaskgateway._errors import login_refused
-from htcdaskgateway._exit import close_cluster_at_exit, close_gateway_at_exit
+from htcdaskgateway._errors import login_refused, name_wanted
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from htcdaskgateway._worker_pools.offer_route import GatewayWithProfiles
 from htcdaskgateway._worker_pools.older import OlderCluster, accepts_older_arguments
 from htcdaskgateway._worker_pools.submission import Submission
-
-_TAKE_BACK_SECONDS = 10.0
+from htcdaskgateway._worker_pools.waiting import refuse_unknown
 
 
 class HTCGateway(ExaminedGateway, GatewayWithProfiles):
@@ -44,6 +42,7 @@ class HTCGateway(ExaminedGateway, GatewayWithProfiles):
 
     _process: int | None = None  # which made it, and has its loop
     _stopped_clusters: Collection[str] = ()  # by this object
+    _submitted_clusters: Collection[str] = ()
 
     def __init__(
         self,
@@ -54,20 +53,27 @@ class HTCGateway(ExaminedGateway, GatewayWithProfiles):
         asynchronous: bool = False,
         loop: Any = None,
     ) -> None:
+        auth = choose_auth(address, auth)
+        check_address(address)
         super().__init__(
             address=address,
             proxy_address=proxy_address,
             public_address=public_address,
-            auth=choose_auth(address, auth),
+            auth=auth,
             asynchronous=asynchronous,
             loop=loop,
         )
         self._process = os.getpid()
         if not asynchronous:
-            close_gateway_at_exit(self)
+            _exit.close_gateway_at_exit(self)
 
     def __repr__(self) -> str:
         return f"HTCGateway<{without_credentials(self.address)}>"
+
+    def sync(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run `func` in this gateway's loop; who interrupts it waits until what it made is taken back."""
+        call = func(*args, **kwargs)
+        return call if self.asynchronous else _exit.run_interruptibly(call, self.loop.asyncio_loop)
 
     def close(self) -> Any:
         """Close the gateway client; harmless if it is closed already."""
@@ -160,6 +166,8 @@ class HTCGateway(ExaminedGateway, GatewayWithProfiles):
 
     def connect(self, cluster_name: str, shutdown_on_close: bool = False) -> HTCGatewayCluster:
         """Connect to a cluster that was made before; creates nothing."""
+        if not isinstance(cluster_name, str):
+            raise name_wanted(cluster_name)
         ours = {"name": cluster_name, "shutdown_on_close": shutdown_on_close}
         cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(self, **ours)
         return cluster
@@ -167,6 +175,11 @@ class HTCGateway(ExaminedGateway, GatewayWithProfiles):
     def scale_cluster(self, cluster_name: str, n: int, worker_type: Any = None, **kwargs: Any) -> Any:
         """Scale a cluster to `n` workers. `worker_type` is accepted for older code, and means nothing."""
         return self.sync(self._scale_cluster, cluster_name, n, **kwargs)
+
+    async def _wait_for_start(self, cluster_name: str) -> Any:
+        if cluster_name not in self._submitted_clusters:
+            await refuse_unknown(self, cluster_name)
+        return await super()._wait_for_start(cluster_name)
 
     async def _stop_cluster(self, cluster_name: str) -> None:
         await super()._stop_cluster(cluster_name)
@@ -199,7 +212,8 @@ class HTCGateway(ExaminedGateway, GatewayWithProfiles):
         submission = Submission.read(chosen, kwargs, offered, config)
         options = submission.options_for(offered, without_credentials(self.address))
         await self._refuse_early(submission)
-        cluster: str = await super()._submit(cluster_options=cluster_options, **options)
+        cluster = await _exit.submitted(self, super()._submit(cluster_options, **options))
+        self._submitted_clusters = {*self._submitted_clusters, cluster}
         if submission.is_htcondor:
             await create_default_pool(self, cluster, submission.template, config)
         return cluster
@@ -243,25 +257,12 @@ class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
 
     def _init_internal(self, **kwargs: Any) -> None:
         kwargs["auth"] = choose_auth(kwargs.get("address"), kwargs.get("auth"))
+        check_address(kwargs.get("address"))
         try:
             super()._init_internal(**kwargs)
         except BaseException as error:
-            self._give_up(interrupted=not isinstance(error, Exception))
+            _exit.give_up(self, interrupted=not isinstance(error, Exception))
             raise
-
-    def _give_up(self, *, interrupted: bool) -> None:
-        """This object never came to be: nothing is left of it."""
-        if not hasattr(self, "_gateway"):
-            self._instances.discard(self)  # dask-gateway's own end of a script would stumble over it
-        elif not self.asynchronous:
-            if interrupted and self.gateway._loop_runner.is_started():
-                # Who interrupts stops waiting, and the cluster is being taken back: not without its gateway.
-                end = asyncio.run_coroutine_threadsafe(self._stop_internal(), self.loop.asyncio_loop)
-                with contextlib.suppress(Exception):
-                    end.result(_TAKE_BACK_SECONDS)
-            # Left to the garbage collector, this would be closed from any thread at any time: it can block
-            # the start of the next gateway's loop.
-            self.gateway.close()
 
     def close(self, shutdown: bool | None = None) -> Any:
         """Close this object, and shut the cluster down if `shutdown`, or as `shutdown_on_close` says."""
@@ -295,5 +296,5 @@ class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
         self._gateway: HTCGateway = gateway
         self._process = gateway._process = os.getpid()
         if not gateway.asynchronous:
-            close_gateway_at_exit(gateway)
-            close_cluster_at_exit(self)
+            _exit.close_gateway_at_exit(gateway)
+            _exit.close_cluster_at_exit(self)

@@ -1,11 +1,16 @@
 """The client's own errors. Each is also one of dask-gateway's, so that code written for it keeps working."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 from dask_gateway import GatewayClusterError
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from htcdask_api import complaint, shown_names
+from htcdask_api.spec import ENVIRONMENT_ADVICE
 
 __all__ = [
     "ClusterStartTimeoutError",
@@ -14,6 +19,23 @@ __all__ = [
     "PoolRefusedError",
     "PoolStalledError",
 ]
+
+# What a keyword must be, by its template's field, where the field's own rule is not in the user's words.
+_MUST_BE: Final = {
+    "memory": "a size from 64Mi to below 1Pi: 4 (GiB), '4Gi' or '512MB'",
+    "disk": "a size from 64Mi to below 1Pi: 10 (GiB), '10Gi' or '800MB'",
+    "profile": "at most 63 letters, digits, spaces and any of - _ . , such as 'Small GPU'",
+    "nanny": "True or False",
+    "environment": "a mapping of names to texts or numbers, such as {'OMP_NUM_THREADS': '1'}",
+    "resources": "a mapping of names to numbers, such as {'GPU': 1}",
+}
+_TEXTS: Final = {
+    "container_image": "a text, such as '/images/worker.sif' or 'docker://registry.example/worker'",
+    "environment": "a text or a number, such as '1'",
+}
+
+_NUMBERS_OF_WORKERS: Final = ("n_workers", "nworkers", "num_workers", "workers")  # Dask's other clusters
+_NEAR: Final = 0.75  # of 1, by difflib: "memroy" and "worker_mem" are near to something
 
 
 class HTCDaskError(GatewayClusterError):  # type: ignore[misc]
@@ -50,16 +72,83 @@ def extension_missing(address: str, option: str) -> ExtensionMissingError:
     )
 
 
-def option_missing(address: str, option: str, offered: Collection[str], words: Collection[str]) -> ValueError:
+def option_missing(
+    address: str, option: str, value: Any, offered: Collection[str], words: Collection[str]
+) -> ValueError:
     """The error for a name that is neither one of this gateway's cluster options nor a keyword (`words`)."""
     known = ", ".join(offered) or "none"
     said = f"The gateway at {address} does not offer the cluster option {option!r} (it offers: {known}). "
+    if option in _NUMBERS_OF_WORKERS:
+        count = value if isinstance(value, int) and not isinstance(value, bool) else "n"
+        return ValueError(f"{said}The number of workers is said afterwards: cluster.scale({count})")
     names = sorted({*offered, *words})
     longer = [name for name in names if name.endswith(f"_{option}")]  # "cores"
-    if option not in words and (like := longer or get_close_matches(option, names, n=1)):
+    if option not in words and (like := longer or get_close_matches(option, names, n=1, cutoff=_NEAR)):
         return ValueError(f"{said}Did you mean {like[0]}?")
     return ValueError(
         f"{said}Leave {option}= away, or ask its administrator to add it to c.Backend.cluster_options."
+    )
+
+
+def keyword_refused(error: ValidationError, words: Mapping[str, str], typed: Mapping[str, Any]) -> Exception:
+    """The first thing that is wrong with a template, by the keyword that the user wrote.
+
+    `words`: the keyword of each field; `typed`: what was given by it. Of mappings no value is shown.
+    """
+    first, *others = error.errors(include_url=False)
+    (place, *inner), rule = complaint(error)
+    # Locations are by alias (camelCase) or by name, whichever was used; ours are given by name.
+    field = next((name for name in words if place in (name, to_camel(name))), place)
+    keyword, value = words.get(field, place), typed.get(words.get(field, place))
+    message = f"{'.'.join([keyword, *inner])}: {_rule(field, bool(inner), first, rule)}"
+    if field not in ("environment", "resources"):
+        message += f"; got {shown(value if field in ('memory', 'disk') else first['input'])}"
+    elif isinstance(value, Mapping) and first["type"] == "too_long":
+        message += f": {ENVIRONMENT_ADVICE}"
+    elif first["type"].endswith("_type"):
+        message += "; got None" if first["input"] is None else f"; got a {type(first['input']).__name__}"
+        if inner and (like := [other["loc"][1] for other in others if other["type"] == first["type"]]):
+            message += f", and so for {shown_names(like)}"
+    return TypeError(message) if first["type"].endswith("_type") else ValueError(message)
+
+
+def _rule(field: str, inside: bool, first: Any, rule: str) -> str:
+    """What pydantic says, as one would say it to somebody who does not know pydantic."""
+    kind, bounds = first["type"], first.get("ctx", {})
+    if field in ("memory", "disk"):
+        value = first["input"]
+        if isinstance(value, str) and value.isdecimal():
+            return f"must have a unit, as a text: write '{value:.20}Gi' or {value:.20}, which is GiB"
+        return f"must be {_MUST_BE[field]}"
+    if rule.startswith("names must be"):
+        return rule
+    if inside and kind.startswith(("float", "finite")):
+        return "must be a number, such as 1"
+    if kind in ("string_type", "string_unicode"):
+        return f"must be {_TEXTS.get(field, 'a text')}"
+    if kind in ("dict_type", "bool_type", "bool_parsing", "string_pattern_mismatch", "string_too_short"):
+        return f"must be {_MUST_BE.get(field, 'another one')}"
+    if kind.startswith("int"):
+        return "must be a whole number"
+    for bound, words in (("ge", "{:.0f} or more"), ("le", "{:.0f} or less")):
+        if bound in bounds:
+            return f"must be {words.format(bounds[bound])}"
+    if "max_length" in bounds:
+        return f"must have at most {bounds['max_length']} {'items' if kind == 'too_long' else 'characters'}"
+    return f"{rule[:1].lower()}{rule[1:]}"
+
+
+def shown(value: Any) -> str:
+    """A short value as it was written; only the kind of one with others inside, such as os.environ."""
+    return f"{value!r:.80}" if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
+
+
+def name_wanted(given: Any) -> TypeError:
+    """The error for something else in the place of a cluster's name, such as the cluster."""
+    example = "'gateway.0a1b2c'" if not isinstance(getattr(given, "name", None), str) else repr(given.name)
+    kind = type(given).__name__
+    return TypeError(
+        f"connect() wants the name of a cluster, as list_clusters() has it: {example}; got a {kind}"
     )
 
 

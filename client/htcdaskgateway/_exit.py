@@ -1,28 +1,37 @@
-"""The end of a script that closes nothing: its clusters and the gateways' connections are closed for it.
+"""The end of a script that closes nothing, or is interrupted: its clusters and connections are closed for it.
 
 Called by `_client`. dask-gateway closes clusters too, but no host name can be looked up any more then: Python
 has ended its thread pools. So where the gateway's address has a name, and the connection has been idle, its
 cluster goes on for ever. It closes no gateway, and the library below prints "Unclosed client session".
+
+A request that was sent may be carried out, whoever waits for its answer. So who presses Ctrl-C while a
+cluster is being made waits for its name, for `_ANSWER_SECONDS` at most, and the cluster is ended. What could
+not be learned is said in a warning.
 """
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import os
 import socket
 import time
 import weakref
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from typing import Any, Final
+from collections.abc import Callable, Collection, Coroutine
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from dask_gateway import Gateway, GatewayCluster
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 
 _SECONDS: Final = 10.0  # for all of it
+_ANSWER_SECONDS: Final = 10.0  # for one answer of the gateway, after an interrupt
+_INTERRUPT_SECONDS: Final = 2 * _ANSWER_SECONDS + 1  # for the cluster's name, and then for its end
 
 _gateways: weakref.WeakSet[Gateway] = weakref.WeakSet()
 _clusters: weakref.WeakSet[GatewayCluster] = weakref.WeakSet()
@@ -72,9 +81,10 @@ def _close_all() -> None:
     """All at once: a gateway that does not answer any more keeps no script from its end."""
     until = time.monotonic() + _SECONDS
     ending = [(cluster, _begun(cluster, _end)) for cluster in list(_clusters)]
+    alone = _end_alone([cluster for cluster, end in ending if end is None and _is_to_end(cluster)], until)
     for cluster, end in ending:
-        if not _ended(end, until):
-            name = getattr(cluster, "name", None)
+        name = getattr(cluster, "name", None)
+        if name in alone or not _ended(end, until):
             _log.warning("Cluster %s may go on: its gateway did not answer at the end of this script", name)
         GatewayCluster._instances.discard(cluster)  # or dask-gateway would try once more, without a bound
     # Only the connection, which opens again when it is needed: others may yet be called.
@@ -89,12 +99,44 @@ async def _end(cluster: GatewayCluster) -> None:
         await cluster._stop_internal()
 
 
+def _is_to_end(cluster: GatewayCluster) -> bool:
+    started = cluster.status not in ("closing", "closed") and getattr(cluster, "name", None) is not None
+    return bool(started and cluster.shutdown_on_close)
+
+
+def _end_alone(clusters: Collection[GatewayCluster], until: float) -> Collection[str]:
+    """End clusters whose gateways, and so their loops, are closed. The names of those that may go on."""
+    if not clusters:
+        return ()
+
+    async def end_all() -> list[Any]:
+        seconds = max(0.0, until - time.monotonic())
+        ends = (asyncio.wait_for(_end_by_another(cluster), seconds) for cluster in clusters)
+        return await asyncio.gather(*ends, return_exceptions=True)
+
+    came_of_it = asyncio.run(end_all())
+    return {cluster.name for cluster, error in zip(clusters, came_of_it, strict=True) if error is not None}
+
+
+async def _end_by_another(cluster: GatewayCluster) -> None:
+    of = cluster.gateway
+    gateway = Gateway(of.address, of.proxy_address, of._public_address, of.auth, asynchronous=True)
+    gateway._request_kwargs = of._request_kwargs
+    await _connect_anew(gateway)
+    try:
+        await gateway._stop_cluster(cluster.name)
+    finally:
+        await gateway._cleanup()
+
+
 def _begun(of: Any, what: Callable[[Any], Coroutine[Any, Any, None]]) -> Future[None] | None:
     """In the loop of this cluster or gateway; None: it has none that runs."""
     gateway = getattr(of, "gateway", of)
     try:
-        if gateway._loop_runner.is_started():
-            return asyncio.run_coroutine_threadsafe(what(of), gateway.loop.asyncio_loop)
+        # Whose gateway is closed may have its loop from another one, which runs.
+        loop = gateway._loop_runner._loop.asyncio_loop
+        if loop.is_running():
+            return asyncio.run_coroutine_threadsafe(what(of), loop)
     except Exception:
         _log.debug("%s could not be closed", type(of).__name__, exc_info=True)
     return None
@@ -118,3 +160,101 @@ def _forget_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
+
+
+def run_interruptibly(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """The result of `coroutine`, run in another thread's `loop`.
+
+    Whoever interrupts this (KeyboardInterrupt, SystemExit) cancels it, and waits until it has ended, for
+    `_INTERRUPT_SECONDS` at most.
+    """
+    tasks: list[asyncio.Task[T]] = []
+    ended: Future[None] = Future()
+
+    def start() -> None:
+        tasks.append(asyncio.ensure_future(coroutine))
+        tasks[0].add_done_callback(lambda _: ended.set_result(None))
+
+    def cancel() -> None:
+        for task in tasks:
+            task.cancel()
+
+    loop.call_soon_threadsafe(start)
+    try:
+        ended.result()
+        return tasks[0].result()
+    except asyncio.CancelledError:
+        raise CancelledError from None  # as asyncio.run_coroutine_threadsafe has it
+    except BaseException:
+        if not ended.done():
+            loop.call_soon_threadsafe(cancel)
+            with contextlib.suppress(Exception):
+                ended.result(_INTERRUPT_SECONDS)
+        raise
+    finally:
+        # An error holds this frame, and the task holds the error: the gateway would be left to the garbage
+        # collector, which can block the start of the next gateway's loop.
+        tasks.clear()
+
+
+def give_up(cluster: Any, *, interrupted: bool) -> None:
+    """The object of a cluster never came to be: nothing is left of it."""
+    if not hasattr(cluster, "_gateway"):
+        GatewayCluster._instances.discard(cluster)  # dask-gateway's own end of a script would stumble over it
+    elif not cluster.asynchronous:
+        if interrupted:
+            _end_interrupted(cluster)
+        # Left to the garbage collector, this would be closed from any thread at any time: it can block the
+        # start of the next gateway's loop.
+        cluster.gateway.close()
+
+
+def _end_interrupted(cluster: Any) -> None:
+    """End a synchronous cluster whose start was interrupted, unless its start has; warn if it goes on."""
+    if cluster.status == "running":  # it had started in the very moment
+        stop = asyncio.run_coroutine_threadsafe(cluster._stop_internal(), cluster.loop.asyncio_loop)
+        with contextlib.suppress(Exception):
+            stop.result(_ANSWER_SECONDS)
+    if cluster.shutdown_on_close and cluster.name is not None and not cluster.is_shutdown:
+        _may_go_on(cluster.name)
+
+
+async def submitted(gateway: Gateway, submit: Coroutine[Any, Any, str]) -> str:
+    """The name of the cluster that `submit` asks the gateway for. Cancelled, the cluster is ended first."""
+    asked = asyncio.ensure_future(submit)
+    try:
+        return await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        taking_back = asyncio.ensure_future(_take_back(gateway, asked))
+        while not taking_back.done():
+            with contextlib.suppress(asyncio.CancelledError):  # once more: it is bounded
+                await asyncio.wait([taking_back])
+        raise
+
+
+async def _take_back(gateway: Gateway, asked: asyncio.Future[str]) -> None:
+    await asyncio.wait([asked], timeout=_ANSWER_SECONDS)
+    unanswered = asked.cancel() or asked.cancelled()
+    error = None if unanswered else asked.exception()
+    if unanswered or isinstance(error, (OSError, aiohttp.ClientError)):
+        _log.warning(
+            "This was interrupted, and the gateway did not say whether it made a cluster: look with "
+            "gateway.list_clusters(), and end it by gateway.stop_cluster(name)"
+        )
+    elif error is None:
+        await _stop(gateway, asked.result())
+
+
+async def _stop(gateway: Gateway, cluster: str) -> None:
+    try:
+        await asyncio.wait_for(gateway._stop_cluster(cluster), _ANSWER_SECONDS)
+    except Exception:
+        _log.debug("The cluster %s could not be stopped", cluster, exc_info=True)
+        _may_go_on(cluster)
+
+
+def _may_go_on(cluster: str) -> None:
+    """Warn of a cluster that could not be ended after an interrupt."""
+    _log.warning(
+        "This was interrupted, and cluster %s may go on: end it by gateway.stop_cluster(%r)", cluster, cluster
+    )

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import dask
 import pytest
+import yaml
 from aiohttp import ClientResponseError, web
 from dask_gateway import Gateway
 from dask_gateway.auth import BasicAuth, GatewayAuth, JupyterHubAuth
@@ -303,3 +305,40 @@ def test_a_user_without_a_name_is_told_what_to_give(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match=r"BasicAuth\(username=") as refused:
         HTCGateway(TYPED)
     assert "user id" in str(refused.value)
+
+
+def test_without_an_address_one_is_told_what_to_write() -> None:
+    for make in (HTCGateway, HTCGatewayCluster):
+        with dask.config.set({"gateway.address": None}), pytest.raises(ValueError) as refused:
+            make()
+        assert str(refused.value).startswith("No dask-gateway address provided or found in configuration")
+        assert 'HTCGateway("https://' in str(refused.value)
+        assert "gateway.address" in str(refused.value)
+
+
+def test_the_configuration_of_the_docs_is_read() -> None:
+    text = (Path(__file__).parents[2] / "docs/notebook.md").read_text(encoding="utf-8")
+    [block] = [block for block in text.split("```yaml\n")[1:] if block.startswith("gateway:")]
+    written = yaml.safe_load(block.partition("```")[0])
+    with dask.config.set(dask.config.merge(dask.config.config, written)), HTCGateway() as gateway:
+        assert gateway.address == "https://gateway.example"
+        assert isinstance(gateway.auth, BasicAuth)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "me:sesame@127.0.0.1:8000"])
+def test_an_address_without_a_scheme_is_refused_with_one(address: str) -> None:
+    with pytest.raises(ValueError, match=r"write 'https://127\.0\.0\.1:8000' or 'http://") as refused:
+        HTCGateway(address)
+    assert "sesame" not in str(refused.value)
+    with dask.config.set({"gateway.address": address}), pytest.raises(ValueError, match=r"gateway\.address"):
+        HTCGateway()
+
+
+@pytest.mark.parametrize(
+    "auth", ["me:sesame", "sesame", "my.sesame", ("me", "sesame"), {"password": "sesame"}]
+)
+def test_what_is_no_login_is_refused_without_the_password(auth: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r'say auth=BasicAuth\("me", "password"\)') as refused:
+        HTCGateway(TYPED, auth=auth)
+    assert "sesame" not in str(refused.value)
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None

@@ -1,13 +1,17 @@
 """`HTCGateway` and `HTCGatewayCluster`: clusters of a real gateway (beside dask-gateway: `test_drop_in`)."""
 
+import contextlib
+import gc
 import inspect
 import operator
+import time
+import weakref
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from dask_gateway import Gateway, GatewayCluster
+from dask_gateway import Gateway, GatewayCluster, GatewayClusterError
 from dask_gateway.auth import BasicAuth
 
 import htcdaskgateway
@@ -141,6 +145,51 @@ def test_a_wrong_number_or_cluster_name_is_refused_in_words(
 ) -> None:
     with site.gateway("numbers") as gateway, pytest.raises(kind, match=said):
         call(gateway, "gateway.any")
+
+
+def test_a_cluster_that_never_was_is_not_waited_for(site: Site) -> None:
+    with site.gateway("nobody") as gateway:
+        called = time.monotonic()
+        with pytest.raises(ValueError, match=r"Cluster gateway\.nope not found"):
+            gateway.connect("gateway.nope")
+        assert time.monotonic() - called < 10, "the gateway itself would look for it for 20 s"
+
+
+def test_a_gateway_that_failed_is_not_left_to_the_garbage_collector(site: Site) -> None:
+    """Which may collect it, and close it, in the middle of the start of another one's loop: for ever."""
+    gateway = site.gateway("collected")
+    collected = weakref.ref(gateway)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(ValueError):
+            gateway.scale_cluster("gateway.nope", 1)
+        del gateway
+        assert collected() is None
+    finally:
+        gc.enable()
+
+
+def test_what_is_no_name_of_a_cluster_is_refused_with_what_to_give(site: Site) -> None:
+    with site.gateway("names") as gateway, gateway.new_cluster() as cluster:
+        with pytest.raises(
+            TypeError, match=f"name of a cluster.*: '{cluster.name}'; got a HTCGatewayCluster"
+        ):
+            gateway.connect(cluster)
+        with pytest.raises(TypeError, match="got a int"):
+            gateway.connect(3)
+
+
+@pytest.mark.parametrize("end", ["stop_cluster", "shutdown"])
+def test_a_cluster_that_has_ended_gives_no_client(site: Site, end: str) -> None:
+    with site.gateway("ended-client") as gateway:
+        cluster = gateway.new_cluster()
+        cluster.shutdown() if end == "shutdown" else gateway.stop_cluster(cluster.name)
+        called = time.monotonic()
+        with pytest.raises(GatewayClusterError, match=f"Cluster {cluster.name} is (not running|closed here)"):
+            cluster.get_client()
+        assert time.monotonic() - called < 10
+        cluster.close()
 
 
 def test_the_third_argument_of_scale_cluster_means_nothing(site: Site) -> None:

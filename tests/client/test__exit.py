@@ -100,6 +100,19 @@ if child == 0:
 print(os.waitpid(child, 0)[1], [report.name == cluster.name for report in gateway.list_clusters()])
 """
 
+GATEWAY_CLOSED = """
+from htcdaskgateway import BasicAuth, HTCGateway, HTCGatewayCluster
+auth = BasicAuth("closes", "{password}")
+{make}
+client = cluster.get_client()
+cluster.gateway.close()
+{more}
+"""
+MAKE = {
+    "new_cluster": 'gateway = HTCGateway("{address}", auth=auth)\ncluster = gateway.new_cluster()',
+    "class": 'cluster = HTCGatewayCluster("{address}", auth=auth)',
+}
+
 STUMBLING = """
 from htcdaskgateway import BasicAuth, HTCGateway, HTCGatewayCluster
 try:
@@ -137,6 +150,35 @@ def test_the_end_of_a_script_is_not_hindered_by_what_is_not_its_own(
     for user in ("plain", "stumbles"):
         with site.gateway(user) as gateway:
             assert gateway.list_clusters() == []
+
+
+def closing_its_gateway(site: Site, make: str, more: str = "") -> str:
+    """What the script prints and logs."""
+    address = site.address.replace("127.0.0.1", "localhost")
+    script = GATEWAY_CLOSED.format(make=MAKE[make].format(address=address), password=PASSWORD, more=more)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    return ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("make", "more"), [("new_cluster", ""), ("class", ""), ("class", "client.close()  # and so its loop")]
+)
+def test_a_script_that_closed_its_cluster_s_gateway_leaves_nothing(site: Site, make: str, more: str) -> None:
+    assert closing_its_gateway(site, make, more) == ""
+    with site.gateway("closes") as gateway:
+        assert gateway.list_clusters() == []
+
+
+def test_a_cluster_of_a_closed_gateway_that_cannot_be_ended_is_named(site: Site) -> None:
+    printed = closing_its_gateway(
+        site, "class", 'client.close(); cluster.gateway.address = "http://127.0.0.1:9"'
+    )
+    with site.gateway("closes") as gateway:
+        [report] = gateway.list_clusters()
+        gateway.stop_cluster(report.name)
+    assert f"Cluster {report.name} may go on" in printed
 
 
 def test_a_gateway_that_answers_no_more_does_not_keep_a_script_from_its_end(site: Site) -> None:

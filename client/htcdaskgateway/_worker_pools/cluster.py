@@ -11,8 +11,9 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, Final
 
-from dask_gateway import GatewayCluster, GatewayWarning
-from dask_gateway.client import ClusterStatus
+import aiohttp
+from dask_gateway import GatewayCluster, GatewayClusterError, GatewayServerError, GatewayWarning
+from dask_gateway.client import ClusterReport, ClusterStatus
 
 from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
@@ -32,6 +33,7 @@ from htcdaskgateway._worker_pools.keywords import KEYWORDS
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
+_ASK_SECONDS: Final = 10.0
 _WORD_SECONDS: Final = 3.0  # that a client which works may be held up for a word about its cluster
 
 
@@ -40,6 +42,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
 
     _last_pools: tuple[Pool, ...] | None = None
     _panel: Any = None
+    _ended: tuple[str, str] | None = None  # the status, and a sentence: once the gateway has said so
     _pool_watch: asyncio.Task[None] | None = None
     _telling: asyncio.Task[None] | None = None
 
@@ -94,7 +97,14 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         return self.gateway.sync(waiting.for_workers, *wait)
 
     def get_client(self, set_as_default: bool = True) -> Any:
-        """A `Client` of this cluster. A GatewayWarning says if no worker will come to it."""
+        """A `Client` of this cluster. A GatewayWarning says if no worker will come to it.
+
+        GatewayClusterError or ValueError if the cluster has ended (if asynchronous, the client waits for it).
+        """
+        if self.status in ("closing", "closed"):
+            raise GatewayClusterError(f"Cluster {self.name} is closed here: gateway.connect(name) opens it")
+        if not self.asynchronous and not self.gateway._runs_here():
+            self.gateway.sync(self._refuse_ended)
         client = super().get_client(set_as_default=set_as_default)
         if self.asynchronous or self.gateway._runs_here():
             self._telling = asyncio.ensure_future(self._tell_if_in_vain())
@@ -152,21 +162,43 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         try:
             report = await self.gateway._cluster_report(self.name)
         except ValueError as error:
-            if (
-                type(error) is not ValueError
-            ):  # dask-gateway's word for a 404; others are answers not understood
+            if not waiting.is_unknown(error):
                 raise
+            self._learn_end("ended", UNKNOWN)
             return ClusterExplanation(self.name, (), UNKNOWN)
         backend = report.options.get(names.WORKER_BACKEND_OPTION)
         situation = None if backend in (None, names.WORKER_BACKEND_HTCONDOR) else KUBERNETES
-        if report.status > ClusterStatus.RUNNING:
-            situation = f"the cluster has ended ({report.status.name}), and its jobs with it"
+        situation = self._end_in(report) or situation
         try:
             pools = tuple(await self._list_pools())
         except PoolsNotThereError:
             pools = ()
             situation = situation or (NO_EXTENSION if backend is None else UNKNOWN)
         return ClusterExplanation(self.name, pools, situation)
+
+    async def _refuse_ended(self) -> None:
+        """Or a client would wait for half a minute for a scheduler that is not there any more."""
+        try:
+            report = await asyncio.wait_for(self.gateway._cluster_report(self.name), _ASK_SECONDS)
+        except (OSError, TimeoutError, GatewayServerError, aiohttp.ClientError):
+            return  # the scheduler may be there without its gateway
+        if ended := self._end_in(report):
+            raise GatewayClusterError(f"Cluster {self.name} is not running: {ended}")
+
+    def _end_in(self, report: ClusterReport) -> str | None:
+        """A sentence, if the gateway reports that the cluster has ended."""
+        if report.status <= ClusterStatus.RUNNING:
+            return None
+        ended = f"the cluster has ended ({report.status.name}), and its jobs with it"
+        self._learn_end(report.status.name.lower(), ended)
+        return ended
+
+    def _learn_end(self, status: str, sentence: str) -> None:
+        """What the gateway said last is what repr and widget show; a cluster that has ended stays so."""
+        self._ended = (status, sentence)
+        if self._pool_watch is not None:
+            self._pool_watch.cancel()
+            self._panel.say(sentence)
 
     async def _logs(self, lines: int) -> ClusterLogs:
         try:
@@ -179,12 +211,16 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         return ClusterLogs({**await of_running(self.scheduler_comm, workers, lines), **found})
 
     def __repr__(self) -> str:
-        seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())
         name, status = getattr(self, "name", None), getattr(self, "status", "failed")
+        if self._ended is not None and status not in ("closing", "closed"):
+            return f"HTCGatewayCluster<{name}, status={self._ended[0]}>"
+        seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())
         return f"HTCGatewayCluster<{name}, status={status}{', ' if seen else ''}{seen}>"
 
     def _repr_html_(self) -> str:
         html: str = super()._repr_html_()
+        if self._ended is not None:
+            return html + panel.situation(self._ended[1])
         pools = self._last_pools
         return html if pools is None else html + panel.bars(pools) + panel.failures(pools)
 

@@ -84,15 +84,17 @@ def _details(status: PoolStatus) -> Iterator[str]:
         yield "the operator has not looked at this pool yet"
     for reason in status.explanation:
         yield f"{reason.count} waiting: {reason.reason}: {reason.message}".rstrip(": ")
+    wrong: dict[str, list[str]] = {}  # the conditions by what they say: often two say the same
     for condition in status.conditions:
         # Stalled and Reconciling are bad when true; the others when false.
         bad = "True" if condition.type == STALLED else "False"
         if condition.status in (bad, "Unknown") and condition.type != "Reconciling":
-            yield f"{condition.type} is {condition.status}: {condition.reason}: {condition.message}".rstrip(
-                ": "
-            )
+            text = f"{condition.reason}: {condition.message}".rstrip(": ")
+            wrong.setdefault(text, []).append(f"{condition.type} is {condition.status}")
         elif condition.type == READY:
             yield f"Ready: {condition.message or condition.reason}"
+    for text, conditions in wrong.items():
+        yield f"{', '.join(conditions)}: {text}"
     for failure in status.recent_failures:
         where = f" on {failure.machine}" if failure.machine else ""
         code = f" (exit code {failure.exit_code})" if failure.exit_code is not None else ""

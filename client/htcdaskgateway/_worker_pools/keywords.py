@@ -6,20 +6,22 @@ Called by `submission` before anything is created. The bounds of every field are
 
 import dataclasses
 import math
+import numbers
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dask_gateway import GatewayWarning
 from pydantic import ValidationError
-from pydantic.alias_generators import to_camel
 
-from htcdask_api import Template, complaint, shown_names
-from htcdask_api.spec import ENVIRONMENT_ADVICE
+from htcdask_api import Template
 from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._errors import keyword_refused, shown
 from htcdaskgateway._worker_pools.node_match_expr import parse_node_match
-from htcdaskgateway._worker_pools.sizes import condor_quantity, gib, quantity, seconds
+from htcdaskgateway._worker_pools.sizes import condor_quantity, gib, number, quantity, seconds, whole
 
 # A template's field, and the keyword by which a user sets it.
 _FIELDS: Final = {
@@ -44,6 +46,8 @@ KEYWORDS: Final = frozenset({*_FIELDS.values(), *_SYNONYMS, "image", "apptainer_
 _SIZES: Final = ("worker_cores", "worker_memory", "worker_threads")
 _MAPPINGS: Final = ("environment", "worker_resources")  # a whole os.environ may be there: no value is shown
 _IN_GIB: Final = ("worker_memory", "worker_disk")
+_WHOLE: Final = ("worker_cores", "worker_threads", "worker_gpus", "max_runtime")
+_MUCH_GIB: Final = 1024  # of memory, in one worker: rather a number of MiB
 _ELSEWHERE: Final = re.compile(r"(osdf|library|shub|https?)://")
 _IN_A_REGISTRY: Final = re.compile(r"[\w-]+(\.[\w-]+)+(:[0-9]+)?/[\w./-]+(:[\w.-]+)?(@\S+)?")
 
@@ -89,7 +93,8 @@ def read_keywords(keywords: Mapping[str, Any], chosen: Mapping[str, Any], config
         registry, name = reference
         options["image"] = f"{registry}/{name}"
         fields.setdefault("container_image", _unpacked_path(registry, name, config))
-    return Request(template=_template(fields), options=options, image=image)
+    typed = {**chosen, **{name: value for name, value in keywords.items() if value is not None}}
+    return Request(template=_template(fields, typed), options=options, image=image)
 
 
 def is_the_sites_own(name: str, value: Any, offered: Mapping[str, Any]) -> bool:
@@ -139,18 +144,27 @@ def _in_our_words(keywords: Mapping[str, Any]) -> dict[str, Any]:
         if theirs in given:
             value = given.pop(theirs)
             given[ours] = condor_quantity(value) if theirs == "memory" else value
-    if isinstance(cores := given.get("worker_cores"), str) and cores.strip().isdigit():
-        given["worker_cores"] = int(cores)
     if "max_runtime" in given:
         given["max_runtime"] = seconds("max_runtime", given["max_runtime"])
+    given.update({name: whole(given[name]) for name in _WHOLE if name in given})
+    given.update({name: number(given[name]) for name in _IN_GIB if name in given})
+    _doubt(given.get("worker_memory"))
     if "container_image" in given:
         given["container_image"] = _image(given["container_image"])
+    if isinstance(resources := given.get("worker_resources"), Mapping):
+        given["worker_resources"] = {name: number(value) for name, value in resources.items()}
     if isinstance(environment := given.get("environment"), Mapping):
         given["environment"] = {
-            name: str(value) if isinstance(value, (bool, int, float)) else value
+            name: str(value) if isinstance(value, numbers.Real) else value
             for name, value in environment.items()
         }
     return given
+
+
+def _doubt(memory: Any) -> None:
+    if isinstance(memory, (int, float)) and _MUCH_GIB < memory < math.inf:
+        said = f"worker_memory={memory:g} means GiB; for MiB write '{memory:g}Mi'"
+        warnings.warn(GatewayWarning(said), stacklevel=2)
 
 
 def _from_options(chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,39 +241,26 @@ def _optional_text(given: Mapping[str, Any], keyword: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise TypeError(f"{keyword} must be a string, got {_shown(value)}")
+        raise TypeError(f"{keyword} must be a string, got {shown(value)}")
     if not value.strip():
         raise ValueError(f"{keyword} must not be empty; leave it away for the site's default")
     return value
 
 
-def _template(fields: Mapping[str, Any]) -> Template:
+def _template(fields: Mapping[str, Any], typed: Mapping[str, Any]) -> Template:
+    """The template; `typed` is what the user wrote, for the message about what is wrong with it."""
+    words = {field: _typed_word(keyword, typed) for field, keyword in _FIELDS.items()}
     for field, value in fields.items():
-        # pydantic would read True as one core and "2" as two.
-        if field in ("cores", "gpus", "threads", "max_runtime_seconds") and isinstance(value, (bool, str)):
-            raise TypeError(f"{_FIELDS[field]} must be a whole number, got {_shown(value)}")
+        # pydantic would read True as one core.
+        if _FIELDS[field] in _WHOLE and isinstance(value, (bool, str)):
+            raise TypeError(f"{words[field]} must be a whole number, got {shown(value)}")
     try:
         return Template(**fields)
     except ValidationError as error:
-        raise _in_words(error) from None
+        raise keyword_refused(error, words, typed) from None
 
 
-def _in_words(error: ValidationError) -> Exception:
-    """The first thing that is wrong, by the keyword that the user wrote."""
-    first, *others = error.errors(include_url=False)
-    (field, *inner), rule = complaint(error)
-    # Locations are by alias (camelCase) or by name, whichever was used; ours are given by name.
-    keyword = next((word for name, word in _FIELDS.items() if field in (name, to_camel(name))), field)
-    message = f"{'.'.join([keyword, *inner])}: {rule[:1].lower()}{rule[1:]}"
-    if keyword not in _MAPPINGS:
-        message += f"; got {_shown(first['input'])}"
-    elif inner and (like := [other["loc"][1] for other in others if other["type"] == first["type"]]):
-        message += f"; so should {shown_names(like)}"
-    elif first["type"] == "too_long":
-        message += f": {ENVIRONMENT_ADVICE}"
-    return TypeError(message) if first["type"].endswith("_type") else ValueError(message)
-
-
-def _shown(value: Any) -> str:
-    """A short value as it was written; only the kind of one with others inside, such as os.environ."""
-    return f"{value!r:.80}" if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
+def _typed_word(keyword: str, typed: Mapping[str, Any]) -> str:
+    """The keyword, or NCSA's word for it if that is what the user wrote."""
+    theirs = (word for word, ours in _SYNONYMS.items() if ours == keyword and word in typed)
+    return keyword if keyword in typed else next(theirs, keyword)

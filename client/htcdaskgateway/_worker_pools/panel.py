@@ -41,6 +41,11 @@ def states(status: PoolStatus) -> dict[str, int]:
     return {state: number for state, number in numbers.items() if number}
 
 
+def situation(text: str) -> str:
+    """A sentence in place of the pools, such as that the cluster has ended."""
+    return f"<p><b>HTCondor:</b> {escape(text, quote=False)}</p>"
+
+
 def bars(pools: Sequence[Pool]) -> str:
     """Each pool's workers, and what they wait for."""
     if not pools:

@@ -4,6 +4,8 @@ Called by `keywords`; pure. What is none of these is left as it is, for the temp
 """
 
 import math
+import numbers
+import operator
 import re
 from datetime import timedelta
 from typing import Any, Final
@@ -16,8 +18,21 @@ from htcdask_api import parse_bytes
 _WORDS: Final = re.compile(
     r"\s*(?P<number>[0-9]{1,16}(\.[0-9]{0,9})?)\s*(?P<unit>[kmgtp]i?b?)?\s*", re.IGNORECASE
 )
+_DIGITS: Final = re.compile(r"\s*[0-9]{1,16}\s*", re.ASCII)
 _LEAST_MIB: Final = 64  # of a worker
 _MIB_OF_CONDOR: Final = {"": 1, "k": 2**-10, "m": 1, "g": 2**10, "t": 2**20, "p": 2**30}
+
+
+def number(value: Any) -> Any:
+    """A number of any kind, such as numpy's, as Python's own. What is none, or a boolean, is itself."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return operator.index(value)
+    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value
+
+
+def whole(value: Any) -> Any:
+    """The same, and of a text of digits its number."""
+    return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else number(value)
 
 
 def quantity(keyword: str, value: Any) -> Any:
@@ -33,6 +48,7 @@ def quantity(keyword: str, value: Any) -> Any:
 
 def condor_quantity(value: Any) -> Any:
     """What `request_memory = value` means to HTCondor: MiB, and units of 1024, so "32GB" is 32 GiB."""
+    value = number(value)
     match = _WORDS.fullmatch(str(value)) if isinstance(value, (int, float, str)) else None
     if match is None or isinstance(value, bool):
         return value

@@ -13,6 +13,7 @@ from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_KUBERNETES
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import extension_missing, option_missing
 from htcdaskgateway._worker_pools.keywords import KEYWORDS, Request, is_the_sites_own, read_keywords
+from htcdaskgateway._worker_pools.sizes import number
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,14 +44,14 @@ class Submission:
             for name, value in given.items()
             if name in KEYWORDS and not is_the_sites_own(name, value, offered)
         }
-        options = {name: value for name, value in given.items() if name not in keywords}
+        options = {name: number(value) for name, value in given.items() if name not in keywords}
         said = {**chosen, **options}
         backend = said.get(WORKER_BACKEND_OPTION, WORKER_BACKEND_HTCONDOR)
         if backend == WORKER_BACKEND_HTCONDOR:
             of_worker = said if keywords.get("profile") is None else _touched(said, offered)
             request = read_keywords(keywords, of_worker, config)
         else:  # whatever our words have in common with the gateway's options, they are the gateway's here
-            given = {name: value for name, value in keywords.items() if value is not None}
+            given = {name: number(value) for name, value in keywords.items() if value is not None}
             request = Request(template=Template(), options=given)
         return cls(backend=backend, _keywords=keywords, _options=options, _request=request)
 
@@ -74,7 +75,7 @@ class Submission:
             raise extension_missing(address, WORKER_BACKEND_OPTION)
         for name in options:
             if name not in offered:
-                raise option_missing(address, name, list(offered), KEYWORDS)
+                raise option_missing(address, name, options[name], list(offered), KEYWORDS)
         if not self.is_htcondor:
             self._refuse_htcondor_keywords(options)
         return options

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any, Final, NoReturn, TypeVar
 
+from dask_gateway import Gateway
 from distributed import Client
 
 from htcdask_api.status import READY
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 _QUIET_SECONDS: Final = 1.0  # what takes no longer needs no word
 _LOOK_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10.0  # of one question about the pools
+_ONCE_MORE_SECONDS: Final = 1.0
 _WHOLE: Final = 8192  # characters of an error: the sentences of two pools
 
 T = TypeVar("T")
@@ -151,3 +153,23 @@ def _pending(pools: Sequence[Pool]) -> str:
 def _for_so_long(text: str, begun: float) -> str:
     head, colon, rest = text.partition(": ")
     return f"{head} ({time.monotonic() - begun:.0f} s){colon}{rest}"
+
+
+async def refuse_unknown(gateway: Gateway, cluster: str) -> None:
+    """Raise dask-gateway's ValueError if the gateway does not know the cluster.
+
+    Asked to wait for it, the gateway would look for one that never was for twenty seconds. It learns of a
+    cluster that another process has just made a moment later, so it is asked once more.
+    """
+    try:
+        await gateway._cluster_report(cluster)
+    except ValueError as error:
+        if not is_unknown(error):
+            raise
+        await asyncio.sleep(_ONCE_MORE_SECONDS)
+        await gateway._cluster_report(cluster)
+
+
+def is_unknown(error: ValueError) -> bool:
+    """Whether this is dask-gateway's word for a 404; subclasses are answers not understood."""
+    return type(error) is ValueError

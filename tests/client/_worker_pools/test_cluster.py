@@ -57,6 +57,8 @@ def test_an_ended_cluster_says_so(site: Site) -> None:
         gateway.stop_cluster(cluster.name)
         assert "the cluster has ended (STOP" in str(cluster.explain())
         assert "the cluster has ended (STOP" in cluster.explain()._repr_html_()
+        assert repr(cluster).startswith(f"HTCGatewayCluster<{cluster.name}, status=stop")
+        assert "the cluster has ended (STOP" in cluster._repr_html_()
         cluster.shutdown()
         assert cluster.explain().situation == explanation.SHUT_DOWN
     auth = BasicAuth("explained", PASSWORD)

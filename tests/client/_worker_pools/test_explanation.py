@@ -25,6 +25,21 @@ def test_a_stalled_pool_says_why() -> None:
     assert "Stalled is True: ImageMissing: no such image" in str(ClusterExplanation("c", (stalled,)))
 
 
+def test_what_two_conditions_say_is_said_once() -> None:
+    same = ("UnknownProfile", "no profile 'gpu' here")
+    both = pool(conditions=[condition("Ready", "False", *same), condition("Stalled", "True", *same)])
+    text = str(ClusterExplanation("c", (both,)))
+    assert "Ready is False, Stalled is True: UnknownProfile: no profile 'gpu' here" in text
+    assert text.count("UnknownProfile") == 1
+    other = pool(
+        conditions=[condition("Ready", "False", *same), condition("Stalled", "True", "Other", "one")]
+    )
+    assert str(ClusterExplanation("c", (other,))).splitlines()[-2:] == [
+        "    Ready is False: UnknownProfile: no profile 'gpu' here",
+        "    Stalled is True: Other: one",
+    ]
+
+
 def test_html_is_escaped() -> None:
     html = ClusterExplanation("gateway.a29b", (WAITING,))._repr_html_()
     assert "slot1@&lt;ep&gt;" in html

@@ -58,6 +58,9 @@ def test_the_widget_shows_the_pools_and_keeps_them_true(site: Site) -> None:
         site.tell(cluster.name, **FAILED)
         gateway.sync(becomes, bars, "0 of 3 workers connected")
         assert "<pre>boom</pre>" in failures.value
+        gateway.stop_cluster(cluster.name)
+        assert "has ended" in str(cluster.explain())
+        gateway.sync(becomes, bars, "the cluster has ended (STOP")
     assert "this object is closed" in bars.value
 
 

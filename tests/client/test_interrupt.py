@@ -1,0 +1,115 @@
+"""Ctrl-C leaves no cluster behind, whenever it comes, and says what it could not learn."""
+
+import asyncio
+import subprocess
+import sys
+import time
+
+import pytest
+
+from htcdaskgateway import HTCGateway
+from tests.client.gateway_site import PASSWORD, Site
+
+# The gateway answers a "slow" user's POST a second late.
+SCRIPT = """
+import os, signal, threading, time
+from htcdaskgateway import BasicAuth, HTCGateway, HTCGatewayCluster
+auth = BasicAuth("{user}", "{password}")
+gateway = HTCGateway("{address}", auth=auth)
+gateway.list_clusters()
+{more}
+threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()
+called = time.monotonic()
+try:
+    {call}
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", time.monotonic() - called < 15)
+"""
+IMPATIENT = "from htcdaskgateway import _exit; _exit._ANSWER_SECONDS = 0.2"
+STUBBORN = """
+from htcdaskgateway import GatewayServerError
+async def refuse(self, name):
+    raise GatewayServerError("not today")
+HTCGateway._stop_cluster = refuse
+"""
+CALLS = {
+    "new_cluster": "cluster = gateway.new_cluster()",
+    "class": 'cluster = HTCGatewayCluster("{address}", auth=auth)',
+    "submit": "gateway.submit(); signal.pause()",
+}
+
+
+def interrupted(site: Site, user: str, call: str, seconds: float, more: str = "") -> tuple[str, str]:
+    """What a script prints whose `call` is interrupted after `seconds`; and what it logs."""
+    script = SCRIPT.format(
+        user=user, password=PASSWORD, address=site.address, seconds=seconds, call=call, more=more
+    ).replace("{address}", site.address)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    return ran.stdout, ran.stderr
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.3])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_cluster_that_was_asked_for_and_not_answered_is_ended(
+    site: Site, call: str, seconds: float
+) -> None:
+    assert interrupted(site, "slow-answer", CALLS[call], seconds) == ("interrupted True\n", "")
+    with site.gateway("slow-answer") as gateway:
+        assert becomes_empty(gateway)
+
+
+@pytest.mark.parametrize("call", ["new_cluster", "class"])
+def test_a_cluster_that_is_starting_is_ended_without_a_false_alarm(site: Site, call: str) -> None:
+    assert interrupted(site, "slow-start", CALLS[call], 1.2) == ("interrupted True\n", "")
+    with site.gateway("slow-start") as gateway:
+        assert becomes_empty(gateway)
+
+
+@pytest.mark.parametrize("call", ["new_cluster", "submit"])
+def test_an_answer_that_does_not_come_is_warned_of(site: Site, call: str) -> None:
+    printed, warned = interrupted(site, "slow-silent", CALLS[call], 0.5, IMPATIENT)
+    assert printed == "interrupted True\n"
+    assert "did not say whether it made a cluster: look with gateway.list_clusters()" in warned
+    assert len(warned.splitlines()) == 1
+    stop_all(site, "slow-silent")
+
+
+@pytest.mark.parametrize(("call", "seconds"), [("submit", 0.5), ("new_cluster", 0.5), ("new_cluster", 1.2)])
+def test_a_cluster_that_cannot_be_ended_is_named(site: Site, call: str, seconds: float) -> None:
+    printed, warned = interrupted(site, "slow-stubborn", CALLS[call], seconds, STUBBORN)
+    assert printed == "interrupted True\n"
+    [name] = stop_all(site, "slow-stubborn")
+    assert f"cluster {name} may go on: end it by gateway.stop_cluster({name!r})" in warned
+
+
+async def test_a_submit_that_is_cancelled_ends_its_cluster_too(site: Site) -> None:
+    async with site.gateway("slow-async", asynchronous=True) as gateway:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(gateway.submit(), 0.5)
+        for _ in range(100):
+            if not await gateway.list_clusters():
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(await gateway.list_clusters())
+
+
+def stop_all(site: Site, user: str) -> list[str]:
+    with site.gateway(user) as gateway:
+        names = [report.name for report in gateway.list_clusters()]
+        for name in names:
+            gateway.stop_cluster(name)
+        assert becomes_empty(gateway)
+        return names
+
+
+def becomes_empty(gateway: HTCGateway) -> bool:
+    """The gateway says that a cluster ends before it has."""
+    until = time.monotonic() + 10
+    while gateway.list_clusters():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
