@@ -56,7 +56,8 @@ def test_no_text_brings_a_line_or_a_macro_of_its_own(value: str) -> None:
     try:
         quoted = quoting.string(value)
     except quoting.UnquotableError:
-        assert not value.isprintable() or "$$" in value or "\\" in value
+        twice = value.count("$") > 1 or "$(dollar)" in value.lower()
+        assert not value.isprintable() or twice or "\\" in value
         return
     assert quoted.isprintable()
     assert "$" not in quoted.replace("$(DOLLAR)", "")
