@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent.relative_to(clean.REPOSITORY)
 DAILY = (
     *("test_drop_in.py", "test__client.py", "test__scaling.py", "test_snippets.py"),
     *("_worker_pools/test_keywords.py", "_worker_pools/test_submission.py", "_worker_pools/test_logs.py"),
-    *("_worker_pools/test_waiting.py", "_worker_pools/test_widget.py", "_doctor/test_command.py"),
+    *("_worker_pools/test_waiting.py", "_worker_pools/test_widget.py"),
 )
 EVERY_MODULE = """
 import importlib, pkgutil, htcdaskgateway
@@ -42,6 +42,7 @@ def test_the_client_s_daily_work_is_done_with_dask_gateway_2024_1(
     assert environment.run("-c", versions).split() == ["2024.1.0", "2024.1.1"]
     environment.run("-c", EVERY_MODULE)
     files = [str(FOLDER / name) for name in DAILY]
-    said = environment.run("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, seconds=500)
+    options = ("-q", "-p", "no:cacheprovider", "--timeout=120")
+    said = environment.run("-m", "pytest", *options, *files, seconds=500)
     assert " passed" in said
     assert "failed" not in said

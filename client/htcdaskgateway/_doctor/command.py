@@ -48,8 +48,10 @@ def main(make_gateway: Callable[..., Gateway], arguments: Sequence[str] | None =
 async def _examine(case: Case, tell: Callable[[Finding], None]) -> Report:
     this: asyncio.Task[Any] | None = asyncio.current_task()
     assert this is not None
-    # asyncio.run does the same for SIGINT. A process that is ended politely leaves no cluster behind either.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    # Whoever interrupts or politely ends the process leaves no cluster behind. (From Python 3.11 on,
+    # asyncio.run does the first by itself.)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, this.cancel)
     return await examine(case, tell)
 
 
