@@ -19,7 +19,7 @@ from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._scaling import worker_count
-from htcdaskgateway._worker_pools import creation, managed, panel, progress, stalls, waiting, widget
+from htcdaskgateway._worker_pools import creation, managed, panel, progress, stalls, tasks, waiting, widget
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import (
     CLOSED,
@@ -264,8 +264,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
 
     async def _stop_async(self) -> None:
         if self._pool_watch is not None:
-            self._pool_watch.cancel()
-            await asyncio.wait([self._pool_watch])
+            await tasks.end(self._pool_watch)
         await super()._stop_async()
         if self._panel is not None:
             self._panel.say(CLOSED)

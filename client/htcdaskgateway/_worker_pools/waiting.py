@@ -5,7 +5,6 @@ it a second one looks at the cluster's pools, at most once a second, and shows w
 """
 
 import asyncio
-import contextlib
 import logging
 import sys
 import time
@@ -19,7 +18,7 @@ from distributed import Client
 from htcdask_api.status import READY
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
-from htcdaskgateway._worker_pools import progress, stalls, turns
+from htcdaskgateway._worker_pools import progress, stalls, tasks, turns
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
 _log = logging.getLogger(__name__)
@@ -86,10 +85,7 @@ async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoRet
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         return await (working if working.done() else watching)
     finally:
-        for task in (watching, working):
-            task.cancel()
-            with contextlib.suppress(BaseException):
-                await task
+        await tasks.end(watching, working)
 
 
 async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list[str]) -> NoReturn:

@@ -1,0 +1,21 @@
+"""The end of a task that goes on by itself. Called by `waiting`, and by the cluster object for its widget."""
+
+import asyncio
+from typing import Any, Final
+
+_AGAIN_SECONDS: Final = 0.5
+
+
+async def end(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel them until they have ended, whatever comes of them.
+
+    Once is not enough: before Python 3.12, asyncio.wait_for forgets that it was cancelled where its answer
+    comes in the same moment, and a loop around it would go on for ever.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_AGAIN_SECONDS)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # asked for: nobody else will

@@ -1,0 +1,29 @@
+"""What goes on by itself has an end, also where one cancellation is lost."""
+
+import asyncio
+
+from htcdaskgateway._worker_pools import tasks
+
+
+async def test_a_loop_that_loses_a_cancellation_ends_all_the_same() -> None:
+    lost = 0
+
+    async def forgetful() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost += 1
+
+    async def fails() -> None:
+        raise ValueError("nobody asks for it")
+
+    both = asyncio.ensure_future(forgetful()), asyncio.ensure_future(fails())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(tasks.end(*both), 5)
+    assert (lost, both[0].cancelled(), both[1].done()) == (1, True, True)
+    await tasks.end(*both)
+    await tasks.end()
