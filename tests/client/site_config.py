@@ -206,3 +206,5 @@ c.Backend.cluster_config_class = SiteClusterConfig
 c.Proxy.address = os.environ["SITE_ADDRESS"]
 c.SimpleAuthenticator.password = "sesame"
 c.DBBackendBase.cluster_heartbeat_period = 1
+# Who is looked at while being started counts as failed, by a race of the in-process backend.
+c.DBBackendBase.cluster_status_period = c.DBBackendBase.worker_status_period = 86400.0
