@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from playground.build import rootfs_condor
 from playground.condor.bare import BarePool
 from playground.node.controlplane import ControlPlane
 from tests.contract.container import make_image
+from tests.contract.labs import RealLab
 
 REPOSITORY = Path(__file__).parents[2]
 CRDS = ("crds/htcworkerpool.yaml", "playground/site/manifests/daskcluster-crd.yaml")
@@ -23,6 +24,14 @@ def bare_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
     make_image(rootfs_condor.unpacked(), folder / "cvmfs/img")
     with BarePool(folder / "pool", cvmfs=folder / "cvmfs") as pool:
         yield pool
+
+
+@pytest.fixture
+async def lab(pool: BarePool, tmp_path: Path) -> AsyncIterator[RealLab]:
+    """One test's access point, of the pool that its module has."""
+    made = RealLab(pool, tmp_path)
+    yield made
+    await made.close()
 
 
 @pytest.fixture(scope="session")

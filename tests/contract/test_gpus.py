@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,13 +41,6 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
         made.stop()
         made.start()
         yield made
-
-
-@pytest.fixture
-async def lab(pool: BarePool, tmp_path: Path) -> AsyncIterator[RealLab]:
-    made = RealLab(pool, tmp_path)
-    yield made
-    await made.close()
 
 
 async def test_each_worker_gets_its_own_and_one_too_many_waits(lab: RealLab, tmp_path: Path) -> None:

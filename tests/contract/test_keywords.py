@@ -7,9 +7,8 @@ worker is told by its command line is in the bundle that the access point keeps 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,13 +158,6 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
     """Nothing starts here."""
     with BarePool(tmp_path_factory.mktemp("condor") / "pool", settings="START = false\n") as made:
         yield made
-
-
-@pytest.fixture
-async def lab(pool: BarePool, tmp_path: Path) -> AsyncIterator[RealLab]:
-    made = RealLab(pool, tmp_path)
-    yield made
-    await made.close()
 
 
 class Notebook:

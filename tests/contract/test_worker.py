@@ -6,7 +6,7 @@ import asyncio
 import operator
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,13 +44,6 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
     """A pool that sees the worker image."""
     with BarePool(tmp_path_factory.mktemp("condor"), cvmfs=worker_image.tree()) as made:
         yield made
-
-
-@pytest.fixture
-async def lab(pool: BarePool, tmp_path: Path) -> AsyncIterator[RealLab]:
-    made = RealLab(pool, tmp_path)
-    yield made
-    await made.close()
 
 
 async def submit(lab: RealLab, cluster: Cluster, names: list[str], nanny: bool) -> float:

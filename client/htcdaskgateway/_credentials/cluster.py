@@ -20,6 +20,7 @@ import cloudpickle
 from dask_gateway import GatewayCluster, GatewayWarning
 
 from htcdaskgateway._credentials import files, worker_plugin
+from htcdaskgateway._worker_pools import tasks
 from htcdaskgateway._worker_pools.sizes import seconds
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
 
     async def _start_sending(self, paths: Mapping[str, Path], every: float) -> None:
         # The old ones would come back over the new ones.
-        self._stop_sending()
+        await self._stop_sending()
         if complaint := await self._send(paths):
             warnings.warn(GatewayWarning(complaint), stacklevel=2)
         self._renewal = asyncio.ensure_future(
@@ -118,13 +119,13 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
                 f"({', '.join(plain[:3]) or 'no certificate'}), so others could read the credentials"
             )
 
-    def _stop_sending(self) -> None:
+    async def _stop_sending(self) -> None:
         if self._renewal is not None:
-            self._renewal.cancel()
+            await tasks.end(self._renewal)
             self._renewal = None
 
     async def _stop_async(self) -> None:
-        self._stop_sending()
+        await self._stop_sending()
         await super()._stop_async()
 
 

@@ -1,4 +1,4 @@
-"""The end of a task that goes on by itself. Called by `waiting`, and by the cluster object for its widget."""
+"""The end of a task that goes on by itself. For waits, widgets and credentials."""
 
 import asyncio
 from typing import Any, Final
