@@ -54,7 +54,7 @@ bench: $(VENV)/.installed ## Measure against a floor in the same run (benchmarks
 clean: ## Remove the virtual environment and what the tools left in the tree
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml operator/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "HTCDask needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": set PYTHON=")'
 	@$(PYTHON) -c 'import ensurepip' || { echo "Python has no ensurepip: install it (Debian: apt-get install python3-venv)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)

@@ -14,7 +14,7 @@ from playground.build import buildah, cache, paths, programs, rootfs_condor, roo
 
 REPOSITORY = paths.REPOSITORY
 # Without the operator: a change there leaves the gateway, the schedulers and the notebooks alone.
-_CLIENT = ("pyproject.toml", "client", "crds", "gateway")
+_CLIENT = ("pyproject.toml", "client", "crds")
 _OTHER_THAN_CODE = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 
 

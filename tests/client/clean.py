@@ -40,18 +40,9 @@ def python(version: str) -> Path | None:
     return next(iter(sorted(_PYENV.glob(f"{version}.*/bin/python"))), None)
 
 
-def wheel(folder: Path) -> Path:
-    """The wheel of this checkout."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        f"--wheel-dir={folder}",
-        str(REPOSITORY),
-    ]
+def wheel(folder: Path, source: Path = REPOSITORY) -> Path:
+    """The wheel of one of the two distributions."""
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", f"--wheel-dir={folder}", str(source)]
     subprocess.run(command, check=True, timeout=300)
     [built] = folder.glob("*.whl")
     return built
