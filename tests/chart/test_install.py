@@ -553,3 +553,30 @@ def test_the_notes_say_how_long_helm_has_to_wait(plane: ControlPlane) -> None:
     assert "To HTCondor all users are one" in notes()
     assert "of their own, in the group group_dask" in notes("--set", "settings.accountingGroup=group_dask")
     assert "and a user 50." in notes("--set", "settings.limits.maxReplicasPerUser=50")
+
+
+def test_the_notes_name_what_is_not_there_yet(plane: ControlPlane) -> None:
+    given = ("--dry-run=server", "--values", str(EXAMPLE))
+
+    def notes() -> str:
+        said = helm(plane, "upgrade", "htcdask", str(CHART), *given, namespace="htcdask")
+        return said.partition("\nNOTES:\n")[2]
+
+    said = notes()
+    assert "NOT THERE YET:" in said
+    assert "kubectl -n htcdask create secret generic condor-token --from-file=token=FILE" in said
+    assert "the ServiceAccount api-dask-gateway in namespace gateway" in said
+    token = ("-n", "htcdask", "create", "secret", "generic", "condor-token")
+    account = ("-n", "gateway", "create", "serviceaccount", "api-dask-gateway")
+    try:
+        plane.kubectl(*token, "--from-literal=tokens=x")
+        plane.kubectl(*account)
+        said = notes()
+        assert "the key token in the Secret condor-token of namespace htcdask" in said
+        assert "ServiceAccount" not in said
+        plane.kubectl("-n", "htcdask", "delete", "secret", "condor-token")
+        plane.kubectl(*token, "--from-literal=token=x")
+        assert "NOT THERE YET" not in notes()
+    finally:
+        plane.kubectl("-n", "htcdask", "delete", "secret", "condor-token")
+        plane.kubectl("-n", "gateway", "delete", "serviceaccount", "api-dask-gateway")

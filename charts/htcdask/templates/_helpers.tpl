@@ -40,6 +40,31 @@ install, and nothing where there is no CRD, it is this release's, or nobody can 
 {{- end }}
 {{- end }}
 
+{{- /*
+What a release needs and does not make itself, one line for each that is not there; nothing where nobody can look
+(helm template, GitOps: there even kube-system is not found).
+*/}}
+{{- define "htcdask.missing" -}}
+{{- if lookup "v1" "Namespace" "" "kube-system" }}
+{{- $token := .Values.condor.tokenSecret }}
+{{- $secret := lookup "v1" "Secret" .Release.Namespace $token.name }}
+{{- if not $secret }}
+- the Secret {{ $token.name }} in namespace {{ .Release.Namespace }}: nothing is submitted until it comes
+    kubectl -n {{ .Release.Namespace }} create secret generic {{ $token.name }} --from-file={{ $token.key }}=FILE
+{{ else if not (get (default dict $secret.data) $token.key) }}
+- the key {{ $token.key }} in the Secret {{ $token.name }} of namespace {{ .Release.Namespace }} (condor.tokenSecret.key):
+  nothing is submitted until it comes
+{{ end }}
+{{- with .Values.gateway.serviceAccountName }}
+{{- $namespace := default (include "htcdask.gatewayNamespace" $) $.Values.gateway.serviceAccountNamespace }}
+{{- if not (lookup "v1" "ServiceAccount" $namespace .) }}
+- the ServiceAccount {{ . }} in namespace {{ $namespace }} (gateway.serviceAccountName): without it the gateway
+  cannot make pools; `kubectl -n {{ $namespace }} get serviceaccounts` shows those that are there
+{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "htcdask.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "htcdask.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
