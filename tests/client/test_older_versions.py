@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from htcdaskgateway._credentials import parcel
 from tests.client import clean
 
 VERSIONS = [
@@ -28,6 +29,13 @@ for module in pkgutil.walk_packages(htcdaskgateway.__path__, "htcdaskgateway."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 """
+UNPACK = """
+import pickle, sys
+from distributed.diagnostics.plugin import WorkerPlugin
+plugin = pickle.loads(bytes.fromhex(sys.argv[1]))
+assert isinstance(plugin, WorkerPlugin)
+print(type(plugin).__name__, plugin._contents["BEARER_TOKEN_FILE"].decode())
+"""
 
 
 @pytest.mark.timeout(1200)  # the first run installs them
@@ -41,6 +49,9 @@ def test_the_client_s_daily_work_is_done_with_dask_gateway_2024_1(
     versions = "from importlib.metadata import version as v; print(v('dask-gateway'), v('distributed'))"
     assert environment.run("-c", versions).split() == ["2024.1.0", "2024.1.1"]
     environment.run("-c", EVERY_MODULE)
+    # A notebook of another Python than the workers' sends credentials: they can unpack them.
+    sent = parcel.packed({"BEARER_TOKEN_FILE": b"a.b.c"})
+    assert environment.run("-c", UNPACK, sent.hex()).strip() == "CredentialFiles a.b.c"
     files = [str(FOLDER / name) for name in DAILY]
     options = ("-q", "-p", "no:cacheprovider", "--timeout=120")
     said = environment.run("-m", "pytest", *options, *files, seconds=500)

@@ -77,7 +77,7 @@ def test_a_notebook_gets_the_client_and_no_operator(wheel: Path) -> None:
     assert said["Requires-Python"] == ">=3.10"
     light = [asked for asked in said.get_all("Requires-Dist") or () if "extra ==" not in asked]
     names = {re.split("[<>=!;]", asked)[0] for asked in light}
-    assert names == {"async-timeout", "cloudpickle", "dask-gateway", "distributed", "pydantic"}
+    assert names == {"async-timeout", "dask-gateway", "distributed", "pydantic"}
 
 
 def test_the_operators_wheel_holds_it_alone(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
-import cloudpickle
 from dask_gateway import GatewayCluster, GatewayWarning
 
-from htcdaskgateway._credentials import files, worker_plugin
+from htcdaskgateway._credentials import files, parcel
 from htcdaskgateway._worker_pools import tasks
 from htcdaskgateway._worker_pools.sizes import seconds
 
@@ -28,16 +28,19 @@ _log = logging.getLogger(__name__)
 _NAME: Final = "htcdask-credentials"  # of the plugin: the next one takes its place
 _SHORTEST: Final = 10  # seconds; each time all workers are spoken to
 _SECONDS: Final = 60.0  # for all workers to take them
+_WITHDRAW_SECONDS: Final = 10.0
 _TRIES: Final = 3
 _TLS: Final = ("gateway", "tls")  # dask-gateway's own connections are TLS, and have no other kind
 
-Send = Callable[[Mapping[str, Path]], Coroutine[Any, Any, "str | None"]]
+Renew = Callable[[], Coroutine[Any, Any, "str | None"]]
 
 
 class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
     """A cluster whose workers may have the notebook's credentials for data."""
 
     _renewal: asyncio.Task[None] | None = None
+    _sent: Mapping[str, Path] = MappingProxyType({})  # what the workers have: these files, by variable
+    _turn: asyncio.Lock | None = None  # of whoever sends
 
     def send_credentials(
         self,
@@ -48,7 +51,8 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
         """Give this notebook's credentials for data to the workers, and again while the notebook lives.
 
         Each worker has them in files of its own that only its account can read, named by `X509_USER_PROXY`
-        and `BEARER_TOKEN_FILE`. Workers that come later get what was sent last. (To be awaited if
+        and `BEARER_TOKEN_FILE`. Workers that come later get what was sent last. A second call adds to the
+        first, or takes its place for the same kind; one that raises changes nothing. (To be awaited if
         asynchronous.)
 
         Parameters
@@ -69,13 +73,22 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
         return self.gateway.sync(self._start_sending, paths, every)
 
     async def _start_sending(self, paths: Mapping[str, Path], every: float) -> None:
-        # The old ones would come back over the new ones.
-        await self._stop_sending()
-        if complaint := await self._send(paths):
+        self._turn = self._turn or asyncio.Lock()
+        async with self._turn:
+            together = {**self._sent, **paths}
+            complaint = await self._send(together)
+            self._sent = together
+        if complaint:
             warnings.warn(GatewayWarning(complaint), stacklevel=2)
+        await self._stop_sending()
         self._renewal = asyncio.ensure_future(
-            _keep_sending(weakref.WeakMethod(self._send), paths, every, self.name)
+            _keep_sending(weakref.WeakMethod(self._renew), every, self.name)
         )
+
+    async def _renew(self) -> str | None:
+        assert self._turn is not None
+        async with self._turn:
+            return await self._send(self._sent)
 
     async def _send(self, paths: Mapping[str, Path]) -> str | None:
         """Read them and send them once; a sentence if not all workers have them now.
@@ -84,15 +97,25 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
         """
         # Each time: a cluster that was safe may have got a worker that is not.
         self._refuse_without_tls()
-        packed = _packed(await asyncio.to_thread(files.read, paths))
+        packed = parcel.packed(await asyncio.to_thread(files.read, paths))
         try:
             answers = await asyncio.wait_for(self._hand_over(packed), _SECONDS)
         except asyncio.TimeoutError:  # another one than Python's own before 3.11
             return f"Not all workers of {self.name} took the credentials within {_SECONDS:.0f} s; {_LATER}"
+        except Exception:
+            if not self._sent:  # or workers that come later would get what nobody renews
+                await self._withdraw()
+            raise
         missed = [address for address, answer in answers.items() if (answer or {}).get("status") != "OK"]
         if missed:
             return f"{len(missed)} workers of {self.name} could not write the credentials; {_LATER}"
         return None
+
+    async def _withdraw(self) -> None:
+        """Where the scheduler took them for workers that come later, it forgets them, if it still answers."""
+        with contextlib.suppress(Exception):
+            forget = self.scheduler_comm.unregister_worker_plugin(name=_NAME)
+            await asyncio.wait_for(forget, _WITHDRAW_SECONDS)
 
     async def _hand_over(self, packed: bytes) -> dict[str, Any]:
         """What each worker says to it, by address."""
@@ -132,17 +155,15 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
 _LATER: Final = "they are sent again after the interval, and workers that come later get them."
 
 
-async def _keep_sending(
-    send: weakref.WeakMethod[Send], paths: Mapping[str, Path], every: float, cluster: str
-) -> None:
+async def _keep_sending(renew: weakref.WeakMethod[Renew], every: float, cluster: str) -> None:
     """Send them each `every` seconds, until the cluster object is collected; this keeps it not alive."""
     while True:
         await asyncio.sleep(every)
-        once = send()
+        once = renew()
         if once is None:
             return
         try:
-            complaint = await once(paths)
+            complaint = await once()
         except Exception as error:  # the old ones may be good for a while, and the next try may do
             # Its text may be a worker's or a scheduler's: only errors about our own files are quoted.
             said = f": {error}" if isinstance(error, (ValueError, FileNotFoundError, PermissionError)) else ""
@@ -150,13 +171,3 @@ async def _keep_sending(
         if complaint:
             _log.warning("%s", complaint)
         del once
-
-
-def _packed(contents: dict[str, bytes]) -> bytes:
-    """The plugin with its code: a worker cannot import it."""
-    cloudpickle.register_pickle_by_value(worker_plugin)
-    try:
-        packed: bytes = cloudpickle.dumps(worker_plugin.CredentialFiles(contents))
-        return packed
-    finally:
-        cloudpickle.unregister_pickle_by_value(worker_plugin)

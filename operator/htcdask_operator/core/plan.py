@@ -77,6 +77,7 @@ class Common:
     submit_budget: SubmitBudget = field(default_factory=SubmitBudget)
     taken: set[WorkerName] = field(default_factory=set)
     scheduler_retires: bool = True
+    wants_fewer: bool = False
 
 
 def plan(
@@ -157,6 +158,7 @@ def _shared(
         min((cluster.submit_budget(sights, seen, policy) for seen in _both(observed, asked)), key=_workers),
         cluster.names_taken(sights, observed, memory),
         cluster.scheduler_retires(observed),
+        cluster.wants_fewer(sights, observed),
     )
 
 
@@ -183,6 +185,7 @@ def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) ->
                 common.submit_budget.of(sight.worker, sight.template.profile),
                 common.taken,
                 scheduler_retires=common.scheduler_retires,
+                wants_fewer=common.wants_fewer,
             )
             if sight.pool.deleting:
                 return finalize.of_pool(state)

@@ -33,7 +33,7 @@ from htcdask_operator.core.size import Size
 from htcdask_operator.core.submit import anchor, descriptions
 from htcdask_operator.core.submit.anchor import Anchors
 from htcdask_operator.core.token_bucket import Rate
-from htcdask_operator.core.workers import backoff, failures, identity, ledger, machines, states
+from htcdask_operator.core.workers import backoff, failures, identity, ledger, let_go, machines, states
 from htcdask_operator.core.workers.backoff import Backoff
 from htcdask_operator.core.workers.failures import Record
 from htcdask_operator.core.workers.ledger import Ledger, Submitted
@@ -230,6 +230,7 @@ def complete(
     taken: Collection[WorkerName],
     *,
     scheduler_retires: bool,
+    wants_fewer: bool,
 ) -> PoolState:
     """All that follows from what is seen, remembered, and wanted."""
     state = PoolState(
@@ -247,17 +248,16 @@ def complete(
         return state
     if state.ends:
         return replace(state, ledger=_after_answer(state)[0])
-    return _with_workers(_with_ends(state, allocation), allocation, scheduler_retires)
+    return _with_workers(_with_ends(state, allocation, wants_fewer), allocation, scheduler_retires)
 
 
-def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
+def _with_ends(state: PoolState, allocation: Allocation, wants_fewer: bool) -> PoolState:
     """With those that have ended, recorded."""
     now, (known, lost) = state.now, _after_answer(state)
     workers = tuple(worker for worker in state.workers if worker.state not in states.OVER)
     ended = tuple(worker for worker in state.workers if worker.state in states.OVER)
-    missing = max(0, allocation.replicas - states.live(workers) - known.expected())
-    if not missing:
-        ended = tuple(states.forgive(worker) for worker in ended)
+    lacks = allocation.replicas - states.live(workers) - known.expected()
+    known, ended = let_go.excused(known, workers, ended, now, wants_fewer=wants_fewer, lacks=lacks > 0)
     gone = tuple(ledger.removed_by_others(job) for job in lost if job.may_be_worker)
     record, new = failures.record(
         state.record,
@@ -268,7 +268,7 @@ def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
     )
     known = known.failed(new, now).told(record.recent).succeeded(workers, state.policy, now)
     return replace(
-        state, workers=workers, ended=ended, lost=lost, ledger=known, record=record, missing=missing
+        state, workers=workers, ended=ended, lost=lost, ledger=known, record=record, missing=max(0, lacks)
     )
 
 

@@ -1,5 +1,7 @@
 """Credentials on the workers of a real gateway: written, renewed, for workers that come later, gone."""
 
+import ast
+import inspect
 import logging
 import os
 import stat
@@ -15,6 +17,7 @@ from dask_gateway import GatewayWarning
 
 from htcdaskgateway import HTCGatewayCluster
 from htcdaskgateway._credentials import cluster as sending
+from htcdaskgateway._credentials import parcel, worker_plugin
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._credentials.files import BEARER_TOKEN, X509
 from tests.client.gateway_site import Site
@@ -40,6 +43,10 @@ def until(client: Any, good: Any, seconds: float = 30) -> Any:
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
     return found
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
 
 
 @pytest.fixture
@@ -184,11 +191,65 @@ def test_an_interval_is_a_time(site: Site, proxy: Path, interval: Any) -> None:
         cluster.send_credentials(proxy, interval=interval)
 
 
+async def test_calls_add_up_and_one_that_fails_changes_nothing(
+    site: Site, proxy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "_SHORTEST", 0.1)
+    token = tmp_path / "token"
+    write(token, "a.b.c")
+    async with (
+        site.gateway("credentials-twice", asynchronous=True) as gateway,
+        gateway.new_cluster() as cluster,
+        cluster.get_client() as client,
+    ):
+        await cluster.scale(1)
+        await client.wait_for_workers(1, timeout=30)
+        await cluster.send_credentials(x509=proxy, interval=0.3)
+        with pytest.raises(FileNotFoundError):
+            await cluster.send_credentials(bearer_token=tmp_path / "tokn")
+        await cluster.send_credentials(bearer_token=token, interval=0.3)
+        write(proxy, PROXY % 2)
+        write(token, "d.e.f")
+        deadline = time.monotonic() + 30
+        while True:
+            [found] = (await client.run(seen)).values()
+            if (found[X509][0], found[BEARER_TOKEN][0]) == (PROXY % 2, "d.e.f"):
+                break
+            assert time.monotonic() < deadline, found
+        with pytest.raises(FileNotFoundError):
+            await cluster.send_credentials(bearer_token=tmp_path / "tokn")
+        write(proxy, PROXY % 3)
+        while (await client.run(seen)).popitem()[1][X509][0] != PROXY % 3:
+            assert time.monotonic() < deadline + 30
+
+
+async def test_what_no_worker_can_take_is_taken_back(site: Site, proxy: Path) -> None:
+    """Or workers that come later would fail on it, one after the other."""
+    async with (
+        site.gateway("credentials-back", asynchronous=True) as gateway,
+        gateway.new_cluster() as cluster,
+        cluster.get_client() as client,
+    ):
+        await cluster.scale(1)
+        await client.wait_for_workers(1, timeout=30)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(parcel, "_UNPACK", "1 / 0")
+            with pytest.raises(Exception, match=r"division"):
+                await cluster.send_credentials(x509=proxy)
+        await cluster.scale(2)
+        await client.wait_for_workers(2, timeout=30)
+        assert await client.submit(sum, [1, 2]).result() == 3
+
+
 def test_the_plugin_needs_nothing_of_ours_on_the_worker() -> None:
-    packed = sending._packed({X509: b"secret"})
+    packed = parcel.packed({X509: b"secret"})
     code = (
         "import sys, pickle; sys.modules['htcdaskgateway'] = None; "
         "plugin = pickle.loads(sys.stdin.buffer.read()); "
         "assert plugin._contents == {'X509_USER_PROXY': b'secret'}; assert 'secret' not in repr(plugin)"
     )
     subprocess.run([sys.executable, "-c", code], input=packed, check=True, timeout=60)
+
+
+def test_the_plugin_s_code_is_for_every_python_that_dask_has_today() -> None:
+    ast.parse(inspect.getsource(worker_plugin), feature_version=(3, 9))

@@ -243,6 +243,13 @@ def _live(sights: Sequence[Sight]) -> dict[PoolUid, list[Job]]:
     return {sight.uid: sight.live for sight in sights}
 
 
+def wants_fewer(sights: Sequence[Sight], observed: Observed) -> bool:
+    """Whether the scheduler asks for fewer workers than there are: it lets some go, of whichever pool."""
+    if not isinstance(observed.cluster, ClusterFacts):
+        return False
+    return observed.cluster.replicas < sum(len(sight.live) for sight in sights)
+
+
 def scheduler_retires(observed: Observed) -> bool:
     """Whether the scheduler has more workers than it wants, and so retires some by itself."""
     if not isinstance(observed.cluster, ClusterFacts) or not isinstance(observed.connected, frozenset):

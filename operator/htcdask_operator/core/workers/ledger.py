@@ -79,6 +79,8 @@ class Ledger:
     looked_at: float = 0.0
     accepted_jobs: Mapping[JobId, Submitted] = field(default_factory=dict)
     removed: Mapping[JobId, float] = field(default_factory=dict)  # by us, and when
+    let_go: Mapping[JobId, bool] = field(default_factory=dict)  # there when fewer were wanted; at no cost?
+    let_go_at: float = 0.0  # when somebody was let go at no cost
     failures: tuple[Failure, ...] = ()  # one for each event, newest first
     succeeded_at: float = 0.0  # when the youngest worker that was of use had started
     submits: Spent = field(default_factory=Spent)

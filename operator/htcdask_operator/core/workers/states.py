@@ -118,11 +118,6 @@ def _is_plainly_connected(job: Job, observed: Observed) -> bool:
     return plain and isinstance(observed.connected, frozenset) and job.worker in observed.connected
 
 
-def forgive(worker: Worker) -> Worker:
-    """A worker that ended at once because the scheduler did not want it any more has done nothing wrong."""
-    return Worker(worker.job, State.FINISHED) if worker.reason == reasons.ENDED_EARLY else worker
-
-
 def never_spooled(job: Job, now: float) -> bool:
     """Whether the input of this job will never arrive: nobody else can spool it, only replace it."""
     if not job.spooling or job.stage_in_finish is not None:
