@@ -48,10 +48,20 @@ def main(make_gateway: Callable[..., Gateway], arguments: Sequence[str] | None =
 async def _examine(case: Case, tell: Callable[[Finding], None]) -> Report:
     this: asyncio.Task[Any] | None = asyncio.current_task()
     assert this is not None
-    # Whoever interrupts or politely ends the process leaves no cluster behind. (From Python 3.11 on,
-    # asyncio.run does the first by itself.)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, this.cancel)
+    interrupted = False
+
+    def interrupt() -> None:
+        """Once: who presses Ctrl-C twice does not interrupt the shutdown of the probe cluster."""
+        nonlocal interrupted
+        if not interrupted:
+            this.cancel()
+        elif case.submitting is not None:
+            sys.stderr.write("the probe cluster is being shut down: a moment\n")
+        interrupted = True
+
+    # Whoever interrupts, politely ends the process or closes its terminal leaves no cluster behind.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, interrupt)
     return await examine(case, tell)
 
 

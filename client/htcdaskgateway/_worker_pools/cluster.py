@@ -89,7 +89,8 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         """Wait for so many workers (to be awaited if asynchronous), and say meanwhile what they wait for.
 
         `client.wait_for_workers()` is this, for every client of this cluster. TimeoutError after `timeout`
-        (seconds, or such as "5 minutes"); PoolStalledError as soon as none will come, with the reason.
+        (seconds, or such as "5 minutes"); PoolStalledError as soon as none will come, with the reason: where
+        workers kept failing before this was called, once another one has failed.
         """
         wait = (self.scheduler_comm, n_workers, timeout, self.name, self._list_pools)
         if self.gateway._runs_here():  # by an asynchronous client of a cluster that is not

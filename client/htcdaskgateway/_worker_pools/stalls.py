@@ -5,7 +5,8 @@ sets below to all those for which it can say that a pool is Stalled.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from htcdask_api import Condition
@@ -27,7 +28,8 @@ OF_THE_TEMPLATE: Final = frozenset(
         "BadExpression",
     }
 )
-# Workers came and ended so often, and none is left, that the operator calls for a person.
+# Workers came and ended so often, and none is left, that the operator calls for a person. It tries one now
+# and then: what was wrong may have been mended.
 OF_THE_WORKERS: Final = frozenset(
     {
         "WorkersKeepFailing",
@@ -56,23 +58,45 @@ _POD_WAITS: Final = re.compile(r"\(phase [^)]*\): its pod waits: (?P<words>.+)",
 _NODES_MAY_COME: Final = ("Unschedulable", "SchedulingGated")
 
 
-def final(pool: Pool) -> Condition | None:
-    """The condition by which this pool gets no worker, however long one waits; None: it may get some."""
+Known = Mapping[str, frozenset[str]]
+"""Pools whose workers kept failing when a wait began, by name, with the workers that had failed."""
+
+
+def failing(pools: Sequence[Pool]) -> Known:
+    """Those of these pools to which a worker comes only if the next try does better."""
+    return {
+        pool.name: _failed(pool) for pool in pools if (why := final(pool)) and why.reason in OF_THE_WORKERS
+    }
+
+
+def _failed(pool: Pool) -> frozenset[str]:
+    return frozenset(failure.worker for failure in pool.status.recent_failures)
+
+
+def final(pool: Pool, known: Known = MappingProxyType({})) -> Condition | None:
+    """The condition by which this pool gets no worker; None: it may get some.
+
+    Where its workers kept failing before the wait began, only one that has failed since then tells that.
+    """
     ready, stalled = pool.status.condition(READY), pool.status.condition(STALLED)
     if stalled is not None and stalled.status == "True":
         none_lives = stalled.reason in OF_THE_WORKERS and not pool.status.connected
-        return stalled if none_lives or stalled.reason in OF_THE_TEMPLATE else None
+        is_new = pool.name not in known or not _failed(pool) <= known[pool.name]
+        return stalled if (none_lives and is_new) or stalled.reason in OF_THE_TEMPLATE else None
     return ready if ready is not None and ready.reason in OF_THE_END else None
 
 
-def in_vain(cluster: str, pools: Sequence[Pool]) -> str | None:
-    """Why none of the cluster's pools will give a worker; None while one of them may."""
-    found = [(pool, final(pool)) for pool in pools if pool.spec.scaling == "Gateway" or pool.spec.replicas]
+def in_vain(cluster: str, pools: Sequence[Pool], known: Known = MappingProxyType({})) -> str | None:
+    """Why none of the cluster's pools gives a worker; None while one of them may. `known`: as for `final`."""
+    asked = [pool for pool in pools if pool.spec.scaling == "Gateway" or pool.spec.replicas]
+    found = [(pool, final(pool, known)) for pool in asked]
     reasons = [(pool, why) for pool, why in found if why is not None]
     if not reasons or len(reasons) < len(found):
         return None
     said = " ".join(f"Pool {pool.name}: {why.reason}: {why.message}".rstrip(": ") for pool, why in reasons)
-    return f"No worker will come to cluster {cluster}. {said} {advice(reasons[0][1].reason)}".rstrip()
+    tries = any(why.reason in OF_THE_WORKERS for _, why in reasons)
+    comes = "comes" if tries else "will come"
+    return f"No worker {comes} to cluster {cluster}. {said} {advice(reasons[0][1].reason)}".rstrip()
 
 
 def advice(reason: str) -> str:

@@ -49,7 +49,8 @@ async def for_scheduler(
 async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_pools: ListPools) -> None:
     """Wait until the scheduler (an rpc) has `n` workers, as `Client.wait_for_workers` does, errors included.
 
-    PoolStalledError: no worker will come.
+    PoolStalledError: no worker will come. Where workers kept failing before, the next one is waited for: who
+    calls this once more may have mended what was wrong.
     """
     seen: list[str] = []
     # All that Client's own coroutine knows of the client is its scheduler.
@@ -73,8 +74,8 @@ async def look(list_pools: ListPools, within: float = _ANSWER_SECONDS) -> Sequen
         return None
 
 
-def _refuse(cluster: str, pools: Sequence[Pool] | None) -> None:
-    if (why := stalls.in_vain(cluster, pools or ())) is not None:
+def _refuse(cluster: str, pools: Sequence[Pool] | None, known: stalls.Known | None = None) -> None:
+    if (why := stalls.in_vain(cluster, pools or (), known or {})) is not None:
         raise PoolStalledError(progress.plain(why, _WHOLE))
 
 
@@ -89,13 +90,15 @@ async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoRet
 
 
 async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list[str]) -> NoReturn:
-    begun = time.monotonic()
+    begun, known = time.monotonic(), None
     await asyncio.sleep(_QUIET_SECONDS)
     with progress.line() as show:
         while True:
             await turns.turn()
             pools = await look(list_pools)
-            _refuse(cluster, pools)
+            if known is None and pools is not None:
+                known = stalls.failing(pools)
+            _refuse(cluster, pools, known)
             # The name last: a terminal may have no room for it.
             seen[:] = [progress.plain(f"waiting for {n} workers: {_said(pools)} (cluster {cluster})", _WHOLE)]
             show(_for_so_long(seen[0], begun))

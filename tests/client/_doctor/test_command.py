@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,9 @@ def test_a_certificate_of_the_site_s_own_authority_is_trusted_when_it_is_named(
         assert "fails      certificate" in doctor(env=env).stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_probe_is_shut_down(site: Site, how: signal.Signals) -> None:
+    """Also where the signal comes again and again, as of somebody who presses Ctrl-C twice."""
     user = f"workerless-{how.name}"
     worker = ["--container-image", IMAGE, "--profile", "gpu"]
     command = [sys.executable, "-m", "htcdaskgateway", "doctor", "--probe", *worker]
@@ -116,7 +118,9 @@ def test_an_interrupted_probe_is_shut_down(site: Site, how: signal.Signals) -> N
             [cluster] = gateway.list_clusters()
             [pool] = site.pools_of(cluster.name)
             assert pool["spec"]["template"] == {"containerImage": IMAGE, "profile": "gpu"}
-            ran.send_signal(how)
+            for _ in range(2):
+                ran.send_signal(how)
+                time.sleep(0.01)
             rest = ran.stdout.read()
             assert ran.wait(60) == 130
             assert f"shutdown      the probe cluster {cluster.name} was shut down" in rest
@@ -131,7 +135,9 @@ def test_a_probe_interrupted_while_its_cluster_is_made_is_shut_down(site: Site) 
         for line in ran.stdout:
             if " options " in line:  # its cluster is asked for now
                 break
-        ran.send_signal(signal.SIGINT)
+        for _ in range(2):
+            ran.send_signal(signal.SIGINT)
+            time.sleep(0.01)
         rest = ran.stdout.read()
         assert ran.wait(60) == 130
     assert "shutdown" in rest

@@ -64,6 +64,26 @@ def test_one_pool_that_may_give_workers_is_enough_to_wait_for(pools: list[Pool],
     assert (stalls.in_vain("c", pools) is not None) is final
 
 
+def failed(*workers: str) -> Pool:
+    failures = [
+        {"worker": worker, "reason": "BadImage", "message": "so", "time": "2026-11-26T10:00:00Z"}
+        for worker in workers
+    ]
+    return stalled("WorkersKeepFailing", "Next try at 10:10:00Z.", recent_failures=failures)
+
+
+def test_who_waits_again_waits_for_the_next_try() -> None:
+    """Whatever was wrong may have been mended since."""
+    known = stalls.failing([failed("a", "b"), stalled("ImageMissing", name="never")])
+    assert known == {"default": frozenset({"a", "b"})}
+    assert stalls.in_vain("c", [failed("b", "a")], known) is None
+    assert stalls.in_vain("c", [failed("b")], known) is None  # the oldest are forgotten
+    why = stalls.in_vain("c", [failed("c", "b", "a")], known)
+    assert why is not None
+    assert why.startswith("No worker comes to cluster c. Pool default: WorkersKeepFailing: Next try at 10:10")
+    assert stalls.in_vain("c", [stalled("ImageMissing", name="never")], known) is not None
+
+
 def test_a_manual_pool_of_no_workers_gives_none() -> None:
     manual = pool("gpu")
     manual = replace(manual, spec=manual.spec.model_copy(update={"scaling": "Manual"}))
