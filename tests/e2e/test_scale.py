@@ -93,3 +93,28 @@ def test_adapt_follows_the_load_and_goes_back_to_none(site: Site, notebook: Note
     assert worker_pods(site, cluster) == []
     notebook.shutdown(cluster)
     clean(site, cluster)
+
+
+def test_short_bursts_of_work_are_no_failures(site: Site, notebook: Notebook) -> None:
+    """A task, the worker is let go within its first minute, the next task: three times, as adapt() does it."""
+    cluster = notebook.new_cluster()
+    done = notebook.run(
+        """
+        import operator
+        cluster = gateway.connect(cluster)
+        client = cluster.get_client()
+        cluster.adapt(minimum=0, maximum=2)
+        result = []
+        for each in range(3):
+            result.append(client.submit(operator.add, each, 1, pure=False).result(timeout=90))
+            deadline = time.monotonic() + 60
+            while client.scheduler_info(n_workers=-1)["n_workers"] and time.monotonic() < deadline:
+                time.sleep(0.05)
+        """,
+        cluster=cluster,
+        timeout=400,
+    )
+    assert done == [1, 2, 3]
+    assert status(site, cluster).get("recentFailures", []) == []
+    notebook.shutdown(cluster)
+    clean(site, cluster)
