@@ -7,9 +7,12 @@ keywords. `sent` is what the gateway was told, `template` what the workers are.
 import warnings
 from typing import Any
 
+import dask
 import pytest
 
+from htcdask_api import Template
 from htcdaskgateway import GatewayWarning
+from tests.builders import make_policy
 from tests.client.gateway_site import IMAGE, Site
 
 Case = tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]
@@ -144,6 +147,41 @@ def test_what_a_public_site_does_not_give_is_said_and_nothing_is_made(
         with pytest.raises(ValueError, match=said.replace("(", r"\(")):
             gateway.submit(**keywords)
         assert gateway.list_clusters() == []
+
+
+HUB: dict[str, Any] = {"image": "{HUB_IMAGE}", "environment": {"PROJECT": "tau", "OMP_NUM_THREADS": "2"}}
+
+
+@pytest.mark.parametrize("how", ["submit", "options", "profile"])
+def test_what_a_hub_configures_of_cluster_options_reaches_the_workers(
+    site: Site, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_IMAGE", "hub/science:3")
+    with dask.config.set({"gateway.cluster.options": HUB}), site.gateway("variables") as gateway:
+        keywords = {"profile": "large"} if how == "profile" else {}
+        name = gateway.submit(gateway.cluster_options() if how == "options" else None, **keywords)
+        told = gateway.get_cluster(name).options
+        assert (told["image"], told["environment"]) == ("hub/science:3", HUB["environment"])
+        assert [pool["spec"]["template"] for pool in site.pools_of(name)] == [
+            {"environment": {"SCRATCH": "/scratch/variables", **HUB["environment"]}, **keywords}
+        ]
+        gateway.stop_cluster(name)
+
+
+def test_an_image_of_the_hub_that_workers_do_not_get_is_said(site: Site) -> None:
+    policy = make_policy(default_template=Template(container_image=IMAGE))
+    hub = {"gateway.cluster.options": {"image": "hub/science:3"}}
+    with dask.config.set(hub), site.gateway("variables") as gateway, site.offering(policy):
+        with pytest.warns(
+            GatewayWarning, match="image='hub/science:3' is the scheduler's alone: .* " + IMAGE
+        ):
+            gateway.stop_cluster(gateway.submit())
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", GatewayWarning)
+            gateway.stop_cluster(gateway.submit(container_image=IMAGE))
+            gateway.stop_cluster(gateway.submit(image="site/science:2"))
+            with site.offering(make_policy(image_path_template="/cvmfs/{registry}/{name}")):
+                gateway.stop_cluster(gateway.submit())
 
 
 def test_what_an_option_changes_of_pods_alone_is_said(site: Site) -> None:
