@@ -39,27 +39,33 @@ class Versions:
     workers: int | None
 
 
-async def of_cluster(scheduler: Any, workers: Any) -> Versions:
-    """By Dask's own question, in bounded time. `scheduler`: its rpc; `workers`: what it says of each."""
-    known = {at: str(its.get("name", at)) for at, its in dict(workers).items() if isinstance(its, Mapping)}
-    some = list(known)[:: max(1, -(-len(known) // _MOST_ASKED))]
+async def of_cluster(scheduler: Any, seen: Any) -> Versions:
+    """By Dask's own question, in bounded time.
+
+    `scheduler`: its rpc; `seen`: what the cluster object knows of workers by address, for their names alone.
+    It may be old: a second object of the same cluster takes the first one's news away.
+    """
+    names = {at: str(its.get("name", at)) for at, its in dict(seen).items() if isinstance(its, Mapping)}
     try:
-        here, found = await asyncio.wait_for(_ask(scheduler, some), _SECONDS)
+        here, found = await asyncio.wait_for(_ask(scheduler), _SECONDS)
     except Exception:  # of another version, say
         _log.debug("The scheduler did not say its versions", exc_info=True)
         return Versions((), None)
-    said = parties(here, found, known)
+    said = parties(here, found, names)
     heard = {who: packages for who, packages in said.items() if packages}
     return Versions(tuple(differences(heard, DECISIVE)), len(heard.keys() - {"notebook", "scheduler"}))
 
 
-async def _ask(scheduler: Any, addresses: list[str]) -> tuple[Packages, Any]:
+async def _ask(scheduler: Any) -> tuple[Packages, Any]:
     # Dask imports numpy and pandas to see them.
     here = asyncio.get_running_loop().run_in_executor(None, own)
-    found = {"scheduler": await scheduler.versions(), "workers": {}}
-    if addresses:
+    found, addresses = (
+        {"scheduler": await scheduler.versions(), "workers": {}},
+        list(await scheduler.ncores()),
+    )
+    if some := addresses[:: max(1, -(-len(addresses) // _MOST_ASKED))]:
         ask = {"op": "versions"}
-        found["workers"] = await scheduler.broadcast(msg=ask, workers=addresses, on_error="ignore")
+        found["workers"] = await scheduler.broadcast(msg=ask, workers=some, on_error="ignore")
     return await here, found
 
 

@@ -16,8 +16,8 @@ WORKERS = {f"tls://10.0.0.1:{port}": {"name": f"w-{port}"} for port in range(100
 class Scheduler:
     """distributed's rpc, whose answers are these."""
 
-    def __init__(self, own: Any, theirs: Any = None) -> None:
-        self.own, self.theirs, self.asked = own, theirs, 0
+    def __init__(self, own: Any, theirs: Any = None, workers: Any = WORKERS) -> None:
+        self.own, self.theirs, self.workers, self.asked = own, theirs, workers, 0
 
     async def versions(self) -> Any:
         if isinstance(self.own, Exception):
@@ -25,6 +25,9 @@ class Scheduler:
         if self.own is None:
             await asyncio.sleep(60)
         return self.own
+
+    async def ncores(self) -> Any:
+        return dict.fromkeys(self.workers, 1)
 
     async def broadcast(self, msg: Any, workers: list[str], on_error: str) -> Any:
         assert (msg, on_error) == ({"op": "versions"}, "ignore")
@@ -48,8 +51,8 @@ async def test_of_many_workers_some_are_asked() -> None:
 
 
 async def test_a_scheduler_without_workers_is_compared_alone() -> None:
-    scheduler = Scheduler(packages(lz4="4.0"))
-    found = await of_cluster(scheduler, {})
+    scheduler = Scheduler(packages(lz4="4.0"), workers={})
+    found = await of_cluster(scheduler, WORKERS)
     assert (scheduler.asked, found.workers) == (0, 0)
     assert found.differ == (f"lz4 is {_versions.own()['lz4'] or 'not installed'} here, 4.0 on scheduler",)
 
@@ -74,8 +77,13 @@ async def test_an_answer_of_another_shape_says_nothing(answer: Any) -> None:
     assert await of_cluster(Scheduler(packages(), 1), {"a": 1, "b": None}) == Versions((), 0)
 
 
+async def test_a_worker_that_the_cluster_object_has_not_heard_of_is_asked() -> None:
+    found = await of_cluster(Scheduler(packages(), packages(dask="1"), {"tls://new:1": 1}), WORKERS)
+    assert [said.endswith("1 on worker tls://new:1") for said in found.differ] == [True]
+
+
 async def test_what_cannot_be_printed_is_not() -> None:
-    found = await of_cluster(Scheduler(packages(dask="\x1b[2J" + "9" * 100)), {})
+    found = await of_cluster(Scheduler(packages(dask="\x1b[2J" + "9" * 100), workers={}), {})
     assert found.differ[0].endswith(" here, ?[2J" + "9" * 36 + " on scheduler")
 
 
