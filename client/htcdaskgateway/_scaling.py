@@ -1,7 +1,8 @@
 """The numbers of `scale()` and `adapt()`, read before the gateway gets them.
 
 Called by `_client`; pure. What dask-gateway takes is taken, and what it refuses is refused by the same kind
-of error. Numbers that it takes, and by which a scheduler then goes wrong, are refused too.
+of error. Numbers that it takes, and by which a scheduler then goes wrong, are refused too, and so are
+booleans, which are another argument's value in the wrong place.
 """
 
 import math
@@ -15,6 +16,8 @@ from dask_gateway import GatewayWarning
 def worker_count(name: str, value: Any) -> int:
     """`value` as a number of workers, also of numpy's kinds; ValueError names the argument."""
     try:
+        if isinstance(value, bool):  # Python would read True as one
+            raise TypeError
         count = operator.index(value)
     except TypeError:
         raise ValueError(f"{name} must be a whole number of workers, got {value!r:.80}") from None

@@ -77,7 +77,7 @@ def template_for(name: str, keywords: Mapping[str, Any]) -> Template:
 async def new_pool(
     gateway: Gateway, cluster: str, name: str, replicas: int, template: Template
 ) -> ManagedPool:
-    """Make a Manual pool; PoolRefusedError says what is wrong with it.
+    """Make a Manual pool; PoolRefusedError says what is wrong with it, before it is made if that is known.
 
     Its image is, if neither the template nor a profile may say one, that of the cluster's oldest pool: all
     workers of a cluster need the same Python.
@@ -86,6 +86,7 @@ async def new_pool(
     if template.container_image is None and template.profile is None:
         image = _image_of(await access.list(cluster))
         template = template.model_copy(update={"container_image": image} if image else {})
+    await gateway._refuse_workers(template)  # as `GatewayWithProfiles` has it
     return managed(gateway, cluster, await access.create(cluster, name, template, replicas=replicas))
 
 

@@ -1,7 +1,7 @@
 """`GatewayWithProfiles`: dask-gateway's client, which also asks what the site offers to its user.
 
-The base class of `HTCGateway`. Adds `profiles()`, and the refusal of a cluster whose workers the operator
-would refuse, before it is made. A gateway that does not say, or does not answer this question, changes
+The base class of `HTCGateway`. Adds `profiles()`, and the refusal of workers that the operator would refuse,
+before their cluster or pool is made. A gateway that does not say, or does not answer this question, changes
 nothing: the operator decides, as it does in any case.
 """
 
@@ -15,6 +15,7 @@ import aiohttp
 from dask_gateway import Gateway, GatewayClusterError, GatewayServerError, GatewayWarning
 from pydantic import ValidationError
 
+from htcdask_api import Template
 from htcdaskgateway._errors import PoolRefusedError
 from htcdaskgateway._worker_pools import refusals
 from htcdaskgateway._worker_pools.profiles import Offer, Profiles
@@ -74,16 +75,19 @@ class GatewayWithProfiles(Gateway):  # type: ignore[misc]
         """
         if not submission.is_htcondor:
             return
+        offer = await self._refuse_workers(submission.template)
+        said = offer and refusals.other_image(submission.image, submission.template, offer)
+        if said:
+            warnings.warn(GatewayWarning(said), stacklevel=2)
+
+    async def _refuse_workers(self, template: Template) -> Offer | None:
+        """What the gateway says that the site offers, if it does; PoolRefusedError if not such workers."""
         try:
             offer = (await self._profiles()).offer
         except (OSError, ValueError, GatewayClusterError, GatewayServerError, aiohttp.ClientError):
             _log.debug("The gateway did not say what the site offers", exc_info=True)
-            return
-        if offer is None:
-            return
-        wrong = refusals.complaint(submission.template, offer)
-        if wrong is None:
-            if said := refusals.other_image(submission.image, submission.template, offer):
-                warnings.warn(GatewayWarning(said), stacklevel=2)
-        else:
+            return None
+        wrong = None if offer is None else refusals.complaint(template, offer)
+        if wrong is not None:
             raise PoolRefusedError(f"{wrong}. Nothing was made; gateway.profiles() shows what there is.")
+        return offer

@@ -54,6 +54,11 @@ def test_what_is_wrong_is_said_and_changes_nothing(site: Site) -> None:
                 cluster.add_pool(name)
         with pytest.raises(ValueError, match="replicas must be a number of workers from 0, got -1"):
             cluster.add_pool("gpu", -1)
+        for boolean in (True, False):
+            with pytest.raises(
+                ValueError, match=f"replicas must be a whole number of workers, got {boolean}"
+            ):
+                cluster.add_pool("gpu", boolean)
         with pytest.raises(ValueError, match="worker_cores"):
             cluster.add_pool("gpu", worker_cores=0)
         with pytest.raises(PoolRefusedError, match="already has a pool 'default'"):
@@ -64,6 +69,8 @@ def test_what_is_wrong_is_said_and_changes_nothing(site: Site) -> None:
         pool = cluster.add_pool("gpu", 1)
         with pytest.raises(PoolRefusedError, match="must not exceed maxReplicas"):
             pool.scale(5000)
+        with pytest.raises(ValueError, match="n must be a whole number of workers, got True"):
+            pool.scale(True)
 
 
 def test_a_cluster_with_kubernetes_workers_gets_no_pool(site: Site) -> None:

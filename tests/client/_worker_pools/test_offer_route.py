@@ -74,6 +74,23 @@ def test_what_the_operator_would_refuse_makes_no_cluster(
         assert len(asyncio.run(site.pools())) == before
 
 
+def test_what_the_operator_would_refuse_of_a_further_pool_is_not_made(site: Site) -> None:
+    with site.offering(POLICY), site.gateway("further") as gateway, gateway.new_cluster() as cluster:
+        for keywords, words in (
+            (
+                {"profile": "Smal GPU"},
+                "profile: this site has no profile 'Smal GPU'. Did you mean 'Small GPU'?",
+            ),
+            ({"worker_memory": 65}, "worker_memory: a worker of 65 GiB can never run"),
+        ):
+            with pytest.raises(PoolRefusedError) as refusal:
+                cluster.add_pool("gpu", 1, **keywords)
+            assert str(refusal.value).startswith(words)
+        assert [pool.name for pool in cluster.pools] == ["default"]
+        cluster.add_pool("gpu", 1, profile="Small GPU")
+        assert [pool.name for pool in cluster.pools] == ["default", "gpu"]
+
+
 def test_what_it_would_take_is_made(site: Site) -> None:
     with site.offering(POLICY), site.gateway("dune-1") as gateway:
         for keywords in ({"profile": "dune"}, {"profile": "Small GPU", "worker_memory": 64}, {}):
