@@ -16,9 +16,12 @@ from distributed.versions import get_versions
 
 _log = logging.getLogger(__name__)
 
-# By these the three speak with each other, or tasks and their results are packed.
-DECISIVE: Final = ("python", "dask", "distributed", "msgpack", "cloudpickle", "lz4", "numpy", "pandas")
-OTHERS: Final = ("tornado", "toolz")
+# By these the three speak with each other, and tasks are packed: everybody has them, and the same.
+_NEEDED: Final = ("python", "dask", "distributed", "msgpack", "cloudpickle")
+# Results may be packed by these. Who has none meets no other version: compression is agreed on, and a
+# notebook that lacks numpy asks for no array.
+_SHARED: Final = ("lz4", "numpy", "pandas")
+_OTHERS: Final = ("tornado", "toolz")
 REMEDY: Final = "give notebook, scheduler (image) and workers (container_image) images of one build"
 _MOST_SHOWN: Final = 3  # workers whose difference is told
 _MOST_ASKED: Final = (
@@ -53,7 +56,7 @@ async def of_cluster(scheduler: Any, seen: Any) -> Versions:
         return Versions((), None)
     said = parties(here, found, names)
     heard = {who: packages for who, packages in said.items() if packages}
-    return Versions(tuple(differences(heard, DECISIVE)), len(heard.keys() - {"notebook", "scheduler"}))
+    return Versions(tuple(faults(heard)), len(heard.keys() - {"notebook", "scheduler"}))
 
 
 async def _ask(scheduler: Any) -> tuple[Packages, Any]:
@@ -88,15 +91,37 @@ def parties(here: Packages, found: Any, names: Mapping[str, str] | None = None) 
     return by
 
 
-def differences(by: Mapping[str, Packages], names: tuple[str, ...]) -> Iterator[str]:
-    """A sentence for each of these packages that somebody has in another version than the notebook."""
-    for name in names:
-        shown = {who: _version(packages, name) for who, packages in by.items()}
-        others = {who: version for who, version in shown.items() if version != shown["notebook"]}
-        if others:
-            some = [f"{version} on {who:.80}" for who, version in list(others.items())[:_MOST_SHOWN]]
-            more = f" and {len(others) - _MOST_SHOWN} more" if len(others) > _MOST_SHOWN else ""
-            yield f"{name} is {shown['notebook']} here, {', '.join(some)}{more}"
+def faults(by: Mapping[str, Packages]) -> Iterator[str]:
+    """A sentence for each package that is missing where everybody needs it, or is there in two versions."""
+    for name in _NEEDED:
+        yield from _difference(name, by)
+    for name in _SHARED:
+        yield from _difference(name, _who_have(name, by))
+
+
+def harmless(by: Mapping[str, Packages]) -> Iterator[str]:
+    """Likewise, for what somebody lacks and need not have, and for what may differ."""
+    for name in _SHARED:
+        if not any(_difference(name, _who_have(name, by))):
+            yield from _difference(name, by)
+    for name in _OTHERS:
+        yield from _difference(name, by)
+
+
+def _who_have(name: str, by: Mapping[str, Packages]) -> dict[str, Packages]:
+    return {who: packages for who, packages in by.items() if packages.get(name) is not None}
+
+
+def _difference(name: str, by: Mapping[str, Packages]) -> Iterator[str]:
+    """One sentence, if somebody has another version than the first of them."""
+    shown = {who: _version(packages, name) for who, packages in by.items()}
+    first, *_ = [*shown, ""]
+    others = {who: version for who, version in shown.items() if version != shown[first]}
+    if others:
+        where = "here" if first == "notebook" else f"on {first:.80}"
+        some = [f"{version} on {who:.80}" for who, version in list(others.items())[:_MOST_SHOWN]]
+        more = f" and {len(others) - _MOST_SHOWN} more" if len(others) > _MOST_SHOWN else ""
+        yield f"{name} is {shown[first]} {where}, {', '.join(some)}{more}"
 
 
 def _version(packages: Packages, name: str) -> str:
@@ -110,5 +135,8 @@ def _version(packages: Packages, name: str) -> str:
 
 def text(packages: Packages) -> str:
     """`python 3.11.7, dask 2026.8.0, ...`."""
-    shown = {"python": platform.python_version(), **{name: packages.get(name) for name in DECISIVE[1:]}}
+    shown = {
+        "python": platform.python_version(),
+        **{name: packages.get(name) for name in (*_NEEDED[1:], *_SHARED)},
+    }
     return ", ".join(f"{name} {version}" for name, version in shown.items() if version)

@@ -52,14 +52,29 @@ class Site:
         """While an operator with these settings says what they offer."""
         from htcdask_operator.process import offer  # needs Python 3.11, and this module 3.10
 
-        self._offer(json.dumps(offer.content(policy)))
+        with self.saying(json.dumps(offer.content(policy))):
+            yield
+
+    @contextmanager
+    def saying(self, text: str) -> Iterator[None]:
+        """While an operator says this of what it offers."""
+        self._put("offer", text)
         try:
             yield
         finally:
-            self._offer("")
+            self._put("offer", "")
 
-    def _offer(self, text: str) -> None:
-        url = f"{self.address}/site/offer"
+    @contextmanager
+    def without_operator(self) -> Iterator[None]:
+        """While the operator has ended, and given its Lease back."""
+        self._put("holder", "")
+        try:
+            yield
+        finally:
+            self._put("holder", "operator")
+
+    def _put(self, what: str, text: str) -> None:
+        url = f"{self.address}/site/{what}"
         request = urllib.request.Request(url, text.encode(), method="PUT")  # noqa: S310 (our own http:// address)
         with urllib.request.urlopen(request, timeout=5):  # noqa: S310
             pass

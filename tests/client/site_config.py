@@ -55,6 +55,7 @@ class KubernetesObjects:
         self.backend = backend
         self.pools: dict[str, Json] = {}
         self.offer: dict[str, str] | None = None
+        self.holder = "operator"  # of the Lease
         self.created = datetime(2026, 1, 1)
 
     async def read_namespaced_config_map(self, name: str, namespace: str) -> Any:
@@ -66,7 +67,7 @@ class KubernetesObjects:
         self, group: str, version: str, namespace: str, plural: str, name: str
     ) -> Json:
         assert (plural, name, namespace) == ("leases", names.CLAIM, "gateway")
-        return {"spec": {"holderIdentity": "operator", "acquireTime": "today"}}
+        return {"spec": {"holderIdentity": self.holder, "acquireTime": "today"}}
 
     async def list_namespaced_custom_object(
         self, group: str, version: str, namespace: str, plural: str, field_selector: str, **selectors: str
@@ -141,6 +142,7 @@ class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ig
         app.router.add_get("/site/pools", self.show_pools)
         app.router.add_put("/site/pools/{name}/status", self.set_status)
         app.router.add_put("/site/offer", self.set_offer)
+        app.router.add_put("/site/holder", self.set_holder)
         await super().setup(app)
 
     async def start_cluster(self, user: Any, cluster_options: Any) -> Any:
@@ -153,6 +155,11 @@ class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ig
         text = (await request.read()).decode()
         said = {"holder": "operator", "acquired": "today", "offer.json": text}
         self.custom_client.offer = said if text else None
+        return web.Response()
+
+    async def set_holder(self, request: web.Request) -> web.Response:
+        """Whose Lease it is; nobody's once an operator has ended."""
+        self.custom_client.holder = (await request.read()).decode()
         return web.Response()
 
     async def do_start_cluster(self, cluster: Any) -> AsyncIterator[Json]:

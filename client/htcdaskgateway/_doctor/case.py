@@ -41,6 +41,7 @@ class Case:
     gateway: Gateway = field(init=False)  # from the check of the settings on
     secrets: set[str] = field(default_factory=set)
     clusters: Mapping[str, Any] = field(default_factory=dict)  # as the gateway lists them, by name
+    extension: Mapping[str, Any] = field(default_factory=dict)  # what it says of itself
     submitting: asyncio.Task[str] | None = None  # the probe cluster
     cluster: str | None = None  # the probe cluster, or a running one of the user's
     report: Any = None  # of that cluster, with its certificate

@@ -12,7 +12,7 @@ from dask_gateway import Gateway
 
 from htcdaskgateway._doctor.case import Case
 from htcdaskgateway._doctor.examination import SHUTDOWN, examine
-from htcdaskgateway._doctor.method import DEFAULT_SECONDS, read_seconds
+from htcdaskgateway._doctor.method import DEFAULT_SECONDS, SHUTTING_DOWN, read_seconds
 from htcdaskgateway._doctor.report import Finding, Report
 
 _GOOD, _BAD, _INTERRUPTED = 0, 1, 130
@@ -56,7 +56,7 @@ async def _examine(case: Case, tell: Callable[[Finding], None]) -> Report:
         if not interrupted:
             this.cancel()
         elif case.submitting is not None:
-            sys.stderr.write("the probe cluster is being shut down: a moment\n")
+            sys.stderr.write(SHUTTING_DOWN)
         interrupted = True
 
     # Whoever interrupts, politely ends the process or closes its terminal leaves no cluster behind.

@@ -56,12 +56,13 @@ CHECKS: Final = (
     Check("gateway", gateway_answers.gateway, ("certificate",)),
     Check("login", gateway_answers.login, ("gateway",)),
     Check("extension", gateway_answers.extension, ("login",)),
+    Check("operator", gateway_answers.operator, ("extension",)),
     Check("options", gateway_answers.options, ("extension",)),
     Check("cluster", probe.cluster, ("options",), None),
     Check("pools", pool_api.pools, ("extension",)),
     Check("proxy", proxy.proxy, ("settings",), _LONG_SECONDS),
     Check("scheduler", probe.scheduler, ("cluster", "proxy"), _LONG_SECONDS),
-    Check("worker", probe.worker, ("scheduler",), None),
+    Check("worker", probe.worker, ("operator", "scheduler"), None),
     Check("versions", versions.versions, ("scheduler",)),
 )
 SHUTDOWN: Final = Check("shutdown", probe.end, seconds=None)

@@ -1,4 +1,4 @@
-"""What the gateway says: that it is one, who we are, and whether it knows HTCondor workers."""
+"""What the gateway says: that it is one, who we are, and whether HTCondor workers can come."""
 
 from collections import Counter
 from typing import Any
@@ -7,10 +7,13 @@ import aiohttp
 
 from htcdask_api import names
 from htcdaskgateway._auth import without_credentials
-from htcdaskgateway._doctor.case import Case, Fault
+from htcdaskgateway._doctor.case import Case, Fault, NotTried
 from htcdaskgateway._doctor.http import Answer, ask, fault, told
 
 _VERSIONS = (1,)  # of our routes, which this client speaks
+# Of the extension's sentences why nobody says what the site offers, those that mean that nobody is there.
+# The others (Kubernetes did not answer, say) leave it open.
+_NOBODY = ("none is at work", "has not started yet")
 
 
 async def gateway(case: Case) -> str:
@@ -91,8 +94,25 @@ async def extension(case: Case) -> str:
             f"the extension speaks version {answer.masked(said.get('version'))}, this client {_VERSIONS[0]}",
             "install the htcdask of the site's version here, or have the site upgraded",
         )
+    case.extension = said
     default = answer.masked(said.get("defaultWorkerBackend"))
     return f"version {said['version']}; who does not choose gets {default} workers"
+
+
+async def operator(case: Case) -> str:
+    """An operator is at work, by what the extension has said. Without one, no worker comes."""
+    if "offer" not in case.extension:
+        raise NotTried("the gateway's extension is older than this, and does not say")
+    if case.extension["offer"] is not None:
+        return "one is at work, and says what this site offers"
+    why = case.masked(str(case.extension.get("why"))).rstrip(".")
+    if not any(words in why for words in _NOBODY):
+        raise NotTried(f"it is not known: {why}")
+    raise Fault(
+        f"clusters get no HTCondor workers: {why}",
+        "the site's admin has to look at the operator's Deployment (is it scaled to 0? does it restart? its "
+        "log says why); if it has just been started or upgraded, try again in a minute",
+    )
 
 
 async def options(case: Case) -> str:

@@ -1,7 +1,10 @@
 """`gateway.doctor()`: the base class of `HTCGateway` that has it."""
 
 import asyncio
+import contextlib
+import sys
 import threading
+import time
 from typing import Any, Final
 
 from dask.utils import parse_timedelta
@@ -12,6 +15,7 @@ from htcdaskgateway._doctor.examination import examine
 from htcdaskgateway._doctor.report import Report
 
 DEFAULT_SECONDS: Final = 300.0
+SHUTTING_DOWN: Final = "the probe cluster is being shut down: a moment\n"  # to who interrupts once more
 _END_SECONDS: Final = 60.0  # to shut a probe cluster down, after an interruption
 
 
@@ -87,5 +91,16 @@ def _finish(loop: asyncio.AbstractEventLoop, case: Case) -> Report:
         return future.result()
     except BaseException:
         future.cancel()
-        ended.wait(_END_SECONDS)
+        _wait_for_the_end(ended, case)
         raise
+
+
+def _wait_for_the_end(ended: threading.Event, case: Case) -> None:
+    """For `_END_SECONDS` at most. Who interrupts again is told what this waits for, and it goes on."""
+    until, again = time.monotonic() + _END_SECONDS, False
+    while not ended.is_set() and time.monotonic() < until:
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            if again and case.submitting is not None:
+                sys.stderr.write(SHUTTING_DOWN)
+            again = True
+            ended.wait(max(0.0, until - time.monotonic()))

@@ -20,10 +20,10 @@ def compare(parties: Mapping[str, _versions.Packages]) -> str:
     silent = [who for who, packages in parties.items() if not packages]
     if silent:
         raise Fault(f"{silent[0]} does not tell its versions", "look into its log, or run its image by hand")
-    wrong = list(_versions.differences(parties, _versions.DECISIVE))
+    wrong = list(_versions.faults(parties))
     if wrong:
         raise Fault("; ".join(wrong), _versions.REMEDY)
-    minor = "; ".join(_versions.differences(parties, _versions.OTHERS))
+    minor = "; ".join(_versions.harmless(parties))
     workers = len(parties) - 2
     whom = (
         f"notebook, scheduler and {workers} worker{'s' * (workers != 1)}"

@@ -34,7 +34,7 @@ def test_a_good_site_is_status_0_and_one_line_a_check(site: Site) -> None:
     ran = doctor(env=environment(site, "command"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     lines = ran.stdout.splitlines()
-    assert len(lines) == 15
+    assert len(lines) == 16
     assert all(line.startswith(("ok ", "not tried ")) for line in lines)
     assert PASSWORD not in ran.stdout + ran.stderr
 

@@ -1,9 +1,12 @@
 """`gateway.doctor()`: sync and async, with what it takes, and its end when it is interrupted."""
 
+import asyncio
 import signal
 import threading
+import time
 
 import pytest
+from dask_gateway import Gateway
 from dask_gateway.auth import BasicAuth
 
 from htcdaskgateway import HTCGateway
@@ -77,7 +80,18 @@ def test_times_that_are_none_are_refused(given: object) -> None:
         read_seconds(given)  # type: ignore[arg-type]
 
 
-def test_who_interrupts_waits_until_the_probe_cluster_has_been_shut_down(site: Site) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+def test_who_interrupts_waits_until_the_probe_cluster_has_been_shut_down(
+    site: Site, times: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also who interrupts again, a moment later, while the cluster ends."""
+    stop = Gateway._stop_cluster
+
+    async def stop_slowly(self: Gateway, name: str) -> None:
+        await asyncio.sleep(2)
+        await stop(self, name)
+
+    monkeypatch.setattr(Gateway, "_stop_cluster", stop_slowly)
     with site.gateway("workerless-interrupted") as gateway, site.gateway("workerless-interrupted") as other:
         over = threading.Event()
 
@@ -86,7 +100,9 @@ def test_who_interrupts_waits_until_the_probe_cluster_has_been_shut_down(site: S
                 if other.list_clusters(status="running"):
                     main = threading.main_thread().ident
                     assert main is not None
-                    signal.pthread_kill(main, signal.SIGINT)
+                    for _ in range(times):
+                        signal.pthread_kill(main, signal.SIGINT)
+                        time.sleep(0.05)
                     return
 
         thread = threading.Thread(target=interrupt)
@@ -94,7 +110,9 @@ def test_who_interrupts_waits_until_the_probe_cluster_has_been_shut_down(site: S
         try:
             with pytest.raises(KeyboardInterrupt):
                 gateway.doctor(probe=True, timeout=60)
+            assert other.list_clusters(status="running") == []
         finally:
             over.set()
             thread.join()
         assert gateway.list_clusters() == []
+        assert capsys.readouterr().err == "the probe cluster is being shut down: a moment\n" * (times - 1)

@@ -14,6 +14,8 @@ SAME = {
     "distributed": "2026.8.0",
     "msgpack": "1.2.4",
     "lz4": None,
+    "numpy": None,
+    "pandas": "2.2.0",
 }
 
 
@@ -37,12 +39,24 @@ def test_a_bug_fix_release_of_python_and_a_newer_tornado_are_fine() -> None:
         ("python", "3.12.1.final.0", "python is 3.11 here, 3.12 on worker 0"),
         ("distributed", "2024.1.0", "distributed is 2026.8.0 here, 2024.1.0 on worker 0"),
         ("msgpack", None, "msgpack is 1.2.4 here, not installed on worker 0"),
-        ("lz4", "4.3.3", "lz4 is not installed here, 4.3.3 on worker 0"),
+        ("cloudpickle", "3.1", "cloudpickle is not installed here, 3.1 on worker 0"),
+        ("pandas", "1.5.3", "pandas is 2.2.0 here, 1.5.3 on worker 0"),
     ],
 )
 def test_what_differs_is_named_with_its_place(name: str, version: str | None, said: str) -> None:
     with pytest.raises(Fault, match="^" + said.replace(".", r"\.") + "$"):
         compare(parties({}, {name: version}))
+
+
+def test_what_one_side_lacks_and_need_not_have_is_told_and_no_fault() -> None:
+    said = compare(parties({"pandas": None}, {"numpy": "1.26.0"}, {"numpy": "1.26.0"}))
+    assert "numpy is not installed here, 1.26.0 on worker 0, 1.26.0 on worker 1" in said
+    assert "pandas is 2.2.0 here, not installed on scheduler" in said
+
+
+def test_two_versions_are_a_fault_also_where_the_notebook_has_none() -> None:
+    with pytest.raises(Fault, match=r"^numpy is 2\.0 on scheduler, 1\.26 on worker 1$"):
+        compare(parties({"numpy": "2.0"}, {}, {"numpy": "1.26"}))
 
 
 def test_of_many_workers_a_few_are_named() -> None:
