@@ -34,11 +34,12 @@ class NotTried(Exception):  # noqa: N818 (a finding, which its check raises)
 class Case:
     """One run. What a check learns and a later one needs stands here."""
 
-    make_gateway: Callable[[], Gateway]  # may refuse what is configured
+    make_gateway: Callable[..., Gateway]  # may refuse what is configured; takes `auth` instead of that
     probe: bool
     worker_seconds: float
     cluster_options: Mapping[str, Any]
     gateway: Gateway = field(init=False)  # from the check of the settings on
+    no_credential: Exception | None = None  # why the gateway object has none
     secrets: set[str] = field(default_factory=set)
     clusters: Mapping[str, Any] = field(default_factory=dict)  # as the gateway lists them, by name
     extension: Mapping[str, Any] = field(default_factory=dict)  # what it says of itself

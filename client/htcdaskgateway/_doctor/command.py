@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from dask_gateway import Gateway
@@ -30,7 +31,7 @@ def main(make_gateway: Callable[..., Gateway], arguments: Sequence[str] | None =
         _parser().error("--container-image and --profile are for a probe cluster: add --probe")
     chosen = {"container_image": options.container_image, "profile": options.profile}
     case = Case(
-        lambda: make_gateway(options.address, proxy_address=options.proxy_address, asynchronous=True),
+        partial(make_gateway, options.address, proxy_address=options.proxy_address, asynchronous=True),
         probe=options.probe,
         worker_seconds=options.timeout,
         cluster_options={name: value for name, value in chosen.items() if value is not None},

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
+from dask_gateway import Gateway
+from dask_gateway.auth import GatewayAuth
 
 from htcdaskgateway._auth import without_credentials
 from htcdaskgateway._config import ClientConfig
@@ -28,13 +30,41 @@ _LONG_SECONDS: Final = 40.0  # a few things one after the other, each with a bou
 
 
 async def settings(case: Case) -> str:
-    """Addresses, credential and configuration can be read."""
+    """Addresses and configuration can be read."""
     ClientConfig.read()
-    case.gateway = case.make_gateway()
+    case.gateway = _gateway(case)
     case.secrets.update(secrets_of(case.gateway.auth))
     bound(case.gateway)
     proxy_address = without_credentials(case.gateway.proxy_address)
-    return f"{await reach.address(case)}, proxy {proxy_address}, {type(case.gateway.auth).__name__}"
+    return f"{await reach.address(case)}, proxy {proxy_address}"
+
+
+def _gateway(case: Case) -> Gateway:
+    """Without a credential where the one there is cannot be had, or is not for this address."""
+    try:
+        return case.make_gateway()
+    except Exception as error:
+        gateway = case.make_gateway(auth=GatewayAuth())  # what is wrong with it now is not the credential
+        case.no_credential = error
+        return gateway
+
+
+async def credential(case: Case) -> str:
+    """There is one, and it is for this address. The checks before `login` need none."""
+    by_variables = "the variables DASK_GATEWAY__ADDRESS, DASK_GATEWAY__AUTH__KWARGS__USERNAME and …__PASSWORD"
+    if reach.names_a_user(case):
+        address = without_credentials(case.gateway.address)
+        raise Fault(
+            "a user name or password stands in the gateway's address: a login has one or the other, and "
+            "links to dashboards would show it",
+            f"write HTCGateway({address!r}, auth=BasicAuth(username, password)), or set {by_variables}",
+        )
+    if case.no_credential is not None:
+        raise Fault(
+            f"none for this address: {case.masked(str(case.no_credential))}",
+            f"correct the address, or leave it out; for another gateway set {by_variables}",
+        )
+    return f"{type(case.gateway.auth).__name__}; whether it is accepted is seen at the login"
 
 
 @dataclass(frozen=True)
@@ -50,11 +80,12 @@ class Check:
 CHECKS: Final = (
     Check("installation", installed.installation),
     Check("settings", settings),
+    Check("credential", credential, ("settings",)),
     Check("name", reach.name, ("settings",)),
     Check("connection", reach.connection, ("name",)),
     Check("certificate", reach.certificate, ("connection",)),
     Check("gateway", gateway_answers.gateway, ("certificate",)),
-    Check("login", gateway_answers.login, ("gateway",)),
+    Check("login", gateway_answers.login, ("gateway", "credential")),
     Check("extension", gateway_answers.extension, ("login",)),
     Check("operator", gateway_answers.operator, ("extension",)),
     Check("options", gateway_answers.options, ("extension",)),

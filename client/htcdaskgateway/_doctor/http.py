@@ -13,6 +13,7 @@ from typing import Any, Final
 import aiohttp
 from dask_gateway import Gateway
 
+from htcdaskgateway._auth import without_credentials
 from htcdaskgateway._doctor.case import Case, Fault, in_thread
 from htcdaskgateway._doctor.secrecy import masked
 
@@ -74,7 +75,7 @@ async def ask(case: Case, path: str, *, login: bool = True) -> Answer:
     Raises aiohttp.ClientError and TimeoutError.
     """
     gateway = case.gateway
-    url, how = f"{gateway.address}{path}", gateway._request_kwargs
+    url, how = f"{without_credentials(gateway.address)}{path}", gateway._request_kwargs
     response = await gateway._session.get(url, **how)
     if response.status == 401 and login:
         challenge = response

@@ -52,7 +52,12 @@ class ExaminedGateway(Gateway):  # type: ignore[misc]
         seconds = read_seconds(timeout)
         if cluster_options and not probe:
             raise ValueError(f"{', '.join(cluster_options)} is for a probe cluster: say probe=True")
-        case = Case(lambda: _twin(self), probe=probe, worker_seconds=seconds, cluster_options=cluster_options)
+        case = Case(
+            lambda auth=None: _twin(self),
+            probe=probe,
+            worker_seconds=seconds,
+            cluster_options=cluster_options,
+        )
         if self.asynchronous:
             return examine(case)
         if not self._loop_runner.is_started():

@@ -51,6 +51,12 @@ async def address(case: Case) -> str:
     return without_credentials(case.gateway.address)
 
 
+def names_a_user(case: Case) -> bool:
+    """Whether a user or a password stands in the gateway's address."""
+    url = yarl.URL(case.gateway.address)
+    return url.user is not None or url.password is not None
+
+
 async def name(case: Case) -> str:
     """The host's name is known here."""
     host, port, what = first_hop(case)

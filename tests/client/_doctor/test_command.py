@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from tests.client._doctor import servers
+from tests.client._doctor.test_http import Recorded
 from tests.client.gateway_site import IMAGE, PASSWORD, Site
 
 
@@ -34,7 +35,7 @@ def test_a_good_site_is_status_0_and_one_line_a_check(site: Site) -> None:
     ran = doctor(env=environment(site, "command"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     lines = ran.stdout.splitlines()
-    assert len(lines) == 16
+    assert len(lines) == 17
     assert all(line.startswith(("ok ", "not tried ")) for line in lines)
     assert PASSWORD not in ran.stdout + ran.stderr
 
@@ -85,6 +86,47 @@ def test_settings_that_cannot_be_read_end_no_other_check(site: Site) -> None:
     assert lines[1].startswith("fails      settings      ")
     assert "No dask-gateway address" in lines[1]
     assert all(line.endswith("because settings fails") for line in lines[2:])
+
+
+def test_another_address_than_the_configuration_s_is_examined_without_its_credential(site: Site) -> None:
+    """As far as it goes without one; nothing that would be a credential is sent there."""
+    env = {**environment(site, "command"), "DASK_GATEWAY__ADDRESS": "http://configured.invalid"}
+    with servers.closed_port() as port:
+        lines = doctor("--address", f"http://127.0.0.1:{port}", env=env).stdout.splitlines()
+    said = {line[11:23].strip(): line for line in lines}
+    assert said["settings"].startswith("ok ")
+    assert "is not the gateway of the configuration (http://configured.invalid)" in said["credential"]
+    assert said["name"].startswith("ok ")
+    assert f"127.0.0.1 refuses connections to port {port}" in said["connection"]
+    assert said["login"].endswith("because connection fails")
+
+    gateway = Recorded((200, {}, b"{}"))
+    with servers.pages(gateway.page) as port:
+        ran = doctor("--address", f"http://127.0.0.1:{port}", env=env)
+    said = {line[11:23].strip(): line for line in ran.stdout.splitlines()}
+    assert ran.returncode == 1
+    assert said["gateway"].startswith("ok ")
+    assert said["login"].startswith("not tried") and said["login"].endswith("because credential fails")
+    assert said["options"].endswith("because credential fails")
+    assert gateway.credentials == []
+    assert PASSWORD not in ran.stdout + ran.stderr
+
+
+def test_a_password_in_the_address_is_said_and_not_shown_nor_sent(site: Site) -> None:
+    gateway = Recorded((200, {}, b"{}"))
+    for also in ({}, environment(site, "command")):  # with a credential of the configuration, and without
+        env = {**{name: its for name, its in os.environ.items() if not name.startswith("DASK_")}, **also}
+        with servers.pages(gateway.page) as port:
+            ran = doctor("--address", f"http://alice:sesam-oeffne-dich@127.0.0.1:{port}", env=env)
+        said = {line[11:23].strip(): line for line in ran.stdout.splitlines()}
+        assert "a user name or password stands in the gateway's address" in said["credential"]
+        assert (
+            f"HTCGateway('http://127.0.0.1:{port}', auth=BasicAuth(username, password))" in said["credential"]
+        )
+        assert said["gateway"].startswith("ok ")
+        assert said["login"].endswith("because credential fails")
+        assert "sesam-oeffne-dich" not in ran.stdout + ran.stderr
+    assert gateway.credentials == []
 
 
 def test_a_certificate_of_the_site_s_own_authority_is_trusted_when_it_is_named(

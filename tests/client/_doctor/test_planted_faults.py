@@ -304,7 +304,7 @@ def test_a_site_without_a_fault(site: Site) -> None:
     """The site's own options are listed, and nothing is left of the probe."""
     report = examined(site.address, user="ncsa-doctor", probe={"probe": True, "timeout": 60})
     assert report.good, report
-    assert [finding.state for finding in report.findings] == ["ok"] * 17
+    assert [finding.state for finding in report.findings] == ["ok"] * 18
     assert "worker_backend, beside the site's own: image" in str(report)
     assert "the same on notebook, scheduler and 1 worker" in str(report)
     with site.gateway("ncsa-doctor") as gateway:
