@@ -31,6 +31,11 @@ class ClusterState:
         """The pools that name this cluster."""
         return [pool for pool, named in self.pools.items() if named == key]
 
+    def has_ended(self, key: ClusterKey) -> bool:
+        """Whether the watch has shown this cluster as one that ends, or has ended."""
+        facts = self.watched_clusters.get(key)
+        return facts is not None and not facts.active
+
     def saw_pools(self, key: ClusterKey, pools: Iterable[PoolUid]) -> None:
         """These pools name this cluster."""
         for pool in pools:
