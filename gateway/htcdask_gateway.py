@@ -24,6 +24,7 @@ from traitlets.config import LoggingConfigurable
 from traitlets.utils.importstring import import_item
 
 from htcdask_bodies import Bodies
+from htcdask_config import fill
 from htcdask_heartbeats import DaskClusters, Heartbeats
 from htcdask_offer import answer as offer
 
@@ -98,8 +99,7 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
         await super().setup(app)
 
     async def get_cluster_options(self, user: Any) -> Any:
-        site = await super().get_cluster_options(user)
-        return WithWorkerBackend(site, self.default_worker_backend)
+        return WithWorkerBackend(await super().get_cluster_options(user), self.default_worker_backend)
 
     async def on_cluster_heartbeat(self, cluster_name: str, msg: Any) -> None:
         cluster = self.clusters.get(cluster_name)
@@ -240,8 +240,7 @@ class PoolsView(View):
 
     async def make(self, cluster: Json, body: Json) -> web.Response:
         if (cluster["spec"].get("options") or {}).get(WORKER_BACKEND_OPTION) != HTCONDOR:
-            text = f"Cluster {self.full_name} was not made with {WORKER_BACKEND_OPTION}={HTCONDOR!r}"
-            raise error(409, text)
+            raise error(409, f"Cluster {self.full_name} was not made with worker_backend={HTCONDOR!r}")
         short, name = body["name"], f"{body['name']}-{self.cluster_name}"
         if not isinstance(short, str) or not DNS_LABEL.fullmatch(short) or not DNS_LABEL.fullmatch(name):
             rule = f"1 to {62 - len(self.cluster_name)} of a-z, 0-9 and '-', a letter or digit at both ends"
@@ -249,6 +248,7 @@ class PoolsView(View):
         owner: Json = {"apiVersion": f"{GATEWAY_GROUP}/{self.backend.crd_version}", "kind": DASKCLUSTER_KIND}
         owner |= {"name": self.cluster_name, "uid": cluster["metadata"]["uid"]}
         owner["blockOwnerDeletion"] = False  # true would need a right on the DaskCluster's finalizers
+        lacking = fill(body["spec"].get("template"), cluster["spec"].get("config"), self.backend)
         metadata = {"name": name, "labels": {CLUSTER_LABEL: self.cluster_name}, "ownerReferences": [owner]}
         pool = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": metadata, "spec": body["spec"]}
         others = await self.pools()
@@ -258,7 +258,7 @@ class PoolsView(View):
         pool = await self.backend.custom_client.create_namespaced_custom_object(
             *self.pools_path, pool, field_validation="Strict"
         )
-        return web.json_response(shown(short, pool), status=201)
+        return web.json_response({**shown(short, pool), "lacking": lacking}, status=201)
 
 
 class PoolView(View):

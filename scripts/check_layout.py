@@ -12,10 +12,13 @@ LONGEST = 300  # lines of one module
 FREE = ("tests/", "benchmarks/", "examples/")  # long tables are welcome there
 
 # The gateway extension is no package, and import-linter knows packages only. All this comes with its server.
-EXTENSION = tuple(f"gateway/htcdask_{name}.py" for name in ("gateway", "heartbeats", "bodies", "offer"))
+EXTENSION = tuple(
+    f"gateway/htcdask_{name}.py" for name in ("gateway", "config", "heartbeats", "bodies", "offer")
+)
 BESIDE_EXTENSION = {
     "htcdask_heartbeats",
     "htcdask_bodies",
+    "htcdask_config",
     "htcdask_offer",
     "aiohttp",
     "dask_gateway_server",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # Each after what it imports.
-NAMES = ("htcdask_bodies", "htcdask_heartbeats", "htcdask_offer", "htcdask_gateway")
+NAMES = ("htcdask_bodies", "htcdask_config", "htcdask_heartbeats", "htcdask_offer", "htcdask_gateway")
 SOURCES = [ROOT / "gateway" / f"{name}.py" for name in NAMES]
 VALUES = ROOT / "charts" / "htcdask" / "gateway-values.yaml"
 

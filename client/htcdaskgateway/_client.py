@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import aiohttp
@@ -26,14 +26,14 @@ from htcdaskgateway._doctor.method import ExaminedGateway
 from htcdaskgateway._errors import login_refused, name_wanted
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._worker_pools.creation import create_default_pool
-from htcdaskgateway._worker_pools.keywords import KEYWORDS
+from htcdaskgateway._worker_pools.new_cluster import GatewayWithKeywords
 from htcdaskgateway._worker_pools.offer_route import GatewayWithProfiles
 from htcdaskgateway._worker_pools.older import OlderCluster, accepts_older_arguments
 from htcdaskgateway._worker_pools.submission import Submission
 from htcdaskgateway._worker_pools.waiting import refuse_unknown
 
 
-class HTCGateway(ExaminedGateway, GatewayWithProfiles):
+class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], GatewayWithProfiles):
     """A client for a Dask Gateway server whose clusters get their workers from HTCondor.
 
     Everything that `dask_gateway.Gateway` takes and does, with HTCondor workers. On a JupyterHub, and where
@@ -92,85 +92,15 @@ class HTCGateway(ExaminedGateway, GatewayWithProfiles):
         running = asyncio._get_running_loop()
         return self._loop_runner.is_started() and running is self.loop.asyncio_loop
 
-    def new_cluster(
-        self,
-        cluster_options: Any = None,
-        shutdown_on_close: bool = True,
-        container_image: str | os.PathLike[str] | None = None,
-        memory: float | str | None = None,
-        cpus: int | None = None,
-        *,
-        image: str | None = None,
-        apptainer_image: str | None = None,
-        image_registry: str | None = None,
-        worker_cores: int | None = None,
-        worker_memory: float | str | None = None,
-        worker_threads: int | None = None,
-        worker_disk: float | str | None = None,
-        worker_gpus: int | None = None,
-        worker_nanny: bool | None = None,
-        worker_resources: Mapping[str, float] | None = None,
-        max_runtime: float | str | None = None,
-        node_match_expr: str | None = None,
-        environment: Mapping[str, Any] | None = None,
-        profile: str | None = None,
-        **kwargs: Any,
-    ) -> HTCGatewayCluster:
-        """Submit a new cluster, wait for its scheduler, and give it a pool of HTCondor workers.
-
-        Parameters
-        ----------
-        cluster_options : dask_gateway.options.Options, optional
-            The gateway's own options, from `cluster_options()`.
-        shutdown_on_close : bool, optional
-            Shut the cluster down when it is closed (the default).
-        image : str, optional
-            The scheduler's image, if the gateway offers the option `image`.
-        container_image : str, optional
-            The workers' image: an absolute path as the execute node sees it, or a docker:// or oras:// URL.
-        memory, cpus : optional
-            NCSA's words for `worker_memory` (in HTCondor's units) and `worker_cores`.
-        apptainer_image, image_registry : str, optional
-            One image for both: `registry/name` for the scheduler, and where the site unpacks it for workers.
-        worker_cores : int, optional
-            Cores of one worker, which is one HTCondor job.
-        worker_memory, worker_disk : float or str, optional
-            GiB of one worker, or a size such as "4Gi" or "8 GB".
-        worker_threads : int, optional
-            Threads of one worker; 1 unless asked for, since much scientific code is not thread safe.
-        worker_gpus : int, optional
-            GPUs of one worker.
-        worker_nanny : bool, optional
-            Whether a nanny restarts a worker that exceeds its memory (the default).
-        worker_resources : dict, optional
-            Abstract resources for dask, such as {"GPU": 1}.
-        max_runtime : int, optional
-            The longest life of one worker, in seconds or such as "1h"; it retires in time and is replaced.
-        node_match_expr : str, optional
-            "rank = <ClassAd expression>" or "requirements = <ClassAd expression>", one a line.
-        environment : dict, optional
-            Environment variables of the workers.
-        profile : str, optional
-            A kind of worker that the site has a name for; `profiles()` shows them.
-        **kwargs :
-            The gateway's own cluster options, as for `dask_gateway.Gateway.new_cluster`.
-        """
-        keywords = {name: value for name, value in locals().items() if name in KEYWORDS and value is not None}
-        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(
-            self,
-            cluster_options=cluster_options,
-            cluster_kwargs={**keywords, **kwargs},
-            shutdown_on_close=shutdown_on_close,
-        )
+    def _make_cluster(self, **kwargs: Any) -> HTCGatewayCluster:
+        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(self, **kwargs)
         return cluster
 
     def connect(self, cluster_name: str, shutdown_on_close: bool = False) -> HTCGatewayCluster:
         """Connect to a cluster that was made before; creates nothing."""
         if not isinstance(cluster_name, str):
             raise name_wanted(cluster_name)
-        ours = {"name": cluster_name, "shutdown_on_close": shutdown_on_close}
-        cluster: HTCGatewayCluster = HTCGatewayCluster._made_by(self, **ours)
-        return cluster
+        return self._make_cluster(name=cluster_name, shutdown_on_close=shutdown_on_close)
 
     def scale_cluster(self, cluster_name: str, n: int, worker_type: Any = None, **kwargs: Any) -> Any:
         """Scale a cluster to `n` workers. `worker_type` is accepted for older code, and means nothing."""

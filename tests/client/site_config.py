@@ -14,14 +14,15 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import traitlets
 from aiohttp import web
 from dask_gateway_server.backends import db_base
 from dask_gateway_server.backends.inprocess import InProcessBackend
 from dask_gateway_server.backends.local import LocalClusterConfig
-from dask_gateway_server.options import Float, Integer, Mapping, Options, Select, String
+from dask_gateway_server.options import Bool, Float, Integer, Mapping, Options, Select, String
 from kubernetes_asyncio.client.rest import ApiException
 from pydantic import ValidationError
-from traitlets import Unicode
+from traitlets import Dict, Unicode
 
 import htcdask_gateway
 from htcdask_api import PoolSpec, names
@@ -34,6 +35,9 @@ db_base.uuid = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=f"gateway.{uuid
 
 class SiteClusterConfig(LocalClusterConfig):  # type: ignore[misc]
     image = Unicode("site/default:1", config=True)
+    worker_cores = traitlets.Float(1, min=0, config=True)
+    scheduler_extra_pod_config = Dict(config=True)
+    worker_extra_pod_config = Dict(config=True)
     namespace = "gateway"
 
 
@@ -76,6 +80,7 @@ class KubernetesObjects:
             return {"items": []}
         stopped = cluster.target > db_base.JobStatus.RUNNING
         spec = {"username": cluster.username, "options": cluster.options, "active": not stopped}
+        spec["config"] = dict(cluster.config)
         metadata = {"name": name, "namespace": namespace, "uid": f"uid-of-{name}"}
         return {"items": [{"metadata": metadata, "spec": spec}]}
 
@@ -175,7 +180,81 @@ def sizes_handler(options: Any) -> Json:
     return {"worker_cores": options.worker_cores, "worker_memory": int(options.worker_memory * 2**30)}
 
 
+def fractions(user: Any) -> Options:
+    """Parts of a core, memory in GiB, and an image among those that the site keeps."""
+    return Options(
+        Float("worker_cores", default=1, min=0.5, max=4, label="Cores"),
+        Float("worker_memory", default=4, min=1, max=16, label="Memory (GiB)"),
+        Select("image", ["site/science:2", "site/science:1"]),
+        handler=lambda options: {
+            "worker_cores": options.worker_cores,
+            "worker_memory": int(options.worker_memory * 2**30),
+            "image": options.image,
+        },
+    )
+
+
+def variables(user: Any) -> Options:
+    """Variables for scheduler and workers, beside what the site sets; any image."""
+    return Options(
+        String("image", default="site/science:2"),
+        Mapping("environment", default={"OMP_NUM_THREADS": "1"}),
+        handler=lambda options: {
+            "image": options.image,
+            "environment": {"SCRATCH": "/scratch/" + user.name, **options.environment},
+        },
+    )
+
+
+STACKS = {"Base": "site/base:1", "Deep learning": "site/torch:1"}
+NODES = {"Small (1 core)": (1, 2, 1), "Medium (2 cores)": (1.9, 6.5, 4)}
+
+
+def stacks(user: Any) -> Options:
+    """Environments and profiles by their names, each of which is a whole set of settings."""
+
+    def handler(options: Any) -> Json:
+        cores, memory, threads = options.profile
+        sizes = {"worker_cores": cores, "worker_memory": f"{memory} G", "worker_threads": threads}
+        return {"image": options.environment, **sizes}
+
+    return Options(
+        Select("environment", list(STACKS.items())), Select("profile", list(NODES.items())), handler=handler
+    )
+
+
+def pods(user: Any) -> Options:
+    """What only Kubernetes has: where pods may run, and with what."""
+
+    def handler(options: Any) -> Json:
+        scheduler = {"scheduler_extra_pod_config": {"nodeSelector": {"pool": "core"}}}
+        gpu = {"worker_extra_pod_config": {"nodeSelector": {"pool": "gpu"}}} if options.gpu else {}
+        return {**scheduler, **gpu, "worker_cores": float(options.worker_cores)}
+
+    return Options(
+        Select("worker_cores", ["1", "2", "0.5"]),
+        Select("worker_memory", ["usual", "large"]),
+        Bool("gpu", default=False),
+        handler=handler,
+    )
+
+
+def groups(user: Any) -> Options:
+    """Who you are decides how much you may have."""
+    most = 8 if user.name.endswith("-staff") else 2
+
+    def handler(options: Any, user: Any) -> Json:
+        return {"worker_cores": options.worker_cores, "cluster_max_cores": 10 * most}
+
+    return Options(Integer("worker_cores", default=most // 2, min=1, max=most), handler=handler)
+
+
+PUBLIC_SITES = {option.__name__: option for option in (fractions, variables, stacks, pods, groups)}
+
+
 def cluster_options(user: Any) -> Options:
+    if user.name.partition("-")[0] in PUBLIC_SITES:
+        return PUBLIC_SITES[user.name.partition("-")[0]](user)
     if user.name.startswith("ncsa"):
         return Options(
             String("image", default="daskgateway/dask-gateway:latest", label="Image"), handler=option_handler

@@ -60,6 +60,7 @@ def test_the_whole_life_of_a_pool(site: Site) -> None:
     assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": []})
     status, pool = site.api("ada", "POST", pools(cluster), POOL)
     assert status == 201
+    assert pool.pop("lacking") == []
     assert pool.keys() == {"name", "spec", "status", "creationTimestamp"}
     assert pool["name"] == "default"
     assert pool["spec"]["template"] == TEMPLATE

@@ -19,6 +19,7 @@ PARTS = (
     "charts/htcdask/gateway-values.yaml",
     "gateway/htcdask_heartbeats.py",
     "gateway/htcdask_bodies.py",
+    "gateway/htcdask_config.py",
     "gateway/htcdask_offer.py",
 )
 

@@ -19,6 +19,7 @@ from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._scaling import worker_count
+from htcdaskgateway._versions import Versions, of_cluster
 from htcdaskgateway._worker_pools import creation, managed, panel, progress, stalls, tasks, waiting, widget
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import (
@@ -169,13 +170,21 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             return ClusterExplanation(self.name, (), UNKNOWN)
         backend = report.options.get(names.WORKER_BACKEND_OPTION)
         situation = None if backend in (None, names.WORKER_BACKEND_HTCONDOR) else KUBERNETES
-        situation = self._end_in(report) or situation
+        ended = self._end_in(report)
+        asking = asyncio.ensure_future(self._compare_versions(report.status))
         try:
-            pools = tuple(await self._list_pools())
+            pools, situation = tuple(await self._list_pools()), ended or situation
         except PoolsNotThereError:
             pools = ()
-            situation = situation or (NO_EXTENSION if backend is None else UNKNOWN)
-        return ClusterExplanation(self.name, pools, situation)
+            situation = ended or situation or (NO_EXTENSION if backend is None else UNKNOWN)
+        finally:
+            versions = await asking  # bounded
+        return ClusterExplanation(self.name, pools, situation, versions)
+
+    async def _compare_versions(self, status: ClusterStatus) -> Versions | None:
+        if status != ClusterStatus.RUNNING or self.scheduler_comm is None or self.status != "running":
+            return None
+        return await of_cluster(self.scheduler_comm, self.scheduler_info.get("workers", {}))
 
     async def _refuse_ended(self) -> None:
         """Or a client would wait for half a minute for a scheduler that is not there any more."""

@@ -1,6 +1,6 @@
 """What to tell a person about the workers of a cluster: a text, and HTML.
 
-Called by the cluster object and its widget; pure, from the pools' last status.
+Called by the cluster object and its widget; pure, from the pools' last status, and what versions differ.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from typing import Any
 
 from htcdask_api import PoolStatus
 from htcdask_api.status import READY, STALLED
+from htcdaskgateway._versions import REMEDY, Versions
 from htcdaskgateway._worker_pools.pool import Pool
 
 _STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
@@ -29,12 +30,16 @@ class ClusterExplanation:
     pools: tuple[Pool, ...]
     # Why there can be no HTCondor workers, whatever the pools say; None where there can.
     situation: str | None = None
+    # Of notebook, scheduler and workers; None where no scheduler was asked.
+    versions: Versions | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain data, fit for JSON; `spec` and `status` are those of the HTCWorkerPool."""
         return {
             "cluster": self.cluster,
             "situation": self.situation,
+            "versions": self.versions
+            and {"differ": list(self.versions.differ), "workers": self.versions.workers},
             "pools": [
                 {
                     "name": pool.name,
@@ -49,6 +54,17 @@ class ClusterExplanation:
     def _summary(self) -> str | None:
         return self.situation or (None if self.pools else NO_POOL)
 
+    def _versions(self) -> Iterator[str]:
+        """What there is to say of them: nothing where all have the same."""
+        if self.versions is None:
+            return
+        if self.versions.workers is None:
+            yield "the scheduler does not say now which versions it has: it is busy, or has no such answer"
+        for difference in self.versions.differ:
+            yield f"versions differ: {difference}"
+        if self.versions.differ:
+            yield f"=> {REMEDY}"
+
     def __str__(self) -> str:
         lines = [f"HTCondor workers of cluster {self.cluster}"]
         if summary := self._summary():
@@ -56,6 +72,7 @@ class ClusterExplanation:
         for pool in self.pools:
             lines += [f"  pool {pool.name}: {_counts(pool.status)}"]
             lines += ["    " + line.replace("\n", "\n      ") for line in _details(pool.status)]
+        lines += [f"  {line}" for line in self._versions()]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -69,6 +86,7 @@ class ClusterExplanation:
             parts.append(
                 f"<p>pool <b>{escape(pool.name)}</b>: {escape(_counts(pool.status))}</p><ul>{items}</ul>"
             )
+        parts += [f"<p>{escape(line, quote=False)}</p>" for line in self._versions()]
         return "".join(parts)
 
 

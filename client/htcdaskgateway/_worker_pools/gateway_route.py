@@ -3,15 +3,18 @@
 One of the two implementations of `access.PoolAccess`.
 """
 
-from typing import Any
+import warnings
+from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
-from dask_gateway import Gateway, GatewayClusterError
+from dask_gateway import Gateway, GatewayClusterError, GatewayWarning
 
 from htcdask_api import Template
 from htcdaskgateway._errors import PoolRefusedError, PoolsNotThereError
 from htcdaskgateway._worker_pools.pool import Pool, scaling
+
+_MOST_SHOWN: Final = 5
 
 
 def pools_path(cluster: str) -> str:
@@ -31,7 +34,9 @@ class RoutePools:
     async def create(self, cluster: str, pool: str, template: Template, replicas: int | None = None) -> Pool:
         spec = {"template": template.manifest(), **scaling(replicas)}
         created = await self._change("POST", cluster, "", {"name": pool, "spec": spec})
-        return Pool.parse(await created.json())
+        told = await created.json()
+        _tell_what_is_lacking(cluster, told.get("lacking"))
+        return Pool.parse(told)
 
     async def scale(self, cluster: str, pool: str, replicas: int) -> None:
         await self._change("PATCH", cluster, f"/{quote(pool, safe='')}", {"spec": {"replicas": replicas}})
@@ -55,6 +60,20 @@ class RoutePools:
         except ValueError as error:
             raise PoolsNotThereError(f"The gateway has no worker pools of {cluster}: {error}") from error
         return [Pool.parse(shown) for shown in (await response.json())["pools"]]
+
+
+def _tell_what_is_lacking(cluster: str, names: Any) -> None:
+    """The gateway's configuration of Kubernetes workers, as an option may have changed it."""
+    if isinstance(names, list) and names:
+        some = ", ".join(f"{name:.80}" for name in map(str, names[:_MOST_SHOWN]))
+        more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+        warnings.warn(
+            GatewayWarning(
+                f"The gateway's options for cluster {cluster} say of Kubernetes workers what its HTCondor "
+                f"workers cannot have ({some}{more}): ask your site for a profile that does the same"
+            ),
+            stacklevel=2,
+        )
 
 
 def _said(error: Exception) -> str:

@@ -103,7 +103,15 @@ def is_the_sites_own(name: str, value: Any, offered: Mapping[str, Any]) -> bool:
         return False
     if name in _MAPPINGS:
         return not isinstance(offered[name], Mapping) and not isinstance(value, Mapping)
+    if name in _SIZES:  # a choice in the site's own words, or a part of a core where it offers parts
+        chosen = isinstance(value, str) and value in _choices(name, offered)
+        return chosen or (name == "worker_cores" and _is_a_part(value) and _is_a_part(offered[name]))
     return name in _SYNONYMS or (name == "profile" and bool(_choices(name, offered)))
+
+
+def _is_a_part(cores: Any) -> bool:
+    """Whether it is a number of the kind that has parts, such as 1.5, or a site's 1.0."""
+    return isinstance(number(cores), float) and math.isfinite(cores)
 
 
 def _choices(name: str, offered: Mapping[str, Any]) -> tuple[str, ...]:

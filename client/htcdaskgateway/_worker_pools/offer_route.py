@@ -8,10 +8,11 @@ nothing: the operator decides, as it does in any case.
 import asyncio
 import json
 import logging
+import warnings
 from typing import Any, Final
 
 import aiohttp
-from dask_gateway import Gateway, GatewayClusterError, GatewayServerError
+from dask_gateway import Gateway, GatewayClusterError, GatewayServerError, GatewayWarning
 from pydantic import ValidationError
 
 from htcdaskgateway._errors import PoolRefusedError
@@ -67,7 +68,10 @@ class GatewayWithProfiles(Gateway):  # type: ignore[misc]
         return text
 
     async def _refuse_early(self, submission: Submission) -> None:
-        """PoolRefusedError for what the operator would refuse, as far as the gateway says so."""
+        """PoolRefusedError for what the operator would refuse, as far as the gateway says so.
+
+        A GatewayWarning says if the image of the configuration or the options is not the workers'.
+        """
         if not submission.is_htcondor:
             return
         try:
@@ -75,6 +79,11 @@ class GatewayWithProfiles(Gateway):  # type: ignore[misc]
         except (OSError, ValueError, GatewayClusterError, GatewayServerError, aiohttp.ClientError):
             _log.debug("The gateway did not say what the site offers", exc_info=True)
             return
-        wrong = None if offer is None else refusals.complaint(submission.template, offer)
-        if wrong is not None:
+        if offer is None:
+            return
+        wrong = refusals.complaint(submission.template, offer)
+        if wrong is None:
+            if said := refusals.other_image(submission.image, submission.template, offer):
+                warnings.warn(GatewayWarning(said), stacklevel=2)
+        else:
             raise PoolRefusedError(f"{wrong}. Nothing was made; gateway.profiles() shows what there is.")

@@ -25,6 +25,18 @@ def complaint(template: Template, offer: Offer) -> str | None:
     return next(_complaints(template, offer), None)
 
 
+def other_image(image: str | None, own: Template, offer: Offer) -> str | None:
+    """A sentence, if workers do not get the image that somebody, such as the Hub, chose for the scheduler."""
+    profile = offer.profile(own.profile)
+    asked = own if profile is None else own.over(profile.template)
+    if image is None or offer.images.from_gateway or asked.container_image is not None:
+        return None
+    return (
+        f"image={image!r:.200} is the scheduler's alone: this site makes no image for workers of it, and "
+        f"theirs is {offer.template.container_image}. For workers of the same build say container_image="
+    )
+
+
 def _complaints(own: Template, offer: Offer) -> Iterator[str]:
     profile = offer.profile(own.profile)
     if own.profile is not None and profile is None:

@@ -24,6 +24,8 @@ class Submission:
     _keywords: Mapping[str, Any]
     _options: Mapping[str, Any]
     _request: Request
+    # The scheduler's, where it is another than the gateway's default.
+    image: str | None
 
     @classmethod
     def read(
@@ -53,7 +55,9 @@ class Submission:
         else:  # whatever our words have in common with the gateway's options, they are the gateway's here
             given = {name: number(value) for name, value in keywords.items() if value is not None}
             request = Request(template=Template(), options=given)
-        return cls(backend=backend, _keywords=keywords, _options=options, _request=request)
+        image = keywords.get("image") or said.get("image")
+        chosen_image = image if isinstance(image, str) and image != offered.get("image") else None
+        return cls(backend, keywords, options, request, image=chosen_image)
 
     @property
     def is_htcondor(self) -> bool:

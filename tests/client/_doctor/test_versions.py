@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from htcdaskgateway._doctor.case import Fault
-from htcdaskgateway._doctor.versions import _packages, compare
+from htcdaskgateway._doctor.versions import compare
+from htcdaskgateway._versions import parties as parties_of
 
 SAME = {
     "python": "3.11.7.final.0",
@@ -54,4 +55,4 @@ def test_of_many_workers_a_few_are_named() -> None:
 )
 def test_an_answer_of_another_shape_is_named(answer: Any) -> None:
     with pytest.raises(Fault, match="scheduler does not tell its versions"):
-        compare({"notebook": SAME, **_packages(answer)})
+        compare(parties_of(SAME, answer))

@@ -1,10 +1,13 @@
 """The cluster object shows its pools: what the operator wrote into their status, in words."""
 
 import json
+import time
 
+import pytest
 from dask_gateway.auth import BasicAuth
+from distributed.versions import get_versions
 
-from htcdaskgateway import HTCGatewayCluster
+from htcdaskgateway import HTCGatewayCluster, _versions
 from htcdaskgateway._worker_pools import explanation
 from tests.client.gateway_site import IMAGE, PASSWORD, Site
 
@@ -38,9 +41,31 @@ def test_a_cluster_with_kubernetes_workers_says_so(site: Site) -> None:
         assert cluster.explain().to_dict() == {
             "cluster": cluster.name,
             "situation": explanation.KUBERNETES,
+            "versions": {"differ": [], "workers": 0},
             "pools": [],
         }
         assert explanation.NO_POOL not in str(cluster.explain())
+
+
+def test_versions_that_differ_are_told_with_their_place(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with site.gateway("explained") as gateway, gateway.new_cluster() as cluster:
+        cluster.scale(1)
+        client = cluster.get_client()
+        client.wait_for_workers(1, timeout=30)
+        while not cluster.scheduler_info["workers"]:
+            time.sleep(0.05)
+        [worker] = cluster.scheduler_info["workers"].values()
+        assert cluster.explain().to_dict()["versions"] == {"differ": [], "workers": 1}
+        assert "versions" not in str(cluster.explain())
+        theirs = _versions.own()["dask"]
+        monkeypatch.setattr(_versions, "own", lambda: {**get_versions()["packages"], "dask": "1.0"})
+        said = (
+            f"versions differ: dask is 1.0 here, {theirs} on scheduler, {theirs} on worker {worker['name']}"
+        )
+        assert said in str(cluster.explain())
+        assert said in cluster.explain()._repr_html_()
+        cluster.shutdown()
+        assert cluster.explain().versions is None
 
 
 def test_a_gateway_without_the_extension_says_so(plain_site: Site) -> None:
