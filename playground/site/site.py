@@ -132,7 +132,7 @@ def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: st
         "configuration": _checksum(gateway.configuration() + password),
         "condor_configuration": _checksum(condor + gpus),
         "notebook_configuration": _checksum(dask),
-        "jupyter_configuration": _checksum(lab + json.dumps(notebooks)),
+        "jupyter_configuration": _checksum(json.dumps([lab, notebooks])),
         "condor_target": f"/{rootfs_condor.CONFIG_TARGET}",
         "condor_memory": f"{access_point.memory_limit() >> 20}Mi",
         "cvmfs": str(cvmfs),
@@ -147,7 +147,7 @@ def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: st
         _holder("ConfigMap", "notebooks", "examples", notebooks),
         _holder("Secret", "gateway", "gateway-password", {"password": password}),
         _holder("Secret", "notebooks", "dask-configuration", {"site.yaml": dask}),
-        _holder("Secret", "notebooks", "jupyter-configuration", {"jupyter_server_config.json": lab}),
+        _holder("Secret", "notebooks", "jupyter-configuration", lab),
     ]
     node.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     then = (string.Template(_yaml(name)).substitute(values) for name in _THEN)
