@@ -5,7 +5,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService, Keys
@@ -38,7 +38,6 @@ def chromium() -> Iterator[Chrome]:
     browser, driver = packages.need(*packages.BROWSER)
     options = ChromeOptions()
     options.binary_location = browser
-    options.ignore_local_proxy_environment_variables()
     for flag in FLAGS:
         options.add_argument(flag)
     running = Chrome(options, ChromeService(driver))
@@ -57,17 +56,37 @@ def jupyterlab(url: str, notebook: str) -> Iterator["Lab"]:
             yield Lab(browser, url, notebook)
         finally:
             for kernel in _kernels(url) - before:
-                _ask(url, "DELETE", f"/{kernel}")
+                _ask(url, "DELETE", f"kernels/{kernel}")
+
+
+def write_notebook(url: str, name: str, cells: list[str]) -> None:
+    """Put a notebook of these cells of code beside the examples."""
+    made = [
+        {"cell_type": "code", "id": f"cell-{number}", "metadata": {}, "outputs": [], "source": cell}
+        | {"execution_count": None}
+        for number, cell in enumerate(cells)
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+    content = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    _ask(url, "PUT", f"contents/{name}", {"type": "notebook", "content": content})
+
+
+def delete_notebook(url: str, name: str) -> None:
+    """Take it away again."""
+    _ask(url, "DELETE", f"contents/{name}")
 
 
 def _kernels(url: str) -> set[str]:
-    return {kernel["id"] for kernel in json.loads(_ask(url, "GET", ""))}
+    return {kernel["id"] for kernel in json.loads(_ask(url, "GET", "kernels"))}
 
 
-def _ask(url: str, method: str, path: str) -> str:
+def _ask(url: str, method: str, path: str, body: Any = None) -> str:
     start, _, token = url.partition("/lab?token=")
     request = urllib.request.Request(  # noqa: S310 (http, to the playground)
-        f"{start}/api/kernels{path}", headers={"Authorization": f"token {token}"}, method=method
+        f"{start}/api/{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"token {token}"},
+        method=method,
     )
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
         return str(answer.read().decode())
