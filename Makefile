@@ -8,10 +8,10 @@ CODE := client crds gateway operator playground scripts tests benchmarks example
 PYTEST := $(BIN)/python -m pytest
 HISTORIES ?= 100000
 
-.PHONY: help demo test unit simulate check format up down bench clean
+.PHONY: help demo test unit simulate check format up down bench screenshots clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## A whole site on this machine, and a notebook's worth of work on HTCondor workers (root, Linux)
 	$(BIN)/python -m playground demo
@@ -50,6 +50,9 @@ down: ## Take every playground of this project away
 
 bench: $(VENV)/.installed ## Measure against a floor in the same run (benchmarks/)
 	$(BIN)/python -m benchmarks
+
+screenshots: $(VENV)/.installed ## Take the pictures of the widget in docs/ anew, in a real JupyterLab (root, Linux)
+	$(BIN)/python -m tests.e2e.screenshots
 
 clean: ## Remove the virtual environment and what the tools left in the tree
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -22,7 +22,7 @@ POINTS = 200_000
 def hits(seed):
     """How many of POINTS random points fall into the quarter circle; who counted, from when to when."""
     begun = time.time()
-    draw = random.Random(seed).random  # noqa: S311 (pi, not a password)
+    draw = random.Random(seed).random
     inside = sum(draw() ** 2 + draw() ** 2 < 1 for _ in range(POINTS))
     return inside, get_worker().name, begun, time.time()
 

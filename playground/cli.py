@@ -95,8 +95,10 @@ def _up(options: argparse.Namespace, passed: list[str]) -> int:
 
     _prepare(options)
     node.up(fresh=options.fresh)
-    site.apply(node)
-    return _status(options, passed)
+    applied = site.apply(node)
+    status = _status(options, passed)
+    print(f"  JupyterLab in a browser: {applied.jupyter_url}")
+    return status
 
 
 def _demo(options: argparse.Namespace, passed: list[str]) -> int:

@@ -38,6 +38,8 @@ class Recipe:
     artifact: Artifact | None = None
     # The project's own Dockerfile is built as users build it: from the repository, by its own rules.
     own: bool = False
+    # Whose Containerfile it is, if not its own.
+    like: str | None = None
 
     @property
     def file(self) -> Path:
@@ -45,7 +47,7 @@ class Recipe:
         return (
             REPOSITORY / "Dockerfile"
             if self.own
-            else paths.SOURCE / "build" / "containerfiles" / self.name / "Containerfile"
+            else paths.SOURCE / "build" / "containerfiles" / (self.like or self.name) / "Containerfile"
         )
 
 
@@ -78,6 +80,13 @@ RECIPES = {
         ),
         Recipe("dask", base="dask-deps", sources=_CLIENT),
         Recipe(
+            "jupyter-deps",
+            base="dask-deps",
+            sources=("playground/build/containerfiles/jupyter-deps/requirements.txt",),
+        ),
+        # The same layer of code on more: schedulers and the gateway do without JupyterLab.
+        Recipe("notebook", base="jupyter-deps", sources=_CLIENT, like="dask"),
+        Recipe(
             "operator",
             base="base",
             sources=(*_CLIENT, "operator", "README.md", "LICENSE"),
@@ -90,7 +99,7 @@ RECIPES = {
     )
 }
 # What nodes load; the others are only stood upon.
-NAMES = ("pause", "traefik", "dask", "operator", "condor")
+NAMES = ("pause", "traefik", "dask", "notebook", "operator", "condor")
 
 
 def build() -> dict[str, Image]:

@@ -15,6 +15,8 @@ from playground.build.progress import step
 # Which Debian package brings a program (or, with a slash, a file).
 PACKAGES = {
     "buildah": "buildah",
+    "chromedriver": "chromium-driver",
+    "chromium": "chromium",
     "containerd": "containerd",
     "ctr": "containerd",
     "etcd": "etcd-server",
@@ -31,6 +33,7 @@ PACKAGES = {
     "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
+BROWSER = ("chromium", "chromedriver")
 _SYSTEM_PATHS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 

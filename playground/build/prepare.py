@@ -59,7 +59,9 @@ ON_DEBIAN = (
     _image("base", 8),
     _image("dask-deps", 50),
     _image("operator", 45),
+    _image("jupyter-deps", 50),
     _image("dask", 15),
+    _image("notebook", 15),
     _image("pause", 2),
     _image("traefik", 8),
 )
@@ -68,7 +70,8 @@ LANES = (PROGRAMS, ON_CONDOR, ON_DEBIAN)
 
 def everything() -> dict[str, Path]:
     """What was built (or was there), by name."""
-    packages.need(*packages.PACKAGES)  # all in one go, before the long steps
+    # All in one go, before the long steps. A browser is large, and only tests need one.
+    packages.need(*(program for program in packages.PACKAGES if program not in packages.BROWSER))
     absent = missing()
     if absent:
         say(forecast(absent, os.cpu_count() or 1))

@@ -56,6 +56,8 @@ def _next_steps(site: Site, name: str) -> str:
         play += f" --name {name}"
     return f"""
 The site stays up. What to try next:
+  in a browser  {site.jupyter_url}
+                  JupyterLab; begin with first_cluster.ipynb
   by notebook   {play} notebook            # a Python prompt in the notebook pod; then:
                   from htcdaskgateway import HTCGateway
                   cluster = HTCGateway().new_cluster(); cluster.adapt(0, 8); client = cluster.get_client()

@@ -21,7 +21,7 @@ from playground.build import images, paths, rootfs_condor, worker_image
 from playground.build.progress import step
 from playground.node import containers
 from playground.node.node import Node
-from playground.site import access_point, gateway, notebook, wait
+from playground.site import access_point, gateway, jupyter, notebook, wait
 
 CHART = paths.REPOSITORY / "charts" / "htcdask"
 VALUES = gateway.MANIFESTS / "htcdask-values.yaml"
@@ -39,6 +39,8 @@ class Site:
     node: Node
     gateway_url: str
     password: str
+    # JupyterLab with the example notebooks; the URL holds the token that opens it.
+    jupyter_url: str
     inner_gateway_url: str = INNER_GATEWAY
 
     def kubectl(self, *args: str, input: str | None = None, check: bool = True) -> str:
@@ -77,9 +79,9 @@ def apply(node: Node) -> Site:
     cvmfs = worker_image.tree()
     with step("loading images"):
         _load(node, built)
-    password = _password(node)
+    password, token = _secret(node, "gateway-password"), _secret(node, "jupyter-token")
     with step("applying the site"):
-        _apply(node, built, cvmfs, password)
+        _apply(node, built, cvmfs, password, token)
     # The chart needs HTCondor's token; the rest of the site starts meanwhile.
     with step("waiting for HTCondor"):
         wait.deployments(node, "--namespace=condor")
@@ -88,7 +90,7 @@ def apply(node: Node) -> Site:
     with step("waiting for the rest of the site"):
         wait.deployments(node)
     port = node.forward("gateway", "traefik-dask-gateway.gateway", 80)
-    return Site(node, f"http://127.0.0.1:{port}", password)
+    return Site(node, f"http://127.0.0.1:{port}", password, jupyter.url(node, token))
 
 
 def install_chart(node: Node, operator: images.Image | None = None) -> None:
@@ -118,17 +120,19 @@ def _load(node: Node, built: dict[str, images.Image]) -> None:
         subprocess.run(command, check=True, capture_output=True)
 
 
-def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: str) -> None:
+def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: str, token: str) -> None:
     dask = string.Template(_manifest("notebook-dask.in")).substitute(address=INNER_GATEWAY, password=password)
-    condor = rootfs_condor.CONFIG.read_text(encoding="utf-8")
+    condor, gpus = rootfs_condor.CONFIG.read_text(encoding="utf-8"), _manifest("condor-gpus.in")
+    lab, notebooks = jupyter.settings(token), jupyter.notebooks()
     values = {
         **{name: image.key for name, image in built.items()},
         # The gateway runs none of this project's code but its configuration.
         "dask_deps": images.image("dask-deps").key,
         # A pod does not notice a new configuration: a new checksum in its template makes another pod.
         "configuration": _checksum(gateway.configuration() + password),
-        "condor_configuration": _checksum(condor),
+        "condor_configuration": _checksum(condor + gpus),
         "notebook_configuration": _checksum(dask),
+        "jupyter_configuration": _checksum(json.dumps([lab, notebooks])),
         "condor_target": f"/{rootfs_condor.CONFIG_TARGET}",
         "condor_memory": f"{access_point.memory_limit() >> 20}Mi",
         "cvmfs": str(cvmfs),
@@ -139,9 +143,11 @@ def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: st
         _holder(
             "ConfigMap", "gateway", "api-dask-gateway", {"dask_gateway_config.py": gateway.configuration()}
         ),
-        _holder("ConfigMap", "condor", "condor", {"condor.conf": condor}),
+        _holder("ConfigMap", "condor", "condor", {"condor.conf": condor, "gpus.conf": gpus}),
+        _holder("ConfigMap", "notebooks", "examples", notebooks),
         _holder("Secret", "gateway", "gateway-password", {"password": password}),
         _holder("Secret", "notebooks", "dask-configuration", {"site.yaml": dask}),
+        _holder("Secret", "notebooks", "jupyter-configuration", lab),
     ]
     node.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     then = (string.Template(_yaml(name)).substitute(values) for name in _THEN)
@@ -154,8 +160,9 @@ def _holder(kind: str, namespace: str, name: str, texts: dict[str, str]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": kind, "metadata": metadata, key: texts})
 
 
-def _password(node: Node) -> str:
-    file = node.state / "gateway-password"
+def _secret(node: Node, name: str) -> str:
+    """A secret that lives as long as the instance's state; it is made at the first call."""
+    file = node.state / name
     if not file.exists():
         file.touch(mode=0o600)
         file.write_text(secrets.token_urlsafe(12))

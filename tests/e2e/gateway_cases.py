@@ -32,7 +32,7 @@ from dask_gateway.auth import BasicAuth
 from distributed import Client, as_completed, get_client, get_worker
 
 CASES: dict[str, Callable[["Here"], Any]] = {}
-CASE_SECONDS = 60
+CASE_SECONDS = 120
 ERRORS: tuple[type[BaseException], ...] = (
     dask_gateway.GatewayClusterError,
     dask_gateway.GatewayServerError,
@@ -505,7 +505,7 @@ def everything_is_awaited_of_an_asynchronous_gateway(here: Here) -> Any:
                 return value
             raise AssertionError("it has ended")
 
-    return asyncio.run(run())
+    return asyncio.run(asyncio.wait_for(run(), CASE_SECONDS - 5))  # then its error says where it was
 
 
 def run_all(client: str, address: str, password: str) -> dict[str, Any]:

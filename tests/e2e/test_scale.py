@@ -96,7 +96,7 @@ def test_adapt_follows_the_load_and_goes_back_to_none(site: Site, notebook: Note
 
 
 def test_short_bursts_of_work_are_no_failures(site: Site, notebook: Notebook) -> None:
-    """A task, the worker is let go within its first minute, the next task: three times, as adapt() does it."""
+    """A task, the worker is let go within its first minute, the next task: three times, by adapt()."""
     cluster = notebook.new_cluster()
     done = notebook.run(
         """

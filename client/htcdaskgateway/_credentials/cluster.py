@@ -78,12 +78,12 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
             together = {**self._sent, **paths}
             complaint = await self._send(together)
             self._sent = together
-        if complaint:
-            warnings.warn(GatewayWarning(complaint), stacklevel=2)
         await self._stop_sending()
         self._renewal = asyncio.ensure_future(
             _keep_sending(weakref.WeakMethod(self._renew), every, self.name)
         )
+        if complaint:
+            warnings.warn(GatewayWarning(complaint), stacklevel=2)
 
     async def _renew(self) -> str | None:
         assert self._turn is not None

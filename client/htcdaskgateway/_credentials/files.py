@@ -23,7 +23,10 @@ def choose(
     for bearer tokens look. ValueError if there is none.
     """
     given = {X509: x509, BEARER_TOKEN: bearer_token}
-    chosen = {variable: Path(path).expanduser() for variable, path in given.items() if path is not None}
+    # Absolute: they are read again and again, wherever the notebook's own folder is then.
+    chosen = {
+        variable: Path(path).expanduser().absolute() for variable, path in given.items() if path is not None
+    }
     if chosen:
         return chosen
     user = os.getuid()
@@ -59,9 +62,10 @@ def _is_ours(path: str) -> bool:
 
 def _read(variable: str, path: Path) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError(f"{path} is not a file: give the file of a credential to send_credentials")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ValueError(f"{path} is not a file: give the file of a credential to send_credentials")
+    with os.fdopen(handle, "rb") as file:  # which opens no folder
         content = file.read(_LARGEST + 1)
     if not content.strip() or len(content) > _LARGEST:
         raise ValueError(f"{path} is empty, or has more than {_LARGEST} bytes: it is not a credential")

@@ -24,6 +24,7 @@ from htcdaskgateway._worker_pools import creation, managed, panel, progress, sta
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.explanation import (
     CLOSED,
+    ENDED,
     KUBERNETES,
     NO_EXTENSION,
     SHUT_DOWN,
@@ -155,6 +156,8 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     async def _list_pools(self) -> list[Pool]:
         pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)
         self._last_pools = tuple(pools)
+        if self._ended is None and stalls.cluster_has_ended(pools):  # by somebody else
+            self._learn_end("ended", ENDED)
         return pools
 
     async def _managed_pools(self) -> list[managed.ManagedPool]:
@@ -206,9 +209,8 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     def _learn_end(self, status: str, sentence: str) -> None:
         """What the gateway said last is what repr and widget show; a cluster that has ended stays so."""
         self._ended = (status, sentence)
-        if self._pool_watch is not None:
-            self._pool_watch.cancel()
-            self._panel.say(sentence)
+        if self._panel is not None:
+            self._panel.end(sentence)
 
     async def _logs(self, lines: int) -> ClusterLogs:
         try:

@@ -18,6 +18,7 @@ NO_POOL = "no worker pool yet: the operator makes the site's default one when wo
 SHUT_DOWN = "this cluster was shut down here, and its jobs with it"
 CLOSED = "this object is closed: gateway.connect(name) or gateway.list_clusters() ask the gateway"
 UNKNOWN = "the gateway does not know this cluster (any more): it has ended, and its jobs with it"
+ENDED = "the cluster has ended, and its jobs with it"
 KUBERNETES = "this cluster's workers are Kubernetes pods: none of them is in HTCondor"
 NO_EXTENSION = "this gateway does not know HTCondor workers: the cluster's workers are its own"
 

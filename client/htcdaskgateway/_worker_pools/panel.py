@@ -15,7 +15,7 @@ from htcdaskgateway._worker_pools.explanation import NO_POOL
 from htcdaskgateway._worker_pools.pool import Pool, hindrance
 
 _COLOURS: Final = {
-    "idle": "#c9ccd1",
+    "idle": "#9aa0a6",
     "starting": "#8ab4f8",
     "connected": "#34a853",
     "held": "#f9ab00",
@@ -23,9 +23,11 @@ _COLOURS: Final = {
     "failed": "#d93025",
 }
 _BAR: Final = (
-    "display:flex;width:30em;max-width:100%;height:0.9em;background:#eee;border-radius:3px;overflow:hidden"
+    # A grey that one sees through, for light and dark pages.
+    "display:flex;width:30em;max-width:100%;height:0.9em;margin:0.3em 0;background:rgba(128,128,128,0.2);"
+    "border-radius:3px;overflow:hidden"
 )
-_BOX: Final = "display:inline-block;width:0.7em;height:0.7em;margin:0 0.3em 0 0.8em"
+_BOX: Final = "display:inline-block;width:0.7em;height:0.7em;margin:0 0.3em 0 0.5em"
 
 
 def states(status: PoolStatus) -> dict[str, int]:
@@ -71,7 +73,7 @@ def _bar(pool: Pool) -> str:
     )
     rest = f"<div style='flex:{missing}'></div>" if missing else ""
     legend = "".join(
-        f"<span style='{_BOX};background:{_COLOURS[state]}'></span>{number} {state}"
+        f" <span style='{_BOX};background:{_COLOURS[state]}'></span>{number} {state}"
         for state, number in found.items()
     )
     counts = f"{status.connected} of {status.desired_replicas} workers connected"

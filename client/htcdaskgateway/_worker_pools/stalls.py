@@ -53,6 +53,7 @@ OF_THE_SITE: Final = frozenset(
 OF_THE_END: Final = frozenset(
     {"ClusterGone", "ClusterInactive", "Ended", "RemovingJobs", "Released", "CleanupBlocked"}
 )
+_CLUSTER_ENDED: Final = frozenset({"ClusterGone", "ClusterInactive", "Ended"})
 
 _POD_WAITS: Final = re.compile(r"\(phase [^)]*\): its pod waits: (?P<words>.+)", re.DOTALL)
 _NODES_MAY_COME: Final = ("Unschedulable", "SchedulingGated")
@@ -110,6 +111,12 @@ def advice(reason: str) -> str:
     if reason in OF_THE_SITE:
         return "Tell the site's people; the pool goes on by itself then."
     return ""
+
+
+def cluster_has_ended(pools: Sequence[Pool]) -> bool:
+    """Whether the operator says of every pool that its cluster has ended, or ends."""
+    ready = [pool.status.condition(READY) for pool in pools]
+    return bool(ready) and all(its is not None and its.reason in _CLUSTER_ENDED for its in ready)
 
 
 def scheduler_cannot_start(pools: Sequence[Pool]) -> str | None:

@@ -30,14 +30,15 @@ class Panel:
         from ipywidgets import HTML
 
         self.bars, self.failures = HTML(""), HTML("")
-        self._box, self._was_counted = box, False
+        self._box, self._was_counted, self._ended = box, False, False
         box.children = (*box.children, self.bars, self.failures)
         box._view_count = 0  # from now on the notebook counts the places where it is shown
         box.observe(self._counted, "_view_count")
 
     @property
-    def is_closed(self) -> bool:
-        return self._box.comm is None
+    def is_over(self) -> bool:
+        """Whether nothing will change any more: the widget is closed, or its cluster has ended."""
+        return self._ended or self._box.comm is None
 
     @property
     def is_shown(self) -> bool:
@@ -55,6 +56,11 @@ class Panel:
         """`text` in place of the pools."""
         self.bars.value, self.failures.value = f"<p><b>HTCondor:</b> {text}</p>", ""
 
+    def end(self, text: str) -> None:
+        """`text` in place of the pools, for good."""
+        self.say(text)
+        self._ended = True
+
 
 async def keep_current(
     shown: Panel, cluster: str, list_pools: weakref.WeakMethod[ListPools], interval: float
@@ -63,7 +69,7 @@ async def keep_current(
 
     `list_pools` is a weak reference to a method of the cluster object: showing it must not keep it alive.
     """
-    while list_pools() is not None and not shown.is_closed:
+    while list_pools() is not None and not shown.is_over:
         if not shown.is_shown:
             await asyncio.sleep(_UNSEEN_SECONDS)
             continue
@@ -71,7 +77,9 @@ async def keep_current(
         if (ask := list_pools()) is None or not shown.is_shown:
             continue
         try:
-            shown.show(await asyncio.wait_for(ask(), _ANSWER_SECONDS))
+            pools = await asyncio.wait_for(ask(), _ANSWER_SECONDS)
+            if not shown.is_over:
+                shown.show(pools)
         except Exception as error:  # the widget says it; the cluster goes on
             _log.debug("The worker pools of %s could not be read", cluster, exc_info=True)
             shown.say(f"not known at the moment ({type(error).__name__})")

@@ -286,4 +286,5 @@ class Observed:
     condor_identity: str | None = None  # who the access point says we are, once asked
     avoided: Mapping[str, float] = field(default_factory=dict)  # machines, by other clusters, and until when
     scheduler_waits: str = ""  # for what, in Kubernetes' words, where it takes long to start
+    least_asked: int | None = None  # the least N that the watch has shown since the last look
     had_pools: bool = False  # somebody made a pool for this cluster once, and may have deleted it

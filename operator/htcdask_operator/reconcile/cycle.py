@@ -38,6 +38,7 @@ from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs, wi
 from htcdask_operator.reconcile.perform import Outcome, perform
 from htcdask_operator.reconcile.publish import publish_all
 from htcdask_operator.reconcile.scheduler_pod import SchedulerPod
+from htcdask_operator.reconcile.turnstile import Turnstile
 from htcdask_operator.reconcile.unpublished import Unpublished
 from htcdask_operator.state.known import Known
 
@@ -91,12 +92,14 @@ class Cycle:
         self.clock: Final = clock
         self._plan = planner
         self._turns = asyncio.Lock()
+        self._turnstile = Turnstile(known.clusters.has_ended)
         self.on_action: Callable[[], None] = lambda: None
 
     async def run(self, key: ClusterKey, cluster: ClusterTask) -> float | None:
         """One cycle. When to look again, or None when the cluster has no pools and needs none."""
         await self._turn()
-        await self._read(key, cluster)
+        async with self._turnstile.turn(key):
+            await self._read(key, cluster)
         wake_at, failure = await self._act(key, cluster)
         again = await publish_all(self._ports.kube, cluster.pools, cluster.unpublished, self.clock())
         if failure is not None:

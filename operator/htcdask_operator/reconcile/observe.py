@@ -56,6 +56,7 @@ async def observe(
         strangers=answer.strangers if isinstance(answer, SchedulerWorkers) else 0,
         orphans=_believed(known, known.orphans()),
         condor_identity=known.queue.identity,
+        least_asked=known.clusters.least.pop(key, None),
         had_pools=key in known.clusters.had_pools,
         avoided=machines.shared(known.clusters.avoided.values()),
     )

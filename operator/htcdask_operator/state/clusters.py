@@ -26,10 +26,31 @@ class ClusterState:
     watched_pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
     watched_clusters: dict[ClusterKey, ClusterFacts] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
+    least: dict[ClusterKey, int] = field(
+        default_factory=dict
+    )  # N that the watch has shown since the last look
 
     def pools_of(self, key: ClusterKey) -> list[PoolUid]:
         """The pools that name this cluster."""
         return [pool for pool, named in self.pools.items() if named == key]
+
+    def has_ended(self, key: ClusterKey) -> bool:
+        """Whether the watch has shown this cluster as one that ends, or has ended."""
+        facts = self.watched_clusters.get(key)
+        return facts is not None and not facts.active
+
+    def heard(self, facts: ClusterFacts) -> None:
+        """The watch shows this cluster, perhaps as it was for a moment only."""
+        key = ClusterKey(facts.namespace, facts.name)
+        self.watched_clusters[key] = facts
+        if facts.htcondor:
+            self.least[key] = min(self.least.get(key, facts.replicas), facts.replicas)
+
+    def gone(self, key: ClusterKey) -> None:
+        """The watch, or a listing, shows it no more."""
+        self.watched_clusters.pop(key, None)
+        self.least.pop(key, None)
+        self.had_pools.discard(key)
 
     def saw_pools(self, key: ClusterKey, pools: Iterable[PoolUid]) -> None:
         """These pools name this cluster."""

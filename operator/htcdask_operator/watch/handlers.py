@@ -85,16 +85,14 @@ def _pool(type: str | None, body: Body, reconciler: Reconciler, known: Known) ->
 
 
 def _cluster(type: str | None, body: Body, reconciler: Reconciler, known: Known) -> None:
-    seen = known.clusters.watched_clusters
     facts = clusters.facts(body)
     key = ClusterKey(facts.namespace, facts.name)
     if type == "DELETED":
-        seen.pop(key, None)
-        known.clusters.had_pools.discard(key)
-    elif seen.get(key) == facts:
+        known.clusters.gone(key)
+    elif known.clusters.watched_clusters.get(key) == facts:
         return
     else:
-        seen[key] = facts
+        known.clusters.heard(facts)
     if facts.htcondor or known.clusters.pools_of(key):
         reconciler.wake(key)
 

@@ -78,8 +78,7 @@ class Resync:
             self._known.forget(uid)
             self._reconciler.wake(_key(watched_pools[uid]))
         for key in watched_clusters.keys() - clusters.keys():
-            known.watched_clusters.pop(key, None)
-            known.had_pools.discard(key)
+            known.gone(key)
             self._wake(key, watched_clusters[key])
         self._told &= pools.keys() | clusters.keys()
         new_pools = {uid: pool for uid, pool in pools.items() if known.watched_pools.get(uid) != pool}
@@ -91,7 +90,7 @@ class Resync:
             key: cluster for key, cluster in clusters.items() if known.watched_clusters.get(key) != cluster
         }
         for key, cluster in new_clusters.items():
-            known.watched_clusters[key] = cluster
+            known.heard(cluster)
             self._wake(key, cluster)
         self._look(names.KIND, {uid: f"{pool.namespace}/{pool.name}" for uid, pool in new_pools.items()})
         self._look(names.DASKCLUSTER_KIND, {key: str(key) for key in new_clusters})

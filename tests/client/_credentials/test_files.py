@@ -71,6 +71,24 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         read({X509: tmp_path / "pipe"})
 
 
+@pytest.mark.parametrize("given", ["folder", ""])
+def test_a_folder_is_named(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"^{tmp_path / given} is not a file"):
+        read(choose(None, given, {}))
+
+
+def test_a_path_means_what_it_meant_when_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("a.b.c")
+    monkeypatch.chdir(tmp_path)
+    paths = choose(None, "token", {})
+    monkeypatch.chdir("/")
+    assert read(paths) == {BEARER_TOKEN: b"a.b.c"}
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nothing-here"):
         read({X509: tmp_path / "nothing-here"})

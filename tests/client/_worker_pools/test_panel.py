@@ -46,7 +46,10 @@ def test_the_bar_has_a_part_for_each_state_and_room_for_those_that_are_missing()
         "<div style='flex:1'>",
     ):
         assert part in html
-    assert "3 of 10 workers connected" in Parsed(html).text
+    assert "3 of 10 workers connected 2 idle 2 starting" in Parsed(html).text  # also for who copies it
+    assert (
+        "background:#" not in html.partition("display:flex")[2].partition("'")[0]
+    )  # nor white on a dark page
     assert panel.states(WAITING.status)["failed"] == 1
 
 

@@ -64,6 +64,16 @@ def test_one_pool_that_may_give_workers_is_enough_to_wait_for(pools: list[Pool],
     assert (stalls.in_vain("c", pools) is not None) is final
 
 
+def test_a_cluster_has_ended_when_all_its_pools_say_so() -> None:
+    ended = pool(conditions=[condition("Ready", "True", "Ended")])
+    ending = pool("gpu", conditions=[condition("Ready", "False", "ClusterInactive")])
+    deleted = pool("gpu", conditions=[condition("Ready", "False", "RemovingJobs")])
+    assert stalls.cluster_has_ended([ended, ending])
+    assert not stalls.cluster_has_ended([ended, deleted])
+    assert not stalls.cluster_has_ended([pool(conditions=[])])
+    assert not stalls.cluster_has_ended([])
+
+
 def failed(*workers: str) -> Pool:
     failures = [
         {"worker": worker, "reason": "BadImage", "message": "so", "time": "2026-11-26T10:00:00Z"}

@@ -12,6 +12,7 @@ from IPython.utils.capture import capture_output
 
 from htcdaskgateway import HTCGateway
 from tests.client.gateway_site import Site
+from tests.client.pool_statuses import condition
 
 FAILED = {
     "desiredReplicas": 3,
@@ -62,6 +63,18 @@ def test_the_widget_shows_the_pools_and_keeps_them_true(site: Site) -> None:
         assert "has ended" in str(cluster.explain())
         gateway.sync(becomes, bars, "the cluster has ended (STOP")
     assert "this object is closed" in bars.value
+
+
+@pytest.mark.usefixtures("often")
+def test_a_cluster_that_somebody_else_ended_says_so_and_asks_no_more(site: Site) -> None:
+    with site.gateway("ended") as gateway, gateway.new_cluster() as cluster:
+        bars = cluster._widget().children[-2]
+        gateway.sync(becomes, bars, "0 of 0 workers connected")
+        site.tell(cluster.name, conditions=[condition("Ready", "True", "Ended")])
+        gateway.sync(becomes, bars, "the cluster has ended")
+        assert "status=ended" in repr(cluster)
+        gateway.sync(asyncio.sleep, 0.2)
+        assert cluster._pool_watch.done()
 
 
 @pytest.mark.usefixtures("often")

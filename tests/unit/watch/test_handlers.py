@@ -19,7 +19,7 @@ from htcdask_operator.kube import pools
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.watch import handlers
 from htcdask_operator.watch.stateless import NO_FINALIZER
-from tests.unit.site import KEY, Site, pool_manifest
+from tests.unit.site import KEY, Site, cluster_manifest, pool_manifest
 
 METADATA = {"name": "default-c1", "namespace": "gateway", "uid": "u1", "resourceVersion": "1"}
 
@@ -139,6 +139,16 @@ async def test_a_cluster_of_any_shape_is_seen_and_not_written(kopfs: Kopf) -> No
     assert kopfs.written == []
     assert kopfs.site.known.clusters.events[names.DASKCLUSTER_KIND] == 3
     assert list(kopfs.site.known.clusters.watched_clusters) == [ClusterKey("gateway", "default-c1")]
+
+
+async def test_the_least_that_a_scheduler_asked_for_is_known_until_it_is_looked_at(kopfs: Kopf) -> None:
+    """It may have stood for a moment only, between two looks."""
+    for wanted in (2, 0, 2):
+        body = cluster_manifest(wanted=wanted)
+        await kopfs.event("MODIFIED", body, names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL)
+    assert kopfs.site.known.clusters.least == {KEY: 0}
+    await kopfs.event("DELETED", body, names.GATEWAY_GROUP, names.DASKCLUSTER_PLURAL)
+    assert kopfs.site.known.clusters.least == {}
 
 
 async def test_an_event_that_cannot_be_used_is_told_once_and_is_a_sign_of_life(

@@ -244,10 +244,14 @@ def _live(sights: Sequence[Sight]) -> dict[PoolUid, list[Job]]:
 
 
 def wants_fewer(sights: Sequence[Sight], observed: Observed) -> bool:
-    """Whether the scheduler asks for fewer workers than there are: it lets some go, of whichever pool."""
+    """Whether the scheduler asks, or has asked meanwhile, for fewer workers than there are.
+
+    It then lets some go, of whichever pool.
+    """
     if not isinstance(observed.cluster, ClusterFacts):
         return False
-    return observed.cluster.replicas < sum(len(sight.live) for sight in sights)
+    asked = (observed.cluster.replicas, observed.least_asked)
+    return min(each for each in asked if each is not None) < sum(len(sight.live) for sight in sights)
 
 
 def scheduler_retires(observed: Observed) -> bool:

@@ -40,7 +40,8 @@ def explanations(
     if unaffordable:
         found[
             reasons.WAITING_FOR_SCHEDULER,
-            "The scheduler asks for fewer workers than the cluster's pools want together: cluster.scale(n).",
+            "The scheduler asks for fewer workers now than the cluster's pools should have together. With "
+            "adapt() that passes by itself; with scale() and Manual pools, cluster.scale(n) asks for more.",
         ] = unaffordable
     if allocation.capped_by is not None:
         found[reasons.CAPPED, allocation.capped_by] = allocation.withheld

@@ -9,6 +9,7 @@ import pytest
 from htcdask_operator.core import reasons
 from htcdask_operator.core.actions import SubmitWorkers
 from htcdask_operator.core.model import ClusterFacts, JobStatus
+from htcdask_operator.core.plan import plan
 from htcdask_operator.core.workers import ledger, let_go
 from tests.builders import POOL, make_cluster, make_pool
 from tests.unit.core.world import World
@@ -83,6 +84,18 @@ def test_a_worker_that_ended_while_nobody_was_wanted_is_not_blamed_later() -> No
     end_running(world)
     world.memory = world.plan().memory  # what was to be done fails
     asks_for(world, 1)
+    world.settle()
+    assert world.pools[POOL].status.recent_failures == ()
+
+
+def test_a_moment_that_only_the_watch_has_shown_is_one() -> None:
+    world = a_pool(1)
+    start_idle(world)
+    world.settle()
+    world.now += 12
+    observed = replace(world.observe(), least_asked=0)
+    world.apply(plan(list(world.pools.values()), observed, world.memory, world.policy, world.now))
+    end_running(world)
     world.settle()
     assert world.pools[POOL].status.recent_failures == ()
 
