@@ -92,6 +92,6 @@ def test_the_command_runs_where_a_fork_has_written_over_our_modules(tmp_path: Pa
         timeout=60,
     )
     lines = ran.stdout.splitlines()
-    assert len(lines) == 15, ran.stderr
+    assert len(lines) == 17, ran.stderr
     assert lines[0].startswith("fails      installation  ncsa-htcdaskgateway 1.0.4 installs into the same")
-    assert lines[3].startswith("fails      connection")
+    assert lines[4].startswith("fails      connection")
