@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, Template, names
-from htcdask_operator.core.memory import ClusterMemory
+from htcdask_operator.core.memory import ClusterMemory, PoolMemory
 from htcdask_operator.core.model import (
     ClusterFacts,
     Gone,
@@ -187,5 +187,11 @@ def plan_for(
     memory: ClusterMemory | None = None,
     **facts: Any,
 ) -> Plan:
-    """What the core plans; `facts` are those of `make_memory`."""
+    """What the core plans; `facts` are those of `make_memory`. Manual pools are as they were a minute ago."""
+    stand = {
+        pool.uid: PoolMemory(demand=Demand(pool.spec.replicas, now - 60, pool.spec.replicas))
+        for pool in pools
+        if pool.spec.scaling == "Manual"
+    }
+    facts = {"pools": stand, **facts}
     return plan(pools, observed, memory or make_memory(observed.cluster, now=now, **facts), policy, now)

@@ -107,7 +107,8 @@ def plan(
                 common.taken.update(action.names)
     sights = [replace(sight, mistake=decisions[sight.uid].mistake or sight.mistake) for sight in sights]
     actions = [action for decision in decisions.values() for action in decision.actions]
-    verdict, failed = _scale_scheduler(sights, decisions, common.allocations, observed, demand, now)
+    stands = _stands_since(sights, demand, followed, now)
+    verdict, failed = _scale_scheduler(sights, decisions, common.allocations, observed, stands, now)
     if verdict.action is not None:
         actions.append(verdict.action)
     wake: list[float | None] = [decision.recheck_at for decision in decisions.values()]
@@ -235,12 +236,21 @@ def _turns(sights: Sequence[Sight], memory: ClusterMemory) -> Callable[[Action],
     return turn
 
 
+def _stands_since(
+    sights: Sequence[Sight], demand: Demand | None, followed: Mapping[PoolUid, Demand], now: float
+) -> float:
+    """Since when neither the scheduler's number nor a Manual pool's has changed."""
+    manual = {sight.uid for sight in sights if sight.pool.spec.scaling == "Manual"}
+    its = [heard.since for uid, heard in followed.items() if uid in manual]
+    return max((now if demand is None else demand.since, *its))
+
+
 def _scale_scheduler(
     sights: Sequence[Sight],
     decisions: Mapping[PoolUid, Decision],
     allocations: Mapping[PoolUid, Allocation],
     observed: Observed,
-    demand: Demand | None,
+    stands: float,
     now: float,
 ) -> tuple[Verdict, Mistake | None]:
     """What the scheduler has to hear; a pool that cannot have workers asks for none."""
@@ -259,7 +269,7 @@ def _scale_scheduler(
             allocations,
             observed.cluster,
             memory.last_scale,
-            now if demand is None else demand.since,
+            stands,
             cluster.leaving(sights, observed, actions),
             now,
             cluster.kept(sights),

@@ -27,7 +27,10 @@ LONGEST_PAUSE_SECONDS: Final = 120.0
 """One that does not listen, or whose user calls adapt() again and again, is told less often each time."""
 FORGET_SECONDS: Final = 600.0
 STILL_SECONDS: Final = 2.0
-"""For so long its own number must have stood: somebody's scale() may be on its way, and would be lost."""
+"""For so long its own number and those of the Manual pools must have stood.
+
+Somebody's scale() may be on its way, as of a notebook that adds a pool and scales its cluster.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,12 @@ def decide(
     allocations: Mapping[PoolUid, Allocation],
     cluster: ClusterFacts,
     last: LastScale | None,
-    asked_since: float,
+    stands_since: float,
     leaving: Collection[str],
     now: float,
     kept: int | None = None,
 ) -> Verdict:
-    """`pools` may have workers, oldest first; `asked_since`: since when the scheduler has wanted as many;
+    """`pools` may have workers, oldest first; `stands_since`: since when no number asked for has changed;
     `leaving` are connected workers that are on their way out.
 
     `kept` workers are of pools that cannot be planned: the scheduler must not retire them for our mistake.
@@ -86,7 +89,7 @@ def decide(
         last.at + timestamps.doubled(PAUSE_SECONDS, last.times, LONGEST_PAUSE_SECONDS)
         if last is not None
         else 0.0,
-        asked_since + STILL_SECONDS,
+        stands_since + STILL_SECONDS,
     )
     if now < not_before:
         return Verdict(wake=not_before)

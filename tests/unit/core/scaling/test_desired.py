@@ -24,6 +24,7 @@ from tests.builders import (
     make_anchor,
     make_cluster,
     make_job,
+    make_memory,
     make_observed,
     make_policy,
     make_pool,
@@ -138,6 +139,18 @@ def test_it_is_told_nothing_while_somebodys_number_may_be_on_its_way() -> None:
     waiting = plan_for(pools, observed, POLICY, NOW, demand=Demand(0, NOW - 1, 0))
     assert (waiting.actions, waiting.wake_at) == ((), NOW + 1)
     assert told(plan_for(pools, observed, POLICY, NOW + 1, waiting.memory).actions) == [3]
+
+
+def test_a_new_manual_pool_speaks_over_nobodys_number() -> None:
+    """A notebook adds a pool and scales its cluster in the same moment."""
+    pools, nothing = [manual(1), make_pool("gateway")], make_cluster(0)
+    first = plan_for(pools, seen(pools, nothing, []), POLICY, NOW, make_memory(nothing))
+    assert (told(first.actions), first.wake_at) == ([], NOW + 2)
+    # The notebook's own number comes by the next heartbeat, and is enough for the pool.
+    scaled = plan_for(pools, seen(pools, make_cluster(3), []), POLICY, NOW + 2, first.memory)
+    assert told(scaled.actions) == []
+    alone = plan_for(pools, seen(pools, nothing, []), POLICY, NOW + 2, first.memory)
+    assert told(alone.actions) == [1]
 
 
 @pytest.mark.parametrize(
