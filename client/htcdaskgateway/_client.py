@@ -98,7 +98,7 @@ class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], Gate
 
     def connect(self, cluster_name: str, shutdown_on_close: bool = False) -> HTCGatewayCluster:
         """Connect to a cluster that was made before; creates nothing."""
-        if not isinstance(cluster_name, str):
+        if not isinstance(cluster_name, str) or not cluster_name:
             raise name_wanted(cluster_name)
         return self._make_cluster(name=cluster_name, shutdown_on_close=shutdown_on_close)
 

@@ -143,9 +143,13 @@ def shown(value: Any) -> str:
     return f"{value!r:.80}" if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
 
 
-def name_wanted(given: Any) -> TypeError:
+def name_wanted(given: Any) -> Exception:
     """The error for something else in the place of a cluster's name, such as the cluster."""
     example = "'gateway.0a1b2c'" if not isinstance(getattr(given, "name", None), str) else repr(given.name)
+    if given == "":
+        return ValueError(
+            f"connect() wants the name of a cluster, as list_clusters() has it: {example}; got ''"
+        )
     kind = type(given).__name__
     return TypeError(
         f"connect() wants the name of a cluster, as list_clusters() has it: {example}; got a {kind}"

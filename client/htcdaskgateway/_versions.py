@@ -7,7 +7,6 @@ any shape.
 
 import asyncio
 import logging
-import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -134,9 +133,6 @@ def _version(packages: Packages, name: str) -> str:
 
 
 def text(packages: Packages) -> str:
-    """`python 3.11.7, dask 2026.8.0, ...`."""
-    shown = {
-        "python": platform.python_version(),
-        **{name: packages.get(name) for name in (*_NEEDED[1:], *_SHARED)},
-    }
-    return ", ".join(f"{name} {version}" for name, version in shown.items() if version)
+    """`python 3.11, dask 2026.8.0, ...`."""
+    shown = {name: _version(packages, name) for name in (*_NEEDED, *_SHARED) if packages.get(name)}
+    return ", ".join(f"{name} {version}" for name, version in shown.items())

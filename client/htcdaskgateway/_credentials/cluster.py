@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -41,6 +41,7 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
     _renewal: asyncio.Task[None] | None = None
     _sent: Mapping[str, Path] = MappingProxyType({})  # what the workers have: these files, by variable
     _turn: asyncio.Lock | None = None  # of whoever sends
+    _refuse_ended: Callable[[], Awaitable[None]]  # of the cluster object: GatewayClusterError if it has ended
 
     def send_credentials(
         self,
@@ -74,6 +75,7 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
 
     async def _start_sending(self, paths: Mapping[str, Path], every: float) -> None:
         self._turn = self._turn or asyncio.Lock()
+        await self._refuse_ended()
         async with self._turn:
             together = {**self._sent, **paths}
             complaint = await self._send(together)

@@ -1,6 +1,7 @@
 """The notebook's credential files: which they are, and what is in them. No message says what is in them."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,10 @@ X509: Final = "X509_USER_PROXY"
 BEARER_TOKEN: Final = "BEARER_TOKEN_FILE"  # noqa: S105 (a variable's name)
 _LARGEST: Final = 64 * 1024  # bytes; a proxy with its chain has ten thousand
 _BEGINNING: Final = b"-----BEGIN CERTIFICATE-----"
+
+_TOKEN: Final = re.compile(
+    r"[-\w]+\.[-\w]+\.[-\w]+"
+)  # a JSON Web Token: three parts, and no file's usual name
 
 AnyPath = str | os.PathLike[str]
 
@@ -61,7 +66,15 @@ def _is_ours(path: str) -> bool:
 
 
 def _read(variable: str, path: Path) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if variable == BEARER_TOKEN and _TOKEN.fullmatch(path.name):
+            raise ValueError(
+                "bearer_token is the name of a file that holds the token, not the token"
+            ) from None
+        kept = "x509" if variable == X509 else "bearer_token"
+        raise type(error)(error.errno, f"{kept} of send_credentials cannot be read", str(path)) from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise ValueError(f"{path} is not a file: give the file of a credential to send_credentials")

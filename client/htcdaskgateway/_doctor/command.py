@@ -77,6 +77,13 @@ def _say_what_is_left(finding: Finding) -> None:
         sys.stderr.write(f"{finding}\n")
 
 
+def _time(text: str) -> float:
+    try:
+        return read_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m htcdaskgateway", allow_abbrev=False)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -98,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument(
         "--timeout",
-        type=read_seconds,
+        type=_time,
         default=DEFAULT_SECONDS,
         metavar="TIME",
         help="how long the probe's scheduler and worker may take: seconds, or such as 10m (default: 5m)",

@@ -32,7 +32,13 @@ _LONG_SECONDS: Final = 40.0  # a few things one after the other, each with a bou
 async def settings(case: Case) -> str:
     """Addresses and configuration can be read."""
     ClientConfig.read()
-    case.gateway = _gateway(case)
+    try:
+        case.gateway = _gateway(case)
+    except ValueError as error:
+        raise Fault(
+            case.masked(str(error)),
+            "give the address: --address URL, or gateway.address in dask's configuration",
+        ) from error
     case.secrets.update(secrets_of(case.gateway.auth))
     bound(case.gateway)
     proxy_address = without_credentials(case.gateway.proxy_address)

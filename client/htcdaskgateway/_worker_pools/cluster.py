@@ -193,7 +193,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         """Or a client would wait for half a minute for a scheduler that is not there any more."""
         try:
             report = await asyncio.wait_for(self.gateway._cluster_report(self.name), _ASK_SECONDS)
-        except (OSError, TimeoutError, GatewayServerError, aiohttp.ClientError):
+        except (OSError, asyncio.TimeoutError, GatewayServerError, aiohttp.ClientError):
             return  # the scheduler may be there without its gateway
         if ended := self._end_in(report):
             raise GatewayClusterError(f"Cluster {self.name} is not running: {ended}")
@@ -217,6 +217,10 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             found = of_failed(await self._list_pools())
         except PoolsNotThereError:
             found = {}
+        try:
+            await self._refuse_ended()
+        except GatewayClusterError:
+            return ClusterLogs(found)  # nobody is there to be asked
         if self.scheduler_comm is None or self.status != "running":
             return ClusterLogs(found)
         workers = self.scheduler_info.get("workers", {})

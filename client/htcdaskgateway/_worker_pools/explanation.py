@@ -14,7 +14,10 @@ from htcdaskgateway._versions import REMEDY, Versions
 from htcdaskgateway._worker_pools.pool import Pool
 
 _STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
-NO_POOL = "no worker pool yet: the operator makes the site's default one when workers are asked for"
+NO_POOL = (
+    "no worker pool: if none was deleted, the operator makes the site's default one when workers are asked "
+    "for; else cluster.add_pool() makes one"
+)
 SHUT_DOWN = "this cluster was shut down here, and its jobs with it"
 CLOSED = "this object is closed: gateway.connect(name) or gateway.list_clusters() ask the gateway"
 UNKNOWN = "the gateway does not know this cluster (any more): it has ended, and its jobs with it"

@@ -106,6 +106,11 @@ def advice(reason: str) -> str:
         return (
             "What a pool's workers are is fixed: make a new cluster, or another pool by cluster.add_pool()."
         )
+    if reason == "BadImage":
+        return (
+            "Is container_image right? A pool's image is fixed: make a new cluster, or another pool by "
+            "cluster.add_pool()."
+        )
     if reason in OF_THE_WORKERS:
         return "cluster.explain() has the last failures, and cluster.logs() what those workers said."
     if reason in OF_THE_SITE:

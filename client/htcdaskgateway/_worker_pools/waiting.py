@@ -98,9 +98,12 @@ async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list
             pools = await look(list_pools)
             if known is None and pools is not None:
                 known = stalls.failing(pools)
+                if known:  # a script hears of nothing else
+                    _log.warning("%s", progress.plain(f"{_said(pools)} (cluster {cluster})", _WHOLE))
             _refuse(cluster, pools, known)
             # The name last: a terminal may have no room for it.
-            seen[:] = [progress.plain(f"waiting for {n} workers: {_said(pools)} (cluster {cluster})", _WHOLE)]
+            said = f"waiting for {n} workers: {_too_few(pools, n)}{_said(pools)} (cluster {cluster})"
+            seen[:] = [progress.plain(said, _WHOLE)]
             show(_for_so_long(seen[0], begun))
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -133,6 +136,15 @@ def _end_in_time(cluster: str, stuck: str, seconds: float) -> None:
             f"{progress.plain(stuck, _WHOLE)}. Is the image right? (htcdask.cluster-start-timeout in dask's "
             f"configuration, {limit:g} s, says how long to look on.)"
         )
+
+
+def _too_few(pools: Sequence[Pool] | None, n: int) -> str:
+    """Words, if nobody has asked for so many: then waiting is in vain until somebody does."""
+    asked = None if not pools else sum(pool.status.desired_replicas for pool in pools)
+    if asked is None or asked >= n or any(pool.status.explanation for pool in pools or ()):
+        return ""
+    none = "none is asked for (adapt() asks only while there is work)" if not asked else f"{asked} asked for"
+    return f"{none}: cluster.scale({n}) asks for more; "
 
 
 def _said(pools: Sequence[Pool] | None) -> str:

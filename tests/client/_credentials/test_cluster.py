@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from dask_gateway import GatewayWarning
+from dask_gateway import GatewayClusterError, GatewayWarning
 
 from htcdaskgateway import HTCGatewayCluster
 from htcdaskgateway._credentials import cluster as sending
@@ -127,6 +127,15 @@ async def test_an_asynchronous_cluster_sends_them_when_awaited(site: Site, proxy
             [found] = (await client.run(seen)).values()
             assert found[X509][0] == PROXY % 1
     assert cluster._renewal is None
+
+
+def test_a_cluster_that_has_ended_gets_none_and_says_so_at_once(site: Site, proxy: Path) -> None:
+    with site.gateway("credentials-ended") as gateway, gateway.new_cluster() as cluster:
+        gateway.stop_cluster(cluster.name)
+        began = time.monotonic()
+        with pytest.raises(GatewayClusterError, match=r"is not running: the cluster has ended"):
+            cluster.send_credentials(proxy)
+        assert time.monotonic() - began < 20
 
 
 def test_a_worker_that_cannot_write_is_told(site: Site, proxy: Path) -> None:

@@ -89,6 +89,16 @@ def test_a_path_means_what_it_meant_when_it_was_typed(
     assert read(paths) == {BEARER_TOKEN: b"a.b.c"}
 
 
+def test_a_token_in_the_place_of_its_file_is_not_shown(tmp_path: Path) -> None:
+    token = "eyJhbGciOi.xxx-1.y_y"
+    with pytest.raises(ValueError, match="is the name of a file that holds the token") as refused:
+        read(choose(None, token, {}))
+    assert "eyJ" not in str(refused.value)
+    assert refused.value.__suppress_context__
+    (tmp_path / token).write_text("a.b.c")  # whoever calls a file so may have it
+    assert read(choose(None, tmp_path / token, {})) == {BEARER_TOKEN: b"a.b.c"}
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nothing-here"):
         read({X509: tmp_path / "nothing-here"})

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
+from htcdaskgateway._worker_pools import cluster as clusters
 from htcdaskgateway._worker_pools import logs
 from tests.client.gateway_site import Site
 
@@ -31,6 +33,16 @@ def test_scheduler_and_workers_are_asked_and_their_lines_are_bounded(
         assert "line 3" in told._repr_html_()
         gateway.stop_cluster(cluster.name)
     assert cluster.logs() == {}, "a closed object asks nobody"
+
+
+def test_nobody_of_a_cluster_that_has_ended_is_asked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: Any) -> dict[str, str]:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(clusters, "of_running", never)
+    with site.gateway("logs-ended") as gateway, gateway.new_cluster() as cluster:
+        gateway.stop_cluster(cluster.name)
+        assert cluster.logs() == {}
 
 
 def test_a_cluster_with_kubernetes_workers_has_logs_too(site: Site) -> None:

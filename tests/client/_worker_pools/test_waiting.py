@@ -17,9 +17,9 @@ from dask_gateway import GatewayClusterError, GatewayWarning
 from distributed import Client
 
 from htcdaskgateway import ClusterStartTimeoutError, HTCGateway, PoolStalledError
-from htcdaskgateway._worker_pools import turns
+from htcdaskgateway._worker_pools import turns, waiting
 from tests.client.gateway_site import Site
-from tests.client.pool_statuses import condition
+from tests.client.pool_statuses import condition, pool
 
 NOT_FOUND = "The scheduler of cluster x is starting (phase Pending): its pod waits: ErrImagePull: nope."
 PENDING = {"conditions": [condition("Ready", "False", "ClusterPending", NOT_FOUND)]}
@@ -60,6 +60,24 @@ def operator(site: Site, user: str, status: dict[str, Any]) -> Iterator[None]:
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.name == "htcdaskgateway._worker_pools.progress"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (
+            {"desiredReplicas": 0},
+            "none is asked for (adapt() asks only while there is work): cluster.scale(5)",
+        ),
+        ({"desiredReplicas": 1}, "1 asked for: cluster.scale(5)"),
+        ({"desiredReplicas": 5}, ""),
+        ({"desiredReplicas": 1, "explanation": [{"reason": "Capped", "message": "so", "count": 4}]}, ""),
+    ],
+)
+def test_who_waits_for_more_than_were_asked_for_is_told(status: dict[str, Any], said: str) -> None:
+    told = waiting._too_few([pool(**status)], 5)
+    assert told.startswith(said) if said else told == ""
+    assert waiting._too_few(None, 5) == waiting._too_few([], 5) == ""
 
 
 def test_an_image_that_nobody_can_pull_is_told_and_ends_in_time_and_leaves_nothing(

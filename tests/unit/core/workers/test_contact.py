@@ -42,7 +42,9 @@ def test_time_between_answers_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "between", [NOT_ASKED, Unseen("no answer in 3 s"), seen(ALL, ACCESS_POINT_SILENT)], ids=repr
+    "between",
+    [NOT_ASKED, Unseen("no answer in 3 s"), seen(ALL, ACCESS_POINT_SILENT)],
+    ids=["not asked", "no answer", "no queue"],
 )
 def test_time_without_answers_does_not(between: object) -> None:
     assert missing((0, ALL), (10, NONE), (20, between), (1000, between), (1010, NONE)) == {"a": 0, "b": 0}
