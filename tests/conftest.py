@@ -1,5 +1,6 @@
 """Options of the whole test run, and what of it may run beside what."""
 
+import signal
 from typing import Any
 
 import pytest
@@ -10,6 +11,11 @@ ONE_SITE_AT_A_TIME = {"e2e", "chart", "playground"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--site NAME`: for work on the end-to-end tests."""
     parser.addoption("--site", help="run tests/e2e on this playground, which is left up, not on a fresh one")
+
+
+def pytest_sessionstart() -> None:
+    """Processes of xdist ignore Ctrl-C, and so would all that they start: some tests press it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)  # older environments have one process, and no xdist
