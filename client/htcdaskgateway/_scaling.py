@@ -1,8 +1,7 @@
 """The numbers of `scale()` and `adapt()`, read before the gateway gets them.
 
 Called by `_client`; pure. What dask-gateway takes is taken, and what it refuses is refused by the same kind
-of error. Numbers that it takes, and by which a scheduler then goes wrong, are refused too, and so are
-booleans, which are another argument's value in the wrong place.
+of error. Numbers that it takes, and by which a scheduler then goes wrong, are refused too.
 """
 
 import math
@@ -13,11 +12,16 @@ from typing import Any
 from dask_gateway import GatewayWarning
 
 
+def pool_size(name: str, value: Any) -> int:
+    """The same of a pool, which dask-gateway has none of: True is another argument's value there, and not 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number of workers, got {value}")
+    return worker_count(name, value)
+
+
 def worker_count(name: str, value: Any) -> int:
     """`value` as a number of workers, also of numpy's kinds; ValueError names the argument."""
     try:
-        if isinstance(value, bool):  # Python would read True as one
-            raise TypeError
         count = operator.index(value)
     except TypeError:
         raise ValueError(f"{name} must be a whole number of workers, got {value!r:.80}") from None

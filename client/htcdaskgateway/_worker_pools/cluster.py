@@ -18,7 +18,7 @@ from dask_gateway.client import ClusterReport, ClusterStatus
 from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
-from htcdaskgateway._scaling import worker_count
+from htcdaskgateway._scaling import pool_size
 from htcdaskgateway._versions import Versions, of_cluster
 from htcdaskgateway._worker_pools import creation, managed, panel, progress, stalls, tasks, waiting, widget
 from htcdaskgateway._worker_pools.access import pool_access
@@ -79,7 +79,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         Dask resource `name`: `client.submit(f, x, resources=pool.resources)` runs on them alone.
         """
         given = {key: value for key, value in locals().items() if key in KEYWORDS and value is not None}
-        template, count = managed.template_for(name, given), worker_count("replicas", replicas)
+        template, count = managed.template_for(name, given), pool_size("replicas", replicas)
         return self.gateway.sync(managed.new_pool, self.gateway, self.name, name, count, template)
 
     @property

@@ -13,7 +13,7 @@ from dask_gateway import Gateway
 
 from htcdask_api import Template
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._scaling import worker_count
+from htcdaskgateway._scaling import pool_size
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.keywords import read_keywords
 from htcdaskgateway._worker_pools.pool import Pool
@@ -41,7 +41,7 @@ class ManagedPool(Pool):
 
         ValueError for the pool that follows `cluster.scale()`; PoolRefusedError says what else is wrong.
         """
-        count = worker_count("n", n)
+        count = pool_size("n", n)
         if self.spec.scaling == "Gateway":
             raise ValueError(f"pool {self.name!r} follows the gateway: use cluster.scale({count})")
         return self._gateway.sync(self._access.scale, self._cluster, self.name, count)
