@@ -13,7 +13,7 @@ from dask_gateway import GatewayWarning
 
 
 def pool_size(name: str, value: Any) -> int:
-    """The same of a pool, which dask-gateway has none of: True is another argument's value there, and not 1."""
+    """The same of a pool, which dask-gateway does not have. True is another argument's value there, not 1."""
     if isinstance(value, bool):
         raise ValueError(f"{name} must be a whole number of workers, got {value}")
     return worker_count(name, value)
