@@ -18,7 +18,7 @@ demo: $(VENV)/.installed ## A whole site on this machine, and a notebook's worth
 
 test: $(VENV)/.installed check ## Everything: checks, unit, contract and end-to-end tests on real parts (root, Linux)
 	$(BIN)/python -m playground build
-	$(PYTEST) --numprocesses=2 --dist=loadscope --no-loadscope-reorder
+	$(PYTEST)
 
 unit: $(VENV)/.installed ## The tests that need neither root nor a site: seconds
 	$(PYTEST) tests/unit

@@ -61,7 +61,7 @@ def main(images):
             say(f"pi is about {pi:.4f}, from {TASKS * POINTS:,} points in {TASKS} tasks:")
             print(timeline(results), flush=True)
             cluster.scale(2)
-            while client.scheduler_info(n_workers=-1)["n_workers"] > 2:
+            while len(client.nthreads()) > 2:
                 time.sleep(0.2)
             say("scaled down to 2 workers")
     say("cluster shut down")

@@ -47,7 +47,10 @@ async def stop(gateway: Gateway, cluster: str) -> str:
     try:
         await gateway._stop_cluster(cluster)
     except (OSError, ValueError, GatewayClusterError, GatewayServerError, aiohttp.ClientError):
-        _log.warning("Cluster %s is of no use and could not be stopped", cluster, exc_info=True)
+        _log.debug("Cluster %s could not be stopped", cluster, exc_info=True)
+        _log.warning(
+            "Stopping failed, and cluster %s may go on: end it by gateway.stop_cluster(%r)", cluster, cluster
+        )
         return f"The cluster could not be stopped: try gateway.stop_cluster({cluster!r})."
     # The gateway answers before the cluster has stopped; whoever lists the clusters next should not see it.
     for _ in range(round(_STOP_SECONDS / _POLL_SECONDS)):
