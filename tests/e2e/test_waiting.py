@@ -57,19 +57,19 @@ def test_a_mistyped_image_of_the_scheduler_ends_in_time_and_leaves_nothing(
     assert left == []
 
 
-def test_a_pool_that_the_site_refuses_ends_the_wait(site: Site, notebook: Notebook) -> None:
+def test_a_pool_that_the_site_would_refuse_is_not_made(site: Site, notebook: Notebook) -> None:
     said = notebook.run(
         """
-        from htcdaskgateway import PoolStalledError
+        from htcdaskgateway import PoolRefusedError
         cluster = gateway.new_cluster(container_image=IMAGE)
-        cluster.pools[0].delete()
-        cluster.add_pool("typo", 1, profile="no-such-profile")
         try:
-            cluster.get_client().wait_for_workers(1, timeout=120)
-            result = "came"
-        except PoolStalledError as error:
+            cluster.add_pool("typo", 1, profile="no-such-profile")
+            result = "made"
+        except PoolRefusedError as error:
             result = str(error)
+        result += f"; {len(cluster.pools)} pool"
         cluster.shutdown()
         """
     )
-    assert "Pool typo: UnknownProfile: The site has no profile no-such-profile" in said
+    assert "no profile 'no-such-profile'" in said
+    assert said.endswith("; 1 pool")
