@@ -17,6 +17,8 @@ from htcdaskgateway._doctor.method import DEFAULT_SECONDS, SHUTTING_DOWN, read_s
 from htcdaskgateway._doctor.report import Finding, Report
 
 _GOOD, _BAD, _INTERRUPTED = 0, 1, 130
+# Whoever interrupts, politely ends the process or closes its terminal leaves no cluster behind.
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DESCRIPTION = """\
 Find out what stands between this machine and HTCondor workers. One line a check: ok, fails (with =>, what to
 do), or not tried (because of what). Address and credential are those of HTCGateway(): dask's configuration,
@@ -49,6 +51,7 @@ def main(make_gateway: Callable[..., Gateway], arguments: Sequence[str] | None =
 async def _examine(case: Case, tell: Callable[[Finding], None]) -> Report:
     this: asyncio.Task[Any] | None = asyncio.current_task()
     assert this is not None
+    loop = asyncio.get_running_loop()
     interrupted = False
 
     def interrupt() -> None:
@@ -60,10 +63,16 @@ async def _examine(case: Case, tell: Callable[[Finding], None]) -> Report:
             sys.stderr.write(SHUTTING_DOWN)
         interrupted = True
 
-    # Whoever interrupts, politely ends the process or closes its terminal leaves no cluster behind.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, interrupt)
-    return await examine(case, tell)
+    def hear(*_: object) -> None:
+        loop.call_soon_threadsafe(interrupt)
+
+    # Not the loop's own handlers: they end with the loop, and a second Ctrl-C may come after it.
+    before = {number: signal.signal(number, hear) for number in _INTERRUPTING}
+    try:
+        return await examine(case, tell)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if interrupted else handler)
 
 
 def _say(finding: Finding) -> None:

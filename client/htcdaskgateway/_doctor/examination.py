@@ -22,6 +22,7 @@ from htcdaskgateway._doctor.http import bound
 from htcdaskgateway._doctor.report import Finding, Report, harmless
 from htcdaskgateway._doctor.secrecy import secrets_of
 from htcdaskgateway._doctor.timeouts import timeout
+from htcdaskgateway._worker_pools import tasks
 
 Tell = Callable[[Finding], None]
 
@@ -122,10 +123,16 @@ async def examine(case: Case, tell: Tell = lambda finding: None) -> Report:
         findings.append(finding)
         tell(finding)
 
-    try:
+    async def find_all() -> None:
         for check in CHECKS:
             await find(check)
+
+    finding_all = asyncio.ensure_future(find_all())
+    try:
+        await asyncio.wait([finding_all])
+        await finding_all
     finally:
+        await tasks.end(finding_all)
         await probe.disconnect(case)
         if case.submitting is not None:
             await find(SHUTDOWN)

@@ -1,10 +1,13 @@
 """The loop of the checks: what one of them breaks, and what an end that fails is told as."""
 
+import asyncio
 import time
+from functools import partial
 
 import pytest
 from dask_gateway import Gateway
 
+from htcdaskgateway import HTCGateway
 from htcdaskgateway._doctor import examination
 from htcdaskgateway._doctor.case import Case
 from tests.client._doctor import servers
@@ -33,6 +36,30 @@ def test_a_check_that_breaks_is_a_finding_and_ends_no_other(
     report = examined(site.address)
     assert failed(report).said == "RuntimeError: our own mistake in two lines"
     assert [f.state for f in report.findings if f.check in ("installation", "proxy")] == ["ok", "ok"]
+
+
+async def test_an_interruption_that_a_check_loses_is_heard_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As asyncio.wait_for loses one before Python 3.12."""
+    waits = asyncio.Event()
+
+    async def forgetful(case: Case) -> str:
+        waits.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "nothing happened"
+        raise AssertionError("nobody interrupted")
+
+    checks = (examination.Check("one", forgetful), examination.Check("two", forgetful))
+    monkeypatch.setattr(examination, "CHECKS", checks)
+    case = Case(partial(HTCGateway, asynchronous=True), False, 60.0, {})
+    examining = asyncio.ensure_future(examination.examine(case))
+    await waits.wait()
+    examining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(examining, 5)
 
 
 def test_a_gateway_that_says_nothing_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
