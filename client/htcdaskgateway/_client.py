@@ -23,7 +23,7 @@ from htcdaskgateway._auth import check_address, choose_auth, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._doctor.method import ExaminedGateway
-from htcdaskgateway._errors import login_refused, name_wanted
+from htcdaskgateway._errors import login_refused, name_wanted, refuse_others
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.new_cluster import GatewayWithKeywords
@@ -53,6 +53,7 @@ class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], Gate
         asynchronous: bool = False,
         loop: Any = None,
     ) -> None:
+        address = address.strip() if isinstance(address, str) else address  # as it was copied
         auth = choose_auth(address, auth)
         check_address(address)
         super().__init__(
@@ -115,12 +116,19 @@ class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], Gate
         await super()._stop_cluster(cluster_name)
         self._stopped_clusters = {*self._stopped_clusters, cluster_name}
 
-    async def _scale_cluster(self, cluster_name: str, n: int) -> None:
+    async def _scale_cluster(self, cluster_name: str, n: int, **others: Any) -> None:
+        refuse_others("scale", others, ("n",))
         await super()._scale_cluster(cluster_name, worker_count("n", n))
 
     async def _adapt_cluster(
-        self, cluster_name: str, minimum: int | None = None, maximum: int | None = None, active: bool = True
+        self,
+        cluster_name: str,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        active: bool = True,
+        **others: Any,
     ) -> None:
+        refuse_others("adapt", others, ("minimum", "maximum", "active"))
         low, high = adaptive_bounds(minimum, maximum)
         await super()._adapt_cluster(cluster_name, minimum=low, maximum=high, active=active)
 

@@ -90,6 +90,17 @@ def option_missing(
     )
 
 
+def refuse_others(call: str, others: Collection[str], words: Collection[str]) -> None:
+    """TypeError for the first keyword that `call` does not have, with the one of its own it is like."""
+    for typed in others:
+        parts = [
+            word for word in words if typed in word.split("_") or word.startswith(typed)
+        ]  # "min", "cores"
+        like = parts or get_close_matches(typed, words, n=1, cutoff=_NEAR)
+        advice = f"did you mean {like[0]}?" if like else f"it takes {', '.join(words)}"
+        raise TypeError(f"{call}() has no keyword {typed!r:.80}: {advice}")
+
+
 def keyword_refused(error: ValidationError, words: Mapping[str, str], typed: Mapping[str, Any]) -> Exception:
     """The first thing that is wrong with a template, by the keyword that the user wrote.
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from playground.build import images, packages, programs, pruning, rootfs_condor, rootfs_debian, worker_image
-from playground.build.progress import say
+from playground.build.progress import say, step
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,11 @@ def everything() -> dict[str, Path]:
         say(forecast(absent, os.cpu_count() or 1))
     made = _run()
     pruning.note(made.values())
-    if absent and (freed := pruning.prune(time.time())):
-        say(f"{pruning.readable(freed)} of the cache, which nobody needs any more, are free again")
+    if absent:
+        with step("removing from the cache what nobody needs any more"):
+            freed = pruning.prune(time.time())
+        if freed:
+            say(f"{pruning.readable(freed)} of the cache are free again")
     return made
 
 

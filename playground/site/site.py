@@ -121,7 +121,9 @@ def _load(node: Node, built: dict[str, images.Image]) -> None:
 
 
 def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: str, token: str) -> None:
-    dask = string.Template(_manifest("notebook-dask.in")).substitute(address=INNER_GATEWAY, password=password)
+    dask = string.Template(_manifest("notebook-dask.in")).substitute(
+        address=INNER_GATEWAY, host=jupyter.GATEWAY, password=password
+    )
     condor, gpus = rootfs_condor.CONFIG.read_text(encoding="utf-8"), _manifest("condor-gpus.in")
     lab, notebooks = jupyter.settings(token), jupyter.notebooks()
     values = {

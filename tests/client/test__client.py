@@ -136,6 +136,12 @@ def test_a_failed_cluster_lets_go_of_its_loop(site: Site) -> None:
         ),
         (lambda g, name: g.scale_cluster(name, 1.5), ValueError, "whole number"),
         (lambda g, name: g.adapt_cluster(name, minimum=-1), ValueError, "minimum must be"),
+        (
+            lambda g, name: g.adapt_cluster(name, min=0),
+            TypeError,
+            r"adapt\(\) has no keyword 'min': did you mean minimum\?",
+        ),
+        (lambda g, name: g.scale_cluster(name, 1, wait=True), TypeError, r"'wait': it takes n"),
         (lambda g, name: g.scale_cluster("gateway.nobody", 1), ValueError, "not found"),
         (lambda g, name: g.connect("gateway.nobody"), ValueError, "not found"),
     ],
@@ -214,3 +220,10 @@ def test_a_wrong_password_is_refused_with_the_user_s_name(site: Site) -> None:
             gateway.new_cluster(container_image=IMAGE)
         assert refused.value.status == 401
         assert "did not accept the password or token of user 'ada' (BasicAuth)" in str(refused.value)
+
+
+def test_an_address_is_taken_as_it_was_copied(site: Site) -> None:
+    auth = BasicAuth("copied", PASSWORD)
+    with HTCGateway(f" {site.address}\n", auth=auth) as gateway:
+        assert gateway.address == site.address
+        assert gateway.list_clusters() == []

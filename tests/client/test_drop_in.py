@@ -11,6 +11,7 @@ import math
 import signal
 import threading
 import time
+import types
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from distributed import Client
 
 import htcdaskgateway
 from htcdaskgateway import GatewayWarning, HTCGateway, HTCGatewayCluster
+from htcdaskgateway._worker_pools.adapting import Adapting
 from tests.client.gateway_site import PASSWORD, Site
 
 PAIRS: list[tuple[type, type]] = [(Gateway, HTCGateway), (GatewayCluster, HTCGatewayCluster)]
@@ -177,7 +179,7 @@ REFUSED: dict[str, Call] = {
     "adapt('1')": lambda g, c: c.adapt("1"),
     "adapt(0, nan)": lambda g, c: c.adapt(0, math.nan),
 }
-EQUIVALENT = {HTCGateway: Gateway, HTCGatewayCluster: GatewayCluster}
+EQUIVALENT = {HTCGateway: Gateway, HTCGatewayCluster: GatewayCluster, Adapting: types.CoroutineType}
 
 
 async def done(answer: Any) -> Any:

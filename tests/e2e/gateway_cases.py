@@ -17,7 +17,6 @@ import tempfile
 import threading
 import time
 import traceback
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -66,7 +65,8 @@ class Here:
         return BasicAuth(self.user, self.password)
 
     def make(self, **settings: Any) -> Any:
-        return self.Gateway(self.address, **{"auth": self.auth, **settings})
+        # The public address that this site configures is for browsers at its JupyterLab.
+        return self.Gateway(self.address, **{"auth": self.auth, "public_address": self.address, **settings})
 
     @property
     def cluster(self) -> Any:
@@ -286,24 +286,17 @@ def a_cluster_shows_its_name_and_its_dashboard(here: Here) -> Any:
 def the_dashboard_answers_a_browser(here: Here) -> Any:
     link = here.cluster.dashboard_link
     assert here.client.dashboard_link == link
-    seen = []
     for page in (
         link,
         link.replace("/status", "/info/main/workers.html"),
         link.replace("/status", "/json/counts.json"),
     ):
-        try:
-            with urllib.request.urlopen(page, timeout=30) as answer:  # noqa: S310 (http, to the playground)
-                seen.append(answer.status)
-        except (
-            urllib.error.HTTPError
-        ) as error:  # the graphs themselves need bokeh, which this site's image lacks
-            seen.append(error.code)
-    assert seen[1:] == [200, 200]
+        with urllib.request.urlopen(page, timeout=30) as answer:  # noqa: S310 (http, to the playground)
+            assert answer.status == 200
     with here.make(public_address="https://from.outside/") as gateway:
         public = gateway.get_cluster(here.cluster.name).dashboard_link
     assert public.startswith("https://from.outside/clusters/")
-    return seen
+    return "answers"
 
 
 @case

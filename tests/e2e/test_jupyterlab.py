@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 import urllib.parse
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def connected(lab: Lab, count: int) -> None:
 
 
 def test_the_widget_scales_and_adapts_a_real_cluster(site: Site) -> None:
+    began = time.monotonic()
     with jupyterlab(site.jupyter_url, "first_cluster.ipynb") as lab:
         lab.run(MAKE)
         found = re.search(r"Name: (gateway\.\w+)", lab.run(SHOW))
@@ -48,8 +50,9 @@ def test_the_widget_scales_and_adapts_a_real_cluster(site: Site) -> None:
         assert "HTCondor: this object is closed" in lab.output(SHOW)
         lab.one(".lm-TabBar-tab[data-id=dask-dashboard-launcher]")
     clean(site, cluster)
-    log = site.kubectl("logs", "--namespace=notebooks", "deployment/notebook")
-    assert "dask_labextension | extension was successfully loaded." in log
+    show = ("logs", "--namespace=notebooks", "deployment/notebook")
+    assert "dask_labextension | extension was successfully loaded." in site.kubectl(*show)
+    log = site.kubectl(*show, f"--since={time.monotonic() - began:.0f}s")
     assert [line for line in log.splitlines() if line.startswith(("[E ", "Traceback"))] == []
 
 

@@ -17,11 +17,17 @@ from dask_gateway.client import ClusterReport, ClusterStatus
 
 from htcdask_api import names
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
+from htcdaskgateway._errors import (
+    ClusterStartTimeoutError,
+    PoolsNotThereError,
+    PoolStalledError,
+    refuse_others,
+)
 from htcdaskgateway._scaling import pool_size
 from htcdaskgateway._versions import Versions, of_cluster
 from htcdaskgateway._worker_pools import creation, managed, panel, progress, stalls, tasks, waiting, widget
 from htcdaskgateway._worker_pools.access import pool_access
+from htcdaskgateway._worker_pools.adapting import Adapting
 from htcdaskgateway._worker_pools.explanation import (
     CLOSED,
     ENDED,
@@ -72,15 +78,22 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         max_runtime: float | str | None = None,
         node_match_expr: str | None = None,
         environment: Mapping[str, Any] | None = None,
+        **others: Any,
     ) -> Any:
         """Add a pool of `replicas` workers of another kind (to be awaited if asynchronous).
 
         The keywords are those of `new_cluster`. The pool has `scale(n)` and `delete()`, and its workers the
         Dask resource `name`: `client.submit(f, x, resources=pool.resources)` runs on them alone.
         """
+        refuse_others("add_pool", others, [word for word in locals() if word not in ("self", "others")])
         given = {key: value for key, value in locals().items() if key in KEYWORDS and value is not None}
         template, count = managed.template_for(name, given), pool_size("replicas", replicas)
         return self.gateway.sync(managed.new_pool, self.gateway, self.name, name, count, template)
+
+    def adapt(self, minimum: Any = None, maximum: Any = None, active: bool = True, **kwargs: Any) -> Any:
+        """Follow the work with `minimum` to `maximum` workers (to be awaited if asynchronous)."""
+        answer = super().adapt(minimum=minimum, maximum=maximum, active=active, **kwargs)
+        return Adapting(answer, minimum, maximum) if asyncio.iscoroutine(answer) else answer
 
     @property
     def is_shutdown(self) -> bool:

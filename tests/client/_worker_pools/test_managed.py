@@ -61,6 +61,11 @@ def test_what_is_wrong_is_said_and_changes_nothing(site: Site) -> None:
                 cluster.add_pool("gpu", boolean)
         with pytest.raises(ValueError, match="worker_cores"):
             cluster.add_pool("gpu", worker_cores=0)
+        for typed, meant in (("cores", "worker_cores"), ("worker_memroy", "worker_memory")):
+            with pytest.raises(TypeError, match=f"has no keyword '{typed}': did you mean {meant}"):
+                cluster.add_pool("gpu", **{typed: 1})
+        with pytest.raises(TypeError, match="no keyword 'colour': it takes name, replicas, profile, "):
+            cluster.add_pool("gpu", colour="red")
         with pytest.raises(PoolRefusedError, match="already has a pool 'default'"):
             cluster.add_pool("default")
         with pytest.raises(PoolRefusedError, match="must not exceed maxReplicas"):
