@@ -33,8 +33,7 @@ from htcdask_operator.core.scaling.limits import ClusterLimit, SubmitBudget
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.size import Kind
 from htcdask_operator.core.submit import template
-from htcdask_operator.core.workers import machines, states
-from htcdask_operator.core.workers.ledger import Ledger
+from htcdask_operator.core.workers import ledger, machines, states
 
 
 def seen(
@@ -69,7 +68,7 @@ def seen(
 
 def with_avoided(sights: Sequence[Sight], memory: ClusterMemory, policy: Policy, now: float) -> ClusterMemory:
     """With the machines that eat workers, by what the pools have seen."""
-    failures = [(sight.remembered.ledger or Ledger()).failures for sight in sights]
+    failures = [(sight.remembered.ledger or ledger.begun(sight.pool.status)).failures for sight in sights]
     if not any(failures) and not memory.avoided:
         return memory
     seen_by = [

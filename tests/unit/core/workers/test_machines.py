@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_api import Failure
+from htcdask_api import Failure, PoolStatus
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.actions import SubmitWorkers
 from htcdask_operator.core.memory import PoolMemory
@@ -124,16 +124,20 @@ def test_where_workers_live_well() -> None:
     assert machines.useful(workers, make_policy(connect_seconds=80.0), NOW) == {"node2", "node3"}
 
 
-def test_the_next_worker_does_not_go_there_and_the_pool_says_so() -> None:
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_next_worker_does_not_go_there_and_the_pool_says_so(restarted: bool) -> None:
+    """Also the first one that a new operator submits: failures outlive it in the status."""
     pool, cluster, policy = make_pool(), make_cluster(2), make_policy()
     mark = descriptions.template_hash(pool, cluster, make_template(), policy)
     lives = make_job("a", JobStatus.RUNNING, machine="node1", started_at=NOW - 90, template_hash=mark)
     memory = make_memory(cluster)
-    memory = replace(memory, pools={POOL: PoolMemory(ledger=Ledger(failures=tuple(failed(70, 300, 900))))})
+    failures = tuple(failed(70, 300, 900))
+    pool = replace(pool, status=PoolStatus(recent_failures=failures if restarted else ()))
+    known = None if restarted else Ledger(failures=failures)
+    memory = replace(memory, pools={POOL: PoolMemory(ledger=known)})
     seen = make_observed(cluster, [make_anchor(mark), lives], ["a"])
     planned = plan([pool], seen, memory, policy, NOW)
-    (submitted,) = planned.actions
-    assert isinstance(submitted, SubmitWorkers)
+    (submitted,) = (action for action in planned.actions if isinstance(action, SubmitWorkers))
     assert submitted.description["My.Requirements"].endswith(
         f' && (time() > {NOW - 70 + machines.AVOID_SECONDS:.0f} || !member(TARGET.Machine, {{"node2"}}))'
     )
