@@ -1,5 +1,6 @@
 """Which credential is sent to which address, and what the messages about it leave out."""
 
+import importlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -318,11 +319,15 @@ def test_without_an_address_one_is_told_what_to_write() -> None:
 
 def test_the_configuration_of_the_docs_is_read() -> None:
     text = (Path(__file__).parents[2] / "docs/notebook.md").read_text(encoding="utf-8")
-    [block] = [block for block in text.split("```yaml\n")[1:] if block.startswith("gateway:")]
-    written = yaml.safe_load(block.partition("```")[0])
-    with dask.config.set(dask.config.merge(dask.config.config, written)), HTCGateway() as gateway:
+    blocks = [block for block in text.split("```yaml\n")[1:] if block.startswith("gateway:")]
+    login, panel = (yaml.safe_load(block.partition("```")[0]) for block in blocks)
+    with dask.config.set(dask.config.merge(dask.config.config, login)), HTCGateway() as gateway:
         assert gateway.address == "https://gateway.example"
         assert isinstance(gateway.auth, BasicAuth)
+    with dask.config.set(dask.config.merge(dask.config.config, panel)), HTCGateway() as gateway:
+        assert gateway._public_address == "/services/dask-gateway"
+    factory = panel["labextension"]["factory"]
+    assert getattr(importlib.import_module(factory["module"]), factory["class"]) is HTCGatewayCluster
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8000", "me:sesame@127.0.0.1:8000"])
