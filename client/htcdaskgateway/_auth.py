@@ -30,7 +30,7 @@ def choose_auth(address: str | None, auth: Any = None) -> Any:
     ValueError when that would send a credential to an address that it is not meant for; that, or TypeError,
     when `auth` is no kind of login.
     """
-    elsewhere = address is not None and not _is_configured(address)
+    elsewhere = address is not None and not _is_configured(address.strip())
     chosen = auth
     if auth is None and not elsewhere and _on_unconfigured_hub():
         chosen = "jupyterhub"
@@ -44,6 +44,17 @@ def choose_auth(address: str | None, auth: Any = None) -> Any:
             "JupyterHub token."
         )
     return made
+
+
+def without_blanks(given: Any, key: str) -> Any:
+    """An address as it was copied, without what stands around it; None if dask-gateway may read it itself.
+
+    `given`: the argument; `key`: where the configuration has it.
+    """
+    said = dask.config.get(f"gateway.{key}", None) if given is None else given
+    if not isinstance(said, str) or said == said.strip():
+        return given
+    return said.strip() if given is not None else format_template(said.strip())
 
 
 def check_address(address: str | None) -> None:
@@ -132,7 +143,7 @@ def _configured() -> list[str]:
         except (KeyError, IndexError, ValueError):  # names a variable that is not set here
             continue
         if isinstance(address, str) and address:
-            found.append(address)
+            found.append(address.strip())
     return found
 
 

@@ -19,11 +19,17 @@ from distributed import Client
 
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway import _exit
-from htcdaskgateway._auth import check_address, choose_auth, without_credentials
+from htcdaskgateway._auth import check_address, choose_auth, without_blanks, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._doctor.method import ExaminedGateway
-from htcdaskgateway._errors import login_refused, name_wanted, refuse_others
+from htcdaskgateway._errors import (
+    forget_credentials,
+    login_refused,
+    mark_as_answer,
+    name_wanted,
+    refuse_others,
+)
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.new_cluster import GatewayWithKeywords
@@ -53,13 +59,12 @@ class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], Gate
         asynchronous: bool = False,
         loop: Any = None,
     ) -> None:
-        address = address.strip() if isinstance(address, str) else address  # as it was copied
         auth = choose_auth(address, auth)
         check_address(address)
         super().__init__(
-            address=address,
-            proxy_address=proxy_address,
-            public_address=public_address,
+            address=without_blanks(address, "address"),
+            proxy_address=without_blanks(proxy_address, "proxy-address"),
+            public_address=without_blanks(public_address, "public-address"),
             auth=auth,
             asynchronous=asynchronous,
             loop=loop,
@@ -160,9 +165,13 @@ class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], Gate
         try:
             return await super()._request(method, url, json=json)
         except aiohttp.ClientResponseError as error:
+            forget_credentials(error)
             if error.status not in (401, 403):
                 raise
             raise login_refused(error, without_credentials(self.address), self.auth) from None
+        except ValueError as error:
+            mark_as_answer(error)
+            raise
 
 
 class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
@@ -196,6 +205,8 @@ class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
     def _init_internal(self, **kwargs: Any) -> None:
         kwargs["auth"] = choose_auth(kwargs.get("address"), kwargs.get("auth"))
         check_address(kwargs.get("address"))
+        for name in ("address", "proxy_address", "public_address"):
+            kwargs[name] = without_blanks(kwargs.get(name), name.replace("_", "-"))
         try:
             super()._init_internal(**kwargs)
         except BaseException as error:

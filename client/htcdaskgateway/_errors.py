@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import aiohttp
 from dask_gateway import GatewayClusterError
+from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -58,6 +59,10 @@ class ClusterStartTimeoutError(HTCDaskError, TimeoutError):
     """The scheduler of a cluster could not be started in time. The message says what kept it from running."""
 
 
+class PoolsNotUnderstoodError(HTCDaskError, ValueError):
+    """What the gateway says of pools makes no sense to this client, which may be the older of the two."""
+
+
 class PoolsNotThereError(HTCDaskError, ValueError):
     """The gateway has no pools of this cluster: the cluster, or the whole route, is not there."""
 
@@ -90,14 +95,20 @@ def option_missing(
     )
 
 
-def refuse_others(call: str, others: Collection[str], words: Collection[str]) -> None:
-    """TypeError for the first keyword that `call` does not have, with the one of its own it is like."""
+def refuse_others(
+    call: str, others: Collection[str], words: Collection[str], number: str | None = None
+) -> None:
+    """TypeError for the first keyword that `call` does not have, with the one of its own that is like it.
+
+    `number`: the one that says how many workers.
+    """
     for typed in others:
-        parts = [
-            word for word in words if typed in word.split("_") or word.startswith(typed)
-        ]  # "min", "cores"
-        like = parts or get_close_matches(typed, words, n=1, cutoff=_NEAR)
-        advice = f"did you mean {like[0]}?" if like else f"it takes {', '.join(words)}"
+        like = [word for word in words if typed.startswith(f"{word}_") or typed in word.split("_")]
+        like = like or [word for word in words if len(typed) > 2 and word.startswith(typed)]  # "min"
+        if number is not None and typed in ("n", "count", "size", *_NUMBERS_OF_WORKERS):
+            like = [number]
+        like = like or get_close_matches(typed, words, n=1, cutoff=_NEAR)
+        advice = f"did you mean {like[0]}?" if len(like) == 1 else f"it takes {', '.join(words)}"
         raise TypeError(f"{call}() has no keyword {typed!r:.80}: {advice}")
 
 
@@ -165,6 +176,25 @@ def name_wanted(given: Any) -> Exception:
     return TypeError(
         f"connect() wants the name of a cluster, as list_clusters() has it: {example}; got a {kind}"
     )
+
+
+def forget_credentials(error: aiohttp.ClientResponseError) -> None:
+    """Whoever logs or shows the error shows no header of its request, such as the password."""
+    asked = error.request_info
+    url, real = asked.url.with_user(None), asked.real_url.with_user(None)
+    error.request_info = aiohttp.RequestInfo(url, asked.method, CIMultiDictProxy(CIMultiDict()), real)
+    error.history = ()
+    error.args = (error.request_info, error.history)
+
+
+def mark_as_answer(error: ValueError) -> None:
+    """It is what the gateway answered, 404 or 422, and no word of dask-gateway's client about the answer."""
+    error.htcdask_answered = True  # type: ignore[attr-defined]
+
+
+def is_unknown(error: ValueError) -> bool:
+    """Whether the gateway does not know what it was asked for; subclasses are answers not understood."""
+    return type(error) is ValueError and getattr(error, "htcdask_answered", False)
 
 
 def login_refused(error: aiohttp.ClientResponseError, address: str, auth: Any) -> aiohttp.ClientResponseError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import dask
 import pytest
 from dask_gateway import Gateway, GatewayCluster, GatewayClusterError
 from dask_gateway.auth import BasicAuth
@@ -227,3 +228,11 @@ def test_an_address_is_taken_as_it_was_copied(site: Site) -> None:
     with HTCGateway(f" {site.address}\n", auth=auth) as gateway:
         assert gateway.address == site.address
         assert gateway.list_clusters() == []
+    public = {"gateway.address": f"{site.address} ", "gateway.public-address": "/services/dask-gateway\n"}
+    with dask.config.set(public), HTCGateway(auth=auth, proxy_address=f" {site.address} ") as gateway:
+        assert gateway.address == site.address
+        assert gateway._public_address == "/services/dask-gateway"
+        assert gateway.proxy_address == f"gateway://{site.address.partition('//')[2]}"
+        assert gateway.list_clusters() == []
+    with HTCGatewayCluster(f"{site.address} ", auth=auth) as cluster:
+        assert cluster.gateway.address == site.address

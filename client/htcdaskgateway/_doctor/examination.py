@@ -127,17 +127,20 @@ async def examine(case: Case, tell: Tell = lambda finding: None) -> Report:
         for check in CHECKS:
             await find(check)
 
-    finding_all = asyncio.ensure_future(find_all())
-    try:
-        await asyncio.wait([finding_all])
-        await finding_all
-    finally:
+    async def end(finding_all: asyncio.Future[None]) -> None:
         await tasks.end(finding_all)
         await probe.disconnect(case)
         if case.submitting is not None:
             await find(SHUTDOWN)
         if case.has_gateway:
             await case.gateway._cleanup()
+
+    finding_all = asyncio.ensure_future(find_all())
+    try:
+        await asyncio.wait([finding_all])
+        finding_all.result()
+    finally:
+        await tasks.to_the_end(end(finding_all))
     return Report(tuple(findings))
 
 

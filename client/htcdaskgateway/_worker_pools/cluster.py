@@ -21,23 +21,17 @@ from htcdaskgateway._errors import (
     ClusterStartTimeoutError,
     PoolsNotThereError,
     PoolStalledError,
+    is_unknown,
     refuse_others,
 )
 from htcdaskgateway._scaling import pool_size
 from htcdaskgateway._versions import Versions, of_cluster
 from htcdaskgateway._worker_pools import creation, managed, panel, progress, stalls, tasks, waiting, widget
+from htcdaskgateway._worker_pools import explanation as told
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.adapting import Adapting
-from htcdaskgateway._worker_pools.explanation import (
-    CLOSED,
-    ENDED,
-    KUBERNETES,
-    NO_EXTENSION,
-    SHUT_DOWN,
-    UNKNOWN,
-    ClusterExplanation,
-)
-from htcdaskgateway._worker_pools.keywords import KEYWORDS
+from htcdaskgateway._worker_pools.explanation import ClusterExplanation
+from htcdaskgateway._worker_pools.keywords import KEYWORDS, SYNONYMS
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
@@ -85,15 +79,19 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         The keywords are those of `new_cluster`. The pool has `scale(n)` and `delete()`, and its workers the
         Dask resource `name`: `client.submit(f, x, resources=pool.resources)` runs on them alone.
         """
-        refuse_others("add_pool", others, [word for word in locals() if word not in ("self", "others")])
-        given = {key: value for key, value in locals().items() if key in KEYWORDS and value is not None}
+        words = {word: value for word, value in vars().copy().items() if word not in ("self", "others")}
+        typed = {**words, **{word: others.pop(word) for word in SYNONYMS if word in others}}
+        refuse_others("add_pool", others, words, "replicas")
+        given = {key: value for key, value in typed.items() if key in KEYWORDS and value is not None}
         template, count = managed.template_for(name, given), pool_size("replicas", replicas)
         return self.gateway.sync(managed.new_pool, self.gateway, self.name, name, count, template)
 
     def adapt(self, minimum: Any = None, maximum: Any = None, active: bool = True, **kwargs: Any) -> Any:
         """Follow the work with `minimum` to `maximum` workers (to be awaited if asynchronous)."""
         answer = super().adapt(minimum=minimum, maximum=maximum, active=active, **kwargs)
-        return Adapting(answer, minimum, maximum) if asyncio.iscoroutine(answer) else answer
+        # In another thread, such as a widget's, somebody hands it to this loop.
+        is_here = asyncio.iscoroutine(answer) and self.gateway._runs_here()
+        return Adapting(answer, minimum, maximum) if is_here else answer
 
     @property
     def is_shutdown(self) -> bool:
@@ -135,7 +133,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         asynchronous).
         """
         if not self.asynchronous and not self.gateway._loop_runner.is_started():
-            return ClusterExplanation(self.name, (), SHUT_DOWN if self.is_shutdown else CLOSED)
+            return ClusterExplanation(self.name, (), told.SHUT_DOWN if self.is_shutdown else told.CLOSED)
         return self.gateway.sync(self._explain)
 
     def logs(self, lines: int = LINES) -> Any:
@@ -170,7 +168,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)
         self._last_pools = tuple(pools)
         if self._ended is None and stalls.cluster_has_ended(pools):  # by somebody else
-            self._learn_end("ended", ENDED)
+            self._learn_end("ended", told.ENDED)
         return pools
 
     async def _managed_pools(self) -> list[managed.ManagedPool]:
@@ -180,19 +178,19 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         try:
             report = await self.gateway._cluster_report(self.name)
         except ValueError as error:
-            if not waiting.is_unknown(error):
+            if not is_unknown(error):
                 raise
-            self._learn_end("ended", UNKNOWN)
-            return ClusterExplanation(self.name, (), UNKNOWN)
+            self._learn_end("ended", told.UNKNOWN)
+            return ClusterExplanation(self.name, (), told.UNKNOWN)
         backend = report.options.get(names.WORKER_BACKEND_OPTION)
-        situation = None if backend in (None, names.WORKER_BACKEND_HTCONDOR) else KUBERNETES
+        situation = None if backend in (None, names.WORKER_BACKEND_HTCONDOR) else told.KUBERNETES
         ended = self._end_in(report)
         asking = asyncio.ensure_future(self._compare_versions(report.status))
         try:
             pools, situation = tuple(await self._list_pools()), ended or situation
         except PoolsNotThereError:
             pools = ()
-            situation = ended or situation or (NO_EXTENSION if backend is None else UNKNOWN)
+            situation = ended or situation or (told.NO_EXTENSION if backend is None else told.NO_POOLS_SHOWN)
         finally:
             versions = await asking  # bounded
         return ClusterExplanation(self.name, pools, situation, versions)
@@ -296,4 +294,4 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             await tasks.end(self._pool_watch)
         await super()._stop_async()
         if self._panel is not None:
-            self._panel.say(CLOSED)
+            self._panel.say(told.CLOSED)

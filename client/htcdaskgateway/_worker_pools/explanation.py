@@ -23,6 +23,7 @@ CLOSED = "this object is closed: gateway.connect(name) or gateway.list_clusters(
 UNKNOWN = "the gateway does not know this cluster (any more): it has ended, and its jobs with it"
 ENDED = "the cluster has ended, and its jobs with it"
 KUBERNETES = "this cluster's workers are Kubernetes pods: none of them is in HTCondor"
+NO_POOLS_SHOWN = "the gateway knows this cluster, and does not show its pools: if that lasts, tell your admin"
 NO_EXTENSION = "this gateway does not know HTCondor workers: the cluster's workers are its own"
 
 

@@ -3,7 +3,10 @@
 One of the two implementations of `access.PoolAccess`.
 """
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -11,10 +14,12 @@ import aiohttp
 from dask_gateway import Gateway, GatewayClusterError, GatewayWarning
 
 from htcdask_api import Template
-from htcdaskgateway._errors import PoolRefusedError, PoolsNotThereError
+from htcdaskgateway._errors import PoolRefusedError, PoolsNotThereError, PoolsNotUnderstoodError
 from htcdaskgateway._worker_pools.pool import Pool, scaling
 
 _MOST_SHOWN: Final = 5
+_LONGEST: Final = 4096  # characters of a refusal
+_log = logging.getLogger(__name__)
 
 
 def pools_path(cluster: str) -> str:
@@ -34,9 +39,11 @@ class RoutePools:
     async def create(self, cluster: str, pool: str, template: Template, replicas: int | None = None) -> Pool:
         spec = {"template": template.manifest(), **scaling(replicas)}
         created = await self._change("POST", cluster, "", {"name": pool, "spec": spec})
-        told = await created.json()
-        _tell_what_is_lacking(cluster, told.get("lacking"))
-        return Pool.parse(told)
+        with _understanding():
+            told = await created.json()
+            made = Pool.parse(told)
+            _tell_what_is_lacking(cluster, told.get("lacking"))
+        return made
 
     async def scale(self, cluster: str, pool: str, replicas: int) -> None:
         await self._change("PATCH", cluster, f"/{quote(pool, safe='')}", {"spec": {"replicas": replicas}})
@@ -59,7 +66,20 @@ class RoutePools:
             response = await self._gateway._request("GET", self._url(cluster))
         except ValueError as error:
             raise PoolsNotThereError(f"The gateway has no worker pools of {cluster}: {error}") from error
-        return [Pool.parse(shown) for shown in (await response.json())["pools"]]
+        with _understanding():
+            return [Pool.parse(shown) for shown in (await response.json())["pools"]]
+
+
+@contextmanager
+def _understanding() -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, aiohttp.ContentTypeError) as error:
+        _log.debug("The gateway's answer about pools", exc_info=True)
+        raise PoolsNotUnderstoodError(
+            "What the gateway says of this cluster's worker pools is not understood; it may be newer than "
+            "this htcdask, or something else answers in its place"
+        ) from error
 
 
 def _tell_what_is_lacking(cluster: str, names: Any) -> None:
@@ -77,4 +97,5 @@ def _tell_what_is_lacking(cluster: str, names: Any) -> None:
 
 
 def _said(error: Exception) -> str:
-    return error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"

@@ -40,8 +40,8 @@ _FIELDS: Final = {
     "max_runtime_seconds": "max_runtime",
 }
 # NCSA's words, and ours for the same.
-_SYNONYMS: Final = {"memory": "worker_memory", "cpus": "worker_cores"}
-KEYWORDS: Final = frozenset({*_FIELDS.values(), *_SYNONYMS, "image", "apptainer_image", "image_registry"})
+SYNONYMS: Final = {"memory": "worker_memory", "cpus": "worker_cores"}
+KEYWORDS: Final = frozenset({*_FIELDS.values(), *SYNONYMS, "image", "apptainer_image", "image_registry"})
 # What a cluster_options object says about a worker, read as the keyword of the same name; so are mappings.
 _SIZES: Final = ("worker_cores", "worker_memory", "worker_threads")
 _MAPPINGS: Final = ("environment", "worker_resources")  # a whole os.environ may be there: no value is shown
@@ -106,7 +106,7 @@ def is_the_sites_own(name: str, value: Any, offered: Mapping[str, Any]) -> bool:
     if name in _SIZES:  # a choice in the site's own words, or a part of a core where it offers parts
         chosen = isinstance(value, str) and value in _choices(name, offered)
         return chosen or (name == "worker_cores" and _is_a_part(value) and _is_a_part(offered[name]))
-    return name in _SYNONYMS or (name == "profile" and bool(_choices(name, offered)))
+    return name in SYNONYMS or (name == "profile" and bool(_choices(name, offered)))
 
 
 def _is_a_part(cores: Any) -> bool:
@@ -146,7 +146,7 @@ def _as_a_text(name: str, value: Any, choices: tuple[str, ...]) -> Any:
 def _in_our_words(keywords: Mapping[str, Any]) -> dict[str, Any]:
     """What was given, NCSA's words by ours."""
     given = {name: value for name, value in keywords.items() if value is not None}
-    for theirs, ours in _SYNONYMS.items():
+    for theirs, ours in SYNONYMS.items():
         if theirs in given and ours in given:
             raise ValueError(f"{theirs} and {ours} are the same: leave one of them away")
         if theirs in given:
@@ -270,5 +270,5 @@ def _template(fields: Mapping[str, Any], typed: Mapping[str, Any]) -> Template:
 
 def _typed_word(keyword: str, typed: Mapping[str, Any]) -> str:
     """The keyword, or NCSA's word for it if that is what the user wrote."""
-    theirs = (word for word, ours in _SYNONYMS.items() if ours == keyword and word in typed)
+    theirs = (word for word, ours in SYNONYMS.items() if ours == keyword and word in typed)
     return keyword if keyword in typed else next(theirs, keyword)

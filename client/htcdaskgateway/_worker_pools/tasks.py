@@ -1,6 +1,7 @@
 """The end of a task that goes on by itself. For waits, widgets and credentials."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, Final
 
 _AGAIN_SECONDS: Final = 0.5
@@ -19,3 +20,16 @@ async def end(*tasks: "asyncio.Future[Any]") -> None:
     for task in tasks:
         if not task.cancelled():
             task.exception()  # asked for: nobody else will
+
+
+async def to_the_end(what: Coroutine[Any, Any, None]) -> None:
+    """Do it, however often this is cancelled meanwhile; then the cancellation is raised."""
+    doing, cancelled = asyncio.ensure_future(what), None
+    while not doing.done():
+        try:
+            await asyncio.wait([doing])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    doing.result()
+    if cancelled is not None:
+        raise cancelled

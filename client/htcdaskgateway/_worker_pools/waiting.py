@@ -17,7 +17,12 @@ from distributed import Client
 
 from htcdask_api.status import READY
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
+from htcdaskgateway._errors import (
+    ClusterStartTimeoutError,
+    PoolsNotThereError,
+    PoolStalledError,
+    is_unknown,
+)
 from htcdaskgateway._worker_pools import progress, stalls, tasks, turns
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
@@ -179,8 +184,3 @@ async def refuse_unknown(gateway: Gateway, cluster: str) -> None:
             raise
         await asyncio.sleep(_ONCE_MORE_SECONDS)
         await gateway._cluster_report(cluster)
-
-
-def is_unknown(error: ValueError) -> bool:
-    """Whether this is dask-gateway's word for a 404; subclasses are answers not understood."""
-    return type(error) is ValueError

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from functools import partial
+from typing import Any
 
 import pytest
 from dask_gateway import Gateway
 
 from htcdaskgateway import HTCGateway
-from htcdaskgateway._doctor import examination
+from htcdaskgateway._doctor import examination, probe
 from htcdaskgateway._doctor.case import Case
+from htcdaskgateway._doctor.report import Finding
 from tests.client._doctor import servers
 from tests.client._doctor.test_planted_faults import examined, failed
 from tests.client.gateway_site import Site
@@ -60,6 +62,37 @@ async def test_an_interruption_that_a_check_loses_is_heard_all_the_same(
     examining.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(examining, 5)
+
+
+@pytest.mark.parametrize("when", ["disconnect", "end"])
+async def test_who_interrupts_the_end_leaves_no_cluster(
+    site: Site, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    begun, original = asyncio.Event(), getattr(probe, when)
+
+    async def slowly(case: Case) -> Any:
+        begun.set()
+        await asyncio.sleep(0.5)
+        return await original(case)
+
+    wanted = ("settings", "credential", "name", "connection", "certificate", "gateway", "login", "extension")
+    checks = [check for check in examination.CHECKS if check.name in (*wanted, "options", "cluster")]
+    monkeypatch.setattr(examination, "CHECKS", tuple(checks))
+    monkeypatch.setattr(probe, "disconnect", slowly if when == "disconnect" else probe.disconnect)
+    if when == "end":
+        monkeypatch.setattr(examination, "SHUTDOWN", examination.Check("shutdown", slowly, seconds=None))
+    told: list[Finding] = []
+    user = f"end-{when}"
+    make = partial(site.gateway, user, asynchronous=True)
+    case = Case(make, True, 60.0, {})
+    examining = asyncio.ensure_future(examination.examine(case, told.append))
+    await asyncio.wait_for(begun.wait(), 60)
+    examining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(examining, 60)
+    assert (told[-1].check, told[-1].state) == ("shutdown", "ok")
+    async with site.gateway(user, asynchronous=True) as gateway:
+        assert await gateway.list_clusters() == []
 
 
 def test_a_gateway_that_says_nothing_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,34 @@ async def test_who_gives_it_up_ends_it(way: str) -> None:
     await asyncio.wait_for(ended.wait(), 5)
 
 
+async def test_it_is_awaited_again_like_a_future_and_run_again_like_a_coroutine() -> None:
+    async def ask() -> None:
+        await asyncio.sleep(0)
+
+    made = Adapting(ask(), 0, 1)
+    await made
+    await made
+    made = Adapting(ask(), 0, 1)
+    await asyncio.create_task(made)
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        await asyncio.create_task(made)
+
+
+async def test_a_button_in_another_thread_hands_it_to_the_cluster_s_loop(site: Site) -> None:
+    """JupyterLab's messages of widgets may come in threads with loops of their own."""
+    async with site.gateway("adapt-thread", asynchronous=True) as gateway:
+        cluster = await gateway.new_cluster()
+        loop = asyncio.get_running_loop()
+
+        async def press() -> None:
+            asyncio.run_coroutine_threadsafe(cluster.adapt(1, 1), loop).result(30)
+
+        await asyncio.to_thread(asyncio.run, press())
+        async with cluster.get_client(set_as_default=False) as client:
+            await asyncio.wait_for(client.wait_for_workers(1), 60)
+        await cluster.shutdown()
+
+
 async def test_a_cluster_adapts_as_the_labextension_asks(site: Site) -> None:
     async with site.gateway("labextension", asynchronous=True) as gateway:
         cluster = await gateway.new_cluster()

@@ -2,13 +2,17 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 from dask_gateway.auth import BasicAuth
+from dask_gateway.client import ClusterReport
 from distributed.versions import get_versions
 
 from htcdaskgateway import HTCGatewayCluster, _versions
+from htcdaskgateway._errors import PoolsNotThereError
 from htcdaskgateway._worker_pools import explanation
+from htcdaskgateway._worker_pools.gateway_route import RoutePools
 from tests.client.gateway_site import IMAGE, PASSWORD, Site
 
 
@@ -74,6 +78,40 @@ def test_a_gateway_without_the_extension_says_so(plain_site: Site) -> None:
         gateway.new_cluster(worker_backend="kubernetes") as cluster,
     ):
         assert cluster.explain().situation == explanation.NO_EXTENSION
+
+
+@pytest.mark.parametrize(
+    "odd", [{"status": "RESTARTING"}, {"start_time": 10**18}, {"options": None, "status": []}]
+)
+def test_an_odd_report_is_no_word_of_its_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any]
+) -> None:
+    original = ClusterReport._from_json.__func__
+
+    def oddly(cls: type, public: str, proxy: str, said: dict[str, Any]) -> Any:
+        return original(cls, public, proxy, {**said, **odd})
+
+    with site.gateway("odd-report") as gateway, gateway.new_cluster() as cluster:
+        with monkeypatch.context() as patch:
+            patch.setattr(ClusterReport, "_from_json", classmethod(oddly))
+            with pytest.raises(Exception, match=r".") as failed:
+                cluster.explain()
+        assert "has ended" not in str(failed.value)
+        assert "status=running" in repr(cluster)
+        assert cluster.explain().situation is None
+
+
+def test_pools_that_the_gateway_does_not_show_are_no_word_of_its_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(self: RoutePools, cluster: str) -> Any:
+        raise PoolsNotThereError("404")
+
+    with site.gateway("no-route") as gateway, gateway.new_cluster() as cluster:
+        monkeypatch.setattr(RoutePools, "list", gone)
+        assert "does not show its pools" in str(cluster.explain().situation)
+        assert "status=running" in repr(cluster)
+        monkeypatch.undo()
 
 
 def test_an_ended_cluster_says_so(site: Site) -> None:

@@ -22,6 +22,9 @@ def test_a_pool_is_added_sized_and_deleted(site: Site) -> None:
             "resources": {"gpu": 2, "GPU": 1},
         }
         assert pool.resources == {"gpu": 1}
+        ncsa = cluster.add_pool("ncsa", cpus=2, memory="4GB")
+        assert (ncsa.spec.template.cores, ncsa.spec.template.memory) == (2, "4096Mi")
+        ncsa.delete()
         pool.scale(3)
         default, again = cluster.pools
         assert (again.name, again.spec.replicas) == ("gpu", 3)
@@ -61,7 +64,11 @@ def test_what_is_wrong_is_said_and_changes_nothing(site: Site) -> None:
                 cluster.add_pool("gpu", boolean)
         with pytest.raises(ValueError, match="worker_cores"):
             cluster.add_pool("gpu", worker_cores=0)
-        for typed, meant in (("cores", "worker_cores"), ("worker_memroy", "worker_memory")):
+        for typed, meant in (
+            ("cores", "worker_cores"),
+            ("worker_memroy", "worker_memory"),
+            ("n", "replicas"),
+        ):
             with pytest.raises(TypeError, match=f"has no keyword '{typed}': did you mean {meant}"):
                 cluster.add_pool("gpu", **{typed: 1})
         with pytest.raises(TypeError, match="no keyword 'colour': it takes name, replicas, profile, "):

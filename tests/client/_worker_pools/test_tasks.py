@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from htcdaskgateway._worker_pools import tasks
 
 
@@ -27,3 +29,29 @@ async def test_a_loop_that_loses_a_cancellation_ends_all_the_same() -> None:
     assert (lost, both[0].cancelled(), both[1].done()) == (1, True, True)
     await tasks.end(*both)
     await tasks.end()
+
+
+async def test_an_end_is_reached_however_often_it_is_interrupted() -> None:
+    reached = False
+
+    async def take_away() -> None:
+        nonlocal reached
+        await asyncio.sleep(0.05)
+        reached = True
+
+    ending = asyncio.ensure_future(tasks.to_the_end(take_away()))
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    assert reached
+    await tasks.to_the_end(take_away())
+
+
+async def test_an_end_that_fails_says_so() -> None:
+    async def fails() -> None:
+        raise OSError("no way")
+
+    with pytest.raises(OSError, match="no way"):
+        await tasks.to_the_end(fails())
