@@ -5,6 +5,7 @@ credential of the environment or the configuration is only sent to the gateway t
 and a JupyterHub token never to an address that somebody typed into a notebook, unless `auth` asks for it.
 """
 
+import contextlib
 import os
 import re
 from typing import Any, Final
@@ -30,7 +31,7 @@ def choose_auth(address: str | None, auth: Any = None) -> Any:
     ValueError when that would send a credential to an address that it is not meant for; that, or TypeError,
     when `auth` is no kind of login.
     """
-    elsewhere = address is not None and not _is_configured(address.strip())
+    elsewhere = address is not None and not _is_configured(str(address).strip())
     chosen = auth
     if auth is None and not elsewhere and _on_unconfigured_hub():
         chosen = "jupyterhub"
@@ -51,10 +52,11 @@ def without_blanks(given: Any, key: str) -> Any:
 
     `given`: the argument; `key`: where the configuration has it.
     """
-    said = dask.config.get(f"gateway.{key}", None) if given is None else given
-    if not isinstance(said, str) or said == said.strip():
-        return given
-    return said.strip() if given is not None else format_template(said.strip())
+    said = given
+    if given is None:
+        with contextlib.suppress(KeyError, IndexError, ValueError):  # which dask-gateway will raise
+            said = format_template(dask.config.get(f"gateway.{key}", None))
+    return said.strip() if isinstance(said, str) and said != said.strip() else given
 
 
 def check_address(address: str | None) -> None:
@@ -66,10 +68,21 @@ def check_address(address: str | None) -> None:
             'HTCGateway("https://gateway.example", auth=BasicAuth("me", "password")), with the address that '
             "your site names, or set gateway.address in a file such as ~/.config/dask/gateway.yaml"
         )
-    if isinstance(given, str) and "://" not in given and not given.startswith(("/", "{")):
-        whose = "The address" if address is not None else "configuration gateway.address"
-        shown = given.rpartition("@")[2]
-        raise ValueError(f"{whose} {shown!r} has no scheme: write 'https://{shown}' or 'http://{shown}'")
+    if not isinstance(given, str):
+        raise TypeError(
+            f"The address is a text such as 'https://gateway.example', and no {type(given).__name__}"
+        )
+    whose = "The address" if address is not None else "configuration gateway.address"
+    given = given.strip()
+    scheme, has_scheme, _ = given.partition("://")
+    shown = given[len(scheme + has_scheme) if has_scheme else 0 :].rpartition("@")[2]
+    write = f"write 'https://{shown}' or 'http://{shown}'"
+    if given.startswith(("/", "{")):
+        return
+    if not has_scheme:
+        raise ValueError(f"{whose} {shown!r} has no scheme: {write}")
+    if scheme.lower() not in ("http", "https"):
+        raise ValueError(f"{whose} has the scheme {scheme!r:.80}: {write}")
 
 
 def _check_kind(auth: Any) -> None:

@@ -18,18 +18,12 @@ from dask_gateway import Gateway, GatewayCluster
 from distributed import Client
 
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
-from htcdaskgateway import _exit
+from htcdaskgateway import _answers, _exit
 from htcdaskgateway._auth import check_address, choose_auth, without_blanks, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._doctor.method import ExaminedGateway
-from htcdaskgateway._errors import (
-    forget_credentials,
-    login_refused,
-    mark_as_answer,
-    name_wanted,
-    refuse_others,
-)
+from htcdaskgateway._errors import login_refused, name_wanted, refuse_others
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.new_cluster import GatewayWithKeywords
@@ -162,16 +156,25 @@ class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], Gate
         return cluster
 
     async def _request(self, method: str, url: str, json: Any = None) -> Any:
+        _answers.hide_proxy_password(self._request_kwargs)
         try:
-            return await super()._request(method, url, json=json)
+            response = await super()._request(method, url, json=json)
         except aiohttp.ClientResponseError as error:
-            forget_credentials(error)
+            _answers.forget_credentials(error)
             if error.status not in (401, 403):
                 raise
             raise login_refused(error, without_credentials(self.address), self.auth) from None
+        except aiohttp.InvalidURL:
+            wrong: ValueError = aiohttp.InvalidURL(without_credentials(url))
+        except UnicodeError:  # whose text and value are the password
+            wrong = ValueError("the user name or password has a character that a login by HTTP cannot carry")
         except ValueError as error:
-            mark_as_answer(error)
+            _answers.mark_as_answer(error)
             raise
+        else:
+            _answers.forget_question(response)
+            return response
+        raise wrong  # here, as an error that is raised while another is handled keeps that one
 
 
 class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import aiohttp
 from dask_gateway import GatewayClusterError
-from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -176,25 +175,6 @@ def name_wanted(given: Any) -> Exception:
     return TypeError(
         f"connect() wants the name of a cluster, as list_clusters() has it: {example}; got a {kind}"
     )
-
-
-def forget_credentials(error: aiohttp.ClientResponseError) -> None:
-    """Whoever logs or shows the error shows no header of its request, such as the password."""
-    asked = error.request_info
-    url, real = asked.url.with_user(None), asked.real_url.with_user(None)
-    error.request_info = aiohttp.RequestInfo(url, asked.method, CIMultiDictProxy(CIMultiDict()), real)
-    error.history = ()
-    error.args = (error.request_info, error.history)
-
-
-def mark_as_answer(error: ValueError) -> None:
-    """It is what the gateway answered, 404 or 422, and no word of dask-gateway's client about the answer."""
-    error.htcdask_answered = True  # type: ignore[attr-defined]
-
-
-def is_unknown(error: ValueError) -> bool:
-    """Whether the gateway does not know what it was asked for; subclasses are answers not understood."""
-    return type(error) is ValueError and getattr(error, "htcdask_answered", False)
 
 
 def login_refused(error: aiohttp.ClientResponseError, address: str, auth: Any) -> aiohttp.ClientResponseError:

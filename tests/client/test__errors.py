@@ -9,23 +9,29 @@ import aiohttp
 import dask_gateway
 import pytest
 from aiohttp import web
-from dask_gateway.auth import BasicAuth
+from dask_gateway.auth import BasicAuth, JupyterHubAuth
 
 import htcdaskgateway
-from htcdaskgateway import HTCGateway
-from htcdaskgateway._errors import refuse_others
+from htcdask_api import Template
+from htcdaskgateway import HTCDaskError, HTCGateway, _answers
+from htcdaskgateway._answers import is_unknown
+from htcdaskgateway._errors import PoolsNotThereError, refuse_others
 from htcdaskgateway._worker_pools.adapting import Adapting
+from htcdaskgateway._worker_pools.gateway_route import RoutePools
 
-SECRETS = ("sesame", "YWRhOnNlc2FtZQ", "Authorization")
+SECRETS = ("sesame", "YWRhOnNlc2FtZQ", "Authorization", "cookie-42")
 
 
 @asynccontextmanager
 async def gateway_that_says(status: int) -> AsyncIterator[HTCGateway]:
-    """It has heard the password, and answers everything so."""
+    """It has heard the password, and answers everything so, by a page."""
 
     async def answer(request: web.Request) -> web.Response:
         known = "Authorization" in request.headers
-        return web.Response(status=status if known else 401, headers={"WWW-Authenticate": "Basic"})
+        headers = {"WWW-Authenticate": "Basic", "Set-Cookie": "gateway=cookie-42"}
+        page = web.Response(status=status if known else 401, headers=headers, text="<html>")
+        page.content_type = "text/html"
+        return page
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
@@ -45,17 +51,72 @@ def test_the_errors_are_dask_gateways_own() -> None:
     assert issubclass(htcdaskgateway.PoolRefusedError, ValueError)
 
 
-@pytest.mark.parametrize("status", [401, 403, 418, 502, 503])
-async def test_no_error_holds_the_password(status: int) -> None:
-    async with gateway_that_says(status) as gateway:
-        with pytest.raises(aiohttp.ClientResponseError) as failed:
-            await gateway.list_clusters()
-    error: BaseException | None = failed.value
-    assert failed.value.status == status
+def holds_none(error: BaseException | None) -> None:
+    """It, and what it came from."""
     while error is not None:
         shown = f"{error!r} {error} {error.args!r} {vars(error)!r}"
         assert not [secret for secret in SECRETS if secret in shown]
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 418, 502, 503])
+async def test_no_error_holds_the_password(status: int) -> None:
+    async with gateway_that_says(status) as gateway:
+        for _ in range(2):  # the second time by the cookie
+            with pytest.raises(aiohttp.ClientResponseError) as failed:
+                await gateway.list_clusters()
+            assert failed.value.status == status
+            holds_none(failed.value)
+        with pytest.raises(HTCDaskError) as not_understood:
+            await RoutePools(gateway).create("gateway.x", "more", Template(), 1)
+        holds_none(not_understood.value)
+
+
+async def test_a_password_that_cannot_be_sent_is_not_shown() -> None:
+    async with gateway_that_says(200) as gateway:
+        gateway.auth.password = "sesame\N{EURO SIGN}"
+        for ask in (gateway.list_clusters, lambda: RoutePools(gateway).list("gateway.x")):
+            with pytest.raises(ValueError, match="a character that a login by HTTP cannot carry") as failed:
+                await ask()
+            assert not isinstance(failed.value, (UnicodeError, PoolsNotThereError))
+            assert not is_unknown(failed.value)
+            holds_none(failed.value)
+
+
+@pytest.mark.parametrize("address", ["htps://ada:sesame@gateway.example", "http://ada:sesame@"])
+def test_an_address_that_is_none_is_not_shown_with_its_password(address: str) -> None:
+    with (
+        pytest.raises(ValueError, match=r"http|^/api") as refused,
+        HTCGateway(address, auth="basic") as gateway,
+    ):
+        gateway.list_clusters()
+    holds_none(refused.value)
+
+
+async def test_what_a_library_below_refuses_is_no_answer() -> None:
+    async with gateway_that_says(200) as gateway:
+        gateway.auth = JupyterHubAuth("sesame\n")
+        with pytest.raises(ValueError, match=r".") as failed:
+            await gateway.list_clusters()
+        assert not is_unknown(failed.value)
+        with pytest.raises(ValueError, match=r"."):  # and not "its extension is missing"
+            await gateway.profiles()
+
+
+async def test_a_404_is_an_answer() -> None:
+    async with gateway_that_says(404) as gateway:
+        with pytest.raises(ValueError, match="html") as failed:
+            await gateway.list_clusters()
+        assert is_unknown(failed.value)
+        with pytest.raises(PoolsNotThereError):
+            await RoutePools(gateway).list("gateway.x")
+
+
+def test_a_proxy_s_password_is_not_shown() -> None:
+    how = {"proxy": "http://proxy.example", "proxy_auth": aiohttp.BasicAuth("ada", "sesame")}
+    _answers.hide_proxy_password(how)
+    assert "sesame" not in repr(how)
+    assert how["proxy_auth"] == aiohttp.BasicAuth("ada", "sesame")
 
 
 @pytest.mark.parametrize("status", [403, 502])

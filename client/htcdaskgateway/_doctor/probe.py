@@ -16,6 +16,7 @@ from dask_gateway.client import ClusterStatus
 from distributed import Client
 
 from htcdask_api.status import STALLED
+from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._doctor.case import Case, Fault, NotTried
 from htcdaskgateway._doctor.timeouts import timeout, timeout_at
@@ -169,7 +170,9 @@ async def _gone(case: Case, name: str) -> None:
     try:
         if (await case.gateway._cluster_report(name)).status > ClusterStatus.RUNNING:
             return
-    except ValueError:
+    except ValueError as error:
+        if not is_unknown(error):
+            raise
         return
     await asyncio.sleep(_POLL_SECONDS)
     await _gone(case, name)

@@ -16,12 +16,12 @@ from dask_gateway import GatewayCluster, GatewayClusterError, GatewayServerError
 from dask_gateway.client import ClusterReport, ClusterStatus
 
 from htcdask_api import names
+from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import (
     ClusterStartTimeoutError,
     PoolsNotThereError,
     PoolStalledError,
-    is_unknown,
     refuse_others,
 )
 from htcdaskgateway._scaling import pool_size

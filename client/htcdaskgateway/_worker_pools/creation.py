@@ -15,6 +15,7 @@ from dask_gateway import Gateway, GatewayClusterError, GatewayServerError
 from dask_gateway.client import ClusterStatus
 
 from htcdask_api import Template, names
+from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import PoolRefusedError
 from htcdaskgateway._worker_pools.access import pool_access
@@ -63,8 +64,8 @@ async def stop(gateway: Gateway, cluster: str) -> str:
 async def _is_active(gateway: Gateway, cluster: str) -> bool:
     try:
         report = await gateway._cluster_report(cluster)
-    except ValueError:  # the gateway does not know this cluster any more
-        return False
+    except ValueError as error:
+        return not is_unknown(error)
     except (OSError, GatewayServerError, aiohttp.ClientError):
         return True
     return bool(report.status <= ClusterStatus.RUNNING)

@@ -14,6 +14,7 @@ import aiohttp
 from dask_gateway import Gateway, GatewayClusterError, GatewayWarning
 
 from htcdask_api import Template
+from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._errors import PoolRefusedError, PoolsNotThereError, PoolsNotUnderstoodError
 from htcdaskgateway._worker_pools.pool import Pool, scaling
 
@@ -65,6 +66,8 @@ class RoutePools:
         try:
             response = await self._gateway._request("GET", self._url(cluster))
         except ValueError as error:
+            if not is_unknown(error):
+                raise
             raise PoolsNotThereError(f"The gateway has no worker pools of {cluster}: {error}") from error
         with _understanding():
             return [Pool.parse(shown) for shown in (await response.json())["pools"]]
@@ -74,7 +77,14 @@ class RoutePools:
 def _understanding() -> Iterator[None]:
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError, aiohttp.ContentTypeError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        aiohttp.ContentTypeError,
+    ) as error:
         _log.debug("The gateway's answer about pools", exc_info=True)
         raise PoolsNotUnderstoodError(
             "What the gateway says of this cluster's worker pools is not understood; it may be newer than "

@@ -16,6 +16,7 @@ from dask_gateway import Gateway, GatewayClusterError, GatewayServerError, Gatew
 from pydantic import ValidationError
 
 from htcdask_api import Template
+from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._errors import PoolRefusedError
 from htcdaskgateway._worker_pools import refusals
 from htcdaskgateway._worker_pools.profiles import Offer, Profiles
@@ -47,7 +48,7 @@ class GatewayWithProfiles(Gateway):  # type: ignore[misc]
         except asyncio.TimeoutError:  # another one than Python's own before 3.11
             raise TimeoutError(f"the gateway did not say within {_SECONDS:.0f} s what it offers") from None
         except ValueError as error:
-            if type(error) is ValueError:  # dask-gateway's word for a 404
+            if is_unknown(error):
                 return Profiles(None, NOT_SAID)
             raise
         try:

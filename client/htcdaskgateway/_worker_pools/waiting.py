@@ -16,13 +16,9 @@ from dask_gateway import Gateway
 from distributed import Client
 
 from htcdask_api.status import READY
+from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._errors import (
-    ClusterStartTimeoutError,
-    PoolsNotThereError,
-    PoolStalledError,
-    is_unknown,
-)
+from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._worker_pools import progress, stalls, tasks, turns
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
