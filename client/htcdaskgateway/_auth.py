@@ -24,6 +24,8 @@ _KINDS: Final = ("basic", "kerberos", "jupyterhub")
 _CLASS: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _SAY_BASIC: Final = 'to log in by name and password say auth=BasicAuth("me", "password")'
 
+UNSENDABLE: Final = "the user name or password has a character that a login by HTTP cannot carry"
+
 
 def choose_auth(address: str | None, auth: Any = None) -> Any:
     """`auth` if given, else what the configuration says; on a JupyterHub that says nothing, its token.
@@ -72,13 +74,13 @@ def check_address(address: str | None) -> None:
         raise TypeError(
             f"The address is a text such as 'https://gateway.example', and no {type(given).__name__}"
         )
-    whose = "The address" if address is not None else "configuration gateway.address"
     given = given.strip()
+    if given.startswith(("/", "{")):
+        return
+    whose = "The address" if address is not None else "configuration gateway.address"
     scheme, has_scheme, _ = given.partition("://")
     shown = given[len(scheme + has_scheme) if has_scheme else 0 :].rpartition("@")[2]
     write = f"write 'https://{shown}' or 'http://{shown}'"
-    if given.startswith(("/", "{")):
-        return
     if not has_scheme:
         raise ValueError(f"{whose} {shown!r} has no scheme: {write}")
     if scheme.lower() not in ("http", "https"):

@@ -19,7 +19,7 @@ from distributed import Client
 
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
 from htcdaskgateway import _answers, _exit
-from htcdaskgateway._auth import check_address, choose_auth, without_blanks, without_credentials
+from htcdaskgateway._auth import UNSENDABLE, check_address, choose_auth, without_blanks, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._doctor.method import ExaminedGateway
@@ -167,7 +167,7 @@ class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], Gate
         except aiohttp.InvalidURL:
             wrong: ValueError = aiohttp.InvalidURL(without_credentials(url))
         except UnicodeError:  # whose text and value are the password
-            wrong = ValueError("the user name or password has a character that a login by HTTP cannot carry")
+            wrong = ValueError(UNSENDABLE)
         except ValueError as error:
             _answers.mark_as_answer(error)
             raise

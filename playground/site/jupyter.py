@@ -7,8 +7,8 @@ import json
 from playground.build import paths
 from playground.node.node import Node
 
-# dask-gateway's Traefik; through it go the dashboards that a browser at JupyterLab asks for.
-GATEWAY = "traefik-dask-gateway.gateway:80"
+# The service of the gateway's Traefik, as upstream's chart calls it; dashboards come through it, too.
+GATEWAY_HOST = "traefik-dask-gateway.gateway"
 EXAMPLES = paths.REPOSITORY / "examples"
 
 
@@ -23,7 +23,7 @@ def settings(token: str) -> dict[str, str]:
         # The pod's own address, which nobody outside of the node can reach but by `forward`.
         "ServerApp": {"ip": "0.0.0.0", "port": 8888, "open_browser": False},  # noqa: S104
         "IdentityProvider": {"token": token},
-        "ServerProxy": {"host_allowlist": [GATEWAY.partition(":")[0]]},
+        "ServerProxy": {"host_allowlist": [GATEWAY_HOST]},
     }
     # Nobody elsewhere is asked for anything, and no question about news hides the notebook.
     overrides = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}

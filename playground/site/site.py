@@ -25,8 +25,8 @@ from playground.site import access_point, gateway, jupyter, notebook, wait
 
 CHART = paths.REPOSITORY / "charts" / "htcdask"
 VALUES = gateway.MANIFESTS / "htcdask-values.yaml"
-# The gateway as pods reach it: the service of its Traefik, as upstream's chart calls it.
-INNER_GATEWAY = "http://traefik-dask-gateway.gateway"
+# The gateway as pods reach it.
+INNER_GATEWAY = f"http://{jupyter.GATEWAY_HOST}"
 # In this order: what the others need comes first.
 _FIRST = ("namespaces", "daskcluster-crd")
 _THEN = ("traefik", "gateway-api", "gateway-controller", "condor", "notebooks", "gateway-routes")
@@ -122,7 +122,7 @@ def _load(node: Node, built: dict[str, images.Image]) -> None:
 
 def _apply(node: Node, built: dict[str, images.Image], cvmfs: Path, password: str, token: str) -> None:
     dask = string.Template(_manifest("notebook-dask.in")).substitute(
-        address=INNER_GATEWAY, host=jupyter.GATEWAY, password=password
+        address=INNER_GATEWAY, host=jupyter.GATEWAY_HOST, password=password
     )
     condor, gpus = rootfs_condor.CONFIG.read_text(encoding="utf-8"), _manifest("condor-gpus.in")
     lab, notebooks = jupyter.settings(token), jupyter.notebooks()

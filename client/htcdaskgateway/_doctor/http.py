@@ -13,7 +13,7 @@ from typing import Any, Final
 import aiohttp
 from dask_gateway import Gateway
 
-from htcdaskgateway._auth import without_credentials
+from htcdaskgateway._auth import UNSENDABLE, without_credentials
 from htcdaskgateway._doctor.case import Case, Fault, in_thread
 from htcdaskgateway._doctor.secrecy import masked
 
@@ -83,7 +83,7 @@ async def ask(case: Case, path: str, *, login: bool = True) -> Answer:
             headers, context = await in_thread(lambda: gateway.auth.pre_request(challenge))
         except UnicodeError:  # whose text has the character
             raise Fault(
-                "the user name or password has a character that a login by HTTP cannot carry",
+                UNSENDABLE,
                 "one without letters outside of Latin-1",
             ) from None
         case.secrets.update(value.partition(" ")[2] or value for value in headers.values())

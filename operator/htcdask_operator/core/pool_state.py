@@ -239,7 +239,7 @@ def complete(
         submit_budget=submit_budget,
         taken=taken,
         standing=sight.remembered.standing,
-        ledger=sight.remembered.ledger or ledger.begun(sight.pool.status),
+        ledger=ledger.known(sight.remembered.ledger, sight.pool.status),
         record=failures.remembered(sight.pool.status),
     )
     if state.cluster is None or allocation is None or isinstance(state.observed.jobs, Unseen):

@@ -68,7 +68,7 @@ def seen(
 
 def with_avoided(sights: Sequence[Sight], memory: ClusterMemory, policy: Policy, now: float) -> ClusterMemory:
     """With the machines that eat workers, by what the pools have seen."""
-    failures = [(sight.remembered.ledger or ledger.begun(sight.pool.status)).failures for sight in sights]
+    failures = [ledger.known(sight.remembered.ledger, sight.pool.status).failures for sight in sights]
     if not any(failures) and not memory.avoided:
         return memory
     seen_by = [

@@ -141,9 +141,9 @@ class Ledger:
         return sum(not its.anchor for its in self.accepted_jobs.values())
 
 
-def begun(status: PoolStatus) -> Ledger:
-    """All that is known when the operator has just started."""
-    return Ledger(failures=tuple(status.recent_failures))
+def known(remembered: Ledger | None, status: PoolStatus) -> Ledger:
+    """What is remembered; if the operator has just started, all that the status tells."""
+    return remembered or Ledger(failures=tuple(status.recent_failures))
 
 
 def pace(replicas: int) -> Rate:
