@@ -171,10 +171,8 @@ TROUBLED = st.tuples(
 FOR_LONG = st.tuples(
     st.builds(Bad, st.sampled_from(FOR_EVER), st.just(400)), st.builds(Wait, st.sampled_from([60, 200]))
 )
-# And walltimes: two or three of them.
-LIVES = st.tuples(
-    st.builds(Walltime, st.just(300)), *(st.builds(Wait, st.sampled_from([60, 200])) for _ in range(3))
-)
+# And walltimes: one is over within two long waits.
+LIVES = st.tuples(st.builds(Walltime, st.just(300)), st.just(Wait(200)), st.just(Wait(60)))
 # Two lists, because hypothesis makes one list about five long, whatever it may be.
 _PART = st.lists(
     st.one_of(st.tuples(STEPS), st.tuples(STEPS), st.tuples(STEPS), TROUBLED, TROUBLED, FOR_LONG, LIVES),
