@@ -1,4 +1,4 @@
-"""An image that is a file, and both kinds that a registry has: Dask workers in jobs of a real HTCondor, by Apptainer."""
+"""An image that is a file, and both kinds of a registry: Dask workers in jobs of a real HTCondor."""
 
 from __future__ import annotations
 
