@@ -417,7 +417,7 @@ def test_a_worker_that_was_killed_is_told_by_its_status_alone(node: Node) -> Non
     assert node.run({}, {}).output == said
 
 
-@pytest.mark.parametrize(("code", "most"), [(0, 4096), (3, 32768)], ids=["well", "badly"])
+@pytest.mark.parametrize(("code", "most"), [(0, 6144), (3, 32768)], ids=["well", "badly"])
 def test_a_worker_that_ended_tells_its_last_lines_under_its_name(node: Node, code: int, most: int) -> None:
     """Of one that ended as it should fewer."""
     node.install(f"print('x' * 99_999 + 'the end', flush=True); sys.exit({code})")

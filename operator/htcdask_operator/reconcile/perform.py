@@ -267,7 +267,8 @@ async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome:
     try:
         await ports.kube.write_log(pool, action.workers)
     except KubeError as error:
-        _log.warning("Pool %s: what its workers printed is not written: %s", pool.name, error)
+        why = sanitize.line(str(error))
+        _log.warning("Pool %s: what its workers printed is not written: %s", pool.name, why)
         if error.status is None or error.status in (409, 429) or error.status >= 500:
             return
     except Exception as error:

@@ -183,7 +183,7 @@ main() {
     --tls-key "$htcdask_secrets/dask.pem" --local-directory "$htcdask_work" \
     < /dev/null > "$htcdask_work/log" 2>&1 &
   await_end $!
-  [ "$htcdask_status" -ne 0 ] || htcdask_tail=4096 # nobody looks for a cause
+  [ "$htcdask_status" -ne 0 ] || htcdask_tail=6144 # nobody looks for a cause; 4 KiB are shown, in whole lines
   say "ended with $htcdask_status; its last lines:"
   tail -c "${htcdask_tail:-32768}" "$htcdask_work/log"
   return "$htcdask_status"

@@ -60,7 +60,7 @@ class Pending:
     def seen(self, over: Sequence[Worker], texts: Mapping[WorkerName, str], now: float) -> Pending:
         """With those that are over now, and without those of which nothing will come."""
         known = set(self.names)
-        new = [_ended(worker, now) for worker in over if states.has_ended(worker.job) and worker.job.worker]
+        new = [_ended(worker, now) for worker in _last(over)]
         both = (*(its for its in new if its.log.name not in known), *self.ended)
         kept = [its for its in both if its.says(texts) and now - its.seen_at < failures.LOG_SECONDS]
         named = {its.log.name: its for its in kept}
@@ -101,6 +101,15 @@ def merged(new: Sequence[WorkerLog], before: Sequence[WorkerLog]) -> tuple[Worke
             break
         kept.append(log)
     return tuple(kept)
+
+
+def _last(over: Sequence[Worker]) -> list[Worker]:
+    """Those of them that may be among the newest few: a thousand may end at once."""
+    ended = [worker for worker in over if states.has_ended(worker.job) and worker.job.worker]
+    ended.sort(key=lambda worker: worker.job.status_since, reverse=True)
+    finished = [worker for worker in ended if worker.state is State.FINISHED]
+    failed = [worker for worker in ended if worker.state is not State.FINISHED]
+    return [*failed[:MAX_WORKERS], *finished[:MAX_FINISHED]]
 
 
 def _newest(logs: Sequence[WorkerLog]) -> list[WorkerLog]:
