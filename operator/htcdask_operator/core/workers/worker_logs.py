@@ -59,6 +59,8 @@ class Pending:
 
     def seen(self, over: Sequence[Worker], texts: Mapping[WorkerName, str], now: float) -> Pending:
         """With those that are over now, and without those of which nothing will come."""
+        if not over and not self.ended:  # nearly every pool at nearly every plan
+            return self
         known = set(self.names)
         new = [_ended(worker, now) for worker in _last(over)]
         both = (*(its for its in new if its.log.name not in known), *self.ended)
