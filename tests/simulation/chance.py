@@ -43,6 +43,7 @@ from tests.simulation.trouble import (
 )
 from tests.simulation.world import (
     ANCHOR_REMOVER,
+    ANCHOR_RULE,
     BAD_IMAGE,
     BAD_IMAGE_UNSAID,
     DEAD,
@@ -122,7 +123,7 @@ SITE = st.one_of(
 )
 QUESTIONS = ("jobs", "jobs_of", "workers", "cluster", "pools")
 DEEDS = (
-    *("submit_workers", "remove", "submit_anchor", "hold", "scale"),
+    *("submit_workers", "spool_workers", "remove", "submit_anchor", "hold", "scale"),
     *("publish", "adopt", "create_pool", "add_finalizer", "remove_finalizer"),
 )
 AHEAD = st.one_of(
@@ -150,6 +151,7 @@ OUTAGES = st.one_of(
     ),
     st.builds(Bad, st.sampled_from([NO_SECRET, NO_ANCHOR, NO_PLAN, NAMELESS]), st.sampled_from([30, 400])),
     st.builds(Bad, st.sampled_from(FOR_EVER), st.sampled_from([5, 60, 400])),
+    st.builds(Bad, st.just(ANCHOR_RULE), st.sampled_from([30, 400, 4000])),
 )
 LINES = st.one_of(
     OUTAGES,

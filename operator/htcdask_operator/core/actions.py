@@ -47,17 +47,22 @@ class SubmitAnchor:
     pool: PoolUid
     description: Mapping[str, str]
     bundle: Bundle
+    template_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitWorkers:
-    """Submit one job for each name, in one transaction, after asking again by pool UID."""
+    """Submit one job for each name, in one transaction, after asking again by pool UID.
+
+    With a bundle, it is spooled into each of them.
+    """
 
     pool: PoolUid
     description: Mapping[str, str]
     names: tuple[WorkerName, ...]
     worker: Size = ONE  # what each requests
     profile: str | None = None
+    bundle: Bundle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +94,10 @@ class ForceRemove:
 
 @dataclass(frozen=True, slots=True)
 class ReadLogs:
-    """Bring the last lines of these workers from the anchor's directory: shown in the next status."""
+    """Bring the last lines of these workers from the directory of this job: shown in the next status."""
 
     pool: PoolUid
-    anchor: JobId
+    keeper: JobId  # the anchor, or the one worker's own
     workers: tuple[WorkerName, ...]
 
 

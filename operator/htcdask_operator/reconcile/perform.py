@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from htcdask_operator import metrics
-from htcdask_operator.condor.errors import CondorError, CondorUnreachable, SubmitRefused
+from htcdask_operator.condor.errors import CondorError, CondorUnreachable, RuleRefused, SubmitRefused
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core import mistake, sanitize
 from htcdask_operator.core.actions import (
@@ -22,6 +22,7 @@ from htcdask_operator.core.actions import (
     AddFinalizer,
     Adopt,
     Analyze,
+    Bundle,
     Courtesy,
     CreatePool,
     ForceRemove,
@@ -146,9 +147,7 @@ async def perform(
             await _one(ports, action, pools, observed, outcome)
         except CondorError as error:
             if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
-                anchor = isinstance(action, SubmitAnchor)
-                count = len(action.names) if isinstance(action, SubmitWorkers) else 1
-                outcome.refused[action.pool] = RefusedSubmit(str(error), count, anchor)
+                outcome.refused[action.pool] = _refused(action, error)
                 metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
                 continue
             if isinstance(error, CondorUnreachable):
@@ -169,6 +168,13 @@ async def perform(
         else:
             metrics.ACTIONS.labels(type(action).__name__).inc()
     return outcome
+
+
+def _refused(action: SubmitAnchor | SubmitWorkers, error: SubmitRefused) -> RefusedSubmit:
+    if isinstance(action, SubmitWorkers):
+        return RefusedSubmit(str(error), len(action.names))
+    by_rule = action.template_hash if isinstance(error, RuleRefused) else None
+    return RefusedSubmit(str(error), 1, anchor=True, template_hash=by_rule)
 
 
 def _is_overtaken(action: Action, error: KubeError) -> bool:
@@ -198,18 +204,15 @@ async def _one(
         case ScaleScheduler():
             await _tell_scheduler(ports, action, pools[action.pool], observed, outcome)
         case SubmitAnchor(pool, description, bundle):
-            credentials = await _credentials(ports, pools[pool], observed)
-            content = render(bundle, credentials.certificate, credentials.key)
+            content = await _rendered(ports, bundle, pools[pool], observed)
             outcome.anchors[pool] = await ports.condor.submit_anchor(
                 description, content, observed.condor_identity
             )
             _log.info("Pool %s: anchor submitted", pools[pool].name)
-        case SubmitWorkers(pool, description, names):
-            outcome.workers[pool] = await ports.condor.submit_workers(
-                description, names, observed.condor_identity
-            )
-            metrics.SUBMITTED.inc(len(names))
-            _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))
+        case SubmitWorkers(pool):
+            outcome.workers[pool] = await _submit_workers(ports, action, pools[pool], observed)
+            metrics.SUBMITTED.inc(len(action.names))
+            _log.info("Pool %s: %d workers submitted", pools[pool].name, len(action.names))
         case HoldAnchor(_, jobs, reason):
             await ports.condor.hold(jobs, reason)
         case Remove(_, jobs, reason):
@@ -246,7 +249,7 @@ async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
     """An empty text says that it was looked for in vain, also where it failed: nobody asks for ever."""
     found: Mapping[WorkerName, str] = {}
     try:
-        found = await ports.condor.logs(action.anchor, action.workers)
+        found = await ports.condor.logs(action.keeper, action.workers)
     except CondorError as error:
         if isinstance(error, CondorUnreachable):
             outcome.in_vain.add(ReadLogs)
@@ -269,6 +272,21 @@ async def _analyze(ports: Ports, action: Analyze, outcome: Outcome) -> None:
         _log.warning("How slots look to job %s could not be asked: %s", action.job, error)
     except Exception as error:
         _log.error("How slots look to job %s could not be asked: %s", action.job, mistake.of(error))
+
+
+async def _submit_workers(
+    ports: Ports, action: SubmitWorkers, pool: PoolFacts, observed: Observed
+) -> tuple[JobId, ...]:
+    submit, identity = (action.description, action.names), observed.condor_identity
+    if action.bundle is None:
+        return await ports.condor.submit_workers(*submit, identity)
+    content = await _rendered(ports, action.bundle, pool, observed)
+    return await ports.condor.spool_workers(*submit, content, identity)
+
+
+async def _rendered(ports: Ports, bundle: Bundle, pool: PoolFacts, observed: Observed) -> bytes:
+    credentials = await _credentials(ports, pool, observed)
+    return render(bundle, credentials.certificate, credentials.key)
 
 
 async def _credentials(ports: Ports, pool: PoolFacts, observed: Observed) -> Credentials:

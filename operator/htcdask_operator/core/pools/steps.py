@@ -6,7 +6,7 @@ is one function and one line in `STEPS`. Used by `active`; `finalize` has the en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,9 +24,9 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
 )
 from htcdask_operator.core.checks import chains
-from htcdask_operator.core.model import Job, JobId, Unseen
+from htcdask_operator.core.model import Job, JobId, Unseen, WorkerName
 from htcdask_operator.core.pool_state import PoolState, Sight
-from htcdask_operator.core.submit import anchor, descriptions, worker_names
+from htcdask_operator.core.submit import anchor, descriptions, spooled, worker_names
 from htcdask_operator.core.workers import contact, failures, ledger, states
 from htcdask_operator.core.workers.states import State
 
@@ -92,9 +92,11 @@ def keep_anchor(state: PoolState) -> Step:
         actions.append(HoldAnchor(state.uid, ids, anchor.hold_reason(state.pool)))
     if state.anchors.remove and not state.expected:
         actions.append(remove(state.anchors.remove, "no worker needs its files"))
+    refused = state.anchors.refused
     needed = state.anchors.usable is None and state.anchors.pending is None and not _unseen_anchors(state)
     if (
         needed
+        and refused is None
         and state.more_at is None
         and state.template_hash
         and state.cluster is not None
@@ -104,10 +106,10 @@ def keep_anchor(state: PoolState) -> Step:
             state.pool, state.cluster, state.template, state.template_hash, state.policy, state.now
         )
         bundle = descriptions.bundle(state.cluster, state.template, state.policy)
-        actions.append(SubmitAnchor(state.uid, description, bundle))
+        actions.append(SubmitAnchor(state.uid, description, bundle, state.template_hash))
     pending = state.anchors.pending
     recheck = None if pending is None else pending.queued_at + states.SPOOL_SECONDS + 1
-    return Step(tuple(actions), recheck)
+    return Step(tuple(actions), recheck if refused is None else refused.until)
 
 
 def _unseen_anchors(state: PoolState) -> list[JobId]:
@@ -116,8 +118,11 @@ def _unseen_anchors(state: PoolState) -> list[JobId]:
 
 
 def remove_ended(state: PoolState) -> Step:
-    """What is over, and recorded in this plan's status, leaves the queue."""
-    return _removal((worker.job for worker in state.ended), "it is over and recorded")
+    """What is over, and recorded in this plan's status, leaves the queue, once its last lines were read."""
+    kept = _with_log(state).values()
+    return _removal(
+        (worker.job for worker in state.ended if worker.job not in kept), "it is over and recorded"
+    )
 
 
 def remove_outdated(state: PoolState) -> Step:
@@ -142,11 +147,11 @@ def scale_down(state: PoolState) -> Step:
 
 def submit(state: PoolState) -> Step:
     """The workers that are missing come, as many as may come now."""
-    kept, until = state.anchors.usable, _first((state.backoff.until, state.more_at))
-    recheck = until if state.missing else None
-    if not state.template_hash or kept is None or kept.iwd is None or state.cluster is None:
+    kept, refused = state.anchors.usable, state.anchors.refused
+    recheck = _first((state.backoff.until, state.more_at)) if state.missing else None
+    if not state.template_hash or (kept is None and refused is None) or state.cluster is None:
         return Step((), recheck)
-    count = state.may_come
+    count = state.may_come if refused is None else min(state.may_come, spooled.LARGEST_SUBMIT)
     if count <= 0 or isinstance(state.observed.connected, Unseen) or not _may_submit(state):
         return Step((), recheck)
     names = worker_names.new_names(state.uid, count, state.taken, state.now)
@@ -157,23 +162,35 @@ def submit(state: PoolState) -> Step:
         state.cluster,
         state.template,
         state.template_hash,
-        kept.iwd,
+        "" if kept is None else kept.iwd or "",
         state.policy,
         state.now,
-        kept.id,
+        "" if kept is None else kept.id,
         state.avoided,
     )
-    submit_ = SubmitWorkers(state.uid, description, names, state.worker, state.template.profile)
+    bundle = None
+    if kept is None:
+        description = spooled.described(description)
+        bundle = descriptions.bundle(state.cluster, state.template, state.policy)
+    submit_ = SubmitWorkers(state.uid, description, names, state.worker, state.template.profile, bundle)
     return Step((submit_,), recheck)
 
 
 def read_logs(state: PoolState) -> Step:
-    """The last words of workers that failed; they lie in the anchor's directory."""
+    """The last words of workers that failed; they lie in the anchor's directory, or their own."""
+    own = _with_log(state)
     asked = failures.missing_logs(state.record.recent, state.now)
-    until = failures.logs_until(state.record.recent)
-    if state.anchors.usable is None or not asked:
-        return Step((), until)
-    return Step((ReadLogs(state.uid, state.anchors.usable.id, asked),), until)
+    shared = tuple(worker for worker in asked if worker not in own)
+    actions = [ReadLogs(state.uid, job.id, (worker,)) for worker, job in own.items()]
+    if shared and state.anchors.usable is not None:
+        actions.append(ReadLogs(state.uid, state.anchors.usable.id, shared))
+    return Step(tuple(actions), failures.logs_until(state.record.recent))
+
+
+def _with_log(state: PoolState) -> Mapping[WorkerName, Job]:
+    """Jobs that are over, and have the last lines of a worker that are still to be told."""
+    failed = [worker.job for worker in state.ended if worker.state is State.FAILED]
+    return spooled.keepers(failed, failures.missing_logs(state.record.recent, state.now))
 
 
 def analyze(state: PoolState) -> Step:
