@@ -28,7 +28,7 @@ from htcdask_operator.condor.errors import (
     SubmitTooLate,
 )
 from htcdask_operator.condor.private_folder import PrivateFolder
-from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.submit import descriptions, spooled
 from htcdask_operator.uptime import uptime
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
@@ -392,6 +392,8 @@ async def test_after_the_lease_nothing_is_submitted_and_everything_else_goes_on(
         await agent.submit_anchor(described, b"a secret key")
     with pytest.raises(SubmitTooLate):
         await agent.submit_workers(described, ["a1", "a2"])
+    with pytest.raises(SubmitTooLate):
+        await agent.spool_workers(spooled.described(described), ["a1", "a2"], b"a secret key")
     assert [job.id for job in await agent.jobs()] == [anchor]
     await agent.remove([anchor], "the end of the test")
 

@@ -5,9 +5,11 @@ One bare pool has all the rules; each looks at one operator's jobs alone.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import stat
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,15 @@ from htcdask_api import Template
 from htcdask_operator import settings
 from htcdask_operator.core.model import Role
 from htcdask_operator.core.policy import PortRange, Profile
+from htcdask_operator.core.submit import descriptions, spooled
+from htcdask_operator.core.workers.states import SPOOL_SECONDS
 from playground.build import rootfs_condor
 from playground.condor.bare import BarePool
+from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.container import make_image
-from tests.contract.labs import IMAGE
+from tests.contract.labs import IMAGE, RealLab
 from tests.contract.shell import Shell, idle, is_held
+from tests.contract.test_unknown_outcomes import kill
 
 # A rule that is written by people: quotation marks, a language, and words that mean something elsewhere.
 MEMORY = 'Ask for 1000 MB at the least, not 500: "smaller" is DENIED, AUTHENTICATE or not (SECMAN:2007)'
@@ -215,6 +221,67 @@ async def test_the_key_lies_on_the_access_point_where_its_account_alone_reads_it
         for file in operator.agent.folder.rglob("*")
         if file.is_file() and file.name != "token"
     )
+    await ended(shell)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 10, 30, 60, 150])
+async def test_an_agent_killed_while_it_sends_files_leaves_no_worker_twice(
+    made: Made, milliseconds: int
+) -> None:
+    """Some jobs may be there whose files never come: they count until two minutes are over."""
+    shell = made("anchors-half")
+    operator = shell.operator(backoff_first_seconds=0.5)
+    await operator.until(lambda _: operator.asked["spool"])
+    shell.want(15)
+    asking = operator.agent._process.ask
+
+    async def ask(method: str, *arguments: object) -> object:
+        if method == "spool_each":
+            asyncio.get_running_loop().call_later(milliseconds / 1000, kill, operator.agent)
+        return await asking(method, *arguments)
+
+    operator.agent._process.ask = ask  # type: ignore[method-assign]
+    await operator.round()
+    another = shell.operator(backoff_first_seconds=0.5)
+    for _ in range(3):
+        await another.round()
+    jobs = await another.agent.jobs()
+    assert len({job.worker for job in jobs}) == len(jobs) <= 15
+    await another.go_on(3)
+    stuck = {job.id for job in await another.agent.jobs() if job.spooling}
+    shell.late = SPOOL_SECONDS + 1
+    await another.until(lambda jobs: not stuck & {job.id for job in jobs})
+    shell.late = 0.0
+    await another.until(lambda jobs: len(idle(jobs)) == len(jobs) == 15)
+    await ended(shell)
+
+
+async def test_a_worker_whose_files_will_never_come_counts_and_is_replaced_after_two_minutes(
+    made: Made, strict: BarePool, tmp_path: Path
+) -> None:
+    shell = made("anchors-never")
+    pool, template = make_pool(shell.uid), make_template(container_image=IMAGE)
+    policy = make_policy(operator_id="anchors-never")
+    described = spooled.described(
+        descriptions.workers(pool, make_cluster(), template, "hash", "", policy, time.time())
+    )
+    left = {
+        key: text.replace("$(wname)", "x1").replace("$(wout)", "out.x1") for key, text in described.items()
+    }
+    lab = RealLab(strict, tmp_path)
+    await asyncio.to_thread(lab.unspooled, left, "anchors-never")
+    shell.want(1)
+    operator = shell.operator(backoff_first_seconds=0.5)
+    await operator.go_on(3)
+    (lost,) = await operator.agent.jobs()
+    assert lost.spooling and lost.stage_in_finish is None and shell.status["submitting"] == 1
+    assert not operator.asked["spool_each"], "its submitter may be about to send them"
+    shell.late = SPOOL_SECONDS + 1
+    await operator.until(lambda jobs: lost.id not in {job.id for job in jobs})
+    shell.late = 0.0
+    await operator.until(lambda jobs: len(idle(jobs)) == len(jobs) == 1)
+    assert shell.status["recentFailures"][0]["reason"] == "NeverSpooled"
+    await lab.close()
     await ended(shell)
 
 

@@ -177,6 +177,26 @@ async def test_workers_whose_files_never_came_count_until_they_are_replaced(
     assert {failure.reason for failure in (await site.pool()).status.recent_failures} == {"NeverSpooled"}
 
 
+async def test_workers_that_the_access_point_removes_as_their_files_did_not_come_blame_nobody(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def half(description: Mapping[str, str], names: Sequence[str], *_: object) -> None:
+        site.schedd.add_spooled("htcdask", site.condor.identity, description, names, None)
+        raise CondorTimeout("HTCondor has not answered")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.condor, "spool_workers", half)
+        site.add_cluster(wanted=3)
+        await site.settle()
+    await site.settle()
+    for job in site.jobs():
+        del site.schedd.queue[job.id]
+    await site.settle(30)
+    (failure,) = (await site.pool()).status.recent_failures
+    assert failure.reason == "NeverSpooled" and "before its files had been sent" in failure.message
+    assert len(site.jobs(JobStatus.RUNNING)) == 3
+
+
 async def test_who_is_still_being_sent_goes_first_when_fewer_are_wanted(site: Site) -> None:
     site.add_cluster(wanted=2)
     await site.settle()
