@@ -89,27 +89,27 @@ class Schedd:
 
     def spool(self, description: Mapping[str, str], name: str, content: str, valid_until: float) -> str:
         """One job, and its one input file."""
-        (job,) = self._spool(description, name, content, valid_until, count=1)
+        (job,) = self.spool_each(description, None, name, content, valid_until)
         return job
 
     def spool_each(
         self,
         description: Mapping[str, str],
-        items: Sequence[Mapping[str, str]],
+        items: Sequence[Mapping[str, str]] | None,
         name: str,
         content: str,
         valid_until: float,
     ) -> list[str]:
-        """One job for each item, in one transaction, and then the same input file for each of them."""
-        return self._spool(description, name, content, valid_until, itemdata=iter(items))
+        """One job for each item, in one transaction, then the same file for each of them. None: one job."""
 
-    def _spool(
-        self, description: Mapping[str, str], name: str, content: str, valid_until: float, **jobs: Any
-    ) -> list[str]:
+        def submit(schedd: Any) -> Any:
+            jobs = {"count": 1} if items is None else {"itemdata": iter(items)}
+            return schedd.submit(made, spool=True, **jobs)
+
         with sandbox.outgoing(self._scratch, name, content) as file:
             where = {"initialdir": str(file.parent), "transfer_input_files": str(file)}
             made = submit_language.parsed({**description, **where})
-            result = self._submit(valid_until, lambda schedd: schedd.submit(made, spool=True, **jobs))
+            result = self._submit(valid_until, submit)
             self._do(lambda schedd: schedd.spool(result))
         return _ids(result)
 

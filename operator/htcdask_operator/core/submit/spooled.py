@@ -21,7 +21,7 @@ from htcdask_operator.core.submit import descriptions
 AGAIN_SECONDS: Final = 3600.0
 """After so long the rule may be another one, and an anchor is tried again."""
 LARGEST_SUBMIT: Final = 100
-"""Jobs: their files take an access point half a second, and over a slow network much of the agent's 30 s."""
+"""Jobs: sending their files takes about a second, and over a slow network much of the agent's 30 s."""
 
 _OF_ANCHOR: Final = ("My.Iwd", "My.In", "input", "stream_input", "transfer_input_files")
 
