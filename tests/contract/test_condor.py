@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from htcdask_api import names as attributes
-from htcdask_operator.condor.errors import CondorRefused, SubmitRefused
+from htcdask_operator.condor.errors import CondorRefused, RuleRefused, SubmitRefused
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core.model import Job, JobId, JobStatus, Role
 from htcdask_operator.core.submit import descriptions, spooled
@@ -279,6 +279,21 @@ async def test_workers_may_each_have_their_files_spooled_with_them(
     left = await lab.until(condor, lambda jobs: failed not in by_id(jobs))
     assert by_id(left)[other].status is JobStatus.COMPLETED, "it stays to be read"
     await condor.remove([good, other], "scaled down")
+    await lab.until(condor, lambda jobs: not jobs)
+
+
+async def test_a_rule_may_refuse_an_anchor_and_take_workers_with_their_files(
+    pool: Pool, condor: Condor, lab: Lab
+) -> None:
+    with lab.anchors_refused("No jobs that never run"):
+        with pytest.raises(RuleRefused) as refused:
+            await pool.anchor()
+        assert str(refused.value) == "No jobs that never run [said by the schedd ap@condor]"
+        assert await condor.jobs() == ()
+        (job,) = await pool.spooled("w1")
+        await lab.until(condor, lambda jobs: by_id(jobs)[job].started_at)
+    anchor = await pool.anchor()
+    await condor.remove([job, anchor], "the end of the test")
     await lab.until(condor, lambda jobs: not jobs)
 
 

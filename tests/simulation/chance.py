@@ -151,7 +151,6 @@ OUTAGES = st.one_of(
     ),
     st.builds(Bad, st.sampled_from([NO_SECRET, NO_ANCHOR, NO_PLAN, NAMELESS]), st.sampled_from([30, 400])),
     st.builds(Bad, st.sampled_from(FOR_EVER), st.sampled_from([5, 60, 400])),
-    st.builds(Bad, st.just(ANCHOR_RULE), st.sampled_from([30, 400, 4000])),
 )
 LINES = st.one_of(
     OUTAGES,
@@ -171,9 +170,18 @@ TROUBLED = st.tuples(
 FOR_LONG = st.tuples(
     st.builds(Bad, st.sampled_from(FOR_EVER), st.just(400)), st.builds(Wait, st.sampled_from([60, 200]))
 )
+# A rule is of use only if an anchor is needed then.
+RULED = st.tuples(
+    st.builds(Bad, st.just(ANCHOR_RULE), st.sampled_from([30, 400, 4000])),
+    st.one_of(
+        st.builds(NewSettings, st.sampled_from([10_000, 20_000])),
+        st.builds(NewCluster, st.sampled_from(["two", "bobs"]), st.integers(1, 5)),
+    ),
+)
 # Two lists, because hypothesis makes one list about five long, whatever it may be.
 _PART = st.lists(
-    st.one_of(st.tuples(STEPS), st.tuples(STEPS), st.tuples(STEPS), TROUBLED, TROUBLED, FOR_LONG), max_size=10
+    st.one_of(st.tuples(STEPS), st.tuples(STEPS), st.tuples(STEPS), TROUBLED, TROUBLED, FOR_LONG, RULED),
+    max_size=10,
 )
 STORMY = st.tuples(_PART, _PART).map(
     lambda parts: [step for part in parts for steps in part for step in steps]
