@@ -35,6 +35,7 @@ PAYLOAD = b"""case $1 in
 esac
 """
 _PATIENCE = 30.0
+_RULE = "/etc/condor/config.d/99-anchors"
 _UNSPOOLED = """
 import json, sys
 import htcondor2
@@ -79,6 +80,9 @@ class Lab(Protocol):
 
     def silent_execute_node(self) -> AbstractContextManager[None]:
         """Meanwhile no execute node answers."""
+
+    def anchors_refused(self, words: str) -> AbstractContextManager[None]:
+        """Meanwhile a rule of the access point, with these words, refuses anchors."""
 
     def hold(self, job: JobId) -> None:
         """What a person does with condor_hold."""
@@ -137,6 +141,13 @@ class FakeLab:
         self.schedd.silent = True
         yield
         self.schedd.silent = False
+
+    @contextmanager
+    def anchors_refused(self, words: str) -> Iterator[None]:
+        role = f"My.{names.AD_ROLE}"
+        self.schedd.rule = lambda description: words if description[role] == '"anchor"' else None
+        yield
+        self.schedd.rule = lambda _: None
 
     def hold(self, job: JobId) -> None:
         self.schedd.hold(job, "via condor_hold (by user root)")
@@ -210,6 +221,31 @@ class RealLab:
             yield
         finally:
             self.pool.run("pkill", "-CONT", *daemons)
+
+    @contextmanager
+    def anchors_refused(self, words: str) -> Iterator[None]:
+        file = self.pool.path(_RULE)
+        file.write_text(
+            "SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) Anchors\n"
+            f'SUBMIT_REQUIREMENT_Anchors = {names.AD_ROLE} =!= "anchor"\n'
+            f'SUBMIT_REQUIREMENT_Anchors_REASON = "{words}"\n'
+        )
+        self._rules("Anchors")
+        try:
+            yield
+        finally:
+            file.unlink()
+            self._rules("Not defined")
+
+    def _rules(self, names: str) -> None:
+        """Wait until the schedd has these."""
+        self.pool.run("condor_reconfig", "-daemon", "schedd")
+        deadline = time.monotonic() + _PATIENCE
+        ask = ("condor_config_val", "-schedd", "SUBMIT_REQUIREMENT_NAMES")
+        while (found := self.pool.run(*ask, check=False).strip()) != names:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the schedd's rules are {found!r}, not {names!r}")
+            time.sleep(0.1)
 
     def hold(self, job: JobId) -> None:
         self.pool.run("condor_hold", job)

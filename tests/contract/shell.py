@@ -113,8 +113,17 @@ class Shell:
     @property
     def ready(self) -> tuple[str, str]:
         """The reason and the message of the pool's condition Ready."""
-        found = [its for its in self.status.get("conditions", ()) if its["type"] == "Ready"]
+        return self.said("Ready")
+
+    def said(self, condition: str) -> tuple[str, str]:
+        """The reason and the message of one of the pool's conditions."""
+        found = [its for its in self.status.get("conditions", ()) if its["type"] == condition]
         return (found[0]["reason"], found[0]["message"]) if found else ("", "")
+
+    def told_of_failure(self) -> bool:
+        """Whether a worker failed, and its last lines have come or will not."""
+        failed = self.status.get("recentFailures", ())
+        return bool(failed) and all(its.get("logTail") is not None for its in failed)
 
     async def close(self) -> None:
         """End what was started, and take its jobs out of the queue."""

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from htcdask_api import names as attributes
-from htcdask_operator.condor.errors import CondorRefused, SubmitRefused
+from htcdask_operator.condor.errors import CondorRefused, RuleRefused, SubmitRefused
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core.model import Job, JobId, JobStatus, Role
-from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.submit import descriptions, spooled
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.labs import IMAGE, PAYLOAD, FakeLab, Lab, RealLab
 
@@ -73,6 +73,14 @@ class Pool:
         job = await self.anchor()
         jobs = await self.lab.until(self.condor, lambda jobs: by_id(jobs)[job].stage_in_finish)
         return by_id(jobs)[job]
+
+    async def spooled(self, *names: str) -> tuple[JobId, ...]:
+        """Submit workers with their files."""
+        template = make_template(container_image=IMAGE, memory="100Mi")
+        description = descriptions.workers(
+            self.facts, self.cluster, template, "hash", "", self.policy, self.lab.now()
+        )
+        return await self.condor.spool_workers(spooled.described(description), names, PAYLOAD)
 
     async def workers(
         self, iwd: str | None, *names: str, requirements: str | None = None, **extra: str
@@ -240,6 +248,63 @@ async def test_only_an_anchor_has_logs(pool: Pool, condor: Condor, lab: Lab) -> 
     assert await condor.logs("999999.0", ["fail1"]) == {}
     assert await condor.logs(anchor.id, []) == {}
     assert await condor.logs(anchor.id, ["never", "fail1"]) == {"fail1": "no luck on this machine\n"}
+
+
+async def test_workers_may_each_have_their_files_spooled_with_them(
+    pool: Pool, condor: Condor, lab: Lab
+) -> None:
+    failed, good, other = await pool.spooled("fail1", "w1", "fail2")
+    jobs = by_id(await condor.jobs_of(POOL))
+    assert {job.id: (job.worker, job.role, job.anchor) for job in jobs.values()} == {
+        failed: ("fail1", Role.WORKER, ""),
+        good: ("w1", Role.WORKER, ""),
+        other: ("fail2", Role.WORKER, ""),
+    }
+    assert all(job.spooling or job.stage_in_finish for job in jobs.values())
+    jobs = by_id(
+        await lab.until(
+            condor,
+            lambda jobs: (
+                {by_id(jobs)[job].status for job in (failed, other)} == {JobStatus.COMPLETED}
+                and by_id(jobs)[good].started_at
+            ),
+        )
+    )
+    assert (jobs[failed].exit_code, jobs[good].starts) == (3, 1)
+    assert all(spooled.has_files(job) for job in jobs.values())
+    assert await condor.logs(failed, ["fail1"]) == {"fail1": "no luck on this machine\n"}
+    assert await condor.logs(failed, ["fail1", "fail2"]) == {"fail1": "no luck on this machine\n"}
+    assert await condor.logs(good, ["w1"]) == {}
+    await condor.remove([failed], "recorded")
+    left = await lab.until(condor, lambda jobs: failed not in by_id(jobs))
+    assert by_id(left)[other].status is JobStatus.COMPLETED, "it stays to be read"
+    await condor.remove([good, other], "scaled down")
+    await lab.until(condor, lambda jobs: not jobs)
+
+
+async def test_a_rule_may_refuse_an_anchor_and_take_workers_with_their_files(
+    pool: Pool, condor: Condor, lab: Lab
+) -> None:
+    with lab.anchors_refused("No jobs that never run"):
+        with pytest.raises(RuleRefused) as refused:
+            await pool.anchor()
+        assert str(refused.value) == "No jobs that never run [said by the schedd ap@condor]"
+        assert await condor.jobs() == ()
+        (job,) = await pool.spooled("w1")
+        await lab.until(condor, lambda jobs: by_id(jobs)[job].started_at)
+    anchor = await pool.anchor()
+    await condor.remove([job, anchor], "the end of the test")
+    await lab.until(condor, lambda jobs: not jobs)
+
+
+async def test_a_worker_with_its_own_files_has_one_life(pool: Pool, condor: Condor, lab: Lab) -> None:
+    (job,) = await pool.spooled("w1")
+    await lab.until(condor, lambda jobs: by_id(jobs)[job].started_at)
+    lab.vacate(job)
+    lost = by_id(await lab.until(condor, lambda jobs: by_id(jobs)[job].vacated))[job]
+    assert lost.vacate_code == 1022
+    await condor.remove([job], "the end of the test")
+    await lab.until(condor, lambda jobs: not jobs)
 
 
 async def test_a_site_may_have_the_bundle_transferred(lab: Lab, condor: Condor, operator_id: str) -> None:

@@ -28,7 +28,7 @@ from htcdask_operator.condor.errors import (
     SubmitTooLate,
 )
 from htcdask_operator.condor.private_folder import PrivateFolder
-from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.submit import descriptions, spooled
 from htcdask_operator.uptime import uptime
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
@@ -190,6 +190,28 @@ async def test_a_schedd_that_was_restarted(connect: Connect, bare_pool: BarePool
     with stopped_schedd(bare_pool), pytest.raises(CondorUnreachable, match="ap@condor"):
         await agent.jobs()
     assert [job.id for job in await agent.jobs()] == [job]
+
+
+async def test_after_a_restart_of_the_schedd_each_worker_comes_once(
+    connect: Connect, bare_pool: BarePool
+) -> None:
+    """The first try may be refused, as the schedd does not know our session any more."""
+    agent = connect()
+    policy = make_policy(operator_id=agent._access.operator_id)
+    described = descriptions.workers(
+        make_pool(), make_cluster(), make_template(requirements="false"), "hash", "", policy, time.time()
+    )
+    own = spooled.described(described)
+    before = await agent.spool_workers(own, ["a1"], b"a secret key")
+    with stopped_schedd(bare_pool):
+        pass
+    made = await agent.spool_workers(own, ["a2", "a3"], b"a secret key")
+    assert {job.id: job.worker for job in await agent.jobs()} == {
+        before[0]: "a1",
+        made[0]: "a2",
+        made[1]: "a3",
+    }
+    await agent.remove([*before, *made], "the end of the test")
 
 
 @pytest.mark.parametrize(
@@ -392,6 +414,8 @@ async def test_after_the_lease_nothing_is_submitted_and_everything_else_goes_on(
         await agent.submit_anchor(described, b"a secret key")
     with pytest.raises(SubmitTooLate):
         await agent.submit_workers(described, ["a1", "a2"])
+    with pytest.raises(SubmitTooLate):
+        await agent.spool_workers(spooled.described(described), ["a1", "a2"], b"a secret key")
     assert [job.id for job in await agent.jobs()] == [anchor]
     await agent.remove([anchor], "the end of the test")
 

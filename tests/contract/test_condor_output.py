@@ -24,7 +24,7 @@ from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core import timestamps
 from htcdask_operator.core.model import Job, JobId, JobStatus
-from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.submit import descriptions, spooled
 from htcdask_operator.core.workers import failures
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
@@ -117,6 +117,20 @@ class Output:
         said = {key: value for key, value in description.items() if key not in without}
         return await self.condor.submit_workers(said, names)
 
+    async def with_files(self, *names: str) -> dict[str, Job]:
+        """Workers that bring their files, each by a submit of its own, once they have ended."""
+        template = make_template(container_image=IMAGE, memory="100Mi")
+        description = spooled.described(
+            descriptions.workers(make_pool(), make_cluster(), template, "hash", "", self._policy, time.time())
+        )
+        for name in names:
+            await self.condor.spool_workers(description, [name], PAYLOAD.encode())
+        over = (JobStatus.COMPLETED, JobStatus.HELD)
+        jobs = await self.lab.until(
+            self.condor, lambda jobs: all(job.status in over and not job.spooling for job in jobs)
+        )
+        return {job.worker: job for job in jobs}
+
     async def ended(self, anchor: Job, *names: str, without: Collection[str] = ()) -> dict[str, Job]:
         made = await self.workers(anchor, *names, without=without)
         over = (JobStatus.COMPLETED, JobStatus.HELD)
@@ -162,6 +176,21 @@ async def test_only_the_files_that_are_named_arrive(output: Output) -> None:
     assert sorted(arrived) == ["out.w1", "out.w3"]
     assert output.lab.attribute(anchor.id, "SpooledOutputFiles") == "", "nothing is sent to the next who asks"
     assert output.retrieve(anchor, {}) == ({}, {})
+
+
+async def test_a_worker_with_its_own_files_sends_what_it_printed_and_never_them(output: Output) -> None:
+    jobs = await output.with_files("w1", "w2", "sparse", "core", "missing")
+    held = {name: job.hold_code for name, job in jobs.items()}
+    assert held["w1"] is held["w2"] is None and held["sparse"] == 33
+    for name in ("w1", "w2"):
+        answer, arrived = output.retrieve(jobs[name], {"a": f"out.{name}"})
+        assert (answer, sorted(arrived)) == ({"a": f"words of {name}\n"}, [f"out.{name}"])
+    for name, job in jobs.items():
+        answer, arrived = output.retrieve(job, {})
+        assert SECRET not in "".join(arrived.values()), name
+        there = output.lab.pool.path(output.lab.attribute(job.id, "Iwd"))
+        assert sum(file.stat().st_size for file in there.iterdir()) < 1.2 * 2**20, name
+    await output.condor.remove([job.id for job in jobs.values()], "the end of the test")
 
 
 async def test_a_worker_is_given_no_key_to_its_own_job_s_ad(output: Output) -> None:

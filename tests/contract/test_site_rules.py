@@ -5,8 +5,11 @@ One bare pool has all the rules; each looks at one operator's jobs alone.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import stat
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,16 @@ import yaml
 from htcdask_api import Template
 from htcdask_operator import settings
 from htcdask_operator.core.model import Role
-from htcdask_operator.core.policy import Profile
+from htcdask_operator.core.policy import PortRange, Profile
+from htcdask_operator.core.submit import descriptions, spooled
+from htcdask_operator.core.workers.states import SPOOL_SECONDS
+from playground.build import rootfs_condor
 from playground.condor.bare import BarePool
+from tests.builders import make_cluster, make_policy, make_pool, make_template
+from tests.contract.container import make_image
+from tests.contract.labs import IMAGE, RealLab
 from tests.contract.shell import Shell, idle, is_held
+from tests.contract.test_unknown_outcomes import kill
 
 # A rule that is written by people: quotation marks, a language, and words that mean something elsewhere.
 MEMORY = 'Ask for 1000 MB at the least, not 500: "smaller" is DENIED, AUTHENTICATE or not (SECMAN:2007)'
@@ -38,6 +48,9 @@ SUBMIT_REQUIREMENT_Images = HTCDaskOperator =!= "images" || \
 SUBMIT_REQUIREMENT_Images_REASON = "Containers only, and of /cvmfs/site only"
 SUBMIT_REQUIREMENT_Workers = HTCDaskOperator =!= "workers" || HTCDaskRole =!= "worker"
 SUBMIT_REQUIREMENT_Workers_REASON = "Not on Fridays"
+SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) Anchors
+SUBMIT_REQUIREMENT_Anchors = substr(HTCDaskOperator, 0, 8) != "anchors-" || HTCDaskRole =!= "anchor"
+SUBMIT_REQUIREMENT_Anchors_REASON = "No jobs that never run"
 SUBMIT_REQUIREMENT_Long = HTCDaskOperator =!= "long"
 SUBMIT_REQUIREMENT_Long_REASON = "{long}"
 SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) Flavour Sites Walltime Advice
@@ -91,7 +104,9 @@ SAID = " [said by the schedd ap@condor]. Refused was "
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
     """An access point with all of these rules."""
-    with BarePool(tmp_path_factory.mktemp("strict"), settings=RULES) as pool:
+    folder = tmp_path_factory.mktemp("strict")
+    make_image(rootfs_condor.unpacked(), folder / "cvmfs/img")
+    with BarePool(folder / "pool", folder / "cvmfs", RULES) as pool:
         yield pool
 
 
@@ -138,13 +153,135 @@ async def test_a_refusal_is_quoted_whole_and_first_and_is_not_repeated_at_once(m
     reason, message = shell.ready
     assert reason == "SubmitRefused"
     assert message.startswith(REFUSALS[rule] + SAID)
-    assert message.removeprefix(REFUSALS[rule] + SAID).startswith(
-        "a worker. Next try at 20" if rule == "workers" else "the job that keeps the workers' files, and asks"
-    )
+    assert message.removeprefix(REFUSALS[rule] + SAID).startswith("a worker. Next try at 20")
     assert operator.asked["spool"] == 1
-    assert operator.asked["submit"] <= (2 if rule == "workers" else 0)  # of three, and of one
+    submits = {"submit": operator.asked["submit"], "spool_each": operator.asked["spool_each"]}
+    its = submits.pop("submit" if rule == "workers" else "spool_each")  # its anchor was refused
+    assert its <= 2 and not any(submits.values()), "of three, and of one"
     jobs = await operator.agent.jobs()
     assert [job.role for job in jobs] == ([Role.ANCHOR] if rule == "workers" else [])
+    await ended(shell)
+
+
+async def test_where_the_anchor_alone_is_refused_each_worker_brings_its_files(made: Made) -> None:
+    shell = made("anchors-idle")
+    first = shell.operator()
+    shell.want(4)
+    await first.until(lambda jobs: len(idle(jobs)) == 4)
+    await first.go_on(2)
+    assert first.asked["spool"] == first.asked["spool_each"] == 1 and not first.asked["submit"]
+    assert shell.ready[0] == "WaitingForWorkers"
+    reason, message = shell.said("CondorReachable")
+    assert reason == "FilesSpooledWithWorkers"
+    assert message.endswith(" is refused. No jobs that never run [said by the schedd ap@condor]")
+    shell.want(2)
+    await first.until(lambda jobs: len(idle(jobs)) == len(jobs) == 2)
+    again = shell.operator(worker_ports=PortRange(20_000, 20_099))  # another template, and it knows nothing
+    before = {job.id for job in await again.agent.jobs()}
+    await again.until(lambda jobs: len(idle(jobs)) == len(jobs) == 2 and not before & {j.id for j in jobs})
+    await again.go_on(2)
+    assert again.asked["spool"] == again.asked["spool_each"] == 1 and not again.asked["submit"]
+    events = [reason for _, _, reason, _ in shell.kube.events]
+    assert events.count("FilesSpooledWithWorkers") == 1, "it is said once"
+    await ended(shell)
+
+
+async def test_a_worker_with_its_files_runs_and_what_it_said_is_told(made: Made) -> None:
+    """An image in which there is nothing but bash: its wrapper is all that can speak."""
+    shell = made("anchors-run", cores=1, memory="100Mi", containerImage=IMAGE)
+    operator = shell.operator()
+    shell.want(3)
+    await operator.until(lambda _: shell.told_of_failure())
+    (failure,) = [its for its in shell.status["recentFailures"] if its["reason"] == "WorkerFailed"]
+    assert "It said: there is no dask in this image" in failure["message"]
+    assert not operator.asked["submit"]
+    await operator.until(lambda jobs: not jobs, 20)
+    assert shell.status["failed"] == 3, "each is counted once"
+    await ended(shell)
+
+
+async def test_the_key_lies_on_the_access_point_where_its_account_alone_reads_it(made: Made) -> None:
+    shell = made("anchors-key")
+    operator = shell.operator()
+    shell.want(1)
+    await operator.until(lambda jobs: len(idle(jobs)) == 1)
+    (job,) = await operator.agent.jobs()
+    iwd, leave = shell.pool.run("condor_q", "-allusers", job.id, "-af:rt", "Iwd", "LeaveJobInQueue").split(
+        "\t"
+    )
+    assert "".join(leave.split()) == "JobStatus==4&&time()-EnteredCurrentStatus<300", "ours, not ten days"
+    folder = shell.pool.path(iwd.strip('"'))
+    assert [file.name for file in folder.iterdir()] == ["bundle.sh"]
+    assert "KEY" in (folder / "bundle.sh").read_text()
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "bundle.sh")]
+    assert modes == [0o700, 0o600]
+    assert "KEY" not in shell.pool.run("condor_q", "-allusers", job.id, "-long")
+    assert "KEY" not in "".join(
+        file.read_text()
+        for file in operator.agent.folder.rglob("*")
+        if file.is_file() and file.name != "token"
+    )
+    await ended(shell)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 10, 30, 60, 150])
+async def test_an_agent_killed_while_it_sends_files_leaves_no_worker_twice(
+    made: Made, milliseconds: int
+) -> None:
+    """Some jobs may be there whose files never come: they count until two minutes are over."""
+    shell = made("anchors-half")
+    operator = shell.operator(backoff_first_seconds=0.5)
+    await operator.until(lambda _: operator.asked["spool"])
+    shell.want(15)
+    asking = operator.agent._process.ask
+
+    async def ask(method: str, *arguments: object) -> object:
+        if method == "spool_each":
+            asyncio.get_running_loop().call_later(milliseconds / 1000, kill, operator.agent)
+        return await asking(method, *arguments)
+
+    operator.agent._process.ask = ask  # type: ignore[method-assign]
+    await operator.round()
+    another = shell.operator(backoff_first_seconds=0.5)
+    for _ in range(3):
+        await another.round()
+    jobs = await another.agent.jobs()
+    assert len({job.worker for job in jobs}) == len(jobs) <= 15
+    await another.go_on(3)
+    stuck = {job.id for job in await another.agent.jobs() if job.spooling}
+    shell.late = SPOOL_SECONDS + 1
+    await another.until(lambda jobs: not stuck & {job.id for job in jobs})
+    shell.late = 0.0
+    await another.until(lambda jobs: len(idle(jobs)) == len(jobs) == 15)
+    await ended(shell)
+
+
+async def test_a_worker_whose_files_will_never_come_counts_and_is_replaced_after_two_minutes(
+    made: Made, strict: BarePool, tmp_path: Path
+) -> None:
+    shell = made("anchors-never")
+    pool, template = make_pool(shell.uid), make_template(container_image=IMAGE)
+    policy = make_policy(operator_id="anchors-never")
+    described = spooled.described(
+        descriptions.workers(pool, make_cluster(), template, "hash", "", policy, time.time())
+    )
+    left = {
+        key: text.replace("$(wname)", "x1").replace("$(wout)", "out.x1") for key, text in described.items()
+    }
+    lab = RealLab(strict, tmp_path)
+    await asyncio.to_thread(lab.unspooled, left, "anchors-never")
+    shell.want(1)
+    operator = shell.operator(backoff_first_seconds=0.5)
+    await operator.go_on(3)
+    (lost,) = await operator.agent.jobs()
+    assert lost.spooling and lost.stage_in_finish is None and shell.status["submitting"] == 1
+    assert not operator.asked["spool_each"], "its submitter may be about to send them"
+    shell.late = SPOOL_SECONDS + 1
+    await operator.until(lambda jobs: lost.id not in {job.id for job in jobs})
+    shell.late = 0.0
+    await operator.until(lambda jobs: len(idle(jobs)) == len(jobs) == 1)
+    assert shell.status["recentFailures"][0]["reason"] == "NeverSpooled"
+    await lab.close()
     await ended(shell)
 
 
@@ -186,6 +323,7 @@ def documented(number: int) -> tuple[dict[str, str], str, dict[str, Profile]]:
 async def test_a_documented_profile_is_what_its_submit_file_was(made: Made, number: int, rule: str) -> None:
     wanted, name, profiles = documented(number)
     plain = made(rule)
+    plain.want(1)
     await plain.operator(profiles=profiles).go_on(1)
     assert plain.ready[0] == "SubmitRefused", "the site does demand it"
     await ended(plain)

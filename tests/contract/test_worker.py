@@ -14,7 +14,7 @@ import pytest
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.model import JobStatus
 from htcdask_operator.core.policy import PortRange
-from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.submit import descriptions, spooled
 from playground.build import worker_image
 from playground.condor.bare import BarePool
 from tests.builders import IMAGE, make_cluster, make_policy, make_pool, make_template
@@ -46,8 +46,10 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
         yield made
 
 
-async def submit(lab: RealLab, cluster: Cluster, names: list[str], nanny: bool) -> float:
-    """Submit an anchor and workers as the core does; when the workers were asked for."""
+async def submit(
+    lab: RealLab, cluster: Cluster, names: list[str], nanny: bool, own_files: bool = False
+) -> float:
+    """Submit workers as the core does, with an anchor or their own files; when they were asked for."""
     condor = lab.operator(OPERATOR)
     facts, dask, template = (
         make_pool(),
@@ -69,6 +71,11 @@ async def submit(lab: RealLab, cluster: Cluster, names: list[str], nanny: bool) 
         vacate_seconds=30,
     )
     bundle = render(descriptions.bundle(dask, template, policy), cluster.certificate, cluster.key)
+    if own_files:
+        began = time.monotonic()
+        description = descriptions.workers(facts, dask, template, "hash", "", policy, time.time())
+        await condor.spool_workers(spooled.described(description), names, bundle)
+        return began
     anchor = await condor.submit_anchor(
         descriptions.anchor(facts, dask, template, "hash", policy, time.time()), bundle
     )
@@ -79,6 +86,20 @@ async def submit(lab: RealLab, cluster: Cluster, names: list[str], nanny: bool) 
     description = descriptions.workers(facts, dask, template, "hash", iwd or "", policy, time.time())
     await condor.submit_workers(description, names)
     return began
+
+
+async def test_workers_that_bring_their_files_come_and_compute(
+    lab: RealLab, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    async with dask_cluster(tmp_path, "127.0.0.1") as cluster:
+        began = await submit(lab, cluster, ["w1", "w2"], nanny=True, own_files=True)
+        condor = lab.operator(OPERATOR)
+        await cluster.client.wait_for_workers(2, timeout=60)
+        record_property("seconds_to_two_workers", time.monotonic() - began)
+        assert {worker.name for worker in cluster.scheduler.workers.values()} == {"w1", "w2"}
+        assert await cluster.client.submit(operator.add, 40, 2) == 42
+        await condor.remove([job.id for job in await condor.jobs()], "scaled down")
+        await lab.until(condor, lambda jobs: not jobs)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tests.e2e.look import bare, eventually
 Fault = Callable[[Site], AbstractContextManager[None]]
 
 _DAEMONS = ("schedd", "negotiator", "collector")
+_RULE = "/etc/condor/config.d/99-anchors"
 _OPERATOR = "app.kubernetes.io/name=htcdask"
 
 
@@ -59,6 +60,21 @@ def schedd_frozen(site: Site) -> Iterator[None]:
     finally:
         site.condor("pkill", "-CONT", "-x", "condor_schedd")
         eventually(lambda: _answers(site), 60, "the schedd answers")
+
+
+@contextmanager
+def anchors_refused(site: Site, words: str) -> Iterator[None]:
+    """The access point has a rule, with these words, that refuses the jobs which keep workers' files."""
+    rule = (
+        "SUBMIT_REQUIREMENT_NAMES = $(SUBMIT_REQUIREMENT_NAMES) Anchors\n"
+        'SUBMIT_REQUIREMENT_Anchors = HTCDaskRole =!= "anchor"\n'
+        f'SUBMIT_REQUIREMENT_Anchors_REASON = "{words}"\n'
+    )
+    site.condor("bash", "-c", 'printf %s "$1" > "$2" && condor_reconfig', "bash", rule, _RULE)
+    try:
+        yield
+    finally:
+        site.condor("bash", "-c", 'rm "$1" && condor_reconfig', "bash", _RULE)
 
 
 def kill_operator(site: Site) -> None:

@@ -14,7 +14,7 @@ from htcdask_api import names as attributes
 from htcdask_operator.condor import clocks
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.agent.submit_language import parsed
-from htcdask_operator.condor.errors import CondorError, CondorRefused
+from htcdask_operator.condor.errors import CondorError, CondorRefused, RuleRefused
 from htcdask_operator.core.model import Analysis, Clause, Job, JobId, JobStatus, PoolUid, Role, WorkerName
 from htcdask_operator.core.submit import worker_names
 
@@ -74,6 +74,7 @@ class FakeSchedd:
     silent: bool = False  # execute nodes do not answer: a removed job that runs does not leave
     dead: set[str] = field(default_factory=set)  # machines that are so for good
     hides: bool = False  # what is submitted now is shown to nobody
+    rule: Callable[[Mapping[str, str]], str | None] = lambda _: None  # why it refuses this job, if it does
 
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass, and everything happen that had to."""
@@ -164,6 +165,23 @@ class FakeSchedd:
         if content is not None:
             self.files[job] = {"bundle.sh": content}
         return job
+
+    def add_spooled(
+        self,
+        operator: str,
+        owner: str,
+        description: Mapping[str, str],
+        workers: Sequence[WorkerName],
+        content: str | None,
+    ) -> list[JobId]:
+        """Workers that each have the file; without content their submitter ended before it sent any."""
+        made = self.add(operator, owner, description, workers)
+        for job in made:
+            self._change(job, JobStatus.HELD, hold_code=16, hold_reason="Spooling input data files")
+            self.queue[job].anchor = job
+            if content is not None:
+                self.files[job] = {"bundle.sh": content}
+        return made
 
     def remove(self, job: JobId) -> None:
         """What condor_rm does: the job leaves with the next tick, once its process has ended."""
@@ -298,6 +316,22 @@ class FakeCondor:
         self._end()
         return tuple(made)
 
+    async def spool_workers(
+        self,
+        description: Mapping[str, str],
+        names: Sequence[WorkerName],
+        bundle: bytes,
+        identity: str | None = None,
+    ) -> tuple[JobId, ...]:
+        self._begin("spool_workers")
+        descriptions.check(description, self.operator_id)
+        descriptions.check_names(names)
+        parsed(description)
+        ready = self._to_submit(description, identity)
+        made = self.schedd.add_spooled(self.operator_id, self.identity, ready, names, bundle.decode())
+        self._end()
+        return tuple(made)
+
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         self._begin("hold")
         for job in self._ours().keys() & set(jobs):
@@ -322,11 +356,11 @@ class FakeCondor:
             entry.job = replace(entry.job, lease=float(clocks.lease(until, self._measured)))
         self._end()
 
-    async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
+    async def logs(self, keeper: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
         self._begin("logs")
-        if anchor not in self._ours():
+        if keeper not in self._ours():
             return {}
-        files = self.schedd.files.get(anchor, {})
+        files = self.schedd.files.get(keeper, {})
         found = {name: files.get(worker_names.output(name), "") for name in names}
         return {name: text[-LARGEST_TAIL:] for name, text in found.items() if text}
 
@@ -358,6 +392,8 @@ class FakeCondor:
     def _to_submit(self, description: Mapping[str, str], identity: str | None) -> dict[str, str]:
         if identity not in (None, self.identity):
             raise CondorRefused(f"nothing was submitted: the jobs were planned for {identity}")
+        if (why := self.schedd.rule(description)) is not None:
+            raise RuleRefused(f"{why} [said by the schedd ap@condor]")
         return clocks.sent(description, self._measured)
 
     def _begin(self, call: str) -> None:

@@ -44,6 +44,7 @@ from tests.simulation.trouble import (
 )
 from tests.simulation.world import (
     ANCHOR_REMOVER,
+    ANCHOR_RULE,
     BAD_IMAGE,
     BAD_IMAGE_UNSAID,
     DEAD,
@@ -124,7 +125,7 @@ SITE = st.one_of(
 )
 QUESTIONS = ("jobs", "jobs_of", "workers", "cluster", "pools")
 DEEDS = (
-    *("submit_workers", "remove", "submit_anchor", "hold", "scale"),
+    *("submit_workers", "spool_workers", "remove", "submit_anchor", "hold", "scale"),
     *("publish", "adopt", "create_pool", "add_finalizer", "remove_finalizer"),
 )
 AHEAD = st.one_of(
@@ -173,9 +174,18 @@ FOR_LONG = st.tuples(
 )
 # And walltimes: one is over within two long waits.
 LIVES = st.tuples(st.builds(Walltime, st.just(300)), st.just(Wait(200)), st.just(Wait(60)))
+# A rule is of use only if an anchor is needed then.
+RULED = st.tuples(
+    st.builds(Bad, st.just(ANCHOR_RULE), st.sampled_from([30, 400, 4000])),
+    st.one_of(
+        st.builds(NewSettings, st.sampled_from([10_000, 20_000])),
+        st.builds(NewCluster, st.sampled_from(["two", "bobs"]), st.integers(1, 5)),
+    ),
+)
+ALONE = st.tuples(STEPS)
 # Two lists, because hypothesis makes one list about five long, whatever it may be.
 _PART = st.lists(
-    st.one_of(st.tuples(STEPS), st.tuples(STEPS), st.tuples(STEPS), TROUBLED, TROUBLED, FOR_LONG, LIVES),
+    st.one_of(ALONE, ALONE, ALONE, ALONE, TROUBLED, TROUBLED, FOR_LONG, LIVES, RULED),
     max_size=10,
 )
 STORMY = st.tuples(_PART, _PART).map(

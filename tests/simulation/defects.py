@@ -124,6 +124,11 @@ def forget_who_was_held(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(states, "LIVE", states.LIVE - {states.State.HELD})
 
 
+def forget_who_is_being_sent(patch: pytest.MonkeyPatch) -> None:
+    """A worker whose files are on their way is none yet."""
+    patch.setattr(states, "LIVE", states.LIVE - {states.State.SUBMITTING})
+
+
 def believe_that_nobody_else_removes(patch: pytest.MonkeyPatch) -> None:
     """What is gone has ended by itself."""
     after = ledger.after_answer
@@ -172,6 +177,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (remove_one_too_many, ""),
         (forget_who_was_held, ""),
         (let_successors_connect_at_once, "no successor connects before the worker has retired"),
+        (forget_who_is_being_sent, "no more workers than wanted"),
     )
 }
 

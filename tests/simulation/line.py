@@ -49,7 +49,8 @@ DEADLINES = {System.CONDOR: 30.0, System.KUBE: 15.0, System.SCHEDULER: 5.0}
 CALLS = {
     System.CONDOR: (
         *("whoami", "jobs", "jobs_of", "logs", "analyze"),
-        *("submit_anchor", "submit_workers", "hold", "remove", "force_remove", "renew"),
+        *("submit_anchor", "submit_workers", "spool_workers"),
+        *("hold", "remove", "force_remove", "renew"),
     ),
     System.KUBE: (
         "cluster",
@@ -134,7 +135,7 @@ class Line:
         self._lines = lines
         self._die = die
         self.dead = False
-        self.inside = False  # the submitter of an anchor dies before it sends the file
+        self.inside = False  # the submitter of jobs with files dies before it sends the first
         self._turn = asyncio.Lock()  # the condor agent answers one call after the other
 
     async def call(self, name: str, deed: Callable[[], Awaitable[T]]) -> T:
@@ -210,7 +211,12 @@ def _error(system: System, call: str, status: int | None, *, timeout: bool = Fal
 class CondorLine:
     """The port `Condor`."""
 
-    def __init__(self, line: Line, condor: Condor, unspooled: Callable[[Mapping[str, str]], None]) -> None:
+    def __init__(
+        self,
+        line: Line,
+        condor: Condor,
+        unspooled: Callable[[Mapping[str, str], Sequence[WorkerName]], None],
+    ) -> None:
         self._line, self._condor, self._unspooled = line, condor, unspooled
 
     async def whoami(self) -> str:
@@ -227,7 +233,7 @@ class CondorLine:
     ) -> JobId:
         async def submit() -> JobId:
             if self._line.inside:
-                self._unspooled(description)
+                self._unspooled(description, ())
                 return ""
             return await self._condor.submit_anchor(description, bundle, identity)
 
@@ -244,6 +250,23 @@ class CondorLine:
         self._line.told(*jobs)
         return jobs
 
+    async def spool_workers(
+        self,
+        description: Mapping[str, str],
+        names: Sequence[WorkerName],
+        bundle: bytes,
+        identity: str | None = None,
+    ) -> tuple[JobId, ...]:
+        async def submit() -> tuple[JobId, ...]:
+            if self._line.inside:
+                self._unspooled(description, names)
+                return ()
+            return await self._condor.spool_workers(description, names, bundle, identity)
+
+        jobs = await self._line.call("spool_workers", submit)
+        self._line.told(*jobs)
+        return jobs
+
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         await self._line.call("hold", lambda: self._condor.hold(jobs, reason))
 
@@ -256,8 +279,8 @@ class CondorLine:
     async def renew(self, until: float) -> None:
         await self._line.call("renew", lambda: self._condor.renew(until))
 
-    async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
-        return await self._line.call("logs", lambda: self._condor.logs(anchor, names))
+    async def logs(self, keeper: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
+        return await self._line.call("logs", lambda: self._condor.logs(keeper, names))
 
     async def analyze(self, job: JobId) -> Analysis | None:
         return await self._line.call("analyze", lambda: self._condor.analyze(job))

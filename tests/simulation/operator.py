@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import kopf
@@ -48,7 +48,7 @@ class Operator:
             CondorLine(
                 self.line,
                 condor,
-                lambda description: _unspooled(condor, description),
+                lambda description, names: _unspooled(condor, description, names),
             ),
             KubeLine(self.line, kube),
             SchedulerLine(self.line, schedulers),
@@ -81,8 +81,11 @@ class Operator:
         return None
 
 
-def _unspooled(condor: FakeCondor, description: Any) -> None:
-    condor.schedd.add_anchor(condor.operator_id, condor.identity, description, None)
+def _unspooled(condor: FakeCondor, description: Any, workers: Sequence[str]) -> None:
+    if workers:
+        condor.schedd.add_spooled(condor.operator_id, condor.identity, description, workers, None)
+    else:
+        condor.schedd.add_anchor(condor.operator_id, condor.identity, description, None)
 
 
 class Watch:

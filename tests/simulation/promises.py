@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from htcdask_api import PoolStatus, WorkerLog
 from htcdask_api.worker_log import MAX_WORKERS
+from htcdask_operator.condor.errors import RuleRefused
 from htcdask_operator.core.actions import (
     CreatePool,
     HoldAnchor,
@@ -63,7 +64,7 @@ def lives(job: Job) -> bool:
     """Whether this worker job has, or may still get, a worker process that nobody has told to end."""
     if job.role is not Role.WORKER or job.status in (JobStatus.REMOVED, JobStatus.COMPLETED) or job.vacated:
         return False
-    return job.status is not JobStatus.HELD or job.hold_code in BY_PEOPLE
+    return job.status is not JobStatus.HELD or job.hold_code in BY_PEOPLE or job.spooling
 
 
 @dataclass
@@ -82,6 +83,7 @@ class Promises:
     polled: frozenset[JobId] = frozenset()  # the queue, likewise
     busy_since: Callable[[WorkerName], float | None] = lambda worker: None
     paid: dict[PoolUid, list[tuple[float, int]]] = field(default_factory=dict)  # submits, and what made room
+    refused_anchors: set[tuple[str, str]] = field(default_factory=set)  # by a rule: pool and template
     restarts: list[float] = field(default_factory=list)
     logs_written: dict[PoolUid, float] = field(default_factory=dict)  # when this operator wrote them last
     began: bool = False  # the first operator was started
@@ -99,6 +101,7 @@ class Promises:
         self.caps.clear()
         self.polled = frozenset()
         self.logs_written.clear()
+        self.refused_anchors.clear()
 
     # --- what is done
 
@@ -297,6 +300,10 @@ def _unseen(action: object, observed: Observed, pools: Mapping[PoolUid, PoolFact
     return None
 
 
+def _template(description: Mapping[str, str]) -> tuple[str, str]:
+    return description["My.HTCDaskPoolUID"], description["My.HTCDaskTemplate"]
+
+
 class WatchedCondor(FakeCondor):
     """The access point, and what is asked of it."""
 
@@ -313,13 +320,29 @@ class WatchedCondor(FakeCondor):
         self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
     ) -> JobId:
         self._promises.deeds.append("submit an anchor")
-        return await super().submit_anchor(description, bundle, identity)
+        try:
+            return await super().submit_anchor(description, bundle, identity)
+        except RuleRefused:
+            self._promises.refused_anchors.add(_template(description))
+            raise
 
     async def submit_workers(
         self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         self._promises.submits(description, names, self.ahead)
         return await super().submit_workers(description, names, identity)
+
+    async def spool_workers(
+        self,
+        description: Mapping[str, str],
+        names: Sequence[WorkerName],
+        bundle: bytes,
+        identity: str | None = None,
+    ) -> tuple[JobId, ...]:
+        self._promises.submits(description, names, self.ahead)
+        if _template(description) not in self._promises.refused_anchors:
+            self._promises.breaks("files come with workers only where their anchor was refused")
+        return await super().spool_workers(description, names, bundle, identity)
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         self._promises.deeds.append(f"hold {', '.join(jobs)}")

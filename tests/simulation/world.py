@@ -49,6 +49,7 @@ BAD_IMAGE_UNSAID = "the image is bad, and the access point does not say so"
 HIDDEN = "the queue does not show what is submitted"
 DEAD = "node1 is dead"
 EATER = "every worker on node2 fails after two seconds"
+ANCHOR_RULE = "a rule of the access point refuses every anchor"
 NAMELESS = "no scheduler names its workers"
 UNDISTURBED = 90.0  # the last question that hung has ended, and the cycle after it too
 
@@ -77,6 +78,7 @@ class World:
         self.deleted: dict[PoolUid, float] = {}  # since when each deleted pool has been there
         self.kube.refuses = lambda: self.is_bad(NO_SECRET)
         self.lines.hangs = lambda call: call == "submit_anchor" and self.is_bad(NO_ANCHOR)
+        self.schedd.rule = self._rule
         self.operator: Operator | None = None
         self.complaints = Complaints()
         self.foreign = self._foreign_jobs()
@@ -95,6 +97,10 @@ class World:
         return Life(
             f"htcdask: worker {worker} on a node ended\nhello\n", closing=self.schedulers.closing(worker)
         )
+
+    def _rule(self, description: Mapping[str, str]) -> str | None:
+        is_anchor = description["My.HTCDaskRole"] == f'"{Role.ANCHOR}"'
+        return "No jobs that never run" if is_anchor and self.is_bad(ANCHOR_RULE) else None
 
     # --- the operator
 
@@ -318,6 +324,9 @@ class World:
         """Whether the workers' files are where they should be, once; a stalled pool needs none."""
         stalled = pool.status.condition("Stalled")
         if stalled is not None and stalled.status == "True":
+            return True
+        reachable = pool.status.condition("CondorReachable")
+        if reachable is not None and reachable.reason == "FilesSpooledWithWorkers" and not anchors:
             return True
         held = [job for job in anchors if job.status is JobStatus.HELD and not job.spooling]
         used = {job.template_hash for job in self.ours() if job.role is Role.WORKER}

@@ -100,11 +100,19 @@ class CondorClient:
     async def submit_workers(
         self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
-        descriptions.check(description, self._access.operator_id)
-        descriptions.check_names(names)
-        items = [{"wname": name, "wout": worker_names.output(name)} for name in names]
-        ready = clocks.sent(description, self._ahead)
+        ready, items = self._workers(description, names)
         return tuple(await self._submit(identity, "submit", ready, items))
+
+    async def spool_workers(
+        self,
+        description: Mapping[str, str],
+        names: Sequence[WorkerName],
+        bundle: bytes,
+        identity: str | None = None,
+    ) -> tuple[JobId, ...]:
+        ready, items = self._workers(description, names)
+        spooled = (ready, items, _BUNDLE, bundle.decode("utf-8"))
+        return tuple(await self._submit(identity, "spool_each", *spooled))
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         await self._act("Hold", jobs, reason)
@@ -119,16 +127,25 @@ class CondorClient:
         ours = await self._ours()
         await self._ask("edit", ours, names.AD_LEASE, clocks.lease(until, self._ahead))
 
-    async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
+    async def logs(self, keeper: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
         files = {worker: worker_names.output(worker) for worker in names[:_LOGS]}
         found: dict[str, str] = await self._ask(
-            "retrieve", constraints.of_anchor(await self._ours(), anchor), files, of=self._logs
+            "retrieve", constraints.with_files(await self._ours(), keeper), files, of=self._logs
         )
         return {worker: found[worker] for worker in files if worker in found}
 
     async def analyze(self, job: JobId) -> Analysis | None:
         one = constraints.of_waiting(await self._ours(), job)
         return analysis(await self._ask("analyze", one, of=self._analyst))
+
+    def _workers(
+        self, description: Mapping[str, str], names: Sequence[WorkerName]
+    ) -> tuple[dict[str, str], list[dict[str, str]]]:
+        """As the agent gets them: their common description, and what differs."""
+        descriptions.check(description, self._access.operator_id)
+        descriptions.check_names(names)
+        items = [{"wname": name, "wout": worker_names.output(name)} for name in names]
+        return clocks.sent(description, self._ahead), items
 
     async def _act(self, action: str, jobs: Sequence[JobId], reason: str) -> None:
         """By a constraint: ids alone, which may be somebody else's, never reach the schedd."""

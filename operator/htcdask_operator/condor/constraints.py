@@ -27,9 +27,9 @@ def of_pool(known: str, pool: PoolUid) -> str:
     return f"{known} && {names.AD_POOL_UID} =?= {string(pool)}"
 
 
-def of_anchor(known: str, job: JobId) -> str:
-    """One anchor."""
-    return f'{of_job(known, job)} && {names.AD_ROLE} == "{Role.ANCHOR}"'
+def with_files(known: str, job: JobId) -> str:
+    """One job that has a directory of its own: an anchor, or a worker with which its files were spooled."""
+    return f'{of_job(known, job)} && ({names.AD_ROLE} == "{Role.ANCHOR}" || StageInFinish =!= undefined)'
 
 
 def of_job(known: str, job: JobId) -> str:

@@ -27,6 +27,10 @@ class SubmitRefused(CondorError):  # noqa: N818
     """This description cannot be submitted; nothing was. Asking again with the same one is of no use."""
 
 
+class RuleRefused(SubmitRefused):
+    """A rule of the access point refuses this job, in the words that come first. Others may pass."""
+
+
 class SubmitTooLate(CondorError):  # noqa: N818
     """The operator's own lease is over, another one may be at work: nothing was submitted. It will end."""
 
@@ -39,6 +43,7 @@ KINDS: dict[str, type[CondorError]] = {
         CondorTimeout,
         CondorRefused,
         SubmitRefused,
+        RuleRefused,
         SubmitTooLate,
     )
 }

@@ -47,6 +47,15 @@ class Condor(Protocol):
         As `identity`, or not at all.
         """
 
+    async def spool_workers(
+        self,
+        description: Mapping[str, str],
+        names: Sequence[WorkerName],
+        bundle: bytes,
+        identity: str | None = None,
+    ) -> tuple[JobId, ...]:
+        """The same, and spool `bundle` as the `bundle.sh` of each of them, mode 0600. No copy stays here."""
+
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         """Hold these jobs; those that are gone, held or removed already are no error."""
 
@@ -59,10 +68,11 @@ class Condor(Protocol):
     async def renew(self, until: float) -> None:
         """Extend the lease of all jobs of this operator."""
 
-    async def logs(self, anchor: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
+    async def logs(self, keeper: JobId, names: Sequence[WorkerName]) -> Mapping[WorkerName, str]:
         """The end of what these workers printed, for those that have completed; silent ones are left out.
 
-        Nobody waits for it: no other call does, and it gives up sooner than they.
+        `keeper`: the anchor whose files they read, or the job of the one worker that has its own. Nobody
+        waits for it: no other call does, and it gives up sooner than they.
         """
 
     async def analyze(self, job: JobId) -> Analysis | None:

@@ -142,6 +142,7 @@ _SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "query": lambda found: isinstance(found, list) and all(map(_is_ad, found)),
     "submit": lambda found: isinstance(found, list) and all(map(_is_job, found)),
     "spool": _is_job,
+    "spool_each": lambda found: isinstance(found, list) and all(map(_is_job, found)),
     "act": _is_ad,
     "edit": lambda found: found is None,
     "analyze": _is_analysis,

@@ -48,17 +48,22 @@ class SubmitAnchor:
     pool: PoolUid
     description: Mapping[str, str]
     bundle: Bundle
+    template_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitWorkers:
-    """Submit one job for each name, in one transaction, after asking again by pool UID."""
+    """Submit one job for each name, in one transaction, after asking again by pool UID.
+
+    With a bundle, it is spooled into each of them.
+    """
 
     pool: PoolUid
     description: Mapping[str, str]
     names: tuple[WorkerName, ...]
     worker: Size = ONE  # what each requests
     profile: str | None = None
+    bundle: Bundle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +95,10 @@ class ForceRemove:
 
 @dataclass(frozen=True, slots=True)
 class ReadLogs:
-    """Bring the last lines of these workers from the anchor's directory: for the next plan to tell."""
+    """Bring the last lines of these workers from the directory of this job: for the next plan to tell."""
 
     pool: PoolUid
-    anchor: JobId
+    keeper: JobId  # the anchor, or the one worker's own
     workers: tuple[WorkerName, ...]
 
 

@@ -18,6 +18,7 @@ from htcdask_operator.core.scaling.drain import Standing
 from htcdask_operator.core.scaling.scale_scheduler import LastScale
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.setback import Setback
+from htcdask_operator.core.submit.spooled import RefusedAnchor
 from htcdask_operator.core.workers import ledger
 from htcdask_operator.core.workers.contact import Contact
 from htcdask_operator.core.workers.ledger import Ledger
@@ -65,6 +66,7 @@ class PoolMemory:
     ledger: Ledger | None = None  # None: nobody has looked yet
     analyzed: Analyzed | None = None  # None: no worker waits, or it was not asked yet
     logs: Pending = field(default_factory=Pending)  # workers that ended, on their way into the HTCWorkerLog
+    refused_anchor: RefusedAnchor | None = None  # None: none was refused by a rule since one was accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class RefusedSubmit:
     why: str
     count: int
     anchor: bool = False
+    template_hash: str | None = None  # of an anchor that a rule of the access point refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +184,13 @@ def wanted_logs(
 
 def _accepted(its: PoolMemory, jobs: Collection[JobId], now: float, *, anchor: bool) -> PoolMemory:
     known = ledger.accepted(its.ledger or Ledger(), jobs, now, anchor=anchor)
-    return replace(its, refusal=None, ledger=known)
+    return replace(its, refusal=None, ledger=known, refused_anchor=None if anchor else its.refused_anchor)
 
 
 def _refused(its: PoolMemory, refused: RefusedSubmit, now: float) -> PoolMemory:
     """A smaller submit may pass at once; of one job, there is no smaller."""
+    if refused.template_hash is not None:  # its workers may pass
+        return replace(its, refused_anchor=RefusedAnchor(refused.template_hash, now, refused.why))
     its = _smaller(its, refused.count, now)
     if refused.count > 1:
         return its

@@ -41,7 +41,7 @@ from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.pool_state import Sight
 from htcdask_operator.core.pools import active, cluster, complete, finalize
 from htcdask_operator.core.pools.decision import Decision
-from htcdask_operator.core.pools.steps import Step
+from htcdask_operator.core.pools.step import Step
 from htcdask_operator.core.scaling import default_pool, scale_scheduler, stabilization
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.limits import SubmitBudget

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core.actions import Courtesy
-from htcdask_operator.reconcile.perform import Outcome
+from htcdask_operator.reconcile.outcome import Outcome
 
 PATIENCE: Final = 2.0
 

@@ -36,7 +36,8 @@ from htcdask_operator.core.timestamps import doubled
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.reconcile.courtesies import Courtesies
 from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs, with_usage
-from htcdask_operator.reconcile.perform import Outcome, perform
+from htcdask_operator.reconcile.outcome import Outcome
+from htcdask_operator.reconcile.perform import perform
 from htcdask_operator.reconcile.publish import publish_all
 from htcdask_operator.reconcile.scheduler_pod import SchedulerPod
 from htcdask_operator.reconcile.turnstile import Turnstile

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import assert_never
 
 from htcdask_operator import metrics
-from htcdask_operator.condor.errors import CondorError, CondorUnreachable, SubmitRefused
+from htcdask_operator.condor.errors import CondorError, CondorUnreachable, RuleRefused, SubmitRefused
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core import mistake, sanitize
 from htcdask_operator.core.actions import (
@@ -22,7 +21,7 @@ from htcdask_operator.core.actions import (
     AddFinalizer,
     Adopt,
     Analyze,
-    Courtesy,
+    Bundle,
     CreatePool,
     ForceRemove,
     HoldAnchor,
@@ -34,11 +33,9 @@ from htcdask_operator.core.actions import (
     SubmitAnchor,
     SubmitWorkers,
     WriteLogs,
-    pool_of,
 )
-from htcdask_operator.core.memory import RefusedSubmit, Results
+from htcdask_operator.core.memory import RefusedSubmit
 from htcdask_operator.core.model import (
-    Analysis,
     ClusterFacts,
     JobId,
     Observed,
@@ -46,90 +43,14 @@ from htcdask_operator.core.model import (
     PoolUid,
     WorkerName,
 )
-from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.status.events import Event
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import Ports
+from htcdask_operator.reconcile.outcome import Outcome
 from htcdask_operator.scheduler.port import SchedulerError
 
 _log = logging.getLogger(__name__)
-
-_CONDOR: Final = (HoldAnchor, Remove, ForceRemove, SubmitAnchor, SubmitWorkers, Analyze, ReadLogs)
-_REMOVALS: Final = (Remove, ForceRemove)
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of a round of actions."""
-
-    undone: list[Action] = field(default_factory=list)  # failed, or left out because something failed
-    logs: dict[WorkerName, str] = field(default_factory=dict)
-    analyses: dict[PoolUid, Analysis | None] = field(default_factory=dict)
-    written: dict[PoolUid, tuple[WorkerName, ...]] = field(default_factory=dict)
-    workers: dict[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
-    anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
-    refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
-    unanswered: dict[PoolUid, int] = field(default_factory=dict)
-    recorded: dict[PoolUid, str] = field(default_factory=dict)
-    scaled: tuple[int, int] | None = None
-    events: list[tuple[PoolUid, Event]] = field(default_factory=list)
-    setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
-    failure: str | None = None  # of an action that belongs to no pool
-    silent: str | None = None  # what HTCondor said last, when it did not answer any more
-    in_vain: set[type[Courtesy]] = field(default_factory=set)  # of these, the rest waits for another cycle
-
-    @property
-    def results(self) -> Results:
-        """What the core has to hear of it."""
-        return Results(
-            workers=self.workers,
-            anchors=self.anchors,
-            refused=self.refused,
-            unanswered=self.unanswered,
-            failed=self.setbacks,
-            logs=self.logs,
-            analyses=self.analyses,
-            written=self.written,
-            scaled=self.scaled,
-        )
-
-    def hinders(self, action: Action) -> bool:
-        """Whether this action is of no use after what failed before it."""
-        if isinstance(action, RemoveFinalizer):
-            return False
-        if type(action) in self.in_vain:
-            return True
-        if self.silent is not None and isinstance(action, _CONDOR):
-            return True
-        # What is to leave the queue depends on nothing else, and would wait for ever for what fails for ever.
-        return pool_of(action) in self.setbacks and not isinstance(action, _REMOVALS)
-
-    def leave_out(self, action: Action, now: float) -> None:
-        """It is not done. Where the silence of HTCondor is all the reason, its pool has not failed itself."""
-        self.undone.append(action)
-        pool = pool_of(action)
-        if pool is not None and pool not in self.setbacks and not isinstance(action, Courtesy):
-            removal = isinstance(action, _REMOVALS)
-            self.setbacks[pool] = Setback(self.silent or "", now, times=0, condor=True, removal=removal)
-
-    def fail(self, action: Action, why: str, now: float) -> None:
-        """It could not be done, and what its pool waits for is not done in this round."""
-        metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
-        self.undone.append(action)
-        pool = pool_of(action)
-        if pool is None:
-            self.failure = why
-        else:
-            before = self.setbacks.get(pool)
-            self.setbacks[pool] = Setback(
-                why,
-                now,
-                condor=isinstance(action, _CONDOR),
-                removal=isinstance(action, _REMOVALS),
-                # It comes first, and a removal that fails after it does not undo that.
-                finalizer=isinstance(action, RemoveFinalizer) or (before is not None and before.finalizer),
-            )
 
 
 async def perform(
@@ -149,9 +70,7 @@ async def perform(
             await _one(ports, action, pools, observed, outcome)
         except CondorError as error:
             if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
-                anchor = isinstance(action, SubmitAnchor)
-                count = len(action.names) if isinstance(action, SubmitWorkers) else 1
-                outcome.refused[action.pool] = RefusedSubmit(str(error), count, anchor)
+                outcome.refused[action.pool] = _refused(action, error)
                 metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
                 continue
             if isinstance(error, CondorUnreachable):
@@ -172,6 +91,13 @@ async def perform(
         else:
             metrics.ACTIONS.labels(type(action).__name__).inc()
     return outcome
+
+
+def _refused(action: SubmitAnchor | SubmitWorkers, error: SubmitRefused) -> RefusedSubmit:
+    if isinstance(action, SubmitWorkers):
+        return RefusedSubmit(str(error), len(action.names))
+    by_rule = action.template_hash if isinstance(error, RuleRefused) else None
+    return RefusedSubmit(str(error), 1, anchor=True, template_hash=by_rule)
 
 
 def _is_overtaken(action: Action, error: KubeError) -> bool:
@@ -201,17 +127,16 @@ async def _one(
         case ScaleScheduler():
             await _tell_scheduler(ports, action, pools[action.pool], observed, outcome)
         case SubmitAnchor(pool, description, bundle):
-            credentials = await _credentials(ports, pools[pool], observed)
-            content = render(bundle, credentials.certificate, credentials.key)
+            content = await _rendered(ports, bundle, pools[pool], observed)
             outcome.anchors[pool] = await ports.condor.submit_anchor(
                 description, content, observed.condor_identity
             )
             _log.info("Pool %s: anchor submitted", pools[pool].name)
-        case SubmitWorkers(pool, description, names):
-            made = await ports.condor.submit_workers(description, names, observed.condor_identity)
+        case SubmitWorkers(pool):
+            made = await _submit_workers(ports, action, pools[pool], observed)
             outcome.workers[pool] = (*outcome.workers.get(pool, ()), *made)
-            metrics.SUBMITTED.inc(len(names))
-            _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))
+            metrics.SUBMITTED.inc(len(action.names))
+            _log.info("Pool %s: %d workers submitted", pools[pool].name, len(action.names))
         case HoldAnchor(_, jobs, reason):
             await ports.condor.hold(jobs, reason)
         case Remove(_, jobs, reason):
@@ -250,7 +175,7 @@ async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
     """An empty text says that it was looked for in vain, also where it failed: nobody asks for ever."""
     found: Mapping[WorkerName, str] = {}
     try:
-        found = await ports.condor.logs(action.anchor, action.workers)
+        found = await ports.condor.logs(action.keeper, action.workers)
     except CondorError as error:
         if isinstance(error, CondorUnreachable):
             outcome.in_vain.add(ReadLogs)
@@ -287,6 +212,21 @@ async def _analyze(ports: Ports, action: Analyze, outcome: Outcome) -> None:
         _log.warning("How slots look to job %s could not be asked: %s", action.job, error)
     except Exception as error:
         _log.error("How slots look to job %s could not be asked: %s", action.job, mistake.of(error))
+
+
+async def _submit_workers(
+    ports: Ports, action: SubmitWorkers, pool: PoolFacts, observed: Observed
+) -> tuple[JobId, ...]:
+    submit, identity = (action.description, action.names), observed.condor_identity
+    if action.bundle is None:
+        return await ports.condor.submit_workers(*submit, identity)
+    content = await _rendered(ports, action.bundle, pool, observed)
+    return await ports.condor.spool_workers(*submit, content, identity)
+
+
+async def _rendered(ports: Ports, bundle: Bundle, pool: PoolFacts, observed: Observed) -> bytes:
+    credentials = await _credentials(ports, pool, observed)
+    return render(bundle, credentials.certificate, credentials.key)
 
 
 async def _credentials(ports: Ports, pool: PoolFacts, observed: Observed) -> Credentials:

@@ -22,7 +22,7 @@ from htcdask_operator.condor.agent.schedd import Schedd
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.uptime import uptime
 
-SUBMITS = frozenset({"submit", "spool"})
+SUBMITS = frozenset({"submit", "spool", "spool_each"})
 _PR_SET_PDEATHSIG: Final = 1
 
 

@@ -13,6 +13,7 @@ from typing import Final
 LONGEST: Final = 1500
 """Characters of a site's words: all of a status' message is 4096, and it says more than these."""
 
+_COMMIT: Final = "Unable to commit transaction, SCHEDD:"
 _REFUSAL: Final = re.compile(
     r"(?:Unable to commit transaction, |Failed to create new cluster\.)SCHEDD:[0-9]+:(.*)"
 )
@@ -39,3 +40,11 @@ def refusal(text: str, schedd: str) -> str | None:
     words = refused[1].strip() or "It gives no reason"
     cut = f"{words[:LONGEST]}..." if len(words) > LONGEST else words
     return f"{cut} [said by the schedd {schedd}]"
+
+
+def is_of_rule(text: str) -> bool:
+    """Whether that submit was refused for what the job is: an access point looks at it when all is said.
+
+    Who may not submit at all, such as an account that it does not have, hears so before.
+    """
+    return text.startswith(_COMMIT) and _REFUSAL.fullmatch(text) is not None

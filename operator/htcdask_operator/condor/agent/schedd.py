@@ -29,6 +29,7 @@ from htcdask_operator.condor.errors import (
     CondorError,
     CondorRefused,
     CondorUnreachable,
+    RuleRefused,
     SubmitRefused,
     SubmitTooLate,
 )
@@ -84,17 +85,33 @@ class Schedd:
         result = self._submit(
             valid_until, lambda schedd: schedd.submit(made, itemdata=iter(items), spool=False)
         )
-        first = result.first_proc()
-        return [f"{result.cluster()}.{proc}" for proc in range(first, first + result.num_procs())]
+        return _ids(result)
 
     def spool(self, description: Mapping[str, str], name: str, content: str, valid_until: float) -> str:
         """One job, and its one input file."""
+        (job,) = self.spool_each(description, None, name, content, valid_until)
+        return job
+
+    def spool_each(
+        self,
+        description: Mapping[str, str],
+        items: Sequence[Mapping[str, str]] | None,
+        name: str,
+        content: str,
+        valid_until: float,
+    ) -> list[str]:
+        """One job for each item, in one transaction, then the same file for each of them. None: one job."""
+
+        def submit(schedd: Any) -> Any:
+            jobs = {"count": 1} if items is None else {"itemdata": iter(items)}
+            return schedd.submit(made, spool=True, **jobs)
+
         with sandbox.outgoing(self._scratch, name, content) as file:
             where = {"initialdir": str(file.parent), "transfer_input_files": str(file)}
             made = submit_language.parsed({**description, **where})
-            result = self._submit(valid_until, lambda schedd: schedd.submit(made, count=1, spool=True))
+            result = self._submit(valid_until, submit)
             self._do(lambda schedd: schedd.spool(result))
-        return f"{result.cluster()}.{result.first_proc()}"
+        return _ids(result)
 
     def act(self, action: str, constraint: str, reason: str) -> dict[str, int]:
         """Hold, Remove or RemoveX; what the schedd says became of the jobs that match."""
@@ -235,7 +252,8 @@ class Schedd:
                 text = error_texts.of(error)
                 refusal = error_texts.refusal(text, self._name)
                 if refusal is not None:
-                    raise otherwise(refusal) from error
+                    by_rule = otherwise is SubmitRefused and error_texts.is_of_rule(text)
+                    raise (RuleRefused if by_rule else otherwise)(refusal) from error
                 if not last and any(mark in text for mark in _STALE):
                     continue
                 raise self._why(text, otherwise) from error
@@ -267,6 +285,11 @@ class Schedd:
         except htcondor2.HTCondorException:
             return False
         return True
+
+
+def _ids(result: Any) -> list[str]:
+    first = result.first_proc()
+    return [f"{result.cluster()}.{proc}" for proc in range(first, first + result.num_procs())]
 
 
 def _says(text: str) -> bool:

@@ -102,6 +102,8 @@ def anchor_is_removed(state: PoolState) -> Finding | None:
     found = state.anchor_backoff
     if state.anchors.usable is not None or found.allowed is None or found.until is None:
         return None
+    if state.anchors.refused is not None:  # none comes
+        return None
     next_try = f"{found.why} Next try at {timestamps.written(found.until)}."
     reason = found.stalled or reasons.BACKING_OFF
     return Finding(reason, next_try, stalled=found.stalled is not None, until=found.until)
@@ -128,7 +130,7 @@ def submit_was_refused(state: PoolState) -> Finding | None:
 
 def anchor_is_not_ready(state: PoolState) -> Finding | None:
     """Make sure the workers' files are on the access point."""
-    if state.anchors.usable is not None:
+    if state.anchors.usable is not None or state.anchors.refused is not None:
         return None
     return Finding(reasons.ANCHOR_SPOOLING, "The workers' files are being sent to the access point.")
 

@@ -89,7 +89,7 @@ def _with_workers(state: PoolState, allocation: Allocation, scheduler_retires: b
     return replace(
         state,
         template_hash=template_hash,
-        anchors=anchor.sort(state.ours, template_hash, now),
+        anchors=anchor.sort(state.ours, template_hash, now, state.remembered.refused_anchor),
         backoff=backoff.after(backoff.of_workers(events), workers, policy, now, since),
         anchor_backoff=backoff.after(backoff.of_anchors(events), (), policy, now),
         surplus=drain.limited(surplus, workers, standing, now, policy.drain_seconds),

@@ -6,8 +6,7 @@ is one function and one line in `STEPS`. Used by `active`; `finalize` has the en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from htcdask_operator.core.actions import (
@@ -21,17 +20,15 @@ from htcdask_operator.core.actions import (
     RecordIdentity,
     Remove,
     SubmitAnchor,
-    SubmitWorkers,
     WriteLogs,
 )
-from htcdask_operator.core.checks import chains
-from htcdask_operator.core.model import Job, JobId, Unseen, WorkerName
+from htcdask_operator.core.model import Job, JobId, WorkerName
 from htcdask_operator.core.pool_state import PoolState, Sight
-from htcdask_operator.core.pools import kept_logs
-from htcdask_operator.core.submit import anchor, descriptions, worker_names
-from htcdask_operator.core.workers import contact, failures, ledger, states, succession
+from htcdask_operator.core.pools import kept_logs, submit
+from htcdask_operator.core.pools.step import Step, first, may_submit
+from htcdask_operator.core.submit import anchor, descriptions, spooled
+from htcdask_operator.core.workers import contact, failures, ledger, states
 from htcdask_operator.core.workers.states import State
-from htcdask_operator.core.workers.succession import Succession
 
 BUSY_SECONDS: Final = 2.0
 """How often it is looked whether a worker that should go has finished its task."""
@@ -45,14 +42,6 @@ ANALYZE_LAST_SECONDS: Final = 300.0
 """but no less often than that: a thousand pools that wait ask three questions a second."""
 LEAVE_SECONDS: Final = 60.0
 """So much longer than its process may take does a removed job stay, if its execute node is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one step comes to."""
-
-    actions: tuple[Action, ...] = ()
-    recheck_at: float | None = None
 
 
 def add_finalizer(state: Sight) -> Step:
@@ -84,7 +73,7 @@ def force_remove(state: Sight) -> Step:
     late = tuple(job.id for job in leaving if state.now - job.status_since >= most)
     reason = "HTCDask: its execute node does not answer"
     actions = (ForceRemove(state.uid, late, reason),) if late else ()
-    return Step(actions, _first(job.status_since + most for job in leaving))
+    return Step(actions, first(job.status_since + most for job in leaving))
 
 
 def keep_anchor(state: PoolState) -> Step:
@@ -95,22 +84,24 @@ def keep_anchor(state: PoolState) -> Step:
         actions.append(HoldAnchor(state.uid, ids, anchor.hold_reason(state.pool)))
     if state.anchors.remove and not state.expected:
         actions.append(remove(state.anchors.remove, "no worker needs its files"))
+    refused = state.anchors.refused
     needed = state.anchors.usable is None and state.anchors.pending is None and not _unseen_anchors(state)
     if (
         needed
+        and refused is None
         and state.more_at is None
         and state.template_hash
         and state.cluster is not None
-        and _may_submit(state)
+        and may_submit(state)
     ):
         description = descriptions.anchor(
             state.pool, state.cluster, state.template, state.template_hash, state.policy, state.now
         )
         bundle = descriptions.bundle(state.cluster, state.template, state.policy)
-        actions.append(SubmitAnchor(state.uid, description, bundle))
+        actions.append(SubmitAnchor(state.uid, description, bundle, state.template_hash))
     pending = state.anchors.pending
     recheck = None if pending is None else pending.queued_at + states.SPOOL_SECONDS + 1
-    return Step(tuple(actions), recheck)
+    return Step(tuple(actions), recheck if refused is None else refused.until)
 
 
 def _unseen_anchors(state: PoolState) -> list[JobId]:
@@ -119,14 +110,17 @@ def _unseen_anchors(state: PoolState) -> list[JobId]:
 
 
 def remove_ended(state: PoolState) -> Step:
-    """What is over, and recorded in this plan's status, leaves the queue."""
-    return _removal((worker.job for worker in state.ended), "it is over and recorded")
+    """What is over, and recorded in this plan's status, leaves the queue, once its last lines were read."""
+    kept = _with_log(state).values()
+    return _removal(
+        (worker.job for worker in state.ended if worker.job not in kept), "it is over and recorded"
+    )
 
 
 def remove_outdated(state: PoolState) -> Step:
     """A job that waits and can never start rightly makes room for one that can."""
     outdated = state.outdated
-    if not _may_submit(state):  # nothing could come in its place, and without its files it would only fail
+    if not may_submit(state):  # nothing could come in its place, and without its files it would only fail
         there = {job.id for job in state.anchors.all}
         outdated = tuple(job for job in outdated if job.anchor and job.anchor not in there)
     return _removal(outdated, "the pool's template or its files are others now")
@@ -140,72 +134,24 @@ def scale_down(state: PoolState) -> Step:
         "fewer workers are wanted, and these had time to finish",
     )
     busy = state.now + BUSY_SECONDS if state.surplus.busy else None
-    return Step((*gone.actions, *late.actions), _first((busy, state.surplus.until)))
-
-
-def submit(state: PoolState) -> Step:
-    """The workers that are missing come, as many as may come now."""
-    until = _first((state.backoff.until, state.more_at))
-    recheck = until if state.missing else None
-    count = state.may_come
-    if count <= 0 or not _may_submit_workers(state):
-        return Step((), recheck)
-    names = worker_names.new_names(state.uid, count, state.taken, state.now)
-    if not names:  # as many are in sight as there are files for them
-        return Step((), recheck)
-    return Step((_submission(state, names),), recheck)
-
-
-def submit_successors(state: PoolState) -> Step:
-    """Who is about to retire gets a successor, if nothing else is to be done about the pool's number."""
-    if state.template.max_runtime_seconds is None or state.allocation is None or state.missing:
-        return Step()
-    if states.live(state.workers) != state.allocation.replicas or state.backoff.allowed is not None:
-        return Step()
-    due = succession.due(state.workers, state.now, state.expected)
-    count = min(len(due.now), state.successors, state.ledger.left(state.pace, state.now))
-    if count <= 0 or not _may_submit_workers(state):
-        return Step((), due.recheck_at)
-    names = worker_names.new_names(state.uid, count, state.taken, state.now)
-    pairs = zip(names, due.now, strict=False)
-    return Step(tuple(_submission(state, (name,), successor) for name, successor in pairs), due.recheck_at)
-
-
-def _may_submit_workers(state: PoolState) -> bool:
-    kept = state.anchors.usable
-    described = (
-        state.template_hash and kept is not None and kept.iwd is not None and state.cluster is not None
-    )
-    return bool(described) and not isinstance(state.observed.connected, Unseen) and _may_submit(state)
-
-
-def _submission(
-    state: PoolState, names: tuple[WorkerName, ...], successor: Succession | None = None
-) -> SubmitWorkers:
-    kept = state.anchors.usable
-    assert state.cluster is not None and state.template_hash and kept is not None and kept.iwd is not None
-    description = descriptions.workers(
-        state.pool,
-        state.cluster,
-        state.template,
-        state.template_hash,
-        kept.iwd,
-        state.policy,
-        state.now,
-        kept.id,
-        state.avoided,
-        successor,
-    )
-    return SubmitWorkers(state.uid, description, names, state.worker, state.template.profile)
+    return Step((*gone.actions, *late.actions), first((busy, state.surplus.until)))
 
 
 def read_logs(state: PoolState) -> Step:
-    """What workers that ended have printed; it lies in the anchor's directory."""
+    """What workers that ended have printed; it lies in the anchor's directory, or their own."""
+    own = _with_log(state)
     asked = (*failures.missing_logs(state.record.recent, state.now), *kept_logs.reads(state))
-    until = failures.logs_until(state.record.recent)
-    if state.anchors.usable is None or not asked:
-        return Step((), until)
-    return Step((ReadLogs(state.uid, state.anchors.usable.id, tuple(dict.fromkeys(asked))),), until)
+    shared = tuple(worker for worker in dict.fromkeys(asked) if worker not in own)
+    actions = [ReadLogs(state.uid, job.id, (worker,)) for worker, job in own.items()]
+    if shared and state.anchors.usable is not None:
+        actions.append(ReadLogs(state.uid, state.anchors.usable.id, shared))
+    return Step(tuple(actions), failures.logs_until(state.record.recent))
+
+
+def _with_log(state: PoolState) -> Mapping[WorkerName, Job]:
+    """Jobs that are over, and have the last lines of a worker that are still to be told."""
+    failed = [worker.job for worker in state.ended if worker.state is State.FAILED]
+    return spooled.keepers(failed, failures.missing_logs(state.record.recent, state.now))
 
 
 def write_logs(state: PoolState) -> Step:
@@ -242,13 +188,13 @@ def wait_for_workers(state: PoolState) -> Step:
     if state.allocation is not None and state.allocation.waits:
         times.append(state.now + NEIGHBOUR_SECONDS)
     times += state.avoided.values()  # the status says so no longer than that
-    return Step((), _first(times))
+    return Step((), first(times))
 
 
 def wait_until_shown(state: PoolState) -> Step:
     """It is told when a job that was accepted has had the time to be seen."""
     due = (its.at + ledger.SHOWN_SECONDS for its in state.not_yet_shown.values())
-    return Step((), _first(at for at in due if at > state.now))
+    return Step((), first(at for at in due if at > state.now))
 
 
 STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
@@ -260,8 +206,8 @@ STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     remove_ended,
     remove_outdated,
     scale_down,
-    submit,
-    submit_successors,
+    submit.missing,
+    submit.successors,
     read_logs,
     write_logs,
     analyze,
@@ -279,11 +225,3 @@ def remove(jobs: Iterable[Job], why: str) -> Remove:
 def _removal(jobs: Iterable[Job], why: str) -> Step:
     its = tuple(jobs)
     return Step((remove(its, why),)) if its else Step()
-
-
-def _may_submit(state: PoolState) -> bool:
-    return state.refused is None and chains.first(chains.MOMENT, state) is None
-
-
-def _first(times: Iterable[float | None]) -> float | None:
-    return min((at for at in times if at is not None), default=None)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from htcdask_api import PoolStatus, status
+from htcdask_api import Condition, PoolStatus, status
 from htcdask_operator.core import reasons, timestamps, token_bucket
 from htcdask_operator.core.token_bucket import Spent
 
@@ -30,6 +30,12 @@ class Event:
 def between(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
     """What to tell about the step from `old` to `new`, in the order in which one would tell it."""
     return (*_scaled(old, new), *_failed(old, new), *_conditions(old, new))
+
+
+def _is_new_road(before: Condition | None, now: Condition) -> bool:
+    """Whether workers get their files in another way from now on, and slower."""
+    new = before is None or before.reason != now.reason
+    return new and now.reason == reasons.FILES_SPOOLED_WITH_WORKERS
 
 
 def within(told: Sequence[Event], spent: Spent, now: float) -> tuple[tuple[Event, ...], Spent]:
@@ -78,6 +84,6 @@ def _conditions(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
         elif condition.type in _BAD_WHEN_FALSE:
             if condition.status == "False" and was != "False":
                 told.append(Event("Warning", condition.reason, condition.message))
-            elif condition.status == "True" and was == "False":
+            elif condition.status == "True" and (was == "False" or _is_new_road(before, condition)):
                 told.append(Event("Normal", condition.reason, condition.message or "It is back."))
     return tuple(told)

@@ -16,6 +16,7 @@ from htcdask_operator.core import reasons, sanitize
 from htcdask_operator.core.model import Analysis
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.status import slots
+from htcdask_operator.core.submit.spooled import RefusedAnchor
 from htcdask_operator.core.workers.states import State, Worker
 
 _NAMED: Final = 5  # machines in a message
@@ -51,6 +52,18 @@ def explanations(
     return tuple(
         Explanation(reason=reason, message=sanitize.line(message), count=count)
         for (reason, message), count in ranked[:MAX_EXPLANATIONS]
+    )
+
+
+def reachable(identity: str, refused: RefusedAnchor | None) -> tuple[str, str]:
+    """Reason and message of an access point that answers. `refused`: it does not take our anchors."""
+    submits = f"Submitting as {identity}."
+    if refused is None:
+        return reasons.CONDOR_REACHABLE, submits
+    return (
+        reasons.FILES_SPOOLED_WITH_WORKERS,
+        f"{submits} Each worker's files are sent to the access point with its job, which takes longer: the "
+        f"job that would keep them for all is refused. {refused.why}",
     )
 
 

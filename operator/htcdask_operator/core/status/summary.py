@@ -20,7 +20,7 @@ from htcdask_operator.core.model import Disputed, Gone, Unnamed, Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState, Sight
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.setback import STALLED
-from htcdask_operator.core.status.explain import explanations
+from htcdask_operator.core.status.explain import explanations, reachable
 from htcdask_operator.core.workers import identity
 from htcdask_operator.core.workers.states import RUNS, State, live
 
@@ -276,7 +276,7 @@ def _condor_reachable(state: PoolState) -> tuple[Truth, str, str]:
             reasons.CONDOR_IDENTITY_UNKNOWN,
             "The access point has not accepted the operator's token (yet).",
         )
-    return "True", reasons.CONDOR_REACHABLE, f"Submitting as {observed.condor_identity}."
+    return "True", *reachable(observed.condor_identity, state.remembered.refused_anchor)
 
 
 def _condition(state: Sight, kind: str, truth: Truth, reason: str, message: str) -> Condition:

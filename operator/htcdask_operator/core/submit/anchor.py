@@ -15,6 +15,8 @@ from typing import Final
 
 from htcdask_operator.core.model import Job, PoolFacts, Role
 from htcdask_operator.core.size import NOTHING, Size
+from htcdask_operator.core.submit import spooled
+from htcdask_operator.core.submit.spooled import RefusedAnchor
 from htcdask_operator.core.workers import states
 
 HOLD_REASON: Final = "HTCDask: keeps the workers' files of pool {pool}; goes with the pool"
@@ -29,9 +31,12 @@ class Anchors:
     hold: tuple[Job, ...] = ()
     remove: tuple[Job, ...] = ()
     all: tuple[Job, ...] = ()  # but for those that are leaving the queue anyway
+    refused: RefusedAnchor | None = None  # there is none, and this is why none is asked for now
 
 
-def sort(jobs: Sequence[Job], template_hash: str | None, now: float) -> Anchors:
+def sort(
+    jobs: Sequence[Job], template_hash: str | None, now: float, refused: RefusedAnchor | None = None
+) -> Anchors:
     """What the pool's anchors are, for workers of this template_hash (None: it cannot be known)."""
     anchors = sorted(
         (job for job in jobs if job.role is Role.ANCHOR), key=lambda job: (job.queued_at, job.id)
@@ -55,7 +60,8 @@ def sort(jobs: Sequence[Job], template_hash: str | None, now: float) -> Anchors:
         if job.template_hash != template_hash and not used & {job.template_hash, ""} and job.understood
     ]
     gone = (*broken, *twins, *stale)
-    return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there))
+    why = None if ours or refused is None or not refused.holds(template_hash, now) else refused
+    return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there), why)
 
 
 def hold_reason(pool: PoolFacts) -> str:
@@ -64,12 +70,15 @@ def hold_reason(pool: PoolFacts) -> str:
 
 
 def shown_request(jobs: Iterable[Job], current: Callable[[], str | None]) -> Size:
-    """What the newest of a pool's anchors requests in the queue; nothing without one.
+    """What the newest of a pool's anchors requests in the queue, or of its workers that need none.
 
     Transforms of the access point have done to it what they will do to the next worker. Of several templates'
     anchors those of the `current` one's hash count, which costs something to know.
     """
-    anchors = [job for job in jobs if job.role is Role.ANCHOR]
+    its = tuple(jobs)
+    anchors = [job for job in its if job.role is Role.ANCHOR] or [
+        job for job in its if spooled.has_files(job)
+    ]
     if len({job.template_hash for job in anchors}) > 1:
         hash_of_now = current()
         anchors = [job for job in anchors if job.template_hash == hash_of_now]

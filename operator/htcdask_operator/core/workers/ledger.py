@@ -188,8 +188,11 @@ def not_yet_shown(
 
 
 def removed_by_others(job: Job) -> Worker:
-    """A worker's job that somebody else has removed."""
+    """A worker's job that somebody else has removed: the access point itself, if its files did not come."""
     whose = f"The job {job.id} of worker {job.worker}"
+    if job.spooling:
+        message = f"{whose} has left the queue before its files had been sent."
+        return Worker(job, State.FAILED, reasons.NEVER_SPOOLED, message)
     message = f"{whose} was removed by somebody else: {endings.who_removed(job)}."
     return Worker(job, State.FAILED, reasons.REMOVED_BY_OTHERS, message)
 

@@ -59,3 +59,18 @@ def test_a_refusal_is_the_site_s_words_first(text: str, said: str) -> None:
 )
 def test_what_is_no_refusal_of_a_submit_is_none(text: str) -> None:
     assert error_texts.refusal(text, "ap") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "by_rule"),
+    [
+        ("Unable to commit transaction, SCHEDD:2:No project: DENIED", True),
+        ("Unable to commit transaction, SCHEDD:2:", True),
+        ("Failed to create new cluster.SCHEDD:28:AP user has OS user value ghost", False),
+        ("expected next ProcId to be 4, but Schedd says -3", False),
+        ("DENIED, as in: Unable to commit transaction, SCHEDD:2:x", False),
+        ("Unable to commit transaction, the connection is gone", False),
+    ],
+)
+def test_a_rule_is_what_refuses_a_job_and_not_its_owner(text: str, by_rule: bool) -> None:
+    assert error_texts.is_of_rule(text) is by_rule
