@@ -527,6 +527,7 @@ RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
     ("Role", "htcdask-lease", "htcdask"): [
         (LEASES, ["leases"], ["create"], None),
         (LEASES, ["leases"], ["get", "patch"], ["htcdask"]),
+        ([""], ["events"], ["create"], None),
     ],
     ("Role", "htcdask-htcdask-gateway", "gateway"): [
         (POOLS, ["htcworkerpools"], ["get", "list", "create", "patch", "delete"], None),

@@ -104,6 +104,9 @@ ANOTHER_OPERATOR: Final = "AnotherOperator"
 SCHEDULER_UNREACHABLE: Final = "SchedulerUnreachable"
 """The Dask scheduler did not tell us which workers it knows."""
 
+SITE_TROUBLE_OVER: Final = "SiteTroubleOver"
+"""What many pools had at once, and was announced on the operator's Lease, is over."""
+
 # --- Why a worker is not there yet (status.explanation).
 NO_MATCHING_SLOTS: Final = "NoMatchingSlots"
 """No slot meets what the job requires; the message says which clause, and what comes nearest to it."""
