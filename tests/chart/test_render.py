@@ -111,6 +111,8 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
         "settings": {
             "operatorId": "uchicago",
             "workerPorts": "10000:10100",
+            "workerPreload": ["site_credentials", "/etc/dask/monitor.py"],
+            "nannyPreload": ["site_monitor"],
             "delivery": "transfer",
             "template": {
                 "containerImage": "/cvmfs/images/default",
