@@ -48,6 +48,9 @@ ACTION_FAILED: Final = "ActionFailed"
 WAITING_FOR_SCHEDULER: Final = "WaitingForScheduler"
 """The scheduler asks for fewer workers than the cluster's pools together want."""
 
+TOO_MANY_NAMES: Final = "TooManyNames"
+"""So many workers have ended that the scheduler's heartbeat is about to be too large for the gateway."""
+
 # --- The end.
 CLUSTER_GONE: Final = "ClusterGone"
 """The DaskCluster that this pool belonged to no longer exists."""

@@ -15,7 +15,7 @@ from htcdask_operator.core import reasons, timestamps, token_bucket
 from htcdask_operator.core.token_bucket import Spent
 
 _LONGEST: Final = 800  # of the last message before a silence: the API server takes 1024 bytes
-_BAD_WHEN_FALSE = (status.CLUSTER_ACTIVE, status.CONDOR_REACHABLE)
+_BAD_WHEN_FALSE = (status.CLUSTER_ACTIVE, status.CONDOR_REACHABLE, status.HEARTBEAT_FITS)
 
 
 @dataclass(frozen=True, slots=True)
