@@ -31,7 +31,7 @@ def test_many_pools_without_htcondor_are_one_event_for_the_admin_and_none_of_the
     assert "of 1 user" in began_event["message"]
     assert "alice" not in began_event["message"]
     assert (over_event["type"], over_event["reason"]) == ("Normal", "SiteTroubleOver")
-    assert over_event["message"].startswith("CondorUnreachable is over after ")
+    assert over_event["message"].startswith("CondorUnreachable is over. It was seen for ")
     for cluster in everyone:
         assert condition(site, cluster, "CondorReachable")["status"] == "True"
     told = [event["reason"] for event in events(site, "gateway") if is_of(event, everyone)]

@@ -73,7 +73,9 @@ class Announcer:
         for pool, key in clusters.pools.items():
             if (found := clusters.statuses.get(pool)) is not None:
                 facts = clusters.watched_clusters.get(key)
-                yield Seen(str(key), "" if facts is None else facts.username, found)
+                kept = self._known.withheld.kept.get(pool, ())
+                lately = site_wide.lately(one.event for one in kept)
+                yield Seen(str(key), "" if facts is None else facts.username, found, lately)
 
     def _released(
         self, before: Mapping[str, Trouble], statuses: Mapping[str, PoolStatus], now: float

@@ -26,14 +26,18 @@ class Clusters:
             self.site.kube.cluster_bodies[key]["spec"]["username"] = f"user-{key.cluster}"
         self.announcer = Announcer(self.site.kube, self.site.known, LEASE, self.site.clock)
 
+    async def work(self) -> None:
+        """A poll, and a cycle of each cluster."""
+        await self.site.poll()
+        for key, task in self.tasks.items():
+            await self.site.reconciler.cycle.run(key, task)
+
     async def pass_time(self, seconds: int) -> None:
-        """A poll, a cycle of each cluster and a look, each second."""
+        """All that, and a look, each second."""
         for facts in await self.site.kube.clusters("gateway"):
             self.site.known.clusters.heard(facts)
         for _ in range(seconds):
-            await self.site.poll()
-            for key, task in self.tasks.items():
-                await self.site.reconciler.cycle.run(key, task)
+            await self.work()
             await self.announcer.tick()
             self.site.schedd.tick()
             running = {job.worker for job in self.site.jobs(JobStatus.RUNNING)}
@@ -80,11 +84,25 @@ async def test_an_access_point_that_is_silent_for_all_is_two_events_and_no_pools
     await clusters.pass_time(200)
     _, (_, kind, reason, message) = clusters.site.kube.announced
     assert (kind, reason) == ("Normal", "SiteTroubleOver")
-    assert message.startswith("CondorUnreachable is over after ")
+    assert message.startswith("CondorUnreachable is over. It was seen for ")
     assert clusters.told() == []
     assert clusters.site.known.withheld.kept == {} or not any(clusters.site.known.withheld.kept.values())
     assert REGISTRY.get_sample_value("htcdask_site_trouble", {"reason": "CondorUnreachable"}) == 0
     assert REGISTRY.get_sample_value("htcdask_pools_by_reason", {"reason": "CondorUnreachable"}) == 0
+
+
+async def test_a_moment_that_nobody_saw_is_two_events_and_no_pools_own() -> None:
+    clusters = await working(8)
+    clusters.site.condor_fails()
+    await clusters.work()
+    clusters.site.condor.failing = None
+    await clusters.work()
+    await clusters.pass_time(200)
+    assert [reason for _, _, reason, _ in clusters.site.kube.announced] == [
+        "CondorUnreachable",
+        "SiteTroubleOver",
+    ]
+    assert clusters.told() == []
 
 
 async def test_a_small_site_is_told_at_once_pool_by_pool() -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from htcdask_api import PoolStatus, status
@@ -48,6 +48,7 @@ class Seen:
     cluster: str
     user: str
     status: PoolStatus
+    lately: Mapping[str, str] = field(default_factory=dict)  # what it had, by its Events that are kept back
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,15 @@ def of(reason: str) -> str | None:
     return known if known in REASONS else None
 
 
+def lately(kept: Iterable[Event]) -> Mapping[str, str]:
+    """What a pool with these Events has had in the last half minute, and in which words; "": it is over."""
+    found: dict[str, str] = {}
+    for event in kept:
+        if (known := of(event.about)) is not None:
+            found[known] = event.message if event.kind == "Warning" else found.get(known, "")
+    return found
+
+
 def said_by(pool: PoolStatus, now: float) -> Mapping[str, str]:
     """What this pool says that may be everybody's trouble, and in which words."""
     told = [(condition.reason, condition.message) for condition in pool.conditions if _is_bad(condition)]
@@ -90,10 +100,17 @@ def said_by(pool: PoolStatus, now: float) -> Mapping[str, str]:
 def look(
     before: Mapping[str, Trouble], pools: Sequence[Seen], now: float
 ) -> tuple[Mapping[str, Trouble], tuple[Event, ...]]:
-    """What stands now, by its reason, and what to tell who runs the site."""
+    """What stands now, by its reason, and what to tell who runs the site.
+
+    What was over before anybody looked, or while there was no operator, begins and ends like any other: else
+    each pool would tell of it.
+    """
     found: dict[str, list[tuple[Seen, str]]] = {reason: [] for reason in before}
+    still: Counter[str] = Counter()
     for pool in pools:
-        for reason, text in said_by(pool.status, now).items():
+        says = said_by(pool.status, now)
+        still.update(says.keys())
+        for reason, text in {**pool.lately, **says}.items():
             found.setdefault(reason, []).append((pool, text))
     after, told = dict(before), []
     for reason, them in sorted(found.items()):
@@ -103,8 +120,8 @@ def look(
             if _begins(reason, affected, others):
                 after[reason] = Trouble(now, now, len(them), _words(them))
                 told.append(_began(reason, after[reason], affected, others, now))
-        elif affected and 4 * len(affected) >= others:
-            after[reason] = replace(known, seen_at=now, pools=max(known.pools, len(them)))
+        elif still[reason] and 4 * still[reason] >= others:
+            after[reason] = replace(known, seen_at=now, pools=max(known.pools, still[reason]))
         elif now - known.seen_at >= _CALM:
             del after[reason]
             told.append(_over(reason, known))
@@ -155,13 +172,14 @@ def _begins(reason: str, affected: Sequence[Seen], others: int) -> bool:
 
 
 def _words(them: Sequence[tuple[Seen, str]]) -> str:
-    return Counter(text for _, text in them).most_common(1)[0][0]
+    told = Counter(text for _, text in them if text)
+    return told.most_common(1)[0][0] if told else "it was over before it was seen."
 
 
 def _began(reason: str, trouble: Trouble, affected: Sequence[Seen], others: int, now: float) -> Event:
     users = counted(len({pool.user for pool in affected}), "user")
     message = (
-        f"{trouble.pools} of {max(others, trouble.pools)} pools, of {users}, say {reason} at "
+        f"{trouble.pools} of {max(others, trouble.pools)} pools, of {users}, have told of {reason} by "
         f"{timestamps.written(now)}: {sanitize.line(trouble.text, _LONGEST)} Their own Events about it are "
         "not written while it lasts; their statuses say it."
     )
@@ -171,7 +189,7 @@ def _began(reason: str, trouble: Trouble, affected: Sequence[Seen], others: int,
 def _over(reason: str, trouble: Trouble) -> Event:
     lasted = timestamps.lasted(trouble.seen_at - trouble.since)
     message = (
-        f"{reason} is over after {lasted}, from {timestamps.written(trouble.since)} on, for "
+        f"{reason} is over. It was seen for {lasted}, from {timestamps.written(trouble.since)} on, of "
         f"{counted(trouble.pools, 'pool')} at the most. It was: {sanitize.line(trouble.text, _LONGEST)}"
     )
     return Event("Normal", reasons.SITE_TROUBLE_OVER, message)

@@ -1,6 +1,7 @@
 """What many pools say at once is one trouble of the site; what is a user's own never is."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_it_is_told_once_with_numbers_and_the_words_of_most_and_no_name() -> Non
     (event,) = told
     assert (event.kind, event.reason) == ("Warning", "CondorUnreachable")
     assert event.message.startswith(
-        "283 of 300 pools, of 41 users, say CondorUnreachable at 2027-01-15T08:00:00Z: "
+        "283 of 300 pools, of 41 users, have told of CondorUnreachable by 2027-01-15T08:00:00Z: "
     )
     assert WHY in event.message
     assert "otherwise" not in event.message
@@ -105,7 +106,7 @@ def test_it_is_over_once_it_has_been_calm_for_two_minutes_and_says_how_long_it_w
     assert standing == {}
     assert (event.kind, event.reason) == ("Normal", "SiteTroubleOver")
     assert event.message.startswith(
-        "CondorUnreachable is over after 10 min, from 2027-01-15T08:00:00Z on, for 12 pools"
+        "CondorUnreachable is over. It was seen for 10 min, from 2027-01-15T08:00:00Z on, of 12 pools"
     )
     assert WHY in event.message
 
@@ -136,6 +137,26 @@ def test_other_troubles_stand_beside_it() -> None:
     standing, told = site_wide.look(standing, both, NOW + 60)
     assert set(standing) == {"CondorUnreachable", "SubmitRefused"}
     assert [event.reason for event in told] == ["SubmitRefused"]
+
+
+@pytest.mark.parametrize(("event", "words"), [("BAD", WHY), ("BACK", "it was over before it was seen.")])
+def test_what_was_over_before_anybody_looked_is_two_events_too(event: str, words: str) -> None:
+    """A moment between two looks; or it ended while there was no operator: the statuses said it."""
+    had = site_wide.lately([{"BAD": BAD, "BACK": BACK}[event]])
+    seen = [replace(pool, lately=had) for pool in pools(8, GOOD)]
+    standing, (began,) = site_wide.look({}, seen, NOW)
+    assert began.message.startswith("8 of 8 pools, of 8 users, have told of CondorUnreachable by ")
+    assert words in began.message
+    assert set(standing) == {"CondorUnreachable"}
+    standing, (over,) = site_wide.look(standing, seen, NOW + 120)
+    assert standing == {}
+    assert over.reason == "SiteTroubleOver"
+
+
+def test_of_a_pools_events_the_words_are_those_of_the_trouble() -> None:
+    assert site_wide.lately([BAD, BACK]) == {"CondorUnreachable": WHY}
+    assert site_wide.lately([BACK, BAD]) == {"CondorUnreachable": WHY}
+    assert site_wide.lately([Event("Normal", "Scaled", "More.")]) == {}
 
 
 STANDS = {"CondorUnreachable": Trouble(NOW, NOW, 9, WHY)}
