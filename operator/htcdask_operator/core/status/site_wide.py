@@ -24,7 +24,9 @@ CLUSTERS: Final = 3
 HOLD_SECONDS: Final = 30.0
 """For so long a pool's own Event waits for others that say the same: a thousand clusters need some of it."""
 
-_RECENT: Final = 600.0  # seconds for which a worker's end says what is wrong now
+_RECENT: Final = (
+    1200.0  # seconds for which a worker's end says what is wrong: the next try may come after ten minutes
+)
 _CALM: Final = 120.0  # seconds without it, or it is not over: what flaps is one trouble
 _LONGEST: Final = 500  # characters of the pools' own words
 
@@ -87,7 +89,7 @@ def lately(kept: Iterable[Event]) -> Mapping[str, str]:
 def said_by(pool: PoolStatus, now: float) -> Mapping[str, str]:
     """What this pool says that may be everybody's trouble, and in which words."""
     told = [(condition.reason, condition.message) for condition in pool.conditions if _is_bad(condition)]
-    if not pool.connected:  # where a worker lives, others ended for reasons of their own
+    if pool.desired_replicas and not pool.connected:  # where one lives, others ended for their own reasons
         recent = (one for one in pool.recent_failures if now - timestamps.read(one.time) < _RECENT)
         told += [(failure.reason, failure.message) for failure in recent]
     found: dict[str, str] = {}

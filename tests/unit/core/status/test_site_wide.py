@@ -30,9 +30,9 @@ def says(conditions: Mapping[str, tuple[str, str]] = {}, message: str = WHY, **f
     return PoolStatus(conditions=told, **fields)  # type: ignore[arg-type]
 
 
-def failed(reason: str, ago: float = 60.0, connected: int = 0) -> PoolStatus:
+def failed(reason: str, ago: float = 60.0, connected: int = 0, desired: int = 2) -> PoolStatus:
     failure = Failure(time=timestamps.written(NOW - ago), worker="w1", reason=reason, message="It died.")
-    return PoolStatus(recent_failures=(failure,), desired_replicas=2, connected=connected)
+    return PoolStatus(recent_failures=(failure,), desired_replicas=desired, connected=connected)
 
 
 def pools(
@@ -67,7 +67,8 @@ STALLED = says({"Stalled": ("True", "SubmitRefused")}, desired_replicas=2)
         ),  # pools without workers cannot have it
         (pools(5, failed("WorkerFailed")), {"WorkerFailed"}),
         (pools(5, failed("WorkerFailed", connected=1)), set()),
-        (pools(5, failed("WorkerFailed", ago=700)), set()),
+        (pools(5, failed("WorkerFailed", ago=1300)), set()),
+        (pools(5, failed("WorkerFailed", desired=0)), set()),  # nobody waits for it
         (pools(5, failed("OutOfResources")), set()),  # of each by its own doing, however many
         (pools(5, failed("Evicted")), set()),
         (pools(5, says({"Ready": ("False", "InvalidPool")})), set()),
