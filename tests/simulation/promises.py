@@ -37,7 +37,8 @@ from htcdask_operator.core.model import (
 )
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.workers import ledger
+from htcdask_operator.core.workers import ledger, lifetime
+from htcdask_operator.core.workers.succession import LEAD
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.reconcile.cycle import Planner
@@ -48,6 +49,7 @@ SCALE_DOWN = "HTCDask: fewer workers are wanted"
 _A_CYCLE = 5.0
 BY_PEOPLE = (1, 15)
 BURST = ledger.pace(8).burst  # of the largest pool that a history may have
+A_MOMENT = 4.0  # an access point's clock is known to three seconds
 LONG_BUSY = 40.0  # longer than from any look at the scheduler to the removal that follows from it
 
 
@@ -96,8 +98,8 @@ class Promises:
 
     # --- what is done
 
-    def submits(self, description: Mapping[str, str], names: Sequence[WorkerName]) -> None:
-        """Σ live <= N, no limit exceeded, no name twice."""
+    def submits(self, description: Mapping[str, str], names: Sequence[WorkerName], ahead: float) -> None:
+        """Σ live <= N, no limit exceeded, no name twice. `ahead`: the access point's clock."""
         self.deeds.append(f"submit {', '.join(names)}")
         pool, cluster, user = (
             description[f"My.{attribute}"].strip('"')
@@ -107,11 +109,16 @@ class Promises:
         live = [entry.job for entry in ours if lives(entry.job) and self._may_be_known(entry)]
         its = [job for job in live if job.cluster_uid == cluster]
         own = sum(self._known(job) for job in its) + len(names)
-        if own > self.wanted.get(cluster, 0):
-            self.breaks(
-                f"no more workers than wanted: {own} after this submit, {self.wanted.get(cluster, 0)} wanted"
-            )
+        # Who is about to retire, and has a successor, counts for limits alone.
+        succeeded = {job.succeeds for job in its} | {description.get("My.HTCDaskSucceeds", "").strip('"')}
+        retiring = [job for job in its if job.worker in succeeded]
+        self._succeeds(description, its, ahead)
+        count = own - sum(self._known(job) for job in retiring)
+        wanted = self.wanted.get(cluster, 0)
+        if count > wanted:
+            self.breaks(f"no more workers than wanted: {count} after this submit, {wanted} wanted")
         of_pool = sum(job.pool_uid == pool for job in live) + len(names)
+        of_pool -= sum(job.pool_uid == pool for job in retiring)
         if of_pool > min(self.caps.get(pool, 0), self.policy.max_replicas_per_pool):
             self.breaks(f"no more workers than a pool may have: {of_pool} after this submit")
         # Others' workers count as of the last poll: what was submitted since then is nobody's fault.
@@ -131,6 +138,22 @@ class Promises:
                 self.breaks(f"no worker name twice: {name}")
             if len(name) > 12 or name.isdigit():
                 self.breaks(f"names are short and no numbers: {name}")
+
+    def _succeeds(self, description: Mapping[str, str], live: Sequence[Job], ahead: float) -> None:
+        """A successor comes once, shortly before a worker retires, and connects when it has."""
+        of = description.get("My.HTCDaskSucceeds", "").strip('"')
+        if not of:
+            return
+        if any(job.succeeds == of for job in live):
+            self.breaks(f"one successor for one worker: {of}")
+        for job in live:
+            if job.worker != of or job.started_at is None or job.lifetime is None:
+                continue  # it may just have ended
+            retires = job.started_at - ahead + lifetime.of_worker(job.lifetime, of)
+            if retires - (self.schedd.now - ahead) > LEAD + A_MOMENT:
+                self.breaks(f"a successor comes shortly before a worker retires: {of}")
+            if float(description["My.HTCDaskConnectsAt"]) < retires - A_MOMENT:
+                self.breaks(f"no successor connects before the worker has retired: {of}")
 
     def _keeps_pace(self, pool: PoolUid, count: int) -> None:
         """No history submits more than the pace allows: whatever becomes of the jobs, but for good ends."""
@@ -278,7 +301,7 @@ class WatchedCondor(FakeCondor):
     async def submit_workers(
         self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
-        self._promises.submits(description, names)
+        self._promises.submits(description, names, self.ahead)
         return await super().submit_workers(description, names, identity)
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:

@@ -238,8 +238,13 @@ class World:
         self.bad.clear()
         self.complaints.last = None
         self.starts_again = min(self.starts_again, self.clock.now)
+        if self.policy.max_runtime_seconds is not None:  # or they would come and go for ever
+            self.policy = replace(self.policy, max_runtime_seconds=None)
+            self.kill_operator(1)
         for job in self.ours():
             self.schedd.go_on(job.id)
+            entry = self.schedd.queue[job.id]
+            entry.job = replace(entry.job, lifetime=None, succeeds="", connects_at=None)
         for dask in self.schedulers.dasks.values():
             dask.busy.clear()
             dask.beat_at = 0.0  # what was forged is written over by the next heartbeat

@@ -21,7 +21,7 @@ from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import memory as memories
-from htcdask_operator.core import mistake, pool_state, setback
+from htcdask_operator.core import mistake, setback
 from htcdask_operator.core.actions import (
     Action,
     Analyze,
@@ -38,7 +38,7 @@ from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, Unseen, WorkerName
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.pool_state import Sight
-from htcdask_operator.core.pools import active, cluster, finalize
+from htcdask_operator.core.pools import active, cluster, complete, finalize
 from htcdask_operator.core.pools.decision import Decision
 from htcdask_operator.core.pools.steps import Step
 from htcdask_operator.core.scaling import default_pool, scale_scheduler, stabilization
@@ -180,10 +180,10 @@ def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) ->
             if allocation is not None and not sight.ends:
                 replicas = stabilization.between(followed[sight.uid], len(sight.live))
                 allocation = replace(allocation, replicas=replicas)
-            state = pool_state.complete(
+            state = complete.state_of(
                 sight,
                 allocation,
-                common.submit_budget.of(sight.worker, sight.template.profile),
+                common.submit_budget,
                 common.taken,
                 scheduler_retires=common.scheduler_retires,
                 wants_fewer=common.wants_fewer,

@@ -205,9 +205,8 @@ async def _one(
             )
             _log.info("Pool %s: anchor submitted", pools[pool].name)
         case SubmitWorkers(pool, description, names):
-            outcome.workers[pool] = await ports.condor.submit_workers(
-                description, names, observed.condor_identity
-            )
+            made = await ports.condor.submit_workers(description, names, observed.condor_identity)
+            outcome.workers[pool] = (*outcome.workers.get(pool, ()), *made)
             metrics.SUBMITTED.inc(len(names))
             _log.info("Pool %s: %d workers submitted", pools[pool].name, len(names))
         case HoldAnchor(_, jobs, reason):

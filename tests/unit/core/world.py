@@ -5,7 +5,7 @@ Used by the tests of `plan`. Values only; the one thing that moves is `now`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from htcdask_operator.core import memory
@@ -168,12 +168,11 @@ class World:
             case RecordIdentity(pool, identity):
                 self.pools[pool] = replace(self.pools[pool], submitted_as=identity)
             case SubmitAnchor(pool, description, _):
-                self._submit(pool, "", Role.ANCHOR, description["My.HTCDaskTemplate"])
+                self._submit(pool, "", Role.ANCHOR, description)
             case SubmitWorkers(pool, description, names):
                 self.submitted += names
                 for name in names:
-                    anchor = description["My.HTCDaskAnchor"]
-                    self._submit(pool, name, Role.WORKER, description["My.HTCDaskTemplate"], anchor)
+                    self._submit(pool, name, Role.WORKER, description)
             case HoldAnchor(_, jobs, _):
                 for id_ in jobs:
                     self.change(self.jobs[id_], JobStatus.HELD, hold_code=1, hold_subcode=1)
@@ -197,12 +196,14 @@ class World:
             case CreatePool():
                 raise AssertionError("this cluster had pools")
 
-    def _submit(
-        self, pool: PoolUid, name: WorkerName, role: Role, template_hash: str, anchor: str = ""
-    ) -> None:
+    def _submit(self, pool: PoolUid, name: WorkerName, role: Role, description: Mapping[str, str]) -> None:
         self.clusters += 1
         assert isinstance(self.cluster, ClusterFacts)
         spooling = role is Role.ANCHOR
+
+        def said(attribute: str) -> str:
+            return description.get(f"My.HTCDask{attribute}", "").strip('"')
+
         job = Job(
             id=f"{self.clusters}.0",
             status=JobStatus.HELD if spooling else JobStatus.IDLE,
@@ -211,8 +212,11 @@ class World:
             cluster_uid=self.cluster.uid,
             owner=IDENTITY,
             worker=name,
-            template_hash=template_hash.strip('"'),
-            anchor=anchor.strip('"'),
+            template_hash=said("Template"),
+            anchor=said("Anchor"),
+            lifetime=int(said("Lifetime") or 0) or None,
+            succeeds=said("Succeeds"),
+            connects_at=float(said("ConnectsAt") or 0) or None,
             queued_at=self.now,
             status_since=self.now,
             hold_code=16 if spooling else None,

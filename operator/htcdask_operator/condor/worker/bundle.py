@@ -13,10 +13,9 @@ from importlib.resources import files
 from typing import Final
 
 from htcdask_operator.core.actions import Bundle
+from htcdask_operator.core.workers import lifetime
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STAGGER_SHARE: Final = 20  # workers that started together end within a tenth of their lifetime
-_STAGGER_LIMIT: Final = 300
 
 
 def render(bundle: Bundle, certificate: str, key: str) -> bytes:
@@ -33,6 +32,8 @@ def render(bundle: Bundle, certificate: str, key: str) -> bytes:
             _text("scheduler", bundle.scheduler),
             _list("environment", _environment(bundle)),
             _text("user_path", dict(bundle.environment).get("PATH", "")),
+            _text("lifetime", "" if bundle.lifetime is None else str(bundle.lifetime)),
+            _text("stagger", str(lifetime.stagger(bundle.lifetime or 0))),
             _text("scheduler_check", _scheduler_check(bundle)),
             _text("worker_preload", worker_preload),
             _text("nanny_preload", nanny_preload),
@@ -55,9 +56,6 @@ def _options(bundle: Bundle) -> list[str]:
         "--nanny" if bundle.nanny else "--no-nanny",
         "--no-dashboard",
     ]
-    if bundle.lifetime is not None:
-        stagger = min(bundle.lifetime // _STAGGER_SHARE, _STAGGER_LIMIT)
-        options += ["--lifetime", f"{bundle.lifetime}s", "--lifetime-stagger", f"{stagger}s"]
     if bundle.worker_ports is not None:
         options += ["--worker-port", bundle.worker_ports]
     if bundle.nanny_ports is not None and bundle.nanny:

@@ -24,11 +24,12 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
 )
 from htcdask_operator.core.checks import chains
-from htcdask_operator.core.model import Job, JobId, Unseen
+from htcdask_operator.core.model import Job, JobId, Unseen, WorkerName
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.submit import anchor, descriptions, worker_names
-from htcdask_operator.core.workers import contact, failures, ledger, states
+from htcdask_operator.core.workers import contact, failures, ledger, states, succession
 from htcdask_operator.core.workers.states import State
+from htcdask_operator.core.workers.succession import Succession
 
 BUSY_SECONDS: Final = 2.0
 """How often it is looked whether a worker that should go has finished its task."""
@@ -142,16 +143,45 @@ def scale_down(state: PoolState) -> Step:
 
 def submit(state: PoolState) -> Step:
     """The workers that are missing come, as many as may come now."""
-    kept, until = state.anchors.usable, _first((state.backoff.until, state.more_at))
+    until = _first((state.backoff.until, state.more_at))
     recheck = until if state.missing else None
-    if not state.template_hash or kept is None or kept.iwd is None or state.cluster is None:
-        return Step((), recheck)
     count = state.may_come
-    if count <= 0 or isinstance(state.observed.connected, Unseen) or not _may_submit(state):
+    if count <= 0 or not _may_submit_workers(state):
         return Step((), recheck)
     names = worker_names.new_names(state.uid, count, state.taken, state.now)
     if not names:  # as many are in sight as there are files for them
         return Step((), recheck)
+    return Step((_submission(state, names),), recheck)
+
+
+def submit_successors(state: PoolState) -> Step:
+    """Who is about to retire gets a successor, if nothing else is to be done about the pool's number."""
+    if state.template.max_runtime_seconds is None or state.allocation is None or state.missing:
+        return Step()
+    if states.live(state.workers) != state.allocation.replicas or state.backoff.allowed is not None:
+        return Step()
+    due = succession.due(state.workers, state.now, state.expected)
+    count = min(len(due.now), state.successors, state.ledger.left(state.pace, state.now))
+    if count <= 0 or not _may_submit_workers(state):
+        return Step((), due.recheck_at)
+    names = worker_names.new_names(state.uid, count, state.taken, state.now)
+    pairs = zip(names, due.now, strict=False)
+    return Step(tuple(_submission(state, (name,), successor) for name, successor in pairs), due.recheck_at)
+
+
+def _may_submit_workers(state: PoolState) -> bool:
+    kept = state.anchors.usable
+    described = (
+        state.template_hash and kept is not None and kept.iwd is not None and state.cluster is not None
+    )
+    return bool(described) and not isinstance(state.observed.connected, Unseen) and _may_submit(state)
+
+
+def _submission(
+    state: PoolState, names: tuple[WorkerName, ...], successor: Succession | None = None
+) -> SubmitWorkers:
+    kept = state.anchors.usable
+    assert state.cluster is not None and state.template_hash and kept is not None and kept.iwd is not None
     description = descriptions.workers(
         state.pool,
         state.cluster,
@@ -162,9 +192,9 @@ def submit(state: PoolState) -> Step:
         state.now,
         kept.id,
         state.avoided,
+        successor,
     )
-    submit_ = SubmitWorkers(state.uid, description, names, state.worker, state.template.profile)
-    return Step((submit_,), recheck)
+    return SubmitWorkers(state.uid, description, names, state.worker, state.template.profile)
 
 
 def read_logs(state: PoolState) -> Step:
@@ -222,6 +252,7 @@ STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     remove_outdated,
     scale_down,
     submit,
+    submit_successors,
     read_logs,
     analyze,
     wait_for_workers,
