@@ -24,9 +24,7 @@ CLUSTERS: Final = 3
 HOLD_SECONDS: Final = 30.0
 """For so long a pool's own Event waits for others that say the same: a thousand clusters need some of it."""
 
-_RECENT: Final = (
-    1200.0  # seconds for which a worker's end says what is wrong: the next try may come after ten minutes
-)
+_RECENT: Final = 1200.0  # seconds for which a worker's end says what is wrong: tries are ten minutes apart
 _CALM: Final = 120.0  # seconds without it, or it is not over: what flaps is one trouble
 _LONGEST: Final = 500  # characters of the pools' own words
 
