@@ -11,6 +11,9 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "HTCWorkerPool"
 PLURAL: Final = "htcworkerpools"
+# What a pool's workers printed: an object of the pool's name.
+LOG_KIND: Final = "HTCWorkerLog"
+LOG_PLURAL: Final = "htcworkerlogs"
 
 GATEWAY_GROUP: Final = "gateway.dask.org"
 GATEWAY_VERSION: Final = "v1alpha1"

@@ -138,7 +138,10 @@ def node(tmp_path: Path) -> Node:
 
 
 def check_that_the_worker_was_as_it_should_be(ran: Ran, node: Node) -> None:
-    assert (ran.code, ran.output) == (0, "")
+    assert ran.code == 0
+    first, _, rest = ran.output.partition("\n")
+    assert re.fullmatch(r"htcdask: worker w1 on \S* ended with 0; its last lines:", first)
+    assert not rest or rest.startswith("ERROR: ld.so: "), "the loader's words, to the worker"
     told, work = ran.told, Path(ran.told["work"])
     assert work.parent == node.scratch
     assert told["key"].strip() == KEY
@@ -412,6 +415,16 @@ def test_a_worker_that_was_killed_is_told_by_its_status_alone(node: Node) -> Non
     node.install("os.kill(os.getpid(), signal.SIGKILL)")
     said = f"htcdask: worker w1 on {socket.gethostname()} ended with 137; its last lines:\n"
     assert node.run({}, {}).output == said
+
+
+@pytest.mark.parametrize(("code", "most"), [(0, 6144), (3, 32768)], ids=["well", "badly"])
+def test_a_worker_that_ended_tells_its_last_lines_under_its_name(node: Node, code: int, most: int) -> None:
+    """Of one that ended as it should fewer."""
+    node.install(f"print('x' * 99_999 + 'the end', flush=True); sys.exit({code})")
+    first, _, rest = node.run({}, {}).output.partition("\n")
+    assert first == f"htcdask: worker w1 on {socket.gethostname()} ended with {code}; its last lines:"
+    assert len(rest) == most
+    assert rest.endswith("xthe end\n")
 
 
 @pytest.mark.parametrize("contents", ["", "no program\n", "#!/nowhere\n"])

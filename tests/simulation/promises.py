@@ -6,11 +6,13 @@ planner below tell it what the operator does.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from htcdask_api import PoolStatus
+from htcdask_api import PoolStatus, WorkerLog
+from htcdask_api.worker_log import MAX_WORKERS
 from htcdask_operator.core.actions import (
     CreatePool,
     HoldAnchor,
@@ -37,7 +39,7 @@ from htcdask_operator.core.model import (
 )
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.workers import ledger, lifetime
+from htcdask_operator.core.workers import ledger, lifetime, worker_logs
 from htcdask_operator.core.workers.succession import LEAD
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
@@ -81,6 +83,7 @@ class Promises:
     busy_since: Callable[[WorkerName], float | None] = lambda worker: None
     paid: dict[PoolUid, list[tuple[float, int]]] = field(default_factory=dict)  # submits, and what made room
     restarts: list[float] = field(default_factory=list)
+    logs_written: dict[PoolUid, float] = field(default_factory=dict)  # when this operator wrote them last
     began: bool = False  # the first operator was started
 
     def breaks(self, promise: str) -> None:
@@ -95,8 +98,22 @@ class Promises:
         self.wanted.clear()
         self.caps.clear()
         self.polled = frozenset()
+        self.logs_written.clear()
 
     # --- what is done
+
+    def writes_log(self, pool: PoolFacts, workers: Sequence[Mapping[str, str]]) -> None:
+        """Each worker's own words, of the newest few, and at most once in ten seconds."""
+        last = self.logs_written.get(pool.uid, -math.inf)
+        self.logs_written[pool.uid] = self.schedd.now
+        if self.schedd.now - last < worker_logs.PAUSE_SECONDS - 1:
+            self.breaks(f"logs are written at a bounded rate: twice of {pool.name}")
+        names = [worker["name"] for worker in workers]
+        if not 0 < len(names) == len(set(names)) <= MAX_WORKERS:
+            self.breaks(f"a log has each of the newest few once: {names}")
+        for worker in workers:
+            if f"htcdask: worker {worker['name']} " not in worker["text"]:
+                self.breaks(f"a log has a worker's own words alone: {worker}")
 
     def submits(self, description: Mapping[str, str], names: Sequence[WorkerName], ahead: float) -> None:
         """Σ live <= N, no limit exceeded, no name twice. `ahead`: the access point's clock."""
@@ -356,6 +373,11 @@ class WatchedKube(FakeKube):
         await super().publish(pool, status)
         changes = [f"{field} {new!r}" for field, new in status if new != getattr(pool.status, field)]
         self._promises.deeds.append(f"publish of {pool.name}: {'; '.join(changes)}")
+
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+        await super().write_log(pool, new)
+        self._promises.deeds.append(f"logs of {pool.name}: {', '.join(log.name for log in new)}")
+        self._promises.writes_log(pool, self.log_bodies[pool.namespace, pool.name]["workers"])
 
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         self._promises.deeds.append(f"adopt {pool.name}")

@@ -92,7 +92,9 @@ class World:
         return {id_: self.schedd.queue[id_].job for id_ in made}
 
     def _life(self, worker: str) -> Life:
-        return Life("hello\n", closing=self.schedulers.closing(worker))
+        return Life(
+            f"htcdask: worker {worker} on a node ended\nhello\n", closing=self.schedulers.closing(worker)
+        )
 
     # --- the operator
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from htcdask_api import WorkerLog
 from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, WorkerName
 from htcdask_operator.core.size import ONE, Size
 
@@ -91,11 +92,19 @@ class ForceRemove:
 
 @dataclass(frozen=True, slots=True)
 class ReadLogs:
-    """Bring the last lines of these workers from the anchor's directory: shown in the next status."""
+    """Bring the last lines of these workers from the anchor's directory: for the next plan to tell."""
 
     pool: PoolUid
     anchor: JobId
     workers: tuple[WorkerName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLogs:
+    """Put what these workers printed before what the pool's HTCWorkerLog has."""
+
+    pool: PoolUid
+    workers: tuple[WorkerLog, ...] = field(repr=False)  # what users print is nobody's to log
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +172,12 @@ Action = (
     | SubmitAnchor
     | SubmitWorkers
     | ScaleScheduler
+    | WriteLogs
 )
 
 
-Courtesy = Analyze | ReadLogs
-"""What makes a status say more, and nothing else: nothing waits for it, and it fails nothing."""
+Courtesy = Analyze | ReadLogs | WriteLogs
+"""What tells people more, and nothing else: nothing waits for it, and it fails nothing."""
 
 
 def pool_of(action: Action) -> PoolUid | None:

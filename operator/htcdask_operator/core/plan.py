@@ -31,6 +31,7 @@ from htcdask_operator.core.actions import (
     ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
+    WriteLogs,
     pool_of,
 )
 from htcdask_operator.core.memory import ClusterMemory, PoolMemory
@@ -117,6 +118,7 @@ def plan(
         wake.append(now + ORPHAN_SECONDS)  # nobody wakes us when they have left
     wake += [heard.recheck_at for heard in (demand, *followed.values()) if heard is not None]
     statuses = {uid: decision.status for uid, decision in decisions.items()}
+    remembered = {uid: _remembered(uid, decision, followed) for uid, decision in decisions.items()}
     return Plan(
         actions=tuple(sorted(actions, key=_turns(sights, memory))),
         statuses=statuses,
@@ -127,8 +129,8 @@ def plan(
         memory=replace(
             memory,
             demand=demand,
-            logs=memories.wanted_logs(memory, statuses),
-            pools={uid: _remembered(uid, decision, followed) for uid, decision in decisions.items()},
+            logs=memories.wanted_logs(memory, statuses, remembered),
+            pools=remembered,
         ),
     )
 
@@ -223,7 +225,7 @@ def _turns(sights: Sequence[Sight], memory: ClusterMemory) -> Callable[[Action],
         match action:
             case RemoveFinalizer():
                 return (0,)
-            case Analyze() | ReadLogs():
+            case Analyze() | ReadLogs() | WriteLogs():
                 return (3,)
             case SubmitAnchor() | SubmitWorkers():
                 place = 2

@@ -21,7 +21,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import PoolStatus, manifest, names
+from htcdask_api import PoolStatus, WorkerLog, manifest, names
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube import (
@@ -31,6 +31,7 @@ from htcdask_operator.kube import (
     events,
     finalizers,
     leases,
+    logs,
     pools,
     scheduler_pods,
 )
@@ -157,6 +158,15 @@ class KubeApi:
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         content = sanitize.status(status).model_dump(mode="json", by_alias=True, exclude_none=True)
         await self._apply(pool, {"status": content}, "status")
+
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+        path = _path(names.API_VERSION, pool.namespace, names.LOG_PLURAL, pool.name)
+        answer = await self._found(path)
+        kind = names.API_VERSION, names.LOG_KIND
+        found = None if isinstance(answer, Gone) else bodies.one(f"GET {path}", answer, *kind, pool.name)
+        body = logs.body(pool, new, found)
+        written = json.dumps(body, ensure_ascii=False).encode()  # as in _apply
+        await self._request("PATCH", path, body=written, query=_AS_US, content_type=_APPLY)
 
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         about = events.Object(names.API_VERSION, names.KIND, pool.namespace, pool.name, pool.uid)

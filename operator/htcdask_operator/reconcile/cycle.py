@@ -26,6 +26,7 @@ from htcdask_operator.core.actions import (
     Remove,
     RemoveFinalizer,
     SubmitWorkers,
+    WriteLogs,
 )
 from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, Unseen
@@ -70,7 +71,7 @@ class ClusterTask:
     memory: ClusterMemory = field(default_factory=ClusterMemory)  # the core's own
     unpublished: Unpublished = field(default_factory=Unpublished)
     courtesies: Mapping[type[Courtesy], Courtesies] = field(
-        default_factory=lambda: {ReadLogs: Courtesies(), Analyze: Courtesies()}
+        default_factory=lambda: {kind: Courtesies() for kind in (ReadLogs, Analyze, WriteLogs)}
     )  # each in a lane of its own, as they are asked of different processes
     scheduler_pod: SchedulerPod = field(default_factory=SchedulerPod)
 

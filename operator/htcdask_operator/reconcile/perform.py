@@ -33,6 +33,7 @@ from htcdask_operator.core.actions import (
     ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
+    WriteLogs,
     pool_of,
 )
 from htcdask_operator.core.memory import RefusedSubmit, Results
@@ -65,6 +66,7 @@ class Outcome:
     undone: list[Action] = field(default_factory=list)  # failed, or left out because something failed
     logs: dict[WorkerName, str] = field(default_factory=dict)
     analyses: dict[PoolUid, Analysis | None] = field(default_factory=dict)
+    written: dict[PoolUid, tuple[WorkerName, ...]] = field(default_factory=dict)
     workers: dict[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Outcome:
             failed=self.setbacks,
             logs=self.logs,
             analyses=self.analyses,
+            written=self.written,
             scaled=self.scaled,
         )
 
@@ -221,6 +224,8 @@ async def _one(
             await _read_logs(ports, action, outcome)
         case Analyze():
             await _analyze(ports, action, outcome)
+        case WriteLogs():
+            await _write_logs(ports, action, pools[action.pool], outcome)
         case AddFinalizer(pool):
             await ports.kube.add_finalizer(pools[pool])
         case RemoveFinalizer(pool):
@@ -255,6 +260,20 @@ async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
             "The last lines of %d workers could not be read: %s", len(action.workers), mistake.of(error)
         )
     outcome.logs.update({worker: found.get(worker, "") for worker in action.workers})
+
+
+async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome: Outcome) -> None:
+    """What is refused is forgotten, as it would be refused again; what nobody took is kept for a while."""
+    try:
+        await ports.kube.write_log(pool, action.workers)
+    except KubeError as error:
+        why = sanitize.line(str(error))
+        _log.warning("Pool %s: what its workers printed is not written: %s", pool.name, why)
+        if error.status is None or error.status in (409, 429) or error.status >= 500:
+            return
+    except Exception as error:
+        _log.error("Pool %s: what its workers printed is not written: %s", pool.name, mistake.of(error))
+    outcome.written[action.pool] = tuple(log.name for log in action.workers)
 
 
 async def _analyze(ports: Ports, action: Analyze, outcome: Outcome) -> None:

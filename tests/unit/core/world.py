@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from htcdask_api import WorkerLog
 from htcdask_operator.core import memory
 from htcdask_operator.core.actions import (
     Action,
@@ -23,6 +24,7 @@ from htcdask_operator.core.actions import (
     ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
+    WriteLogs,
 )
 from htcdask_operator.core.memory import ClusterMemory, Results
 from htcdask_operator.core.model import (
@@ -41,6 +43,7 @@ from htcdask_operator.core.model import (
 )
 from htcdask_operator.core.plan import Plan, plan
 from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.workers.worker_logs import merged
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,
@@ -72,6 +75,7 @@ class World:
     submitted: list[WorkerName] = field(default_factory=list)
     clusters: int = 0
     memory: ClusterMemory = field(default_factory=make_memory)
+    logs: dict[PoolUid, tuple[WorkerLog, ...]] = field(default_factory=dict)
 
     def observe(self) -> Observed:
         """What can be seen of it."""
@@ -184,6 +188,10 @@ class World:
             case ReadLogs(_, _, workers):
                 found = {name: f"htcdask: worker {name} on n ended\nthe last line\n" for name in workers}
                 self.memory = memory.performed(self.memory, Results(logs=found), self.now)
+            case WriteLogs(pool, logs):
+                self.logs[pool] = merged(logs, self.logs.get(pool, ()))
+                written = {pool: tuple(log.name for log in logs)}
+                self.memory = memory.performed(self.memory, Results(written=written), self.now)
             case Analyze(pool, job):
                 told = {pool: Analysis(1, fit=1, looked_at=1, take=1) if job in self.jobs else None}
                 self.memory = memory.performed(self.memory, Results(analyses=told), self.now)

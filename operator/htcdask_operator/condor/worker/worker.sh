@@ -139,7 +139,7 @@ await_end() {
 
 main() {
   local -r htcdask_name=$1 htcdask_turn=${2:-0}
-  local htcdask_scratch=${_CONDOR_SCRATCH_DIR:-} htcdask_defaults=() htcdask_status
+  local htcdask_scratch=${_CONDOR_SCRATCH_DIR:-} htcdask_defaults=() htcdask_status htcdask_tail=
   SECONDS=0 # whatever the environment says
   trap end_worker TERM INT HUP
   umask 077
@@ -183,10 +183,9 @@ main() {
     --tls-key "$htcdask_secrets/dask.pem" --local-directory "$htcdask_work" \
     < /dev/null > "$htcdask_work/log" 2>&1 &
   await_end $!
-  if [ "$htcdask_status" -ne 0 ]; then
-    say "ended with $htcdask_status; its last lines:"
-    tail -c 32768 "$htcdask_work/log"
-  fi
+  [ "$htcdask_status" -ne 0 ] || htcdask_tail=6144 # nobody looks for a cause; 4 KiB are shown, in whole lines
+  say "ended with $htcdask_status; its last lines:"
+  tail -c "${htcdask_tail:-32768}" "$htcdask_work/log"
   return "$htcdask_status"
 }
 

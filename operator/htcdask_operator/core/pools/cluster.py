@@ -281,6 +281,7 @@ def names_taken(sights: Sequence[Sight], observed: Observed, memory: ClusterMemo
     if isinstance(observed.connected, frozenset):
         taken |= observed.connected
     for sight in sights:
+        taken.update(sight.remembered.logs.names)
         taken.update(job.worker for job in sight.jobs)
         taken.update(failure.worker for failure in sight.pool.status.recent_failures)
     return taken

@@ -22,10 +22,12 @@ from htcdask_operator.core.actions import (
     Remove,
     SubmitAnchor,
     SubmitWorkers,
+    WriteLogs,
 )
 from htcdask_operator.core.checks import chains
 from htcdask_operator.core.model import Job, JobId, Unseen, WorkerName
 from htcdask_operator.core.pool_state import PoolState, Sight
+from htcdask_operator.core.pools import kept_logs
 from htcdask_operator.core.submit import anchor, descriptions, worker_names
 from htcdask_operator.core.workers import contact, failures, ledger, states, succession
 from htcdask_operator.core.workers.states import State
@@ -198,12 +200,19 @@ def _submission(
 
 
 def read_logs(state: PoolState) -> Step:
-    """The last words of workers that failed; they lie in the anchor's directory."""
-    asked = failures.missing_logs(state.record.recent, state.now)
+    """What workers that ended have printed; it lies in the anchor's directory."""
+    asked = (*failures.missing_logs(state.record.recent, state.now), *kept_logs.reads(state))
     until = failures.logs_until(state.record.recent)
     if state.anchors.usable is None or not asked:
         return Step((), until)
-    return Step((ReadLogs(state.uid, state.anchors.usable.id, asked),), until)
+    return Step((ReadLogs(state.uid, state.anchors.usable.id, tuple(dict.fromkeys(asked))),), until)
+
+
+def write_logs(state: PoolState) -> Step:
+    """The pool's HTCWorkerLog gets what was read; what is being read just now is waited for."""
+    logs = kept_logs.writes(state)
+    actions = (WriteLogs(state.uid, logs),) if logs else ()
+    return Step(actions, kept_logs.after(state).until(state.memory.logs, state.now))
 
 
 def analyze(state: PoolState) -> Step:
@@ -254,6 +263,7 @@ STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     submit,
     submit_successors,
     read_logs,
+    write_logs,
     analyze,
     wait_for_workers,
     wait_until_shown,
