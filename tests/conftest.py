@@ -1,11 +1,6 @@
 """Options of the whole test run."""
 
 import pytest
-from hypothesis import settings
-
-# How long an example takes is the machine's doing.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -116,6 +116,8 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
         "settings": {
             "operatorId": "uchicago",
             "workerPorts": "10000:10100",
+            "workerPreload": ["site_credentials", "/etc/dask/monitor.py"],
+            "nannyPreload": ["site_monitor"],
             "delivery": "transfer",
             "template": {
                 "containerImage": "/cvmfs/images/default",
@@ -534,6 +536,7 @@ RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
     ("Role", "htcdask-lease", "htcdask"): [
         (LEASES, ["leases"], ["create"], None),
         (LEASES, ["leases"], ["get", "patch"], ["htcdask"]),
+        ([""], ["events"], ["create"], None),
     ],
     ("Role", "htcdask-htcdask-gateway", "gateway"): [
         (POOLS, ["htcworkerpools"], ["get", "list", "create", "patch", "delete"], None),

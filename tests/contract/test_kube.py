@@ -42,6 +42,7 @@ class Site(Protocol):
     def delete_pool(self, name: str) -> None: ...
     def set_finalizers(self, name: str, finalizers: list[str]) -> None: ...
     def events_of(self, pool: str) -> list[tuple[str, str, str]]: ...
+    def described_lease(self, name: str) -> str: ...
     def offer(self) -> Mapping[str, str]: ...
     def log(self, pool: str) -> dict[str, Any]: ...
     def spoil_log(self, pool: str, workers: list[Any]) -> None: ...
@@ -69,7 +70,11 @@ class FakeSite:
         self.kube.set_finalizers(self.namespace, name, finalizers)
 
     def events_of(self, pool: str) -> list[tuple[str, str, str]]:
-        return [(kind, reason, message) for name, kind, reason, message in self.kube.events if name == pool]
+        told = (*self.kube.events, *self.kube.announced)
+        return [(kind, reason, message) for name, kind, reason, message in told if name == pool]
+
+    def described_lease(self, name: str) -> str:
+        return str(self.events_of(name))
 
     def offer(self) -> Mapping[str, str]:
         return self.kube.offers[self.namespace]
@@ -132,6 +137,9 @@ class RealSite:
         found = json.loads(self._kubectl("get", "events", "-o", "json"))["items"]
         mine = (event for event in found if event["involvedObject"]["name"] == pool)
         return [(event["type"], event["reason"], event["message"]) for event in mine]
+
+    def described_lease(self, name: str) -> str:
+        return self._kubectl("describe", "lease", name)
 
     def offer(self) -> Mapping[str, str]:
         data: dict[str, str] = json.loads(self._kubectl("get", "configmap", names.OFFER, "-o", "json"))[
@@ -460,6 +468,20 @@ async def test_an_event_is_shown_with_its_pool_and_bounded(site: Site) -> None:
     ((kind, reason, message),) = site.events_of("default-c1")
     assert (kind, reason) == ("Warning", "WorkersFail")
     assert 1000 < len(message.encode()) <= 1024
+
+
+async def test_an_announcement_is_about_the_lease_and_among_the_events_of_its_namespace(site: Site) -> None:
+    """Also before the Lease is there, and for who describes it once it is."""
+    await site.kube.announce(site.namespace, "htcdask", "Warning", "CondorUnreachable", "x" * 3000)
+    await site.kube.write_lease(site.namespace, "htcdask", LEASE)
+    await site.kube.announce(site.namespace, "htcdask", "Normal", "SiteTroubleOver", "It is over.")
+    found = sorted(site.events_of("htcdask"))
+    assert [(kind, reason) for kind, reason, _ in found] == [
+        ("Normal", "SiteTroubleOver"),
+        ("Warning", "CondorUnreachable"),
+    ]
+    assert len(found[1][2].encode()) <= 1024
+    assert "It is over." in site.described_lease("htcdask")
 
 
 async def test_credentials_are_read_and_never_shown(site: Site) -> None:

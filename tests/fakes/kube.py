@@ -30,6 +30,7 @@ class FakeKube:
         self.leases: dict[tuple[str, str], Lease] = {}
         self.offers: dict[str, Mapping[str, str]] = {}
         self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
+        self.announced: list[tuple[str, EventType, str, str]] = []  # lease, type, reason, message
         self.status_writes = 0
         self.failing: str | None = None
         self.ending_namespaces: set[str] = set()
@@ -175,6 +176,10 @@ class FakeKube:
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         self._answer("event")
         self.events.append((pool.name, kind, sanitize.reason(reason), sanitize.event(message)))
+
+    async def announce(self, namespace: str, lease: str, kind: EventType, reason: str, message: str) -> None:
+        self._answer("announce")
+        self.announced.append((lease, kind, sanitize.reason(reason), sanitize.event(message)))
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         self._answer("secret")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htcdask_heartbeats import BURST, HELD, SECONDS, DaskClusters, Heartbeats
@@ -120,6 +120,7 @@ def test_what_is_there_is_not_written_again() -> None:
     in_virtual_time(run)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from([0.0, 0.05, 1.0, 61.0, 300.0])),

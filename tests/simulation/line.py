@@ -64,6 +64,7 @@ CALLS = {
         "publish",
         "write_log",
         "post_event",
+        "announce",
         "credentials",
     ),
     System.SCHEDULER: ("workers", "scale"),
@@ -324,6 +325,11 @@ class KubeLine:
 
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         await self._line.call("post_event", lambda: self._kube.post_event(pool, kind, reason, message))
+
+    async def announce(self, namespace: str, lease: str, kind: EventType, reason: str, message: str) -> None:
+        await self._line.call(
+            "announce", lambda: self._kube.announce(namespace, lease, kind, reason, message)
+        )
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         return await self._line.call("credentials", lambda: self._kube.credentials(namespace, secret))

@@ -39,6 +39,8 @@ class Bundle:
     close_seconds: float  # after that, for the end of the worker's process
     environment: tuple[tuple[str, str], ...] = field(repr=False)  # values are nobody's to print
     resources: tuple[tuple[str, float], ...]
+    worker_preload: tuple[str, ...] = ()  # the site's, as Dask takes them: modules, files, programs
+    nanny_preload: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from htcdask_operator.core import setback
 from htcdask_operator.core.model import Analysis, JobId, Observed, PoolUid, WorkerName
 from htcdask_operator.core.scaling import scale_scheduler
 from htcdask_operator.core.scaling.drain import Standing
+from htcdask_operator.core.scaling.heartbeat import Ended
 from htcdask_operator.core.scaling.scale_scheduler import LastScale
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.setback import Setback
@@ -77,6 +78,7 @@ class ClusterMemory:
     contact: Contact = field(default_factory=Contact)
     last_scale: LastScale | None = None
     logs: Mapping[WorkerName, str] = field(default_factory=dict)  # answers to ReadLogs; "": there is none
+    ended: Ended = field(default_factory=Ended)  # workers, for the scheduler's heartbeat
     avoided: Avoided = field(default_factory=dict)  # machines that eat workers, by what this cluster saw
     pools: Mapping[PoolUid, PoolMemory] = field(default_factory=dict)
 

@@ -85,7 +85,7 @@ def plan(
     pools: Sequence[PoolFacts], observed: Observed, memory: ClusterMemory, policy: Policy, now: float
 ) -> Plan:
     """What to do for these pools, all of one cluster, now."""
-    memory = memories.answered(memory, observed, now)
+    memory = replace(memories.answered(memory, observed, now), ended=memory.ended.after(pools))
     if not pools:
         missing = default_pool.missing(observed, policy)
         return Plan((missing,) if missing is not None else (), memory=replace(memory, pools={}))

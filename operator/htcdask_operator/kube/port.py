@@ -64,6 +64,9 @@ class Kube(Protocol):
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         """Tell people who look at the pool with `kubectl describe`."""
 
+    async def announce(self, namespace: str, lease: str, kind: EventType, reason: str, message: str) -> None:
+        """Tell people who look at this Lease, or at the Events of its namespace."""
+
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         """What workers of a cluster need to join it."""
 

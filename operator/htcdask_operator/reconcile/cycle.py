@@ -103,7 +103,8 @@ class Cycle:
         async with self._turnstile.turn(key):
             await self._read(key, cluster)
         wake_at, failure = await self._act(key, cluster)
-        again = await publish_all(self._ports.kube, cluster.pools, cluster.unpublished, self.clock())
+        now, keep = self.clock(), self._known.keep_back
+        again = await publish_all(self._ports.kube, cluster.pools, cluster.unpublished, now, keep)
         if failure is not None:
             again = _sooner(again, self.after_failure(key, cluster, failure))
         else:
@@ -228,6 +229,7 @@ class Cycle:
             self._known.clusters.avoids(key, *planned.vote)
         metrics.AVOIDED.set(self._known.clusters.count_avoided())
         cluster.unpublished.statuses |= planned.statuses
+        self._known.clusters.decided(planned.statuses)
         self._tell_mistakes(key, cluster, planned.mistakes)
 
     def _heard(self, cluster: ClusterTask, outcome: Outcome) -> None:

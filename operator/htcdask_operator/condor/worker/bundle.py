@@ -20,7 +20,12 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 def render(bundle: Bundle, certificate: str, key: str) -> bytes:
     """The text. ValueError if the name of an environment variable is none."""
-    nanny_preload = _preload("nanny_preload.py", bundle) if bundle.nanny else ""
+    worker_preload = _preload("worker_preload.py", bundle, WORKER_PRELOADS=list(bundle.worker_preload))
+    nanny_preload = ""
+    if bundle.nanny:
+        preloads = {"WORKER_PRELOADS": bundle.worker_preload, "NANNY_PRELOADS": bundle.nanny_preload}
+        lists = {constant: list(names) for constant, names in preloads.items()}
+        nanny_preload = _preload("nanny_preload.py", bundle, **lists)
     return "\n".join(
         (
             _resource("shell.sh"),
@@ -30,7 +35,7 @@ def render(bundle: Bundle, certificate: str, key: str) -> bytes:
             _text("lifetime", "" if bundle.lifetime is None else str(bundle.lifetime)),
             _text("stagger", str(lifetime.stagger(bundle.lifetime or 0))),
             _text("scheduler_check", _scheduler_check(bundle)),
-            _text("worker_preload", _preload("worker_preload.py", bundle)),
+            _text("worker_preload", worker_preload),
             _text("nanny_preload", nanny_preload),
             # The wrapper adds to the options, and forgets the key once it is a file.
             _list("options", _options(bundle), keyword=""),
@@ -71,12 +76,13 @@ def _environment(bundle: Bundle) -> list[str]:
     return [*pairs, f"HTCDASK_SCHEDULER_SNI={bundle.sni}"]
 
 
-def _preload(name: str, bundle: Bundle) -> str:
+def _preload(name: str, bundle: Bundle, **preloads: list[str]) -> str:
     return _program(
         name,
         SERVER_NAME=bundle.sni,
         RETIRE_SECONDS=bundle.retire_seconds,
         CLOSE_SECONDS=bundle.close_seconds,
+        **preloads,
     )
 
 

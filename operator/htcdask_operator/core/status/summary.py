@@ -143,6 +143,7 @@ def _conditions(state: PoolState, counts: Counts, finding: Finding | None) -> tu
         (status.STALLED, _truth(stalled), reason, message if stalled else ""),
         (status.CLUSTER_ACTIVE, *_cluster_active(state)),
         (status.CONDOR_REACHABLE, *_condor_reachable(state)),
+        *state.memory.ended.said,
     )
     return tuple(_condition(state, *one) for one in said)
 

@@ -47,6 +47,8 @@ def bundle(cluster: ClusterFacts, worker: Template, policy: Policy) -> Bundle:
         close_seconds=_room_to_close(policy.vacate_seconds) / 2,
         environment=tuple(sorted(environment.items())),
         resources=tuple(sorted(worker.resources.items())),
+        worker_preload=policy.worker_preload,
+        nanny_preload=policy.nanny_preload if worker.nanny else (),
     )
 
 
