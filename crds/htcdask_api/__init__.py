@@ -8,13 +8,14 @@ manner of all models. Promises: no I/O, and no import besides pydantic and the s
 from .base import complaint, shown_name, shown_names
 from .quantity import parse_bytes
 from .spec import ClusterRef, PoolSpec, Template
-from .status import Condition, Explanation, Failure, PoolStatus
+from .status import Condition, Explanation, Failure, MemoryRequest, PoolStatus
 
 __all__ = [
     "ClusterRef",
     "Condition",
     "Explanation",
     "Failure",
+    "MemoryRequest",
     "PoolSpec",
     "PoolStatus",
     "Template",

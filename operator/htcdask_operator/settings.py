@@ -33,6 +33,7 @@ from htcdask_operator.settings_types import (
     StrictTemplate,
     Text,
     Tree,
+    WorkerBytes,
     address,
     collectors,
     image_path,
@@ -55,6 +56,12 @@ class AccessPoint(Section):
     schedd: Text
 
 
+class OutOfMemory(Section):
+    """What becomes of a pool whose workers run out of memory: so much may the next ones request."""
+
+    max_memory: WorkerBytes | None = None
+
+
 class ProfileSettings(Section):
     """What the site's people add to templates that name this profile; ClassAd text is taken as written."""
 
@@ -64,6 +71,7 @@ class ProfileSettings(Section):
     accounting_group: Text | None = None
     attributes: dict[AttributeName, AttributeValue] = {}
     max_replicas: Annotated[int, Field(ge=0)] | None = None
+    out_of_memory: OutOfMemory = OutOfMemory()
     users: tuple[Text, ...] = ()
 
 
@@ -225,6 +233,7 @@ def _profile(name: str, profile: ProfileSettings) -> Profile:
         accounting_group=profile.accounting_group,
         attributes=profile.attributes,
         max_replicas=profile.max_replicas,
+        max_memory=profile.out_of_memory.max_memory,
         users=profile.users,
     )
 

@@ -69,6 +69,12 @@ def test_a_key_without_a_value_is_not_set() -> None:
     assert (settings.poll.active_seconds, settings.poll.quiet_seconds) == (1.0, 30)
 
 
+def test_a_profile_may_give_more_memory_to_who_runs_out_of_it() -> None:
+    given = parse(settings_text(**profile(outOfMemory={"maxMemory": "16Gi"})))
+    assert given.policy.profiles["gpu"].max_memory == 16 * 2**30
+    assert parse(settings_text(**profile(outOfMemory=None))).policy.profiles["gpu"].max_memory is None
+
+
 def profile(**content: object) -> dict[str, object]:
     return {"profiles": {"gpu": content}}
 
@@ -131,6 +137,10 @@ def profile(**content: object) -> dict[str, object]:
         ({"limits": {"maxMemoryPerUser": 8}}, "limits.maxMemoryPerUser: must be a Kubernetes quantity"),
         ({"limits": {"maxGpus": -1}}, "limits.maxGpus: "),
         (profile(users="alice"), "profiles.gpu.users: "),
+        (profile(outOfMemory={"maxMemory": 16}), "gpu.outOfMemory.maxMemory: must be a Kubernetes quantity"),
+        (profile(outOfMemory={"maxMemory": "1Mi"}), "profiles.gpu.outOfMemory.maxMemory: "),
+        (profile(outOfMemory={"maxMemory": "1Pi"}), "profiles.gpu.outOfMemory.maxMemory: "),
+        (profile(outOfMemory={"max": "1Gi"}), "gpu.outOfMemory.max: no such key; there are maxMemory"),
         ({"imageTrees": ["/"]}, "imageTrees.0: must be the path of a folder"),
         ({"imageTrees": ["cvmfs"]}, "imageTrees.0: must be the path of a folder"),
         ({"imageTrees": ["/a/../b"]}, "imageTrees.0: must be the path of a folder"),

@@ -29,6 +29,7 @@ class Profile:
     accounting_group: str | None = None
     attributes: Mapping[str, object] = field(default_factory=dict)
     max_replicas: int | None = None  # of all pools of all clusters
+    max_memory: int | None = None  # bytes that a worker may have after others ran out of less; None: no more
     users: tuple[str, ...] = ()  # fnmatch patterns; empty: everybody
 
     def is_for(self, user: str) -> bool:
