@@ -15,8 +15,9 @@ from typing import Annotated, Any, Final, Literal, Self
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from htcdask_api import classad_tokens
 from htcdask_operator import settings_errors
-from htcdask_operator.core.policy import Policy, Profile
+from htcdask_operator.core.policy import ClassAdExpression, Policy, Profile
 from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.core.submit import images
 from htcdask_operator.settings_types import (
@@ -73,6 +74,18 @@ class ProfileSettings(Section):
     max_replicas: Annotated[int, Field(ge=0)] | None = None
     out_of_memory: OutOfMemory = OutOfMemory()
     users: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _expressions_stand_alone(self) -> Self:
+        """Ten that each name the next one ten times would take HTCondor longer than anybody waits."""
+        known = {
+            name: its.text for name, its in self.attributes.items() if isinstance(its, ClassAdExpression)
+        }
+        for name, text in known.items():
+            for other in known:
+                if other.casefold() in classad_tokens.named(text):
+                    raise ValueError(f"attributes.{name} names {other}, which is an expression itself")
+        return self
 
 
 class Limits(Section):

@@ -232,7 +232,17 @@ def _attributes(worker: Template, policy: Policy) -> dict[str, str]:
     profile = policy.profiles.get(worker.profile or "")
     if profile is None:
         return {}
-    return {quoting.attribute(name): quoting.literal(value) for name, value in profile.attributes.items()}
+    return {
+        quoting.attribute(name): _value(profile.name, name, value)
+        for name, value in profile.attributes.items()
+    }
+
+
+def _value(profile: str, attribute: str, value: object) -> str:
+    try:
+        return quoting.written(value)
+    except quoting.UnquotableError as error:
+        raise quoting.UnquotableError(f"profile {profile}, attribute {attribute}: {error}") from None
 
 
 def _profile(worker: Template) -> dict[str, str]:
