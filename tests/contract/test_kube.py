@@ -13,7 +13,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import Explanation, Failure, PoolStatus, manifest, names
+from htcdask_api import Explanation, Failure, MemoryRequest, PoolStatus, manifest, names
 from htcdask_api.status import Condition
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, Gone
@@ -169,6 +169,7 @@ STATUS = PoolStatus(
     desired_replicas=4,
     idle=4,
     replicas=4,
+    memory_request=MemoryRequest(request_mib=6144, message="Workers now request 6 GiB of memory."),
     conditions=(
         Condition(
             type="Ready", status="False", reason="Waiting", last_transition_time="2026-01-01T00:00:00Z"

@@ -14,7 +14,7 @@ job, seen twice, changes nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -99,14 +99,9 @@ def proven(jobs: Iterable[Job], template: int, hash_of: Callable[[int], str | No
     A larger request may be an access point's doing, too: only one with which the pool's jobs have the hash
     that they carry was made here. `hash_of`: the template hash for so many MiB.
     """
-    requests: Mapping[int, str] = {
-        job.request_memory_mib: job.template_hash
-        for job in jobs
-        if job.role is Role.ANCHOR and (job.request_memory_mib or 0) > template
-        if job.request_memory_mib is not None
-    }
-    for mib, template_hash in sorted(requests.items(), reverse=True):
-        if template_hash and hash_of(mib) == template_hash:
+    anchors = {(job.request_memory_mib or 0, job.template_hash) for job in jobs if job.role is Role.ANCHOR}
+    for mib, template_hash in sorted(anchors, reverse=True):
+        if mib > template and hash_of(mib) == template_hash:
             message = f"Workers request {size(mib)} of memory: earlier ones ran out of less."
             return MemoryRequest(request_mib=mib, message=message)
     return None
