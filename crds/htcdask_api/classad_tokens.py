@@ -57,6 +57,12 @@ def tokens(text: str) -> Iterator[tuple[str, str, int]]:
         yield token.lastgroup, token[0], begin
 
 
+def named(text: str) -> frozenset[str]:
+    """What an expression names, in lower case: attributes, and functions and other words besides."""
+    said = (token for kind, token, _ in tokens(text) if kind in ("word", "name"))
+    return frozenset(token.strip("'").lower() for token in said)
+
+
 def _after_string(text: str, begin: int) -> int:
     r"""The old syntax escapes with `\"` alone, and not at the text's end; the new one knows `\\` too."""
     place = begin + 1

@@ -67,6 +67,13 @@ class Failure(ApiModel):
     log_tail: Annotated[str, StringConstraints(max_length=MAX_LOG_TAIL)] | None = None
 
 
+class MemoryRequest(ApiModel):
+    """What workers request instead of the template's memory, in MiB, and why, in words for people."""
+
+    request_mib: Annotated[int, Field(ge=64, le=2**30)]
+    message: Message = ""
+
+
 class PoolStatus(ApiModel):
     """`HTCWorkerPool.status`; everything may be missing on a pool that nobody has looked at yet."""
 
@@ -84,6 +91,7 @@ class PoolStatus(ApiModel):
     failed: Count = 0
     explanation: Annotated[tuple[Explanation, ...], Field(max_length=MAX_EXPLANATIONS)] = ()
     recent_failures: Annotated[tuple[Failure, ...], Field(max_length=MAX_RECENT_FAILURES)] = ()
+    memory_request: MemoryRequest | None = None
     submitted_as: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
     conditions: Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS)] = ()
 

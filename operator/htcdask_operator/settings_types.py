@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from htcdask_api import Template, expressions
 from htcdask_api.quantity import parse_bytes
 from htcdask_api.spec import LONGEST_PROFILE, PROFILE_PATTERN
-from htcdask_operator.core.policy import PortRange
+from htcdask_operator.core.policy import ClassAdExpression, PortRange
 from htcdask_operator.core.submit import quoting, reserved_attributes
 
 
@@ -102,9 +102,21 @@ def _attribute(name: str) -> str:
     return name
 
 
-def _literal(value: bool | float | str) -> bool | int | float | str:
+def _attribute_value(value: object) -> object:
+    """A literal, a list of literals and lists, or `{expression: "..."}`; not shown, as it may be a secret."""
+    if isinstance(value, dict):
+        text = value.get("expression")
+        if value.keys() != {"expression"} or not isinstance(text, str):
+            raise ValueError(
+                'must be a string, a number, true, false, a list of these or {expression: "..."}'
+            )
+        return ClassAdExpression(_expression(text))
     quoting.literal(value)
-    return value
+    return _frozen(value)
+
+
+def _frozen(value: object) -> object:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _tree(value: str) -> str:
@@ -120,10 +132,11 @@ Text = Annotated[str, AfterValidator(_one_line), StringConstraints(min_length=1,
 Preloads = Annotated[tuple[Text, ...], Field(max_length=20)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_expression)]
 AttributeName = Annotated[str, AfterValidator(_attribute)]
-AttributeValue = Annotated[bool | int | float | str, AfterValidator(_literal)]
+AttributeValue = Annotated[object, BeforeValidator(_attribute_value)]
 Tree = Annotated[str, AfterValidator(_tree)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0, lt=2**70)]
+WorkerBytes = Annotated[int, BeforeValidator(_bytes), Field(ge=64 * 2**20, lt=2**50)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Label = Annotated[str, AfterValidator(_label)]
 ProfileName = Annotated[str, AfterValidator(_profile_name)]

@@ -12,6 +12,7 @@ import yaml
 
 from htcdask_api import Template
 from htcdask_operator import settings, uninstall
+from htcdask_operator.core.policy import ClassAdExpression
 from htcdask_operator.settings import Settings
 from scripts import sync_chart_crd
 from tests.chart.helm import CHART, EXAMPLE, HelmError, render, run_helm
@@ -129,7 +130,14 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
                     "template": {"gpus": 1, "memory": "16Gi"},
                     "requirements": "GPUs_Capability >= 7.0",
                     "accountingGroup": "group_gpu",
-                    "attributes": {"Experiment": "dune", "Priority": 1000000, "Nice": True},
+                    "attributes": {
+                        "Experiment": "dune",
+                        "Priority": 1000000,
+                        "Nice": True,
+                        "Tags": ["a", [1000000]],
+                        "Weight": {"expression": "RequestCpus * 2"},
+                    },
+                    "outOfMemory": {"maxMemory": "16Gi"},
                     "maxReplicas": 20,
                     "users": ["alice", "dune-*"],
                 }
@@ -154,7 +162,14 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
     parsed = settings_of("--values", str(values))
     assert parsed.operator_id == "uchicago"
     assert parsed.template.max_runtime_seconds == 31_536_000
-    assert parsed.profiles["gpu"].attributes == {"Experiment": "dune", "Priority": 1_000_000, "Nice": True}
+    assert parsed.profiles["gpu"].attributes == {
+        "Experiment": "dune",
+        "Priority": 1_000_000,
+        "Nice": True,
+        "Tags": ("a", (1_000_000,)),
+        "Weight": ClassAdExpression("RequestCpus * 2"),
+    }
+    assert parsed.profiles["gpu"].out_of_memory.max_memory == 16 * 2**30
     assert parsed.profiles["gpu"].template.memory == "16Gi"
     assert parsed.limits.max_replicas_per_pool == 100_000
     assert (parsed.limits.max_replicas_per_user, parsed.limits.max_replicas) == (200, 5000)

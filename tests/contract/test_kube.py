@@ -13,7 +13,16 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import Explanation, Failure, PoolStatus, WorkerLog, WorkerLogs, manifest, names
+from htcdask_api import (
+    Explanation,
+    Failure,
+    MemoryRequest,
+    PoolStatus,
+    WorkerLog,
+    WorkerLogs,
+    manifest,
+    names,
+)
 from htcdask_api.status import Condition
 from htcdask_api.worker_log import MAX_BYTES, MAX_TEXT, MAX_WORKERS
 from htcdask_operator.core import sanitize
@@ -193,6 +202,7 @@ STATUS = PoolStatus(
     desired_replicas=4,
     idle=4,
     replicas=4,
+    memory_request=MemoryRequest(request_mib=6144, message="Workers now request 6 GiB of memory."),
     conditions=(
         Condition(
             type="Ready", status="False", reason="Waiting", last_transition_time="2026-01-01T00:00:00Z"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from htcdask_api import Template, names
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core.model import JobStatus
-from htcdask_operator.core.policy import Profile
+from htcdask_operator.core.policy import ClassAdExpression, Profile
 from htcdask_operator.core.submit import descriptions
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
@@ -55,11 +56,21 @@ async def lab(bare_pool: BarePool, tmp_path: Path) -> AsyncIterator[RealLab]:
     await made.close()
 
 
-async def submitted(lab: RealLab, condor: Condor, name: str, **fields: str | None) -> None:
+async def submitted(
+    lab: RealLab,
+    condor: Condor,
+    name: str,
+    attributes: Mapping[str, object] = MappingProxyType({}),
+    **fields: str | None,
+) -> None:
     """One worker of one pool of one user, against the anchor of all."""
     username = fields.pop("username", None) or "alice"
     site = Profile(
-        "strict", Template(), fields.pop("profile_requirements", None), accounting_group="group_dask"
+        "strict",
+        Template(),
+        fields.pop("profile_requirements", None),
+        accounting_group="group_dask",
+        attributes=attributes,
     )
     policy = make_policy(operator_id=OPERATOR, profiles={"strict": site})
     pool, cluster = make_pool(f"pool-{name}"), make_cluster(username=username)
@@ -105,6 +116,26 @@ async def test_expressions_hold_as_in_a_submit_file_and_the_profile_s_hold_too(l
     ads = json.loads(lab.pool.run(*query, "-json"))
     assert {ad["Owner"] for ad in ads} == {"dask"}
     assert {ad["Cmd"] for ad in ads if ad[names.AD_WORKER]} == {"/bin/bash"}
+
+
+async def test_a_list_and_an_expression_of_a_profile_arrive_as_such_and_are_evaluated(lab: RealLab) -> None:
+    condor = await anchored(lab)
+    tags = ["a", 'q"uote $(Name)', 2, [True]]
+    given = {"Tags": tags, "Weight": ClassAdExpression("RequestMemory * 2"), "Text": "RequestMemory * 2"}
+    meets = 'member("a", MY.Tags) && MY.Weight == 200 && isString(MY.Text) && isList(MY.Tags)'
+    for name, requirements in (("meets", meets), ("not", 'member("b", MY.Tags)')):
+        await submitted(lab, condor, name, attributes=given, profile_requirements=requirements)
+    await lab.until(
+        condor, lambda jobs: any(job.worker == "meets" and job.status is JobStatus.RUNNING for job in jobs)
+    )
+    ours = f'{names.AD_OPERATOR} == "{OPERATOR}" && {names.AD_WORKER} == "meets"'
+    query = ("condor_q", "-allusers", "-constraint", ours)
+    said = lab.pool.run(*query, "-af:r", "Weight", "Text").strip()
+    assert said == 'RequestMemory * 2 "RequestMemory * 2"'
+    assert lab.pool.run(*query, "-af", "Weight", "Tags[0]", "size(Tags)").split() == ["200", "a", "4"]
+    (ad,) = json.loads(lab.pool.run(*query, "-json"))
+    assert ad["Tags"] == tags
+    assert [job.status for job in await condor.jobs() if job.worker == "not"] == [JobStatus.IDLE]
 
 
 async def test_any_user_the_gateway_can_have_is_found_again_by_name(lab: RealLab) -> None:

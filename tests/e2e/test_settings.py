@@ -54,7 +54,12 @@ SETTINGS = {
         "requirements": "TARGET.Cpus > 0",
         "rank": "TARGET.Memory",
         "accountingGroup": "group_special",
-        "attributes": {"MyExperiment": "dune"},
+        "attributes": {
+            "MyExperiment": "dune",
+            "MyTags": ["a", 1],
+            "MyWeight": {"expression": "RequestCpus * 2"},
+        },
+        "outOfMemory": {"maxMemory": "4Gi"},
         "maxReplicas": 1,
     },
     "profiles.private": {"users": ["bob", "dune-*"]},
@@ -62,7 +67,7 @@ SETTINGS = {
 NOWHERE = {"disk": "500Ti"}
 """As IDLE, and small in all that limits count."""
 AD = (
-    "AcctGroup,AcctGroupUser,AllowedExecuteDuration,ContainerImage,RequestCpus,Requirements,Rank,MyExperiment,JobMaxVacateTime,"
+    "AcctGroup,AcctGroupUser,AllowedExecuteDuration,ContainerImage,RequestCpus,Requirements,Rank,MyExperiment,MyTags,MyWeight,JobMaxVacateTime,"
     f"LeaveJobInQueue,QDate,{names.AD_POOL_UID},{names.AD_OPERATOR},{names.AD_LEASE},{names.AD_ROLE},"
     f"{names.AD_PROFILE_REQUIREMENTS},{names.AD_PROFILE_RANK}"
 )
@@ -185,6 +190,8 @@ def test_a_profile_is_all_that_it_says(release: Release) -> None:
     assert "Memory" in str(ad[names.AD_PROFILE_RANK])
     assert ad["AcctGroup"] == "group_special"
     assert ad["MyExperiment"] == "dune"
+    assert ad["MyTags"] == ["a", 1]
+    assert "RequestCpus * 2" in str(ad["MyWeight"])
     assert len(release.ads(pool)) == 1
     assert release.status(cluster)["desiredReplicas"] == 1
 

@@ -194,6 +194,13 @@ class FakeSchedd:
             del self.queue[job]
             self.files.pop(job, None)
 
+    def run_out_of_memory(self, job: JobId) -> None:
+        """What an execute node does with a job that has used all that it requested."""
+        used = self.queue[job].job.request_memory_mib
+        if self.queue[job].job.status is JobStatus.RUNNING:
+            self._change(job, JobStatus.RUNNING, memory_mib=used)
+            self.hold(job, "Job has gone over its memory limit", 34)
+
     def hold(self, job: JobId, reason: str, code: int = 1) -> None:
         """What condor_hold does; with another code, what HTCondor itself does."""
         if self.queue[job].job.status not in (*_GONE, JobStatus.HELD):

@@ -51,6 +51,7 @@ from tests.simulation.world import (
     EATER,
     EVICTOR,
     HIDDEN,
+    HUNGRY,
     IMPATIENT,
     NAMELESS,
     NO_ANCHOR,
@@ -60,6 +61,7 @@ from tests.simulation.world import (
     NO_SECRET,
     NO_SLOTS,
     REMOVER,
+    STARVING,
     USERS,
 )
 
@@ -96,7 +98,18 @@ PEOPLE = st.one_of(
     st.builds(TouchPool, CLUSTERS, POOLS, st.sampled_from([STRIPPED, RELEASED, WIPED])),
     DELETIONS,
 )
-FOR_EVER = [REMOVER, ANCHOR_REMOVER, EVICTOR, IMPATIENT, BAD_IMAGE_UNSAID, HIDDEN, DEAD, EATER]
+FOR_EVER = [
+    REMOVER,
+    ANCHOR_REMOVER,
+    EVICTOR,
+    IMPATIENT,
+    BAD_IMAGE_UNSAID,
+    HIDDEN,
+    DEAD,
+    EATER,
+    HUNGRY,
+    STARVING,
+]
 # A person's holds (1 and 15) are the ones that stay: more often than each of the others.
 HOLDS = st.sampled_from([0, 1, 1, 15, 3, 6, 12, 13, 15, 21, 34, 46, 99])
 VACATES = st.sampled_from([None, 45, 1001, 1002, 1004, 1008, 1022, 1023, 1026, 4711])

@@ -13,12 +13,13 @@ from htcdask_operator.core.actions import RemoveFinalizer
 from htcdask_operator.core.checks import chains, preconditions
 from htcdask_operator.core.model import Job, SchedulerWorkers, Unnamed, Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
-from htcdask_operator.core.pools import cluster, finalize, steps
+from htcdask_operator.core.pools import cluster, finalize, memory_request, steps
 from htcdask_operator.core.scaling import scale_down
 from htcdask_operator.core.scaling.limits import SubmitBudget
 from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.token_bucket import Rate
 from htcdask_operator.core.workers import failure_policy, ledger, states, succession
+from htcdask_operator.core.workers.out_of_memory import Most
 from htcdask_operator.reconcile import cycle, observe
 from htcdask_operator.watch import schedulers
 from tests.simulation.search import search
@@ -159,6 +160,11 @@ def let_successors_connect_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(succession, "AFTER_SECONDS", -succession.LEAD)
 
 
+def give_more_memory_than_the_profile_allows(patch: pytest.MonkeyPatch) -> None:
+    """What was too little is half as much again, whoever says how much there may be."""
+    patch.setattr(memory_request, "_most", lambda sight: Most(2**20, "nobody"))
+
+
 DEFECTS: Mapping[str, tuple[Plant, str]] = {
     plant.__name__: (plant, promise)
     for plant, promise in (
@@ -178,6 +184,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (forget_who_was_held, ""),
         (let_successors_connect_at_once, "no successor connects before the worker has retired"),
         (forget_who_is_being_sent, "no more workers than wanted"),
+        (give_more_memory_than_the_profile_allows, "no worker requests more memory than its profile allows"),
     )
 }
 

@@ -86,6 +86,7 @@ class Promises:
     refused_anchors: set[tuple[str, str]] = field(default_factory=set)  # by a rule: pool and template
     restarts: list[float] = field(default_factory=list)
     logs_written: dict[PoolUid, float] = field(default_factory=dict)  # when this operator wrote them last
+    memory: dict[PoolUid, tuple[int, float]] = field(default_factory=dict)  # MiB of the last submit, and when
     began: bool = False  # the first operator was started
 
     def breaks(self, promise: str) -> None:
@@ -151,6 +152,7 @@ class Promises:
             if limit is not None and own + len(others) > limit:
                 count = own + len(others)
                 self.breaks(f"no more workers than {whose} may have: {count} after this submit of {limit}")
+        self._asks_for_enough_and_no_more(pool, description)
         self._keeps_pace(pool, len(names))
         for name in names:
             self.names[cluster, name] += 1
@@ -174,6 +176,17 @@ class Promises:
                 self.breaks(f"a successor comes shortly before a worker retires: {of}")
             if float(description["My.HTCDaskConnectsAt"]) < retires - A_MOMENT:
                 self.breaks(f"no successor connects before the worker has retired: {of}")
+
+    def _asks_for_enough_and_no_more(self, pool: PoolUid, description: Mapping[str, str]) -> None:
+        """A worker's memory grows by what its profile says, never above that, and does not go up and down."""
+        asked, before = int(description["request_memory"]), self.memory.get(pool)
+        profile = self.policy.profiles.get(description.get("My.HTCDaskProfile", "").strip('"'))
+        most = None if profile is None else profile.max_memory
+        if before is not None and asked != before[0] and (most is None or asked > most / 2**20):
+            self.breaks(f"no worker requests more memory than its profile allows: {asked} MiB")
+        if before is not None and asked < before[0] and before[1] > max(self.restarts, default=0.0):
+            self.breaks(f"no worker requests less memory than the one before: {asked} MiB of {before[0]}")
+        self.memory[pool] = (asked, self.schedd.now)
 
     def _keeps_pace(self, pool: PoolUid, count: int) -> None:
         """No history submits more than the pace allows: whatever becomes of the jobs, but for good ends."""

@@ -145,7 +145,9 @@ class NewPool:
         body = world.gateway.body(self.cluster)
         if where in world.kube.pool_bodies or (body is None and not self.by_kubectl):
             return
-        spec: dict[str, Any] = {"maxReplicas": 8, "template": {"containerImage": IMAGE}}
+        # Those that people size are of a profile that gives more memory to who runs out of it.
+        of = {} if self.replicas is None else {"profile": "big"}
+        spec: dict[str, Any] = {"maxReplicas": 8, "template": {"containerImage": IMAGE, **of}}
         if self.replicas is not None:
             spec |= {"scaling": "Manual", "replicas": self.replicas}
         world.kube.created = datetime.fromtimestamp(world.clock.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

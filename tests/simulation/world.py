@@ -13,7 +13,7 @@ from htcdask_api import Template
 from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import Job, JobStatus, Observed, PoolFacts, PoolUid, Role
 from htcdask_operator.core.plan import Plan, plan
-from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.policy import Policy, Profile
 from htcdask_operator.core.pools import cluster
 from htcdask_operator.core.scaling import desired
 from htcdask_operator.kube import clusters, pools
@@ -34,6 +34,7 @@ POLICY = make_policy(
     connect_seconds=30.0,
     backoff_last_seconds=40.0,
     drain_seconds=300.0,
+    profiles={"big": Profile("big", Template(memory="2Gi"), max_memory=5 * 2**30)},
 )
 USERS = {"one": "alice", "two": "alice", "bobs": "bob"}
 PATIENCE = 600  # seconds in which everything is as it should be, once nothing fails any more
@@ -50,6 +51,7 @@ HIDDEN = "the queue does not show what is submitted"
 DEAD = "node1 is dead"
 EATER = "every worker on node2 fails after two seconds"
 ANCHOR_RULE = "a rule of the access point refuses every anchor"
+HUNGRY, STARVING = "every worker needs 4 GiB", "every worker needs more memory than there is"
 NAMELESS = "no scheduler names its workers"
 UNDISTURBED = 90.0  # the last question that hung has ended, and the cycle after it too
 
@@ -199,6 +201,9 @@ class World:
             for what, code in codes.items():
                 if age >= 1 and self.is_bad(what):
                     self.schedd.vacate(job.id, code, "Somebody's reason")
+            needs = 2**40 if self.is_bad(STARVING) else 4096 if self.is_bad(HUNGRY) else 0
+            if age >= 2 and (job.request_memory_mib or 0) < needs:
+                self.schedd.run_out_of_memory(job.id)
             if age >= 6 and self.is_bad(IMPATIENT):
                 self.schedd.end(job.id, 0)
             if age >= 2 and self.is_bad(EATER) and job.machine == "node2":

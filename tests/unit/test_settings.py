@@ -1,12 +1,13 @@
 """The settings file: what it may say, and what the error says when it may not."""
 
+import time
 import traceback
 from pathlib import Path
 
 import pytest
 import yaml
 
-from htcdask_operator.core.policy import PortRange
+from htcdask_operator.core.policy import ClassAdExpression, PortRange
 from htcdask_operator.settings import SettingsError, load, parse
 
 LEAST = {
@@ -70,6 +71,40 @@ def test_a_key_without_a_value_is_not_set() -> None:
     settings = parse(settings_text(workerPorts=None, poll={"activeSeconds": None, "quietSeconds": 30}))
     assert settings.worker_ports is None
     assert (settings.poll.active_seconds, settings.poll.quiet_seconds) == (1.0, 30)
+
+
+def test_an_attribute_may_be_a_list_or_what_htcondor_evaluates() -> None:
+    written = {
+        "Tags": ["a", 1, [True]],
+        "Weight": {"expression": "RequestCpus * 2"},
+        "Text": "RequestCpus * 2",
+    }
+    attributes = parse(settings_text(**profile(attributes=written))).policy.profiles["gpu"].attributes
+    assert attributes == {
+        "Tags": ("a", 1, (True,)),
+        "Weight": ClassAdExpression("RequestCpus * 2"),
+        "Text": "RequestCpus * 2",
+    }
+
+
+def test_a_list_that_names_itself_again_and_again_is_refused_in_a_moment() -> None:
+    inner = ["x"] * 500
+    outer = [[inner] * 500] * 500  # YAML has a short word for the same again
+    text = settings_text(**profile(attributes={"A": outer}))
+    assert len(text) < 50_000
+    began = time.process_time()
+    with pytest.raises(SettingsError, match="it is longer than 8192 characters"):
+        parse(text)
+    assert time.process_time() - began < 5
+    of_itself = settings_text() + "profiles: {gpu: {attributes: {A: &a [x, *a]}}}\n"
+    with pytest.raises(SettingsError, match="more than 3 lists inside of one another"):
+        parse(of_itself)
+
+
+def test_a_profile_may_give_more_memory_to_who_runs_out_of_it() -> None:
+    given = parse(settings_text(**profile(outOfMemory={"maxMemory": "16Gi"})))
+    assert given.policy.profiles["gpu"].max_memory == 16 * 2**30
+    assert parse(settings_text(**profile(outOfMemory=None))).policy.profiles["gpu"].max_memory is None
 
 
 def profile(**content: object) -> dict[str, object]:
@@ -138,6 +173,10 @@ def profile(**content: object) -> dict[str, object]:
         ({"limits": {"maxMemoryPerUser": 8}}, "limits.maxMemoryPerUser: must be a Kubernetes quantity"),
         ({"limits": {"maxGpus": -1}}, "limits.maxGpus: "),
         (profile(users="alice"), "profiles.gpu.users: "),
+        (profile(outOfMemory={"maxMemory": 16}), "gpu.outOfMemory.maxMemory: must be a Kubernetes quantity"),
+        (profile(outOfMemory={"maxMemory": "1Mi"}), "profiles.gpu.outOfMemory.maxMemory: "),
+        (profile(outOfMemory={"maxMemory": "1Pi"}), "profiles.gpu.outOfMemory.maxMemory: "),
+        (profile(outOfMemory={"max": "1Gi"}), "gpu.outOfMemory.max: no such key; there are maxMemory"),
         ({"imageTrees": ["/"]}, "imageTrees.0: must be the path of a folder"),
         ({"imageTrees": ["cvmfs"]}, "imageTrees.0: must be the path of a folder"),
         ({"imageTrees": ["/a/../b"]}, "imageTrees.0: must be the path of a folder"),
@@ -165,6 +204,43 @@ def profile(**content: object) -> dict[str, object]:
         (profile(attributes={"A": "$$(x)"}), "'$$'"),
         (profile(attributes={"A": "x\\"}), "backslash"),
         (profile(attributes={"A": float("inf")}), "no number"),
+        (profile(attributes={"A": ["x", "y\n"]}), "profiles.gpu.attributes.A: '\"y\\n\"' has control"),
+        (profile(attributes={"A": [[[["x"]]]]}), "gpu.attributes.A: it has more than 3 lists inside of one"),
+        (profile(attributes={"A": ["x" * 5000] * 2}), "gpu.attributes.A: it is longer than 8192 characters"),
+        (profile(attributes={"A": ["x", None]}), "gpu.attributes.A: a NoneType is no string, number"),
+        (profile(attributes={"A": ["x", {"expression": "1"}]}), "gpu.attributes.A: a dict is no string"),
+        (profile(attributes={"A": ["$ENV(", "$x"]}), "gpu.attributes.A: the list has a '$' inside of what"),
+        (
+            profile(attributes={"A": {"expresion": "1"}}),
+            "attributes.A: must be a string, a number, true, false",
+        ),
+        (profile(attributes={"A": {"expression": 1}}), 'list of these or {expression: "..."}'),
+        (profile(attributes={"A": {"expression": "1", "b": 2}}), 'list of these or {expression: "..."}'),
+        *[
+            (
+                profile(attributes={"A": {"expression": text}}),
+                f"gpu.attributes.A: must be a ClassAd expression; {why}",
+            )
+            for text, why in (
+                ("", "it is empty"),
+                ("RequestMemory *", "a value is missing"),
+                ("1\n+PeriodicRemove = true", "it has a line break"),
+                ("$$(Memory)", "it has '$$'"),
+                ("(" * 60 + "1" + ")" * 60, "it is nested more than 50 deep"),
+                ("1 + " * 600 + "1", "it is longer than 2048"),
+                ("Requirements", "it names Requirements, which the pool itself sets"),
+                ("eval(x)", "it has eval()"),
+            )
+        ],
+        (
+            profile(attributes={"A": {"expression": "a + 1"}}),
+            "gpu: attributes.A names A, which is an expression",
+        ),
+        (
+            profile(attributes={"A": {"expression": "MY.b + 'B'"}, "B": {"expression": "1 + 1"}}),
+            "profiles.gpu: attributes.A names B, which is an expression itself",
+        ),
+        (profile(attributes={"LeaveJobInQueue": {"expression": "true"}}), "the operator sets this attribute"),
         ({"allowUserExpressions": "perhaps"}, "allowUserExpressions: "),
         (
             {"template": {"maxRuntimeSeconds": 90000}, "limits": {"maxRuntimeSeconds": 86400}},
@@ -289,7 +365,8 @@ SECRET = "c3VwZXItc2VjcmV0"
         {"template": {"environment": {f"V{number}": SECRET for number in range(300)}}},
         {"profiles": {"gpu": {"template": {"environment": {"TOKEN": {"value": SECRET}}}}}},
         {"profiles": {"gpu": [{"template": {"environment": {"TOKEN": SECRET}}}]}},
-        {"profiles": {"gpu": {"attributes": {"Token": [SECRET]}}}},
+        {"profiles": {"gpu": {"attributes": {"Token": [SECRET, None]}}}},
+        {"profiles": {"gpu": {"attributes": {"Token": {"value": SECRET}}}}},
         {"profiles": [{"gpu": {"attributes": {"Token": SECRET}}}]},
     ],
 )

@@ -107,6 +107,8 @@ def _details(status: PoolStatus) -> Iterator[str]:
         yield "the operator has not looked at this pool yet"
     for reason in status.explanation:
         yield f"{reason.count} waiting: {reason.reason}: {reason.message}".rstrip(": ")
+    if status.memory_request is not None:
+        yield f"memory: {status.memory_request.message}"
     wrong: dict[str, list[str]] = {}  # the conditions by what they say: often two say the same
     for condition in status.conditions:
         # Stalled and Reconciling are bad when true; the others when false.

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from htcdask_api import PoolStatus
+from htcdask_api import MemoryRequest, PoolStatus
 from htcdask_operator.core import setback
 from htcdask_operator.core.model import Analysis, JobId, Observed, PoolUid, WorkerName
 from htcdask_operator.core.scaling import scale_scheduler
@@ -68,6 +68,7 @@ class PoolMemory:
     analyzed: Analyzed | None = None  # None: no worker waits, or it was not asked yet
     logs: Pending = field(default_factory=Pending)  # workers that ended, on their way into the HTCWorkerLog
     refused_anchor: RefusedAnchor | None = None  # None: none was refused by a rule since one was accepted
+    memory_request: MemoryRequest | None = None  # instead of the template's; None: as the status says
 
 
 @dataclass(frozen=True, slots=True)

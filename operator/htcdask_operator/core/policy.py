@@ -19,6 +19,13 @@ class PortRange:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassAdExpression:
+    """An attribute's value that HTCondor evaluates; a text would be a string."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Admin-named defaults and additions: raw ClassAd text is allowed here and nowhere else."""
 
@@ -27,9 +34,17 @@ class Profile:
     requirements: str | None = None
     rank: str | None = None
     accounting_group: str | None = None
-    attributes: Mapping[str, object] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(
+        default_factory=dict
+    )  # literals, lists of them, ClassAdExpressions
     max_replicas: int | None = None  # of all pools of all clusters
+    max_memory: int | None = None  # bytes that a worker may have after others ran out of less; None: no more
     users: tuple[str, ...] = ()  # fnmatch patterns; empty: everybody
+
+    @property
+    def expressions(self) -> Mapping[str, str]:
+        """Those of its attributes that HTCondor evaluates, by name."""
+        return {name: its.text for name, its in self.attributes.items() if isinstance(its, ClassAdExpression)}
 
     def is_for(self, user: str) -> bool:
         """Whether this user may choose it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from htcdask_api import Template
+from htcdask_api import MemoryRequest, Template
 from htcdask_operator.core import size
 from htcdask_operator.core.memory import ClusterMemory, PoolMemory
 from htcdask_operator.core.mistake import Mistake
@@ -64,6 +64,7 @@ class Sight:
     workers: tuple[Worker, ...] = ()
     over: Finding | None = None  # its cluster has ended
     refused: Finding | None = None  # what is asked for makes no sense, or the site does not allow it
+    memory_request: MemoryRequest | None = None  # which the template has, as workers ran out of less
     mistake: Mistake | None = None  # of ours: nothing can be decided about the middle of its life
 
     @property
@@ -73,9 +74,8 @@ class Sight:
     @property
     def worker(self) -> Size:
         """What its next worker requests."""
-        return size.larger(
-            size.of_template(self.template), anchor.shown_request(self.jobs, self.current_hash)
-        )
+        shown = anchor.shown_request(self.jobs, self.current_hash)
+        return size.larger(size.of_template(self.template), shown)
 
     def current_hash(self) -> str | None:
         """Of what its next worker is made from; None: that cannot be submitted, which a check says."""

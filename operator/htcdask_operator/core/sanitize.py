@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-from htcdask_api import Condition, Explanation, Failure, PoolStatus, WorkerLog
+from htcdask_api import Condition, Explanation, Failure, MemoryRequest, PoolStatus, WorkerLog
 from htcdask_api.status import (
     MAX_CONDITIONS,
     MAX_EXPLANATIONS,
@@ -43,7 +43,7 @@ _ODD: Final = re.compile(
 )
 _LINE_ENDS: Final = re.compile("[\n\t]")
 
-Model = TypeVar("Model", Condition, Explanation, Failure, PoolStatus, WorkerLog)
+Model = TypeVar("Model", Condition, Explanation, Failure, MemoryRequest, PoolStatus, WorkerLog)
 
 
 def lines(text: str, longest: int = MAX_LOG_TAIL) -> str:
@@ -82,6 +82,7 @@ def status(told: PoolStatus) -> PoolStatus:
             "explanation": tuple(map(_explanation, told.explanation[:MAX_EXPLANATIONS])),
             "recent_failures": tuple(map(_failure, told.recent_failures[:MAX_RECENT_FAILURES])),
             "conditions": tuple(map(_condition, told.conditions[:MAX_CONDITIONS])),
+            "memory_request": told.memory_request and _memory_request(told.memory_request),
         },
     )
 
@@ -110,6 +111,10 @@ def _condition(told: Condition) -> Condition:
 def _explanation(told: Explanation) -> Explanation:
     changes = {"reason": reason(told.reason), "message": line(told.message), "count": _whole(told.count)}
     return _changed(told, changes)
+
+
+def _memory_request(told: MemoryRequest) -> MemoryRequest:
+    return _changed(told, {"message": line(told.message)})
 
 
 def _failure(told: Failure) -> Failure:

@@ -62,3 +62,9 @@ def test_no_pool_is_said() -> None:
 
 def test_a_pool_that_nobody_looked_at_says_so() -> None:
     assert "the operator has not looked at this pool yet" in str(ClusterExplanation("c", (pool(),)))
+
+
+def test_a_pool_whose_workers_ran_out_of_memory_says_what_they_request_now() -> None:
+    said = "Workers now request 6 GiB of memory: 1 worker ran out of 4 GiB."
+    larger = pool(memory_request={"request_mib": 6144, "message": said})
+    assert f"    memory: {said}" in str(ClusterExplanation("c", (larger,))).splitlines()

@@ -65,6 +65,7 @@ SPEC: Final[tuple[SpecCheck, ...]] = (
     spec.image_is_a_window,
     spec.run_time_is_too_long,
     spec.expressions_are_not_allowed,
+    spec.expressions_name_the_profiles,
     spec.template_is_unusable,
 )
 """What is asked for makes sense: without this, no anchor, and no worker is wanted."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+from htcdask_api import classad_tokens
 from htcdask_operator.core import reasons
 from htcdask_operator.core.model import Gone, Unseen
 from htcdask_operator.core.pool_state import Finding, Sight
@@ -146,6 +147,24 @@ def expressions_are_not_allowed(state: Sight) -> Finding | None:
         "The site does not allow requirements and rank in pools; leave them out or name a profile.",
         stalled=True,
     )
+
+
+def expressions_name_the_profiles(state: Sight) -> Finding | None:
+    """Make sure nobody has the profile's expressions evaluated again and again, by naming them often."""
+    profile = state.policy.profiles.get(state.template.profile or "")
+    if profile is None or not profile.expressions:
+        return None
+    for field, text in (("requirements", state.template.requirements), ("rank", state.template.rank)):
+        named = classad_tokens.named(text or "")
+        for name in profile.expressions:
+            if name.lower() in named:
+                return Finding(
+                    reasons.BAD_EXPRESSION,
+                    f"{field} names {name}, which is an expression of the profile {profile.name}: write what "
+                    "you mean without it.",
+                    stalled=True,
+                )
+    return None
 
 
 def template_is_unusable(state: Sight) -> Finding | None:

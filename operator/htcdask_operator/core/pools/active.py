@@ -44,6 +44,7 @@ def decide(state: PoolState) -> Decision:
             ledger=_after(state, actions),
             analyzed=state.remembered.analyzed if state.idle else None,
             logs=kept_logs.after(state),
+            memory_request=state.memory_request,
         ),
         min((at for at in times if at is not None), default=None),
         ask_first=bool(state.lost) or any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in actions),

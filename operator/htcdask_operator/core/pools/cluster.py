@@ -27,6 +27,7 @@ from htcdask_operator.core.model import (
 )
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.pool_state import Finding, Sight
+from htcdask_operator.core.pools import memory_request
 from htcdask_operator.core.scaling import desired, limits, stabilization
 from htcdask_operator.core.scaling.desired import Allocation, Request
 from htcdask_operator.core.scaling.limits import ClusterLimit, SubmitBudget
@@ -96,6 +97,7 @@ def _judged(sight: Sight) -> Sight:
         workers=workers,
         over=chains.cluster_is_over(sight),
     )
+    sight = memory_request.with_memory(sight)
     return replace(sight, refused=chains.first(chains.SPEC, sight))
 
 

@@ -20,6 +20,8 @@ from htcdask_operator.core.size import NOTHING, Kind, Size, of_worker, plus
 
 NONE: Final = sys.maxsize
 """No limit."""
+_OF_USER: Final = "the site's limit for one user"
+_OF_ALL: Final = "the site's limit for all users"
 _COUNTED: Final = {
     Kind.WORKERS: "",
     Kind.CORES: " in cores",
@@ -103,8 +105,8 @@ def of_cluster(
     usage, live = observed.usage, [job for jobs in own.values() for job in jobs]
     found = [*of_gateway(cluster)]
     for caps, used, whose in (
-        (policy.caps_per_user, usage.user, "the site's limit for one user"),
-        (policy.caps, usage.everybody, "the site's limit for all users"),
+        (policy.caps_per_user, usage.user, _OF_USER),
+        (policy.caps, usage.everybody, _OF_ALL),
     ):
         for kind, cap in caps.items():
             found.append(
@@ -133,6 +135,15 @@ def of_gateway(cluster: ClusterFacts) -> list[ClusterLimit]:
     if memory is not None:
         left = memory - (_number(config.get("scheduler_memory")) or 0)
         found.append(ClusterLimit(left / 2**20, Kind.MEMORY, "the gateway's cluster_max_memory"))
+    return found
+
+
+def largest_worker(cluster: ClusterFacts, policy: Policy) -> Iterable[ClusterLimit]:
+    """What may be the memory of one worker, if it is the only one."""
+    found = [limit for limit in of_gateway(cluster) if limit.kind is Kind.MEMORY]
+    for caps, whose in ((policy.caps_per_user, _OF_USER), (policy.caps, _OF_ALL)):
+        if Kind.MEMORY in caps:
+            found.append(ClusterLimit(caps[Kind.MEMORY], Kind.MEMORY, f"{whose}{_COUNTED[Kind.MEMORY]}"))
     return found
 
 

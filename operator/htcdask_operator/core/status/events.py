@@ -30,7 +30,7 @@ class Event:
 
 def between(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
     """What to tell about the step from `old` to `new`, in the order in which one would tell it."""
-    return (*_scaled(old, new), *_failed(old, new), *_conditions(old, new))
+    return (*_scaled(old, new), *_failed(old, new), *_memory(old, new), *_conditions(old, new))
 
 
 def _is_new_road(before: Condition | None, now: Condition) -> bool:
@@ -68,6 +68,14 @@ def _failed(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
         if failure.worker not in known and failure.log_tail is not None
     ]
     return tuple(Event("Warning", failure.reason, failure.message, failure.reason) for failure in fresh)
+
+
+def _memory(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
+    """Workers request more than before."""
+    before, after = old.memory_request, new.memory_request
+    if after is None or (before is not None and after.request_mib <= before.request_mib):
+        return ()
+    return (Event("Normal", reasons.MEMORY_RAISED, after.message),)
 
 
 def _conditions(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:

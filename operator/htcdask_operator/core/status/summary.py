@@ -75,6 +75,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
         failed=record.failed,
         explanation=explanation,
         recent_failures=record.recent,
+        memory_request=state.memory_request,
         submitted_as=state.pool.submitted_as,
         conditions=_conditions(state, counts, finding),
     )

@@ -104,10 +104,9 @@ def workers(
         over = math.ceil(max(avoided.values()))  # a job may wait for longer than that
         described["My.Requirements"] += f" && (time() > {over} || !member(TARGET.Machine, {{{machines}}}))"
     if succession is not None:
-        at = str(math.ceil(succession.connects_at))
-        described["arguments"] = described["arguments"].removesuffix('"') + f' {at}"'
         described[f"My.{names.AD_SUCCEEDS}"] = quoting.string(succession.of)
-        described[f"My.{names.AD_CONNECTS_AT}"] = at
+        described[f"My.{names.AD_CONNECTS_AT}"] = at = str(math.ceil(succession.connects_at))
+        described["arguments"] = f'{described["arguments"][:-1]} {at}"'
     return {
         f"My.{names.AD_ANCHOR}": quoting.string(anchor),
         **_said(worker),
@@ -243,7 +242,17 @@ def _attributes(worker: Template, policy: Policy) -> dict[str, str]:
     profile = policy.profiles.get(worker.profile or "")
     if profile is None:
         return {}
-    return {quoting.attribute(name): quoting.literal(value) for name, value in profile.attributes.items()}
+    return {
+        quoting.attribute(name): _value(profile.name, name, value)
+        for name, value in profile.attributes.items()
+    }
+
+
+def _value(profile: str, attribute: str, value: object) -> str:
+    try:
+        return quoting.written(value)
+    except quoting.UnquotableError as error:
+        raise quoting.UnquotableError(f"profile {profile}, attribute {attribute}: {error}") from None
 
 
 def _said(worker: Template) -> dict[str, str]:

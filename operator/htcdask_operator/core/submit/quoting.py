@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
 from htcdask_api import expressions, macros
+from htcdask_operator.core.policy import ClassAdExpression
 
 _LONGEST_ACCOUNT: Final = 100
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _MARKED: Final = re.compile(r"-[0-9a-f]{6}$")
 _ATTRIBUTE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+
+LONGEST_LITERAL: Final = 8192  # characters, as it is written down
+DEEPEST_LIST: Final = 3  # lists inside of one another
 
 
 class UnquotableError(ValueError):
@@ -40,15 +46,43 @@ def string(value: str) -> str:
     return text('"' + value.replace('"', '\\"') + '"')
 
 
-def literal(value: object) -> str:
+def written(setting: object) -> str:
+    """What a setting gives an attribute: an expression, a literal, or a list of these and of lists."""
+    return expression(setting.text) if isinstance(setting, ClassAdExpression) else literal(setting)
+
+
+def literal(value: object, depth: int = 0) -> str:
     """A ClassAd literal of a setting's value."""
+    if isinstance(value, list | tuple):
+        return _list(value, depth)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         if not abs(value) < 2**63:  # nor is NaN
             raise UnquotableError(f"{value!r} is no number to HTCondor")
         return repr(value)
-    return string(str(value))
+    if not isinstance(value, str):
+        raise UnquotableError(f"a {type(value).__name__} is no string, number, true, false or list of these")
+    if len(value) > LONGEST_LITERAL:
+        raise UnquotableError(f"it is longer than {LONGEST_LITERAL} characters")
+    return string(value)
+
+
+def _list(values: Sequence[object], depth: int) -> str:
+    """It stops at what is too long: few lines of YAML can name a list that would never end."""
+    if depth >= DEEPEST_LIST:
+        raise UnquotableError(f"it has more than {DEEPEST_LIST} lists inside of one another")
+    items, length = [], 2
+    for each in values:
+        items.append(literal(each, depth + 1))
+        length += len(items[-1]) + 2
+        if length > LONGEST_LITERAL:
+            raise UnquotableError(f"it is longer than {LONGEST_LITERAL} characters")
+    made = "{" + ", ".join(items) + "}"
+    wrong = macros.complaint(made.replace("$(DOLLAR)", "$"))
+    if wrong is not None:  # that begins in one string and ends in another
+        raise UnquotableError(f"the list has {wrong}")
+    return made
 
 
 def attribute(name: str) -> str:

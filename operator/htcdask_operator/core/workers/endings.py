@@ -55,6 +55,15 @@ def held(job: Job) -> str:
     return f"{said} It had used {used}: ask for more, or let a worker do less at a time."
 
 
+def outgrew(job: Job, more: str) -> str:
+    """It had too little memory, and the next ones request `more`."""
+    said = f"The job of worker {job.worker} ended{_where(job)}"
+    if job.hold_code is not None:
+        said = f"The job of worker {job.worker} was held (code {job.hold_code}): {_quoted(job.hold_reason)}"
+    peak = "" if job.memory_mib is None else f" and had used {job.memory_mib} MiB"
+    return f"{said}. It had asked for {job.request_memory_mib} MiB of memory{peak}; the next ask for {more}."
+
+
 def who_removed(job: Job) -> str:
     """As the queue said; most jobs have left it by the next answer, and only the access point knows then."""
     return job.remove_reason or f"`condor_history {job.id}` on the access point says who, and why"

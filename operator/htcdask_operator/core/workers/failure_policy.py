@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core import reasons
-from htcdask_operator.core.model import Job
+from htcdask_operator.core.model import Job, JobStatus
 
 
 class HoldAction(enum.Enum):
@@ -49,6 +49,9 @@ def _wait(reason: str, *codes: int) -> dict[int, HoldPolicy]:
     return {code: HoldPolicy(HoldAction.WAIT, reason) for code in codes}
 
 
+_WANT_HOLD: Final = 21  # a rule of the execute node; which one is not said in a way that programs understand
+_OUT_OF_RESOURCES: Final = 34
+
 HOLD_CODES: Final[Mapping[int, HoldPolicy]] = {
     **_wait(reasons.HELD_BY_USER, 1, 15),  # by a person; submitted on hold by a site's transform
     **_replace(reasons.HELD_BY_POLICY, 3),
@@ -60,10 +63,9 @@ HOLD_CODES: Final[Mapping[int, HoldPolicy]] = {
     **_replace(reasons.NEVER_SPOOLED, 16),  # only once it has waited too long: `states`
     **_replace(reasons.MACHINE_REFUSED, 19, 21),
     **_replace(reasons.HELD_BY_SITE, 22, 23, 26, 32, 43, 44, 48),
-    **_replace(reasons.OUT_OF_RESOURCES, 34),
+    **_replace(reasons.OUT_OF_RESOURCES, _OUT_OF_RESOURCES),
     **_replace(reasons.RUN_TIME_OVER, 46, 47),
 }
-_WANT_HOLD: Final = 21  # a rule of the execute node; which one is not said in a way that programs understand
 _TOO_LARGE: Final = HoldPolicy(HoldAction.REPLACE, reasons.OUT_OF_RESOURCES)
 _UNKNOWN_HOLD: Final = HoldPolicy(HoldAction.REPLACE, reasons.HELD)
 
@@ -90,6 +92,7 @@ BY_REASON: Final[Mapping[str, FailurePolicy]] = {
     reasons.RUN_TIME_OVER: _FREE,
     reasons.CONTACT_LOST: _FREE,
     reasons.SUSPENDED: _FREE,
+    reasons.MEMORY_RAISED: _FREE,  # what was wrong with it is mended
     reasons.MACHINE_FAILED: _PAUSE,
     reasons.NEVER_SPOOLED: _PAUSE,
     reasons.NEVER_STARTED: FailurePolicy(),
@@ -119,6 +122,17 @@ def takes_too_much_memory(job: Job) -> bool:
     """Whether HTCondor has measured as much as the job asked for, or more."""
     asked, peak = job.request_memory_mib, job.memory_mib
     return asked is not None and peak is not None and peak >= asked
+
+
+def is_lost_to_memory(job: Job) -> bool:
+    """Whether this job, which is over, had too little memory: by HTCondor's word, or what it measured."""
+    if job.status is JobStatus.COMPLETED:  # 128 and more is what a shell makes of a signal
+        return (job.exit_signal == 9 or job.exit_code == 128 + 9) and takes_too_much_memory(job)
+    if job.status is not JobStatus.HELD or job.hold_code not in (_WANT_HOLD, _OUT_OF_RESOURCES):
+        return False
+    # The code of resources is the disk's, too: the reason says which, and the subcode not in all releases.
+    said = job.hold_code == _OUT_OF_RESOURCES and "memory" in (job.hold_reason or "").casefold()
+    return said or takes_too_much_memory(job)
 
 
 def of_vacate(job: Job, *, early: bool) -> str:

@@ -21,7 +21,7 @@ from htcdask_api import Template, expressions, names
 from htcdask_operator.condor.agent.submit_language import parsed
 from htcdask_operator.condor.description import check
 from htcdask_operator.condor.errors import SubmitRefused
-from htcdask_operator.core.policy import Profile
+from htcdask_operator.core.policy import ClassAdExpression, Profile
 from htcdask_operator.core.submit import descriptions, quoting
 from tests.builders import NOW, make_cluster, make_policy, make_pool, make_template
 
@@ -438,3 +438,46 @@ def test_a_description_that_says_something_else_is_not_submitted(extra: dict[str
     except SubmitRefused:
         return
     assert dict(made.items()) == description
+
+
+VALUES: list[object] = [
+    *(
+        [],
+        ["a", "b"],
+        [1, -2, 2.5, True, ["x", [3]]],
+        [""],
+        ["\N{GRINNING FACE}", " "],
+        [2**62, -1.5e18, 1e-9],
+    ),
+    *(["a$b", 'q"uote', "back\\x"], ["a$", "$b"], ["$(DOLLAR", ")"], ["$INT(", "x)"], ["a = b", "# no"]),
+    *(ClassAdExpression(text) for text in ("RequestMemory * 2", '{"a", RequestCpus}', "-1", '"$(wname)"')),
+    *(ClassAdExpression(text) for text in ("[a = 1].a", "undefined", "MY.'Cmd' =?= \"}\"", "time() - QDate")),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=str)
+def test_what_a_profile_gives_an_attribute_is_to_htcondor_what_was_written(value: object) -> None:
+    written = quoting.written(value)
+    made = parsed({"My.Given": written})
+    found = classad2.parseOne(f"It = {made.expand('My.Given')}", classad2.ParserType.Old)
+    if not isinstance(value, ClassAdExpression):
+        assert plain(found.eval("It")) == value
+
+
+def plain(value: object) -> object:
+    """A list of HTCondor's, whose items may be expressions, as a list."""
+    if isinstance(value, classad2.ExprTree):
+        value = value.eval()
+    return [plain(each) for each in value] if isinstance(value, list) else value
+
+
+@given(st.recursive(st.text(max_size=8) | st.integers(-9, 9) | st.booleans(), st.lists, max_leaves=6))
+@settings(max_examples=300, deadline=None)
+def test_any_list_arrives_as_it_was_written_or_is_refused(value: object) -> None:
+    try:
+        written = quoting.written([value])
+    except quoting.UnquotableError:
+        return
+    made = parsed({"My.Given": written})
+    found = classad2.parseOne(f"It = {made.expand('My.Given')}", classad2.ParserType.Old)
+    assert plain(found.eval("It")) == [value]

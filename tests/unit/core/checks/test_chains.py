@@ -10,7 +10,7 @@ from htcdask_api import Template
 from htcdask_operator.core.checks import chains
 from htcdask_operator.core.memory import PoolMemory, Refusal
 from htcdask_operator.core.model import Gone
-from htcdask_operator.core.policy import Profile
+from htcdask_operator.core.policy import ClassAdExpression, Profile
 from htcdask_operator.core.pool_state import PoolState
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.submit.anchor import Anchors
@@ -56,6 +56,7 @@ def with_cluster(**facts: object) -> PoolState:
 FAILING = make_case(missing=1, backoff=Backoff(0, NOW + 10, None, "Worker a ended with exit code 1."))
 REFUSED = make_memory(pools={POOL: PoolMemory(refusal=Refusal("no.", NOW))})
 GPU = Profile("gpu", Template(), attributes={"not a name": 1})
+WEIGHING = Profile("gpu", Template(), attributes={"Weight": ClassAdExpression("1 + 1"), "Text": "1"})
 
 # In the order of `checks.ALL`: what each finds, on a pool that has nothing else against it.
 CASES = {
@@ -79,6 +80,10 @@ CASES = {
         pool=make_pool(template=make_template(rank="KFlops")),
         policy=make_policy(allow_user_expressions=False),
     ),
+    "BadExpression (of the profile, named)": make_case(
+        template=make_template(profile="gpu", requirements='Cpus > 1 && MY.WEIGHT > 3 && "x" != "y"'),
+        policy=make_policy(profiles={"gpu": WEIGHING}),
+    ),
     "BadExpression": make_case(
         template=make_template(profile="gpu"), policy=make_policy(profiles={"gpu": GPU})
     ),
@@ -99,7 +104,7 @@ CASES = {
     "BackingOff": FAILING,
     "SubmittingSlowly": make_case(missing=1, allocation=Allocation(1), ledger=Ledger(submits=Spent(20, NOW))),
 }
-A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:13] + ["AnotherIdentity", "JobsNotShown"]
+A_PERSON_HAS_TO_ACT = list(CASES)[:1] + list(CASES)[3:14] + ["AnotherIdentity", "JobsNotShown"]
 
 
 def test_a_pool_with_nothing_against_it_passes() -> None:

@@ -15,7 +15,7 @@ from htcdask_api import Template, names
 from htcdask_operator.condor.agent.classads import Plain
 from htcdask_operator.condor.jobs import ATTRIBUTES, job
 from htcdask_operator.core.model import ClusterFacts
-from htcdask_operator.core.policy import PortRange, Profile
+from htcdask_operator.core.policy import ClassAdExpression, PortRange, Profile
 from htcdask_operator.core.submit import (
     descriptions,
     images,
@@ -246,6 +246,34 @@ def test_the_anchor_is_a_worker_to_a_rule_and_never_runs() -> None:
 )
 def test_what_an_image_asks_of_the_execute_node(image: str, clause: str) -> None:
     assert workers(make_template(container_image=image))["My.Requirements"].split(" && ")[1] == clause
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ([[[["x"]]]], "more than 3 lists inside of one another"),
+        ("x" * 8193, "longer than 8192 characters"),
+        (["x"] * 5000, "longer than 8192 characters"),
+        (["x\ny"], "control characters"),
+        (["$$(Memory)"], "'$$'"),
+        (["$ENV(", "$x)"], "the list has a '$' inside of what begins like a macro"),
+        (["x\\"], "a backslash before a quote or at its end"),
+        ([math.nan], "is no number"),
+        ([None], "a NoneType is no string"),
+        (["x", ClassAdExpression("1")], "a ClassAdExpression is no string"),
+        (ClassAdExpression("1\nqueue"), "a line break"),
+        (ClassAdExpression("1) || (true"), "nothing can stand there"),
+        (ClassAdExpression(""), "it is empty"),
+        (ClassAdExpression("Rank"), "which the pool itself sets"),
+    ],
+)
+def test_what_cannot_be_an_attribute_s_value_is_refused_with_profile_and_attribute(
+    value: object, complaint: str
+) -> None:
+    site = {"big": Profile("big", Template(), attributes={"Fine": [1], "Odd": value})}
+    with pytest.raises(quoting.UnquotableError, match=r"^profile big, attribute Odd: ") as error:
+        workers(make_template(profile="big"), profiles=site)
+    assert complaint in str(error.value)
 
 
 def test_what_profile_and_user_wrote_stands_in_attributes_of_its_own() -> None:
