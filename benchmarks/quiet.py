@@ -30,7 +30,11 @@ from tests.e2e.look import eventually
 NAMESPACE = "gateway"
 JOBS = 1000
 _WINDOW = 40.0
-_CRDS = ("crds/htcworkerpool.yaml", "playground/site/manifests/daskcluster-crd.yaml")
+_CRDS = (
+    "crds/htcworkerpool.yaml",
+    "crds/htcworkerlog.yaml",
+    "playground/site/manifests/daskcluster-crd.yaml",
+)
 
 
 def pools(count: int) -> dict[str, float]:

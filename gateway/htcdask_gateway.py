@@ -4,11 +4,11 @@ The gateway's configuration calls `configure(c)`, which adds this to whatever ba
 (`scripts/render_gateway_values.py` writes it and its neighbours into values for the gateway's chart):
 - a cluster option `worker_backend`, kept in `DaskCluster.spec.options`; the number that the scheduler of a
   cluster with htcondor asks for goes to `spec.htcondorReplicas`, so that the controller makes no worker pods;
-- routes for the pools of one's own clusters; and bounds for the bodies of all requests, the stock ones too.
+- routes for the pools of one's own clusters, and for what their workers printed; and bounds for the bodies of
+  all requests, the stock ones too.
 """
 
 import asyncio
-import json
 import re
 from typing import Any
 from weakref import WeakValueDictionary
@@ -25,7 +25,9 @@ from traitlets.utils.importstring import import_item
 
 from htcdask_bodies import Bodies
 from htcdask_config import fill
+from htcdask_errors import error, from_kubernetes
 from htcdask_heartbeats import DaskClusters, Heartbeats
+from htcdask_logs import answer as logs
 from htcdask_offer import answer as offer
 
 # htcdask_api.names has these too, but is not installed where this runs; a test compares them.
@@ -34,9 +36,6 @@ GATEWAY_GROUP, DASKCLUSTER_KIND, DASKCLUSTER_PLURAL = "gateway.dask.org", "DaskC
 CLUSTER_LABEL, WANTED_FIELD = "htcdask.org/cluster", "htcondorReplicas"
 WORKER_BACKEND_OPTION = "worker_backend"
 WORKER_BACKENDS = KUBERNETES, HTCONDOR = "kubernetes", "htcondor"
-
-ANSWERS = (web.HTTPNotFound, web.HTTPConflict, web.HTTPUnprocessableEntity, web.HTTPInternalServerError)
-NOISE = re.compile(r'Invalid value: "(string|object|array)": |\S+ in body |.* strict decoding error: ')
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 Json = dict[str, Any]
 
@@ -126,26 +125,6 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
         return Heartbeats(DaskClusters(self, (GATEWAY_GROUP, DASKCLUSTER_PLURAL), WANTED_FIELD))
 
 
-def error(status: int, message: str) -> web.HTTPError:
-    kind = next(answer for answer in ANSWERS if answer.status_code == status)
-    return kind(reason=" ".join(message.split()))  # aiohttp refuses a reason with line breaks
-
-
-def from_kubernetes(exc: ApiException) -> web.HTTPError:
-    """The API server's refusal, for the user if it is about what they wrote, else for the site's admin."""
-    try:
-        status = json.loads(exc.body or "")
-        causes = [c for c in (status.get("details") or {}).get("causes") or () if c["field"] != "<nil>"]
-        message = "; ".join(f"{c['field']}: {NOISE.sub('', c['message'])}" for c in causes)
-        message = message or NOISE.sub("", status["message"])
-    except (ValueError, KeyError, AttributeError):  # not an API object: such as a kind that is not there
-        status, message = {}, str(exc.reason)
-    if status and exc.status in (400, 404, 409, 422):
-        return error(422 if exc.status == 400 else exc.status, message)
-    hint = "Tell the site's admin: is the htcdask chart installed, with its role for the gateway?"
-    return error(500, f"Kubernetes refused what the gateway asked for ({exc.status}: {message}). {hint}")
-
-
 def shown(name: str, pool: Json) -> Json:
     told = {"name": name, "spec": pool["spec"], "status": pool.get("status") or {}}
     return {**told, "creationTimestamp": pool["metadata"]["creationTimestamp"]}
@@ -207,6 +186,14 @@ class View(web.View):
         ours.sort(key=lambda pool: (pool["metadata"]["creationTimestamp"], pool["metadata"]["name"]))
         return {pool["metadata"]["name"].removesuffix(f"-{self.cluster_name}"): pool for pool in ours}
 
+    async def pool(self, for_change: bool = False) -> tuple[str, Json]:
+        """Its short name and the pool, if the cluster is the user's and the pool the cluster's."""
+        await self.cluster(for_change)
+        pools, name = await self.pools(), self.request.match_info["pool_name"]
+        if name not in pools:
+            raise error(404, f"Cluster {self.full_name} has no pool {name!r}; its pools: {list(pools)}")
+        return name, pools[name]
+
     async def body(self, *fields: str) -> Json:
         """The request's JSON object, with exactly these fields and a `spec` that names no other cluster."""
         try:
@@ -264,14 +251,6 @@ class PoolsView(View):
 class PoolView(View):
     """One pool."""
 
-    async def pool(self, for_change: bool = False) -> tuple[str, Json]:
-        """Its short name and the pool, if the cluster is the user's and the pool the cluster's."""
-        await self.cluster(for_change)
-        pools, name = await self.pools(), self.request.match_info["pool_name"]
-        if name not in pools:
-            raise error(404, f"Cluster {self.full_name} has no pool {name!r}; its pools: {list(pools)}")
-        return name, pools[name]
-
     async def get(self) -> web.Response:
         return web.json_response(shown(*await self.pool()))
 
@@ -293,8 +272,18 @@ class PoolView(View):
         return web.Response(status=204)
 
 
+class LogsView(View):
+    """What workers of one pool printed, once they had ended."""
+
+    async def get(self) -> web.Response:
+        _, pool = await self.pool()
+        client, worker = self.backend.custom_client, self.request.query.get("worker")
+        return web.json_response(await logs(client, self.pools_path[:3], pool, worker))
+
+
 ROUTES = {
     "/api/v1/htcondor": View,
     "/api/v1/clusters/{cluster_name}/htcondor/pools": PoolsView,
     "/api/v1/clusters/{cluster_name}/htcondor/pools/{pool_name}": PoolView,
+    "/api/v1/clusters/{cluster_name}/htcondor/pools/{pool_name}/logs": LogsView,
 }

@@ -13,12 +13,15 @@ FREE = ("tests/", "benchmarks/", "examples/")  # long tables are welcome there
 
 # The gateway extension is no package, and import-linter knows packages only. All this comes with its server.
 EXTENSION = tuple(
-    f"gateway/htcdask_{name}.py" for name in ("gateway", "config", "heartbeats", "bodies", "offer")
+    f"gateway/htcdask_{name}.py"
+    for name in ("gateway", "config", "errors", "heartbeats", "bodies", "logs", "offer")
 )
 BESIDE_EXTENSION = {
     "htcdask_heartbeats",
     "htcdask_bodies",
     "htcdask_config",
+    "htcdask_errors",
+    "htcdask_logs",
     "htcdask_offer",
     "aiohttp",
     "dask_gateway_server",

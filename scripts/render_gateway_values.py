@@ -9,7 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # Each after what it imports.
-NAMES = ("htcdask_bodies", "htcdask_config", "htcdask_heartbeats", "htcdask_offer", "htcdask_gateway")
+NAMES = tuple(
+    f"htcdask_{name}" for name in ("bodies", "config", "errors", "heartbeats", "logs", "offer", "gateway")
+)
 SOURCES = [ROOT / "gateway" / f"{name}.py" for name in NAMES]
 VALUES = ROOT / "charts" / "htcdask" / "gateway-values.yaml"
 

@@ -40,3 +40,15 @@ def owner_reference(cluster: str, uid: str) -> dict[str, Any]:
         "controller": False,
         "blockOwnerDeletion": False,  # true would need a right on the DaskCluster's finalizers
     }
+
+
+def pool_reference(pool: str, uid: str) -> dict[str, Any]:
+    """The pool as the owner of what its workers printed: Kubernetes deletes that with it."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": pool,
+        "uid": uid,
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }

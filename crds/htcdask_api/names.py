@@ -11,6 +11,9 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "HTCWorkerPool"
 PLURAL: Final = "htcworkerpools"
+# What a pool's workers printed: an object of the pool's name.
+LOG_KIND: Final = "HTCWorkerLog"
+LOG_PLURAL: Final = "htcworkerlogs"
 
 GATEWAY_GROUP: Final = "gateway.dask.org"
 GATEWAY_VERSION: Final = "v1alpha1"
@@ -44,6 +47,9 @@ AD_ROLE: Final = "HTCDaskRole"
 AD_LEASE: Final = "HTCDaskLease"
 AD_PROFILE: Final = "HTCDaskProfile"  # of a worker and its anchor: for the profile's limit
 AD_ANCHOR: Final = "HTCDaskAnchor"  # of a worker: the job that keeps its files
+AD_LIFETIME: Final = "HTCDaskLifetime"  # seconds after which a worker retires by itself, but for the stagger
+AD_SUCCEEDS: Final = "HTCDaskSucceeds"  # of a successor: the worker in whose place it comes
+AD_CONNECTS_AT: Final = "HTCDaskConnectsAt"  # and when it does, in seconds since the epoch
 # What people wrote stands in attributes of its own, as it was written: no bracket of ours to leave.
 AD_PROFILE_REQUIREMENTS: Final = "HTCDaskProfileRequirements"
 AD_USER_REQUIREMENTS: Final = "HTCDaskUserRequirements"

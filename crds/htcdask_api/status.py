@@ -23,6 +23,8 @@ RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
 CLUSTER_ACTIVE: Final = "ClusterActive"
 CONDOR_REACHABLE: Final = "CondorReachable"
+HEARTBEAT_FITS: Final = "HeartbeatFits"
+"""Is there only where it is False."""
 CONDITION_TYPES: Final = (READY, RECONCILING, STALLED, CLUSTER_ACTIVE, CONDOR_REACHABLE)
 
 Reason = Annotated[

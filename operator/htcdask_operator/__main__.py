@@ -144,6 +144,7 @@ async def _run(
         policy,
         settings.gateway_namespaces,
         clock,
+        lease=(settings.leader.namespace, settings.leader.name),
         intervals=settings.poll_intervals,
         last_seen=lambda: leases.last_seen,
     )
@@ -193,6 +194,7 @@ async def _run(
         "poller": leading(poller.run),
         "reconciler": leading(parts.reconcile),
         "resync": leading(compare),
+        "announcer": leading(parts.announcer.run),
         "offer": leading(lambda: offer.publish(kube, settings.gateway_namespaces, policy, me)),
         "kopf": leading(watch),
     }

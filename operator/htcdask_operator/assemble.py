@@ -11,6 +11,7 @@ from htcdask_operator.core.plan import plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.polling import PollIntervals
 from htcdask_operator.ports import Ports
+from htcdask_operator.reconcile.announce import Announcer
 from htcdask_operator.reconcile.cycle import Cycle, Planner
 from htcdask_operator.reconcile.loop import Reconciler
 from htcdask_operator.state.known import Known
@@ -28,6 +29,7 @@ class Parts:
     poller: Poller
     reconciler: Reconciler
     resync: Resync
+    announcer: Announcer
     registry: kopf.OperatorRegistry
 
     async def reconcile(self) -> None:
@@ -42,14 +44,15 @@ def assemble(
     namespaces: Sequence[str],
     clock: Callable[[], float],
     *,
+    lease: tuple[str, str],
     intervals: PollIntervals | None = None,
     last_seen: Callable[[], float | None] = lambda: None,
     planner: Planner = plan,
 ) -> Parts:
     """The parts of an operator for the pools of these namespaces, at rest.
 
-    `clock`: seconds since the epoch, by a clock that nobody sets. `last_seen`: when an operator of this
-    installation was last at work before this one.
+    `lease`: namespace and name of the operator's own. `clock`: seconds since the epoch, by a clock that
+    nobody sets. `last_seen`: when an operator of this installation was last at work before this one.
     """
     known, expiry, intervals = Known(), policy.job_expiry_seconds, intervals or PollIntervals()
     reconciler = Reconciler(Cycle(ports, known, policy, clock, planner))
@@ -58,4 +61,6 @@ def assemble(
     reconciler.cycle.on_action = poller.poll_soon
     registry = kopf.OperatorRegistry()
     handlers.register(registry, reconciler, known)
-    return Parts(known, poller, reconciler, Resync(ports, known, namespaces, reconciler), registry)
+    resync = Resync(ports, known, namespaces, reconciler)
+    announcer = Announcer(ports.kube, known, lease, clock)
+    return Parts(known, poller, reconciler, resync, announcer, registry)

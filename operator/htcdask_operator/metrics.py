@@ -19,5 +19,9 @@ POLL_SECONDS = Histogram("htcdask_poll_seconds", "One question to the access poi
 CONDOR_UP = Gauge("htcdask_condor_up", "1 while the access point answers.")
 LEADER = Gauge("htcdask_leader", "1 while this operator holds the lease, and works.")
 POOLS = Gauge("htcdask_pools", "Pools that the API server shows.")
+POOLS_BY_REASON = Gauge(
+    "htcdask_pools_by_reason", "Pools by the reason of their condition Ready.", ["reason"]
+)
+SITE_TROUBLE = Gauge("htcdask_site_trouble", "1 while many pools have this one trouble.", ["reason"])
 AVOIDED = Gauge("htcdask_machines_avoided", "Machines where workers kept failing: no new ones go there.")
 JOBS = Gauge("htcdask_jobs", "Worker jobs of ours in the queue.", ["status"])

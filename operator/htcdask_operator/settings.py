@@ -27,6 +27,7 @@ from htcdask_operator.settings_types import (
     Expression,
     Label,
     Ports,
+    Preloads,
     ProfileName,
     Seconds,
     Section,
@@ -121,6 +122,8 @@ class Settings(Section):
     scheduler_address: Annotated[str, BeforeValidator(address)]
     worker_ports: Ports | None = None
     nanny_ports: Ports | None = None
+    worker_preload: Preloads = ()
+    nanny_preload: Preloads = ()
     delivery: Literal["stream", "transfer"] = "stream"
     template: StrictTemplate = StrictTemplate()
     profiles: dict[ProfileName, ProfileSettings] = {}
@@ -203,6 +206,8 @@ class Settings(Section):
             profiles={name: _profile(name, profile) for name, profile in self.profiles.items()},
             worker_ports=self.worker_ports,
             nanny_ports=self.nanny_ports,
+            worker_preload=self.worker_preload,
+            nanny_preload=self.nanny_preload,
             accounting_group=self.accounting_group,
             image_path_template=self.image_path_template,
             allowed_images=self.allowed_images,

@@ -117,6 +117,7 @@ def _tree(value: str) -> str:
 
 Ports = Annotated[PortRange, BeforeValidator(_ports)]
 Text = Annotated[str, AfterValidator(_one_line), StringConstraints(min_length=1, max_length=1024)]
+Preloads = Annotated[tuple[Text, ...], Field(max_length=20)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_expression)]
 AttributeName = Annotated[str, AfterValidator(_attribute)]
 AttributeValue = Annotated[bool | int | float | str, AfterValidator(_literal)]

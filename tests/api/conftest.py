@@ -1,4 +1,4 @@
-"""One real API server for all tests of this folder, with the CRD installed."""
+"""One real API server for all tests of this folder, with our CRDs installed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,14 +7,13 @@ import pytest
 
 from playground.node.controlplane import ControlPlane
 
-CRD = Path(__file__).parents[2] / "crds/htcworkerpool.yaml"
+CRDS = [Path(__file__).parents[2] / f"crds/{name}.yaml" for name in ("htcworkerpool", "htcworkerlog")]
 
 
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
-        plane.kubectl("apply", "-f", str(CRD))
-        plane.kubectl(
-            "wait", "--for=condition=Established", "--timeout=30s", "crd/htcworkerpools.htcdask.org"
-        )
+        for crd in CRDS:
+            plane.kubectl("apply", "-f", str(crd))
+        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         yield plane

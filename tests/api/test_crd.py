@@ -8,9 +8,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from htcdask_api import PoolSpec, PoolStatus, Template, classad_patterns, names, spec
+from htcdask_api import PoolSpec, PoolStatus, Template, WorkerLogs, classad_patterns, names, spec
 
-CRD: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "crds/htcworkerpool.yaml").read_text())
+CRDS = Path(__file__).parents[2] / "crds"
+CRD: dict[str, Any] = yaml.safe_load((CRDS / "htcworkerpool.yaml").read_text())
+LOG_CRD: dict[str, Any] = yaml.safe_load((CRDS / "htcworkerlog.yaml").read_text())
+LOGS: dict[str, Any] = LOG_CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 VERSION: dict[str, Any] = CRD["spec"]["versions"][0]
 PROPERTIES: dict[str, Any] = VERSION["schema"]["openAPIV3Schema"]["properties"]
 BOUNDS = ("minimum", "maximum", "minLength", "maxLength", "pattern", "maxItems", "maxProperties", "enum")
@@ -57,6 +60,10 @@ def test_fields_types_bounds_and_patterns_are_the_same(part: str, model: type[Ba
     assert crd_schema(PROPERTIES[part]) == model_schema(model)
 
 
+def test_a_log_has_the_same_fields_types_bounds_and_patterns() -> None:
+    assert crd_schema(LOGS) == model_schema(WorkerLogs)
+
+
 def test_defaults_of_the_spec_are_the_same() -> None:
     fields = PROPERTIES["spec"]["properties"]
     in_crd = {name: field["default"] for name, field in fields.items() if "default" in field}
@@ -85,7 +92,10 @@ def test_the_template_has_no_defaults_in_the_crd_but_says_them_in_words() -> Non
 def test_names_are_those_of_the_package() -> None:
     assert CRD["metadata"]["name"] == f"{names.PLURAL}.{names.GROUP}"
     assert (CRD["spec"]["group"], CRD["spec"]["names"]["kind"]) == (names.GROUP, names.KIND)
-    assert [version["name"] for version in CRD["spec"]["versions"]] == [names.VERSION]
+    assert LOG_CRD["metadata"]["name"] == f"{names.LOG_PLURAL}.{names.GROUP}"
+    assert (LOG_CRD["spec"]["group"], LOG_CRD["spec"]["names"]["kind"]) == (names.GROUP, names.LOG_KIND)
+    for crd in (CRD, LOG_CRD):
+        assert [version["name"] for version in crd["spec"]["versions"]] == [names.VERSION]
 
 
 def rules(node: dict[str, Any]) -> list[str]:
@@ -149,7 +159,8 @@ def nodes(path: str, node: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def test_every_field_is_described_for_kubectl_explain() -> None:
     fields = [pair for part in ("spec", "status") for pair in nodes(part, PROPERTIES[part])]
-    assert len(fields) > 40
+    fields += nodes("", LOGS)
+    assert len(fields) > 46
     assert [path for path, field in fields if not field.get("description")] == []
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from htcdask_api import PoolSpec, manifest
+from htcdask_api import PoolSpec, manifest, names
 from playground.node.controlplane import ControlPlane
 
 SAMPLES = Path(__file__).parents[2] / "crds/samples"
@@ -236,3 +236,23 @@ def test_explain_describes_every_field(api: ControlPlane) -> None:
         assert field in text
     memory = " ".join(api.kubectl("explain", "htcworkerpool.spec.template.memory").split())
     assert 'as a Kubernetes quantity ("4Gi", "512Mi"). 2Gi if nobody says otherwise.' in memory
+
+
+def test_the_log_of_a_pool_is_shown_and_a_workers_text_read_by_its_name(api: ControlPlane) -> None:
+    """As the docs tell people who have kubectl."""
+    workers = [
+        {"name": "w2", "endedAt": "2026-01-01T00:01:00Z", "outcome": "WorkerFailed", "text": "two\nlines\n"},
+        {"name": "w1", "endedAt": "2026-01-01T00:00:00Z", "outcome": "Finished", "text": "one\n"},
+    ]
+    log = {"apiVersion": names.API_VERSION, "kind": names.LOG_KIND, "metadata": {"name": "p"}}
+    api.kubectl("create", "--validate=strict", "-f", "-", input=json.dumps({**log, "workers": workers}))
+    header, row = api.kubectl("get", "htcwl", "p").splitlines()
+    assert header.split() == ["NAME", "NEWEST", "OUTCOME", "ENDED", "AGE"]
+    assert row.split()[:3] == ["p", "w2", "WorkerFailed"]
+    said = api.kubectl("get", "htcworkerlog", "p", "-o", """jsonpath={.workers[?(@.name=="w1")].text}""")
+    assert said == "one\n"
+    assert "workers" in api.kubectl("explain", "htcworkerlog")
+    many = [{**workers[0], "name": f"w{number}"} for number in range(11)]
+    for wrong in (many, [{**workers[0], "text": "x" * 16385}], [{"name": "w1"}]):
+        body = {**log, "metadata": {"name": "wrong"}, "workers": wrong}
+        assert "is invalid" in api.kubectl("create", "-f", "-", input=json.dumps(body), check=False)

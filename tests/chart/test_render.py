@@ -42,7 +42,7 @@ def test_the_chart_makes_these_objects_and_no_secret() -> None:
     assert sorted(kind for kind, _ in render()) == sorted(
         [
             "ConfigMap",
-            "CustomResourceDefinition",
+            *["CustomResourceDefinition"] * 2,
             "Deployment",
             "Job",
             "NetworkPolicy",
@@ -57,25 +57,30 @@ def test_the_chart_makes_these_objects_and_no_secret() -> None:
     )
 
 
-def test_the_crd_is_the_original() -> None:
-    original = yaml.safe_load((ROOT / "crds/htcworkerpool.yaml").read_text())
-    crd = render()["CustomResourceDefinition", "htcworkerpools.htcdask.org"]
+@pytest.mark.parametrize("name", ["htcworkerpool", "htcworkerlog"])
+def test_the_crds_are_the_originals(name: str) -> None:
+    original = yaml.safe_load((ROOT / f"crds/{name}.yaml").read_text())
+    crd = render()["CustomResourceDefinition", f"{name}s.htcdask.org"]
     assert crd["spec"] == original["spec"]
     assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-def test_the_crd_may_be_left_out_or_let_go() -> None:
-    name = ("CustomResourceDefinition", "htcworkerpools.htcdask.org")
-    assert name not in render("--set", "crds.install=false")
-    assert "annotations" not in render("--set", "crds.keep=false")[name]["metadata"]
+def test_the_crds_may_be_left_out_or_let_go() -> None:
+    left, free = render("--set", "crds.install=false"), render("--set", "crds.keep=false")
+    for plural in ("htcworkerpools", "htcworkerlogs"):
+        name = ("CustomResourceDefinition", f"{plural}.htcdask.org")
+        assert name not in left
+        assert "annotations" not in free[name]["metadata"]
 
 
-def test_the_copy_of_the_crd_is_fresh_and_a_stale_one_is_told() -> None:
+def test_the_copies_of_the_crds_are_fresh_and_a_stale_one_is_told(tmp_path: Path) -> None:
     script = ROOT / "scripts/sync_chart_crd.py"
     subprocess.run([sys.executable, str(script), "--check"], check=True)
-    original = sync_chart_crd.ORIGINAL.read_text()
-    assert sync_chart_crd.render(original) == sync_chart_crd.COPY.read_text()
-    assert sync_chart_crd.render(original.replace("htcwp", "pool")) != sync_chart_crd.COPY.read_text()
+    for original, copy in sync_chart_crd.COPIES.items():
+        assert sync_chart_crd.render(original) == copy.read_text()
+        changed = tmp_path / original.name
+        changed.write_text(original.read_text().replace("shortNames", "longNames"))
+        assert sync_chart_crd.render(changed) != copy.read_text()
 
 
 # Settings
@@ -111,6 +116,8 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
         "settings": {
             "operatorId": "uchicago",
             "workerPorts": "10000:10100",
+            "workerPreload": ["site_credentials", "/etc/dask/monitor.py"],
+            "nannyPreload": ["site_monitor"],
             "delivery": "transfer",
             "template": {
                 "containerImage": "/cvmfs/images/default",
@@ -506,10 +513,12 @@ def test_a_lease_of_another_length_reaches_the_operator() -> None:
 
 
 Rule = tuple[list[str], list[str], list[str], list[str] | None]
+READ = ["get", "list", "watch"]
 POOLS, CLUSTERS, LEASES = ["htcdask.org"], ["gateway.dask.org"], ["coordination.k8s.io"]
 RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
     ("Role", "htcdask-htcdask-operator", "gateway"): [
         (POOLS, ["htcworkerpools"], ["create", "delete"], None),
+        (POOLS, ["htcworkerlogs"], ["get", "create", "patch"], None),
         (CLUSTERS, ["daskclusters"], ["use"], None),
         ([""], ["secrets"], ["get"], None),
         ([""], ["pods"], ["get"], None),
@@ -527,15 +536,17 @@ RIGHTS: dict[tuple[str, str, str | None], list[Rule]] = {
     ("Role", "htcdask-lease", "htcdask"): [
         (LEASES, ["leases"], ["create"], None),
         (LEASES, ["leases"], ["get", "patch"], ["htcdask"]),
+        ([""], ["events"], ["create"], None),
     ],
     ("Role", "htcdask-htcdask-gateway", "gateway"): [
         (POOLS, ["htcworkerpools"], ["get", "list", "create", "patch", "delete"], None),
+        (POOLS, ["htcworkerlogs"], ["get"], None),
         (CLUSTERS, ["daskclusters"], ["use"], None),
         ([""], ["configmaps"], ["get"], ["htcdask-offer"]),
         (LEASES, ["leases"], ["get"], ["htcdask-worker-pools"]),
     ],
     ("ClusterRole", "htcdask-htcdask-view", None): [
-        (POOLS, ["htcworkerpools", "htcworkerpools/scale"], ["get", "list", "watch"], None),
+        (POOLS, ["htcworkerpools", "htcworkerpools/scale", "htcworkerlogs"], READ, None),
     ],
     ("ClusterRole", "htcdask-htcdask-edit", None): [
         (POOLS, ["htcworkerpools"], ["create", "update", "patch", "delete"], None),
@@ -583,7 +594,10 @@ def test_the_roles_of_people_never_reach_status() -> None:
     ]
     assert len(roles) == 2
     resources = {resource for role in roles for rule in role["rules"] for resource in rule["resources"]}
-    assert resources == {"htcworkerpools", "htcworkerpools/scale"}
+    assert resources == {"htcworkerpools", "htcworkerpools/scale", "htcworkerlogs"}
+    for role in roles:
+        for rule in role["rules"]:
+            assert "htcworkerlogs" not in rule["resources"] or rule["verbs"] == READ
 
 
 def test_a_digest_wins_over_a_tag() -> None:

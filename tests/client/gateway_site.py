@@ -47,6 +47,10 @@ class Site:
         """What the operator would say about the cluster's pool."""
         asyncio.run(self.set_status(cluster, status))
 
+    def keep(self, cluster: str, *workers: dict[str, Any]) -> None:
+        """What the operator would write into the log of the cluster's pool."""
+        self._put(f"pools/{names.pool_name('default', cluster.partition('.')[2])}/logs", json.dumps(workers))
+
     @contextmanager
     def offering(self, policy: Any) -> Iterator[None]:
         """While an operator with these settings says what they offer."""

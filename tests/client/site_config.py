@@ -49,11 +49,12 @@ def refusal(status: int, message: str, field: str | None = None) -> ApiException
 
 
 class KubernetesObjects:
-    """DaskClusters, as the gateway has them, HTCWorkerPools, and what an operator says of the site."""
+    """DaskClusters, as the gateway has them, HTCWorkerPools with their logs, and what an operator says."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
         self.pools: dict[str, Json] = {}
+        self.logs: dict[str, list[Json]] = {}  # the workers of a pool's HTCWorkerLog
         self.offer: dict[str, str] | None = None
         self.holder = "operator"  # of the Lease
         self.created = datetime(2026, 1, 1)
@@ -66,6 +67,11 @@ class KubernetesObjects:
     async def get_namespaced_custom_object(
         self, group: str, version: str, namespace: str, plural: str, name: str
     ) -> Json:
+        if plural == names.LOG_PLURAL:
+            if name not in self.logs:
+                raise refusal(404, "not found")
+            owner = {"uid": self.pools[name]["metadata"]["uid"]}
+            return {"metadata": {"ownerReferences": [owner]}, "workers": self.logs[name]}
         assert (plural, name, namespace) == ("leases", names.CLAIM, "gateway")
         return {"spec": {"holderIdentity": self.holder, "acquireTime": "today"}}
 
@@ -141,6 +147,7 @@ class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ig
         self.custom_client = self.core_client = KubernetesObjects(self)
         app.router.add_get("/site/pools", self.show_pools)
         app.router.add_put("/site/pools/{name}/status", self.set_status)
+        app.router.add_put("/site/pools/{name}/logs", self.set_logs)
         app.router.add_put("/site/offer", self.set_offer)
         app.router.add_put("/site/holder", self.set_holder)
         await super().setup(app)
@@ -176,6 +183,11 @@ class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ig
     async def set_status(self, request: web.Request) -> web.Response:
         """What the operator would do."""
         self.custom_client.pools[request.match_info["name"]]["status"] = await request.json()
+        return web.Response()
+
+    async def set_logs(self, request: web.Request) -> web.Response:
+        """Likewise, of what workers printed."""
+        self.custom_client.logs[request.match_info["name"]] = await request.json()
         return web.Response()
 
 

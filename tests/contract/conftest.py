@@ -14,7 +14,11 @@ from tests.contract.container import make_image
 from tests.contract.labs import RealLab
 
 REPOSITORY = Path(__file__).parents[2]
-CRDS = ("crds/htcworkerpool.yaml", "playground/site/manifests/daskcluster-crd.yaml")
+CRDS = (
+    "crds/htcworkerpool.yaml",
+    "crds/htcworkerlog.yaml",
+    "playground/site/manifests/daskcluster-crd.yaml",
+)
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ class Operator:
         self.agent = CondorClient(AccessPoint(operator_id, pool.address, pool.schedd, token))
         ports = Ports(self.agent, kube, FakeScheduler())
         policy = make_policy(operator_id=operator_id, job_expiry_seconds=LEASE, **settings)
-        self.parts = assemble(ports, policy, ("gateway",), clock)
+        self.parts = assemble(ports, policy, ("gateway",), clock, lease=("gateway", "operator"))
         self.task = ClusterTask()
         self.asked: Counter[str] = Counter()
         ask = self.agent._process.ask

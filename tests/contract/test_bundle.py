@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -54,7 +55,9 @@ class Worker:
 
 
 @asynccontextmanager
-async def running(bundle: Bundle, cluster: Cluster, name: str, scratch: Path) -> AsyncIterator[Worker]:
+async def running(
+    bundle: Bundle, cluster: Cluster, name: str, scratch: Path, connects_at: int = 0
+) -> AsyncIterator[Worker]:
     """The bundle as a job's process; killed at the end if it still runs."""
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -62,7 +65,7 @@ async def running(bundle: Bundle, cluster: Cluster, name: str, scratch: Path) ->
         "HOME": str(scratch),
     }
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-s", name),
+        *("bash", "-s", name, str(connects_at)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -140,7 +143,9 @@ async def test_hands_its_data_over_on_sigterm_and_leaves_nothing(tmp_path: Path,
         assert await asyncio.wait_for(first.process.wait(), 20) == 0
         assert await cluster.client.gather(kept) == list(range(6))
         assert await computed == 1024
-        assert await first.output() == ""
+        output = await first.output()
+        assert output.startswith("htcdask: worker w1 on ") and " ended with 0; its last lines:\n" in output
+        assert "PRIVATE KEY" not in output
         assert list(scratches[0].glob("htcdask.*")) == []
 
 
@@ -270,6 +275,33 @@ async def test_a_user_s_variables_are_the_tasks_and_change_nothing_else(tmp_path
         worker.process.terminate()
         assert await asyncio.wait_for(worker.process.wait(), 20) == 0
         assert not await asyncio.to_thread(lambda: list(tmp_path.glob("htcdask.*")))
+
+
+@nanny_or_not
+async def test_a_worker_retires_by_its_time_and_its_successor_comes_when_it_has_gone(
+    tmp_path: Path, nanny: bool
+) -> None:
+    bundle = replace(PLAIN, nanny=nanny)
+    old = replace(bundle, lifetime=20)  # as short as it is, without a stagger
+    together = 0
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(bundle, cluster, "stays", tmp_path),
+        running(old, cluster, "old", tmp_path) as retiring,
+    ):
+        retires = time.time() + 20
+        async with running(bundle, cluster, "new", tmp_path, math.ceil(retires) + 5) as successor:
+            await cluster.client.wait_for_workers(2)
+            (address,) = [address for address, its in cluster.scheduler.workers.items() if its.name == "old"]
+            kept = await cluster.client.scatter({"data": 42}, workers=[address])
+            while not any(its.name == "new" for its in cluster.scheduler.workers.values()):
+                together = max(together, len(cluster.scheduler.workers))
+                assert successor.process.returncode is None
+                await asyncio.sleep(0.05)
+            assert together == 2, "the scheduler never had one too many"
+            assert await asyncio.wait_for(retiring.process.wait(), 10) == 0
+            assert await kept["data"] == 42
+            assert {its.name for its in cluster.scheduler.workers.values()} == {"stays", "new"}
 
 
 PRELOAD = """

@@ -57,7 +57,10 @@ class Operator:
         self.scheduler = FakeScheduler()
         self.ports = Ports(self.condor, kube, self.scheduler)
         intervals = PollIntervals(active_seconds=0.1)
-        parts = assemble(self.ports, make_policy(), (self.namespace,), time.time, intervals=intervals)
+        own = (self.namespace, "operator")
+        parts = assemble(
+            self.ports, make_policy(), (self.namespace,), time.time, lease=own, intervals=intervals
+        )
         self.known, self.poller, self.registry = parts.known, parts.poller, parts.registry
         self.reconciler = parts.reconciler
         self.tasks: list[asyncio.Task[None]] = []

@@ -1,4 +1,4 @@
-"""An image that is a file, and one from a registry: Dask workers in jobs of a real HTCondor, by Apptainer."""
+"""An image that is a file, and both kinds of a registry: Dask workers in jobs of a real HTCondor."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
         pool.run("chmod", "755", SQUASH)
         pool.run("mkdir", "/images")
         pool.run("apptainer", "build", SIF, IMAGE)
-        yield Images(pool, {"a .sif file": SIF, "a registry's image": url})
+        packed = f"oras://{url.removeprefix('docker://').removesuffix(':latest')}:sif"
+        pool.run("apptainer", "push", SIF, packed)
+        yield Images(pool, {"a .sif file": SIF, "a registry's image": url, "a registry's .sif file": packed})
 
 
 @pytest.fixture
@@ -58,8 +60,16 @@ async def lab(images: Images, tmp_path: Path) -> AsyncIterator[RealLab]:
     await made.close()
 
 
-@pytest.mark.parametrize("nanny", [True, False], ids=["nanny", "no nanny"])
-@pytest.mark.parametrize("kind", ["a .sif file", "a registry's image"])
+@pytest.mark.parametrize(
+    ("kind", "nanny"),
+    [
+        ("a .sif file", True),
+        ("a .sif file", False),
+        ("a registry's image", True),
+        ("a registry's image", False),
+        ("a registry's .sif file", True),
+    ],
+)
 async def test_a_worker_comes_computes_and_goes(
     images: Images,
     lab: RealLab,

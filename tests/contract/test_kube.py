@@ -13,8 +13,9 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import Explanation, Failure, PoolStatus, manifest, names
+from htcdask_api import Explanation, Failure, PoolStatus, WorkerLog, WorkerLogs, manifest, names
 from htcdask_api.status import Condition
+from htcdask_api.worker_log import MAX_BYTES, MAX_TEXT, MAX_WORKERS
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, Gone
 from htcdask_operator.kube import scheduler_pods
@@ -41,7 +42,10 @@ class Site(Protocol):
     def delete_pool(self, name: str) -> None: ...
     def set_finalizers(self, name: str, finalizers: list[str]) -> None: ...
     def events_of(self, pool: str) -> list[tuple[str, str, str]]: ...
+    def described_lease(self, name: str) -> str: ...
     def offer(self) -> Mapping[str, str]: ...
+    def log(self, pool: str) -> dict[str, Any]: ...
+    def spoil_log(self, pool: str, workers: list[Any]) -> None: ...
 
 
 class FakeSite:
@@ -66,10 +70,20 @@ class FakeSite:
         self.kube.set_finalizers(self.namespace, name, finalizers)
 
     def events_of(self, pool: str) -> list[tuple[str, str, str]]:
-        return [(kind, reason, message) for name, kind, reason, message in self.kube.events if name == pool]
+        told = (*self.kube.events, *self.kube.announced)
+        return [(kind, reason, message) for name, kind, reason, message in told if name == pool]
+
+    def described_lease(self, name: str) -> str:
+        return str(self.events_of(name))
 
     def offer(self) -> Mapping[str, str]:
         return self.kube.offers[self.namespace]
+
+    def log(self, pool: str) -> dict[str, Any]:
+        return self.kube.log_bodies[self.namespace, pool]
+
+    def spoil_log(self, pool: str, workers: list[Any]) -> None:
+        self.log(pool)["workers"] = workers
 
 
 class RealSite:
@@ -124,11 +138,21 @@ class RealSite:
         mine = (event for event in found if event["involvedObject"]["name"] == pool)
         return [(event["type"], event["reason"], event["message"]) for event in mine]
 
+    def described_lease(self, name: str) -> str:
+        return self._kubectl("describe", "lease", name)
+
     def offer(self) -> Mapping[str, str]:
         data: dict[str, str] = json.loads(self._kubectl("get", "configmap", names.OFFER, "-o", "json"))[
             "data"
         ]
         return data
+
+    def log(self, pool: str) -> dict[str, Any]:
+        return dict(json.loads(self._kubectl("get", "htcworkerlog", pool, "-o", "json")))
+
+    def spoil_log(self, pool: str, workers: list[Any]) -> None:
+        patch = json.dumps({"workers": workers})
+        self._kubectl("patch", "htcworkerlog", pool, "--type=merge", f"--patch={patch}")
 
     def _kubectl(self, *arguments: str, input: str | None = None) -> str:
         return self._plane.kubectl("--namespace", self.namespace, *arguments, input=input)
@@ -446,6 +470,20 @@ async def test_an_event_is_shown_with_its_pool_and_bounded(site: Site) -> None:
     assert 1000 < len(message.encode()) <= 1024
 
 
+async def test_an_announcement_is_about_the_lease_and_among_the_events_of_its_namespace(site: Site) -> None:
+    """Also before the Lease is there, and for who describes it once it is."""
+    await site.kube.announce(site.namespace, "htcdask", "Warning", "CondorUnreachable", "x" * 3000)
+    await site.kube.write_lease(site.namespace, "htcdask", LEASE)
+    await site.kube.announce(site.namespace, "htcdask", "Normal", "SiteTroubleOver", "It is over.")
+    found = sorted(site.events_of("htcdask"))
+    assert [(kind, reason) for kind, reason, _ in found] == [
+        ("Normal", "SiteTroubleOver"),
+        ("Warning", "CondorUnreachable"),
+    ]
+    assert len(found[1][2].encode()) <= 1024
+    assert "It is over." in site.described_lease("htcdask")
+
+
 async def test_credentials_are_read_and_never_shown(site: Site) -> None:
     secret = Credentials("certificate-text", "key-text", "token-text")
     site.create_secret("dask-credentials-c1", secret)
@@ -498,3 +536,72 @@ async def test_a_lease_that_was_deleted_is_not_made_again_by_renewing_it(site: S
     with pytest.raises(KubeError) as refusal:
         await site.kube.write_lease(site.namespace, "htcdask", replace(LEASE, version="1"))
     assert refusal.value.status == 404
+
+
+# What workers printed
+
+ODD_TEXT = '\x00\x1b[2J\u202e\u0085😀"\\\t\r\n'
+
+
+def said(name: str, minute: int, **fields: Any) -> WorkerLog:
+    at = f"2026-01-01T00:{minute:02}:00Z"
+    return WorkerLog(**{"name": name, "ended_at": at, "outcome": "WorkerFailed", "text": "words\n"} | fields)
+
+
+def logged(site: Site, pool: str = "default-c1") -> list[str]:
+    return [worker["name"] for worker in site.log(pool)["workers"]]
+
+
+async def test_a_log_is_made_and_added_to_and_belongs_to_its_pool(site: Site) -> None:
+    uid = site.create_pool(pool(site))
+    (facts,) = await site.kube.pools(site.namespace, "c1")
+    await site.kube.write_log(facts, [said("w1", 1, machine="node7", exit_code=3)])
+    made = site.log("default-c1")
+    assert made["metadata"]["ownerReferences"] == [manifest.pool_reference("default-c1", uid)]
+    assert (made["apiVersion"], made["kind"]) == (names.API_VERSION, names.LOG_KIND)
+    assert made["workers"] == [said("w1", 1, machine="node7", exit_code=3).manifest()]
+    await site.kube.write_log(facts, [said("w3", 3), said("w2", 2)])
+    assert logged(site) == ["w3", "w2", "w1"]
+    assert site.log("default-c1")["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+async def test_a_log_stays_small_whatever_workers_print(site: Site) -> None:
+    site.create_pool(pool(site))
+    (facts,) = await site.kube.pools(site.namespace, "c1")
+    text = ODD_TEXT * (MAX_TEXT // len(ODD_TEXT))
+    await site.kube.write_log(facts, [said(f"w{number}", 40 - number, text=text) for number in range(10)])
+    written = site.log("default-c1")["workers"]
+    assert 0 < len(json.dumps(written, ensure_ascii=False).encode()) < MAX_BYTES * 1.01
+    await site.kube.write_log(facts, [said(f"v{number}", 50 + number % 9) for number in range(30)])
+    assert len(logged(site)) == MAX_WORKERS
+
+
+async def test_what_somebody_else_wrote_into_a_log_does_no_harm(site: Site) -> None:
+    site.create_pool(pool(site))
+    (facts,) = await site.kube.pools(site.namespace, "c1")
+    await site.kube.write_log(facts, [said("w1", 1)])
+    site.spoil_log("default-c1", [said("theirs", 9, text="\x1b[2J").manifest(), said("w1", 1).manifest()])
+    await site.kube.write_log(facts, [said("w2", 2)])
+    assert logged(site) == ["theirs", "w2", "w1"]
+    assert site.log("default-c1")["workers"][0]["text"] == "␛[2J"
+
+
+async def test_the_log_of_an_earlier_pool_of_that_name_is_left_alone(site: Site) -> None:
+    """Kubernetes is about to delete it."""
+    site.create_pool(pool(site, finalizers=[]))
+    (old,) = await site.kube.pools(site.namespace, "c1")
+    await site.kube.write_log(old, [said("w1", 1)])
+    site.delete_pool(old.name)
+    site.create_pool(pool(site))
+    (new,) = await site.kube.pools(site.namespace, "c1")
+    await conflicts(site.kube.write_log(new, [said("w2", 2)]))
+    assert logged(site) == ["w1"]
+
+
+async def test_the_operators_models_read_what_it_wrote(site: Site) -> None:
+    site.create_pool(pool(site))
+    (facts,) = await site.kube.pools(site.namespace, "c1")
+    first = said("w1", 1, text=ODD_TEXT)
+    await site.kube.write_log(facts, [first])
+    (read,) = WorkerLogs.model_validate(site.log("default-c1")).workers
+    assert read == sanitize.worker_log(first)

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from htcdask_operator.core.model import JobStatus
 from playground.build import worker_image
@@ -67,6 +68,39 @@ async def test_the_site_s_environment_is_every_worker_s_and_the_pool_s_comes_bef
         await cluster.client.wait_for_workers(1, timeout=90)
         for name, value in {"GREETING": "pool", "SITE": "its own", "PRELOADED": "by the site"}.items():
             assert await cluster.client.submit(os.getenv, name, pure=False) == value
+        await site.end()
+
+
+MARK = (
+    "import os; dask_setup = lambda server: os.environ.__setitem__('{key}', os.environ.get('{key}', '') + "
+    "'{who}:' + type(server.security).__name__ + ' ')"
+)
+"""A program as a preload: it says that it ran, after whom, and whether ours had prepared the worker."""
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["one", "list"])
+@pytest.mark.parametrize("nanny", [True, False], ids=["nanny", "no-nanny"])
+async def test_the_site_s_preloads_run_before_the_user_s_and_none_is_lost(
+    lab: RealLab, tmp_path: Path, nanny: bool, listed: bool
+) -> None:
+    """`workerPreload` and `nannyPreload`, after ours, and before what the pool's environment names."""
+    settings = {
+        "workerPreload": [MARK.format(key="MARKS", who=who) for who in ("site", "site2")],
+        "nannyPreload": [MARK.format(key="NANNY_MARKS", who="site")],
+    }
+    environment = {}
+    for server, key in {"WORKER": "MARKS", "NANNY": "NANNY_MARKS"}.items():
+        program = MARK.format(key=key, who="user")
+        environment[f"DASK_DISTRIBUTED__{server}__PRELOAD"] = repr([program]) if listed else program
+    async with dask_cluster(tmp_path) as cluster:
+        site = Site(lab, cluster.address.removeprefix("tls://"), yaml.safe_dump(settings))
+        await site.workers("w1", cluster=cluster, environment=environment, nanny=nanny)
+        await site.connected(cluster, 1)
+        marks = await cluster.client.submit(os.getenv, "MARKS", pure=False)
+        assert marks == "site:_NamedSecurity site2:_NamedSecurity user:_NamedSecurity "
+        if nanny:
+            told = await cluster.client.run(os.getenv, "NANNY_MARKS", nanny=True)
+            assert list(told.values()) == ["site:Security user:Security "]
         await site.end()
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.actions import Bundle
+from htcdask_operator.core.workers import lifetime
 
 KEY = "-----BEGIN PRIVATE KEY-----\nthe-key\n-----END PRIVATE KEY-----"
 BUNDLE = Bundle(
@@ -78,11 +79,16 @@ class Node:
         return path
 
     def start(
-        self, user: Mapping[str, str], image: Mapping[str, str], bash: tuple[str, ...] = ("bash",)
+        self,
+        user: Mapping[str, str],
+        image: Mapping[str, str],
+        bash: tuple[str, ...] = ("bash",),
+        arguments: tuple[str, ...] = ("w1",),
+        works: int | None = None,
     ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             # Whoever runs the tests may ignore SIGHUP (nohup); a shell that inherits that cannot trap it.
-            ("/usr/bin/env", "--default-signal", *bash, "-s", "w1"),
+            ("/usr/bin/env", "--default-signal", *bash, "-s", *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -94,7 +100,7 @@ class Node:
             },
         )
         assert process.stdin is not None
-        bundle = replace(BUNDLE, environment=tuple(user.items()))
+        bundle = replace(BUNDLE, environment=tuple(user.items()), lifetime=works)
         process.stdin.write(render(bundle, "the-certificate", KEY))
         process.stdin.close()
         process.stdin = None
@@ -132,7 +138,10 @@ def node(tmp_path: Path) -> Node:
 
 
 def check_that_the_worker_was_as_it_should_be(ran: Ran, node: Node) -> None:
-    assert (ran.code, ran.output) == (0, "")
+    assert ran.code == 0
+    first, _, rest = ran.output.partition("\n")
+    assert re.fullmatch(r"htcdask: worker w1 on \S* ended with 0; its last lines:", first)
+    assert not rest or rest.startswith("ERROR: ld.so: "), "the loader's words, to the worker"
     told, work = ran.told, Path(ran.told["work"])
     assert work.parent == node.scratch
     assert told["key"].strip() == KEY
@@ -408,6 +417,16 @@ def test_a_worker_that_was_killed_is_told_by_its_status_alone(node: Node) -> Non
     assert node.run({}, {}).output == said
 
 
+@pytest.mark.parametrize(("code", "most"), [(0, 6144), (3, 32768)], ids=["well", "badly"])
+def test_a_worker_that_ended_tells_its_last_lines_under_its_name(node: Node, code: int, most: int) -> None:
+    """Of one that ended as it should fewer."""
+    node.install(f"print('x' * 99_999 + 'the end', flush=True); sys.exit({code})")
+    first, _, rest = node.run({}, {}).output.partition("\n")
+    assert first == f"htcdask: worker w1 on {socket.gethostname()} ended with {code}; its last lines:"
+    assert len(rest) == most
+    assert rest.endswith("xthe end\n")
+
+
 @pytest.mark.parametrize("contents", ["", "no program\n", "#!/nowhere\n"])
 def test_the_key_goes_when_the_worker_cannot_start(node: Node, contents: str) -> None:
     node.install().write_text(contents)
@@ -456,3 +475,39 @@ def test_a_container_s_key_lies_in_its_memory_and_goes(node: Node) -> None:
     assert key.startswith("/dev/shm/htcdask.")
     assert set(Path("/dev/shm").iterdir()) <= before
     assert node.left() == [] and node.is_untouched()
+
+
+@pytest.mark.parametrize(
+    "name", ["x0123456z000", "x0123456z001", "x0123456z00a", "x0123456zzzz", "odd.name-_"]
+)
+@pytest.mark.parametrize("works", [240, 28_200])
+def test_the_wrapper_and_the_operator_agree_on_when_a_worker_retires(
+    node: Node, name: str, works: int
+) -> None:
+    node.install()
+    ran = node.run({}, {"SECONDS": "1000"}, arguments=(name,), works=works)
+    told = dict(zip(ran.told["arguments"], ran.told["arguments"][1:], strict=False))
+    assert 0 <= lifetime.of_worker(works, name) - int(told["--lifetime"].removesuffix("s")) <= 5
+
+
+def test_a_successor_waits_in_its_slot_and_its_time_runs(node: Node) -> None:
+    node.install()
+    began = time.time()
+    at = int(began) + 4
+    ran = node.run({}, {}, arguments=("x0123456z000", str(at)), works=240)
+    assert time.time() >= at
+    told = dict(zip(ran.told["arguments"], ran.told["arguments"][1:], strict=False))
+    assert 3 <= lifetime.of_worker(240, "x0123456z000") - int(told["--lifetime"].removesuffix("s")) <= 9
+    assert node.left() == []
+
+
+def test_a_successor_that_is_told_to_end_while_it_waits_ends_at_once_and_leaves_nothing(node: Node) -> None:
+    node.install()
+    process = node.start({}, {}, arguments=("w1", str(int(time.time()) + 600)))
+    while not any("dask.pem" in path for path in node.left()):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert (node.left(), node.told()) == ([], {})

@@ -54,6 +54,7 @@ def test_no_secret_is_readable(site: Site, notebook: Notebook) -> None:
         "job ads": site.condor("condor_q", "-allusers", "-long"),
         "history": site.condor("condor_history", "-long", "-limit", "50"),
         "pools": site.kubectl("-n", "gateway", "get", names.PLURAL, "-o", "yaml"),
+        "what workers printed": site.kubectl("-n", "gateway", "get", names.LOG_PLURAL, "-o", "yaml"),
         "events": site.kubectl("-n", "gateway", "get", "events", "-o", "yaml"),
         "operator log": site.kubectl("-n", "htcdask", "logs", "deploy/htcdask", "--tail=-1"),
     }

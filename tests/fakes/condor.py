@@ -146,6 +146,9 @@ class FakeSchedd:
                 request_memory_mib=int(description.get("request_memory", "1")),
                 request_gpus=int(description["request_gpus"]) if "request_gpus" in description else None,
                 profile=_string(description, attributes.AD_PROFILE),
+                lifetime=_number(description, attributes.AD_LIFETIME),
+                succeeds=_string(description, attributes.AD_SUCCEEDS),
+                connects_at=_number(description, attributes.AD_CONNECTS_AT),
             )
             anchor = source.removeprefix("/spool/") or None
             self.queue[job.id] = Entry(job, operator, owner, matches, anchor, self.hides, avoids)
@@ -412,6 +415,11 @@ class FakeCondor:
 def refused() -> CondorError:
     """What an expired token brings."""
     return CondorRefused("the schedd ap@condor does not accept the operator's token")
+
+
+def _number(description: Mapping[str, str], attribute: str) -> int | None:
+    text = description.get(f"My.{attribute}")
+    return None if text is None else int(text)
 
 
 def _string(description: Mapping[str, str], attribute: str) -> str:

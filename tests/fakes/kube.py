@@ -6,14 +6,14 @@ server that cannot be reached.
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from htcdask_api import PoolStatus, manifest, names
+from htcdask_api import PoolStatus, WorkerLog, manifest, names
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
-from htcdask_operator.kube import clusters, pools, scheduler_pods
+from htcdask_operator.kube import clusters, logs, pools, scheduler_pods
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType
@@ -25,10 +25,12 @@ class FakeKube:
         self.cluster_bodies: dict[tuple[str, str], dict[str, Any]] = {}
         self.pod_bodies: dict[tuple[str, str], Mapping[str, Any]] = {}
         self.pods_asked = 0
+        self.log_bodies: dict[tuple[str, str], dict[str, Any]] = {}
         self.secrets: dict[tuple[str, str], Credentials] = {}
         self.leases: dict[tuple[str, str], Lease] = {}
         self.offers: dict[str, Mapping[str, str]] = {}
         self.events: list[tuple[str, EventType, str, str]] = []  # pool, type, reason, message
+        self.announced: list[tuple[str, EventType, str, str]] = []  # lease, type, reason, message
         self.status_writes = 0
         self.failing: str | None = None
         self.ending_namespaces: set[str] = set()
@@ -76,6 +78,11 @@ class FakeKube:
             kept = not references or any(reference["uid"] in owners for reference in references)
             if not kept and not body["metadata"].get("deletionTimestamp"):
                 self.delete_pool(namespace, name)
+
+        there = {body["metadata"]["uid"] for body in self.pool_bodies.values()}
+        for key, body in list(self.log_bodies.items()):
+            if body["metadata"]["ownerReferences"][0]["uid"] not in there:
+                del self.log_bodies[key]
 
     def changed(self, body: dict[str, Any]) -> None:
         """Each change of an object is a new version of it."""
@@ -159,9 +166,20 @@ class FakeKube:
         self.changed(body)
         self.status_writes += 1
 
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+        self._answer("write_log")
+        found = self.log_bodies.get((pool.namespace, pool.name))
+        body = logs.body(pool, new, copy.deepcopy(found))
+        body["metadata"]["uid"] = next(self._uids) if found is None else found["metadata"]["uid"]
+        self.log_bodies[pool.namespace, pool.name] = body
+
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         self._answer("event")
         self.events.append((pool.name, kind, sanitize.reason(reason), sanitize.event(message)))
+
+    async def announce(self, namespace: str, lease: str, kind: EventType, reason: str, message: str) -> None:
+        self._answer("announce")
+        self.announced.append((lease, kind, sanitize.reason(reason), sanitize.event(message)))
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         self._answer("secret")

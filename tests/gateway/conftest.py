@@ -46,7 +46,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
         plane.kubectl("apply", "-f", str(MANIFESTS / "daskcluster-crd.yaml"))
         plane.kubectl("apply", "-f", "-", input="---\n".join(traefik_crds()))
-        plane.kubectl("apply", "-f", str(ROOT / "crds/htcworkerpool.yaml"))
+        for ours in ("htcworkerpool", "htcworkerlog"):
+            plane.kubectl("apply", "-f", str(ROOT / f"crds/{ours}.yaml"))
         plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         plane.kubectl("create", "namespace", NAMESPACE)
         # Nobody makes the default account here, and pods are not admitted without.

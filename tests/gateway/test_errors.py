@@ -5,7 +5,7 @@ import json
 import pytest
 from kubernetes_asyncio.client.rest import ApiException
 
-from htcdask_gateway import from_kubernetes
+from htcdask_errors import from_kubernetes
 
 TELL = "Tell the site's admin: is the htcdask chart installed, with its role for the gateway?"
 

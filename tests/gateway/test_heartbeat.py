@@ -5,13 +5,18 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from dask_gateway.scheduler_preload import GatewaySchedulerService, make_gateway_client
 from dask_gateway_server.app import DaskGateway
 from dask_gateway_server.models import Cluster, ClusterStatus
 from kubernetes_asyncio import client, config
+from tornado.httpclient import HTTPClientError
 
 from htcdask_heartbeats import BURST, SECONDS
+from htcdask_operator.core.scaling import heartbeat
+from htcdask_operator.core.submit import worker_names
 from tests.gateway.conftest import LIMIT
 from tests.gateway.servers import OURS, Site, configuration, extra_config, heard
 
@@ -118,3 +123,28 @@ def test_a_flood_is_slowed_down_and_its_last_number_stays(site: Site) -> None:
     cluster_now, took = site.dask_cluster(cluster), time.monotonic() - began
     assert cluster_now["spec"]["htcondorReplicas"] == 3
     assert cluster_now["metadata"]["generation"] - before <= BURST + took / SECONDS + 1
+
+
+async def test_a_heartbeat_has_room_for_so_many_names_and_what_is_larger_is_not_heard(site: Site) -> None:
+    """What `heartbeat.NAMES` says, by dask-gateway's own part of a scheduler, with names of ours."""
+    cluster = site.cluster()
+    gateway = make_gateway_client(cluster, f"{site.api.url}/api", site.token(cluster))
+    scheduler = Mock(address="tls://100.100.100.100:8786", workers_to_close=Mock(return_value=[]))
+    service = GatewaySchedulerService(scheduler, io_loop=Mock(), gateway=gateway)
+    service._dashboard_address = "http://100.100.100.100:8787"
+    service.api_address = "http://100.100.100.100:8788"
+    names = [
+        name
+        for second in range(7)
+        for name in worker_names.new_names("pool-uid", worker_names.LARGEST_BATCH, (), 2e9 + second)
+    ]
+    assert all(len(name) == 12 for name in names)
+    service.count, service.active_workers = 5, set(names[:1000])
+    service.closed_workers = set(names[1000 : heartbeat.NAMES])
+    await service.heartbeat()
+    assert site.dask_cluster(cluster)["spec"]["htcondorReplicas"] == 5
+    service.count, service.closed_workers = 6, set(names[1000 : heartbeat.NAMES + 100])
+    with pytest.raises(HTTPClientError) as refused:
+        await service.heartbeat()
+    assert refused.value.code == 413
+    assert site.dask_cluster(cluster)["spec"]["htcondorReplicas"] == 5

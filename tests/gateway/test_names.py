@@ -3,8 +3,10 @@
 import pytest
 
 import htcdask_gateway
+import htcdask_logs
 import htcdask_offer
-from htcdask_api import names
+from htcdask_api import WorkerLog, names
+from htcdask_api.worker_log import MAX_WORKERS
 from htcdask_operator.process import offer
 
 
@@ -23,6 +25,11 @@ def test_the_offer_is_where_the_operator_writes_it() -> None:
     assert (htcdask_offer.OFFER, htcdask_offer.CLAIM) == (names.OFFER, names.CLAIM)
     assert (htcdask_offer.CONTENT, htcdask_offer.LARGEST) == (offer.CONTENT, offer.LARGEST)
     assert htcdask_offer.PATTERNS == offer.PATTERNS
+
+
+def test_what_workers_printed_is_where_the_operator_writes_it() -> None:
+    assert (htcdask_logs.PLURAL, htcdask_logs.MOST) == (names.LOG_PLURAL, MAX_WORKERS)
+    assert list(htcdask_logs.FIELDS) == [field.alias for field in WorkerLog.model_fields.values()]
 
 
 def test_the_choices_are_the_same() -> None:

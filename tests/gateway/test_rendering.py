@@ -20,6 +20,8 @@ PARTS = (
     "gateway/htcdask_heartbeats.py",
     "gateway/htcdask_bodies.py",
     "gateway/htcdask_config.py",
+    "gateway/htcdask_errors.py",
+    "gateway/htcdask_logs.py",
     "gateway/htcdask_offer.py",
 )
 

@@ -40,6 +40,7 @@ from tests.simulation.trouble import (
     Restart,
     ToJob,
     Wait,
+    Walltime,
 )
 from tests.simulation.world import (
     ANCHOR_REMOVER,
@@ -118,6 +119,7 @@ SITE = st.one_of(
     ),
     st.builds(NewSettings, st.sampled_from([10_000, 20_000])),
     st.one_of(WORK, SCALES, st.builds(EndNamespace)),
+    st.builds(Walltime, st.sampled_from([300, 300, 600, None])),
     st.builds(Offer, CLUSTERS, st.sampled_from([NOTHING, NOTHING, NAMES, PAGE])),
     st.builds(OtherClock, st.sampled_from([-600, -85, 0, 2, 85, 600])),
 )
@@ -170,6 +172,8 @@ TROUBLED = st.tuples(
 FOR_LONG = st.tuples(
     st.builds(Bad, st.sampled_from(FOR_EVER), st.just(400)), st.builds(Wait, st.sampled_from([60, 200]))
 )
+# And walltimes: one is over within two long waits.
+LIVES = st.tuples(st.builds(Walltime, st.just(300)), st.just(Wait(200)), st.just(Wait(60)))
 # A rule is of use only if an anchor is needed then.
 RULED = st.tuples(
     st.builds(Bad, st.just(ANCHOR_RULE), st.sampled_from([30, 400, 4000])),
@@ -178,9 +182,10 @@ RULED = st.tuples(
         st.builds(NewCluster, st.sampled_from(["two", "bobs"]), st.integers(1, 5)),
     ),
 )
+ALONE = st.tuples(STEPS)
 # Two lists, because hypothesis makes one list about five long, whatever it may be.
 _PART = st.lists(
-    st.one_of(st.tuples(STEPS), st.tuples(STEPS), st.tuples(STEPS), TROUBLED, TROUBLED, FOR_LONG, RULED),
+    st.one_of(ALONE, ALONE, ALONE, ALONE, TROUBLED, TROUBLED, FOR_LONG, LIVES, RULED),
     max_size=10,
 )
 STORMY = st.tuples(_PART, _PART).map(
@@ -188,7 +193,10 @@ STORMY = st.tuples(_PART, _PART).map(
 )
 # People alone, in each other's way: among so much trouble they seldom come to what they want.
 FASTER = st.builds(Meanwhile, st.sampled_from(DEEDS + QUESTIONS), st.one_of(NOTEBOOKS, PEOPLE))
-CALM = st.lists(st.one_of(NOTEBOOKS, WORK, WORK, PEOPLE, PEOPLE, FASTER, TIME, TIME), max_size=10)
+SITE_WALLTIME = st.builds(Walltime, st.sampled_from([300, 600]))
+CALM = st.lists(
+    st.one_of(NOTEBOOKS, WORK, WORK, PEOPLE, PEOPLE, FASTER, TIME, TIME, SITE_WALLTIME), max_size=10
+)
 HISTORIES: st.SearchStrategy[list[Step]] = st.one_of(STORMY, CALM)
 
 assert set(DEEDS + QUESTIONS) <= {call for calls in CALLS.values() for call in calls}

@@ -14,6 +14,7 @@ from htcdask_operator.core.model import (
     Unnamed,
     WorkerName,
 )
+from htcdask_operator.core.workers import lifetime
 from htcdask_operator.scheduler.port import SchedulerError
 from tests.fakes.condor import FakeSchedd
 
@@ -128,9 +129,15 @@ class Schedulers:
 
     def _run(self, dask: Dask | None, job: Job, now: float) -> None:
         assert job.started_at is not None
+        if job.connects_at is not None and now < job.connects_at:
+            return  # it waits in its slot
         age = self._schedd.now - job.started_at
+        if job.lifetime is not None and age >= lifetime.of_worker(job.lifetime, job.worker):
+            self._schedd.end(job.id, 0)  # it hands over what it has
+            return
+        up = age if job.connects_at is None else min(age, now - job.connects_at)
         if dask is None or not self.workers_connect:
-            if age > 60 or (dask is None and age > CONNECTING):  # --death-timeout
+            if up > 60 or (dask is None and up > CONNECTING):  # --death-timeout
                 self._schedd.end(job.id, 1)
         elif job.machine in self._schedd.dead:
             dask.connected.discard(job.worker)  # and nobody ends it
@@ -139,7 +146,7 @@ class Schedulers:
         elif job.worker in dask.seen:
             if job.worker not in dask.connected:  # the connection broke: a worker ends then
                 self._schedd.end(job.id, 0)
-        elif age >= CONNECTING:
+        elif up >= CONNECTING:
             dask.seen.add(job.worker)
             dask.connected.add(job.worker)
 

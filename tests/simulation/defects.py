@@ -18,7 +18,7 @@ from htcdask_operator.core.scaling import scale_down
 from htcdask_operator.core.scaling.limits import SubmitBudget
 from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.token_bucket import Rate
-from htcdask_operator.core.workers import failure_policy, ledger, states
+from htcdask_operator.core.workers import failure_policy, ledger, states, succession
 from htcdask_operator.reconcile import cycle, observe
 from htcdask_operator.watch import schedulers
 from tests.simulation.search import search
@@ -154,6 +154,11 @@ def submit_what_was_not_shown_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "pace", lambda replicas: Rate(10**6, 1.0))
 
 
+def let_successors_connect_at_once(patch: pytest.MonkeyPatch) -> None:
+    """They are there sooner, and the scheduler has one too many."""
+    patch.setattr(succession, "AFTER_SECONDS", -succession.LEAD)
+
+
 DEFECTS: Mapping[str, tuple[Plant, str]] = {
     plant.__name__: (plant, promise)
     for plant, promise in (
@@ -171,6 +176,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (submit_what_was_not_shown_again, ""),
         (remove_one_too_many, ""),
         (forget_who_was_held, ""),
+        (let_successors_connect_at_once, "no successor connects before the worker has retired"),
         (forget_who_is_being_sent, "no more workers than wanted"),
     )
 }

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from htcdask_api import PoolStatus
+from htcdask_api import PoolStatus, WorkerLog
 from htcdask_operator.condor.errors import CondorTimeout, CondorUnreachable
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core.model import (
@@ -62,7 +62,9 @@ CALLS = {
         "remove_finalizer",
         "adopt",
         "publish",
+        "write_log",
         "post_event",
+        "announce",
         "credentials",
     ),
     System.SCHEDULER: ("workers", "scale"),
@@ -318,8 +320,16 @@ class KubeLine:
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         await self._line.call("publish", lambda: self._kube.publish(pool, status))
 
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+        await self._line.call("write_log", lambda: self._kube.write_log(pool, new))
+
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         await self._line.call("post_event", lambda: self._kube.post_event(pool, kind, reason, message))
+
+    async def announce(self, namespace: str, lease: str, kind: EventType, reason: str, message: str) -> None:
+        await self._line.call(
+            "announce", lambda: self._kube.announce(namespace, lease, kind, reason, message)
+        )
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         return await self._line.call("credentials", lambda: self._kube.credentials(namespace, secret))

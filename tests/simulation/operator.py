@@ -53,10 +53,13 @@ class Operator:
             KubeLine(self.line, kube),
             SchedulerLine(self.line, schedulers),
         )
-        parts = assemble(ports, policy, (NAMESPACE,), lines.clock, planner=planner)
+        parts = assemble(
+            ports, policy, (NAMESPACE,), lines.clock, lease=(NAMESPACE, "operator"), planner=planner
+        )
         self.known = parts.known
         self.watch = Watch(self.line, lines, kube, parts.registry)
-        for service in (parts.poller.run(), parts.reconcile(), self.watch.run(), parts.resync.run()):
+        runs = (parts.poller, parts.resync, parts.announcer, self.watch)
+        for service in (*(part.run() for part in runs), parts.reconcile()):
             self._start(service)
 
     def _start(self, service: Coroutine[Any, Any, None]) -> None:

@@ -6,11 +6,13 @@ planner below tell it what the operator does.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from htcdask_api import PoolStatus
+from htcdask_api import PoolStatus, WorkerLog
+from htcdask_api.worker_log import MAX_WORKERS
 from htcdask_operator.condor.errors import RuleRefused
 from htcdask_operator.core.actions import (
     CreatePool,
@@ -38,7 +40,8 @@ from htcdask_operator.core.model import (
 )
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.workers import ledger
+from htcdask_operator.core.workers import ledger, lifetime, worker_logs
+from htcdask_operator.core.workers.succession import LEAD
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.reconcile.cycle import Planner
@@ -49,6 +52,7 @@ SCALE_DOWN = "HTCDask: fewer workers are wanted"
 _A_CYCLE = 5.0
 BY_PEOPLE = (1, 15)
 BURST = ledger.pace(8).burst  # of the largest pool that a history may have
+A_MOMENT = 4.0  # an access point's clock is known to three seconds
 LONG_BUSY = 40.0  # longer than from any look at the scheduler to the removal that follows from it
 
 
@@ -81,6 +85,7 @@ class Promises:
     paid: dict[PoolUid, list[tuple[float, int]]] = field(default_factory=dict)  # submits, and what made room
     refused_anchors: set[tuple[str, str]] = field(default_factory=set)  # by a rule: pool and template
     restarts: list[float] = field(default_factory=list)
+    logs_written: dict[PoolUid, float] = field(default_factory=dict)  # when this operator wrote them last
     began: bool = False  # the first operator was started
 
     def breaks(self, promise: str) -> None:
@@ -95,12 +100,26 @@ class Promises:
         self.wanted.clear()
         self.caps.clear()
         self.polled = frozenset()
+        self.logs_written.clear()
         self.refused_anchors.clear()
 
     # --- what is done
 
-    def submits(self, description: Mapping[str, str], names: Sequence[WorkerName]) -> None:
-        """Σ live <= N, no limit exceeded, no name twice."""
+    def writes_log(self, pool: PoolFacts, workers: Sequence[Mapping[str, str]]) -> None:
+        """Each worker's own words, of the newest few, and at most once in ten seconds."""
+        last = self.logs_written.get(pool.uid, -math.inf)
+        self.logs_written[pool.uid] = self.schedd.now
+        if self.schedd.now - last < worker_logs.PAUSE_SECONDS - 1:
+            self.breaks(f"logs are written at a bounded rate: twice of {pool.name}")
+        names = [worker["name"] for worker in workers]
+        if not 0 < len(names) == len(set(names)) <= MAX_WORKERS:
+            self.breaks(f"a log has each of the newest few once: {names}")
+        for worker in workers:
+            if f"htcdask: worker {worker['name']} " not in worker["text"]:
+                self.breaks(f"a log has a worker's own words alone: {worker}")
+
+    def submits(self, description: Mapping[str, str], names: Sequence[WorkerName], ahead: float) -> None:
+        """Σ live <= N, no limit exceeded, no name twice. `ahead`: the access point's clock."""
         self.deeds.append(f"submit {', '.join(names)}")
         pool, cluster, user = (
             description[f"My.{attribute}"].strip('"')
@@ -110,11 +129,16 @@ class Promises:
         live = [entry.job for entry in ours if lives(entry.job) and self._may_be_known(entry)]
         its = [job for job in live if job.cluster_uid == cluster]
         own = sum(self._known(job) for job in its) + len(names)
-        if own > self.wanted.get(cluster, 0):
-            self.breaks(
-                f"no more workers than wanted: {own} after this submit, {self.wanted.get(cluster, 0)} wanted"
-            )
+        # Who is about to retire, and has a successor, counts for limits alone.
+        succeeded = {job.succeeds for job in its} | {description.get("My.HTCDaskSucceeds", "").strip('"')}
+        retiring = [job for job in its if job.worker in succeeded]
+        self._succeeds(description, its, ahead)
+        count = own - sum(self._known(job) for job in retiring)
+        wanted = self.wanted.get(cluster, 0)
+        if count > wanted:
+            self.breaks(f"no more workers than wanted: {count} after this submit, {wanted} wanted")
         of_pool = sum(job.pool_uid == pool for job in live) + len(names)
+        of_pool -= sum(job.pool_uid == pool for job in retiring)
         if of_pool > min(self.caps.get(pool, 0), self.policy.max_replicas_per_pool):
             self.breaks(f"no more workers than a pool may have: {of_pool} after this submit")
         # Others' workers count as of the last poll: what was submitted since then is nobody's fault.
@@ -134,6 +158,22 @@ class Promises:
                 self.breaks(f"no worker name twice: {name}")
             if len(name) > 12 or name.isdigit():
                 self.breaks(f"names are short and no numbers: {name}")
+
+    def _succeeds(self, description: Mapping[str, str], live: Sequence[Job], ahead: float) -> None:
+        """A successor comes once, shortly before a worker retires, and connects when it has."""
+        of = description.get("My.HTCDaskSucceeds", "").strip('"')
+        if not of:
+            return
+        if any(job.succeeds == of for job in live):
+            self.breaks(f"one successor for one worker: {of}")
+        for job in live:
+            if job.worker != of or job.started_at is None or job.lifetime is None:
+                continue  # it may just have ended
+            retires = job.started_at - ahead + lifetime.of_worker(job.lifetime, of)
+            if retires - (self.schedd.now - ahead) > LEAD + A_MOMENT:
+                self.breaks(f"a successor comes shortly before a worker retires: {of}")
+            if float(description["My.HTCDaskConnectsAt"]) < retires - A_MOMENT:
+                self.breaks(f"no successor connects before the worker has retired: {of}")
 
     def _keeps_pace(self, pool: PoolUid, count: int) -> None:
         """No history submits more than the pace allows: whatever becomes of the jobs, but for good ends."""
@@ -289,7 +329,7 @@ class WatchedCondor(FakeCondor):
     async def submit_workers(
         self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
-        self._promises.submits(description, names)
+        self._promises.submits(description, names, self.ahead)
         return await super().submit_workers(description, names, identity)
 
     async def spool_workers(
@@ -299,7 +339,7 @@ class WatchedCondor(FakeCondor):
         bundle: bytes,
         identity: str | None = None,
     ) -> tuple[JobId, ...]:
-        self._promises.submits(description, names)
+        self._promises.submits(description, names, self.ahead)
         if _template(description) not in self._promises.refused_anchors:
             self._promises.breaks("files come with workers only where their anchor was refused")
         return await super().spool_workers(description, names, bundle, identity)
@@ -356,6 +396,11 @@ class WatchedKube(FakeKube):
         await super().publish(pool, status)
         changes = [f"{field} {new!r}" for field, new in status if new != getattr(pool.status, field)]
         self._promises.deeds.append(f"publish of {pool.name}: {'; '.join(changes)}")
+
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+        await super().write_log(pool, new)
+        self._promises.deeds.append(f"logs of {pool.name}: {', '.join(log.name for log in new)}")
+        self._promises.writes_log(pool, self.log_bodies[pool.namespace, pool.name]["workers"])
 
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         self._promises.deeds.append(f"adopt {pool.name}")

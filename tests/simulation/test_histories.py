@@ -9,7 +9,7 @@ import pytest
 from htcdask_operator.core import plan, setback
 from htcdask_operator.core.token_bucket import Rate
 from htcdask_operator.core.workers import ledger
-from htcdask_operator.reconcile import perform
+from htcdask_operator.reconcile import outcome
 from tests.simulation.history import happen
 from tests.simulation.promises import Broken
 from tests.simulation.search import search_all
@@ -49,7 +49,7 @@ def test_a_deleted_pool_ends_beside_one_that_fails(trouble: str) -> None:
 
 @pytest.mark.parametrize("trouble", [NO_SECRET, NO_ANCHOR])
 def test_it_would_be_told_if_one_pool_hindered_another(monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
-    monkeypatch.setattr(perform.Outcome, "hinders", lambda outcome, action: bool(outcome.setbacks))
+    monkeypatch.setattr(outcome.Outcome, "hinders", lambda its, action: bool(its.setbacks))
     monkeypatch.setattr(plan, "_turns", lambda looked, observed: lambda action: ())
     monkeypatch.setattr(setback, "in_next_cycle", lambda last, now: replace(last, waits=False))
     # Tries without a pause would spend the older pool's submits, and then it would hinder nobody.

@@ -176,6 +176,21 @@ class NewSettings:
 
 
 @dataclass(frozen=True)
+class Walltime:
+    """No worker may run for longer from now on: a new operator, and new anchors."""
+
+    seconds: int | None
+
+    def happen(self, world: World) -> None:
+        world.policy = replace(world.policy, max_runtime_seconds=self.seconds)
+        world.kill_operator(1)
+
+    def __str__(self) -> str:
+        most = "any time" if self.seconds is None else f"{self.seconds} s"
+        return f"the site lets workers run for {most}, and the operator restarts"
+
+
+@dataclass(frozen=True)
 class Kill:
     seconds: int
 

@@ -94,7 +94,9 @@ class World:
         return {id_: self.schedd.queue[id_].job for id_ in made}
 
     def _life(self, worker: str) -> Life:
-        return Life("hello\n", closing=self.schedulers.closing(worker))
+        return Life(
+            f"htcdask: worker {worker} on a node ended\nhello\n", closing=self.schedulers.closing(worker)
+        )
 
     def _rule(self, description: Mapping[str, str]) -> str | None:
         is_anchor = description["My.HTCDaskRole"] == f'"{Role.ANCHOR}"'
@@ -244,8 +246,13 @@ class World:
         self.bad.clear()
         self.complaints.last = None
         self.starts_again = min(self.starts_again, self.clock.now)
+        if self.policy.max_runtime_seconds is not None:  # or they would come and go for ever
+            self.policy = replace(self.policy, max_runtime_seconds=None)
+            self.kill_operator(1)
         for job in self.ours():
             self.schedd.go_on(job.id)
+            entry = self.schedd.queue[job.id]
+            entry.job = replace(entry.job, lifetime=None, succeeds="", connects_at=None)
         for dask in self.schedulers.dasks.values():
             dask.busy.clear()
             dask.beat_at = 0.0  # what was forged is written over by the next heartbeat

@@ -37,6 +37,8 @@ def test_everything_that_decisions_depend_on_reaches_the_policy() -> None:
     settings = parse(
         settings_text(
             workerPorts="10000:10100",
+            workerPreload=["site_credentials"],
+            nannyPreload=["site_monitor", "other"],
             delivery="transfer",
             template={"cores": 2, "containerImage": "/cvmfs/image"},
             profiles={"gpu": {"template": {"gpus": 1}, "requirements": "A > 1", "attributes": {"B": True}}},
@@ -51,6 +53,7 @@ def test_everything_that_decisions_depend_on_reaches_the_policy() -> None:
     )
     policy = settings.policy
     assert policy.worker_ports == PortRange(10000, 10100)
+    assert (policy.worker_preload, policy.nanny_preload) == (("site_credentials",), ("site_monitor", "other"))
     assert policy.default_template.cores == 2
     assert policy.default_template.model_fields_set == {"cores", "container_image"}
     assert policy.profiles["gpu"].template.gpus == 1
@@ -113,6 +116,10 @@ def profile(**content: object) -> dict[str, object]:
         ({"workerPorts": "10:20"}, "workerPorts: must be a range of ports from 1024 to 65535"),
         ({"workerPorts": "20000:10000"}, "workerPorts: must be a range of ports"),
         ({"workerPorts": 10000}, "workerPorts: "),
+        ({"workerPreload": "site_credentials"}, "workerPreload: "),
+        ({"workerPreload": [""]}, "workerPreload.0: "),
+        ({"nannyPreload": ["one\ntwo"]}, "nannyPreload.0: must be one line"),
+        ({"nannyPreload": ["x"] * 21}, "nannyPreload: "),
         ({"schedulerAddress": "gateway"}, 'schedulerAddress: must be "host:port"'),
         *[
             ({"schedulerAddress": text}, 'schedulerAddress: must be "host:port"')

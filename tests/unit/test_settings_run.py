@@ -23,6 +23,8 @@ RUN = {
     "schedulerAddress": f"{EVERYWHERE}",
     "workerPorts": f"{WORKERS}::test_workers_listen_where_they_may_however_their_files_came",
     "nannyPorts": f"{WORKERS}::test_workers_listen_where_they_may_however_their_files_came",
+    "workerPreload": f"{WORKERS}::test_the_site_s_preloads_run_before_the_user_s_and_none_is_lost",
+    "nannyPreload": f"{WORKERS}::test_the_site_s_preloads_run_before_the_user_s_and_none_is_lost",
     "delivery": f"{WORKERS}::test_workers_listen_where_they_may_however_their_files_came",
     "template": "e2e/test_snippets.py::test_",
     "profiles.template": f"{SITE}::test_a_profile_is_all_that_it_says",

@@ -23,18 +23,19 @@ first dot ends the namespace; a dash alone would make one name of team/a-htcdask
 {{- end }}
 
 {{- /*
-The release ("namespace/name") that this cluster's CRD belongs to, "nobody's release" for a CRD that Helm did not
-install, and nothing where there is no CRD, it is this release's, or nobody can look (helm template, GitOps).
+The release ("namespace/name") that this cluster's CRD of a name belongs to, "nobody's release" for one that Helm did
+not install, and nothing where there is no CRD, it is this release's, or nobody can look (helm template, GitOps).
 */}}
 {{- define "htcdask.crdOwner" -}}
-{{- $crd := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "htcworkerpools.htcdask.org" }}
+{{- $context := index . 0 }}
+{{- $crd := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" (index . 1) }}
 {{- if $crd }}
 {{- $notes := default dict $crd.metadata.annotations }}
 {{- $name := get $notes "meta.helm.sh/release-name" }}
 {{- $owner := printf "%s/%s" (get $notes "meta.helm.sh/release-namespace") $name }}
 {{- if not $name }}
 {{- "nobody's release" }}
-{{- else if ne $owner (printf "%s/%s" .Release.Namespace .Release.Name) }}
+{{- else if ne $owner (printf "%s/%s" $context.Release.Namespace $context.Release.Name) }}
 {{- $owner }}
 {{- end }}
 {{- end }}

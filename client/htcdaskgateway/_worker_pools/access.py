@@ -4,11 +4,12 @@ Called by `creation` and by the cluster object. `htcdask.pool-api` in the config
 gateway's own route and the Kubernetes API.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from dask_gateway import Gateway
 
-from htcdask_api import Template
+from htcdask_api import Template, WorkerLog
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._worker_pools.gateway_route import RoutePools
 from htcdaskgateway._worker_pools.kubernetes_api import KubernetesPools
@@ -32,6 +33,9 @@ class PoolAccess(Protocol):
 
     async def list(self, cluster: str) -> list[Pool]:
         """The cluster's pools, oldest first; empty if the cluster is gone."""
+
+    async def logs(self, cluster: str, pool: str) -> Sequence[WorkerLog] | None:
+        """What workers of a pool printed that have ended, newest first; None: nobody here can say."""
 
 
 def pool_access(gateway: Gateway, config: ClientConfig) -> PoolAccess:

@@ -32,7 +32,7 @@ from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.adapting import Adapting
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.keywords import KEYWORDS, SYNONYMS
-from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, of_failed, of_running
+from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, chosen, of_ended, of_running
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
 _ASK_SECONDS: Final = 10.0
@@ -136,15 +136,15 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             return ClusterExplanation(self.name, (), told.SHUT_DOWN if self.is_shutdown else told.CLOSED)
         return self.gateway.sync(self._explain)
 
-    def logs(self, lines: int = LINES) -> Any:
-        """The last lines of the scheduler, of workers that run, and of those that failed lately, by name.
+    def logs(self, lines: int = LINES, worker: str | None = None) -> Any:
+        """The last lines of the scheduler, of workers that run, and of those that ended lately, by name.
 
-        `lines`: of each process that runs; of a failed one the operator keeps what explains it. A dict of
-        texts, with HTML in a notebook (to be awaited if asynchronous).
+        `lines`: of each process that runs. `worker`: of this one alone, HTCDaskError if nobody has any. A
+        dict of texts, with HTML in a notebook (to be awaited if asynchronous).
         """
         if not self.asynchronous and not self.gateway._loop_runner.is_started():
             return ClusterLogs()  # closed: whoever has a name can connect to the cluster again
-        return self.gateway.sync(self._logs, lines)
+        return self.gateway.sync(self._logs, lines, worker)
 
     async def _start_async(self) -> None:
         is_new = self.name is None
@@ -223,19 +223,20 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         if self._panel is not None:
             self._panel.end(sentence)
 
-    async def _logs(self, lines: int) -> ClusterLogs:
+    async def _logs(self, lines: int, worker: str | None) -> ClusterLogs:
         try:
-            found = of_failed(await self._list_pools())
+            pools = await self._list_pools()
         except PoolsNotThereError:
-            found = {}
+            pools = []
+        found = await of_ended(pool_access(self.gateway, ClientConfig.read()), self.name, pools)
         try:
             await self._refuse_ended()
         except GatewayClusterError:
-            return ClusterLogs(found)  # nobody is there to be asked
-        if self.scheduler_comm is None or self.status != "running":
-            return ClusterLogs(found)
-        workers = self.scheduler_info.get("workers", {})
-        return ClusterLogs({**await of_running(self.scheduler_comm, workers, lines), **found})
+            return chosen(found, worker, self.name)  # nobody is there to be asked
+        if self.scheduler_comm is not None and self.status == "running":
+            workers = self.scheduler_info.get("workers", {})
+            found = {**await of_running(self.scheduler_comm, workers, lines, worker), **found}
+        return chosen(found, worker, self.name)
 
     def __repr__(self) -> str:
         name, status = getattr(self, "name", None), getattr(self, "status", "failed")

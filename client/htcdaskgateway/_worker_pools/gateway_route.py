@@ -5,7 +5,7 @@ One of the two implementations of `access.PoolAccess`.
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aiohttp
 from dask_gateway import Gateway, GatewayClusterError, GatewayWarning
 
-from htcdask_api import Template
+from htcdask_api import Template, WorkerLog, WorkerLogs
 from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._errors import PoolRefusedError, PoolsNotThereError, PoolsNotUnderstoodError
 from htcdaskgateway._worker_pools.pool import Pool, scaling
@@ -71,6 +71,18 @@ class RoutePools:
             raise PoolsNotThereError(f"The gateway has no worker pools of {cluster}: {error}") from error
         with _understanding():
             return [Pool.parse(shown) for shown in (await response.json())["pools"]]
+
+    async def logs(self, cluster: str, pool: str) -> Sequence[WorkerLog] | None:
+        try:
+            response = await self._gateway._request(
+                "GET", f"{self._url(cluster)}/{quote(pool, safe='')}/logs"
+            )
+        except ValueError as error:
+            if not is_unknown(error):
+                raise
+            return None  # a gateway without this route, or the pool has just been deleted
+        with _understanding():
+            return WorkerLogs.model_validate(await response.json()).workers
 
 
 @contextmanager

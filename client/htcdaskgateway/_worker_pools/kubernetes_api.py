@@ -5,12 +5,12 @@ One of the two implementations of `access.PoolAccess`; imports the Kubernetes cl
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from htcdask_api import Template, manifest, names
+from htcdask_api import Template, WorkerLog, WorkerLogs, manifest, names
 from htcdaskgateway._errors import HTCDaskError, PoolRefusedError
 from htcdaskgateway._worker_pools.pool import Pool, scaling
 
@@ -103,6 +103,21 @@ class KubernetesPools:
                 ) from error
         pools = [Pool.parse_object(item) for item in found["items"]]
         return sorted(pools, key=lambda pool: (pool.created or "", pool.name))
+
+    async def logs(self, cluster: str, pool: str) -> Sequence[WorkerLog] | None:
+        namespace, name = split_name(cluster, self._namespace)
+        where = (names.GROUP, names.VERSION, namespace, names.LOG_PLURAL, names.pool_name(pool, name))
+        async with _custom_objects() as (api, refused):
+            try:
+                found = await api.get_namespaced_custom_object(*where)
+            except refused as error:
+                if getattr(error, "status", None) == 404:
+                    return ()
+                raise HTCDaskError(
+                    f"Kubernetes did not show what workers of pool {pool!r} of cluster {cluster} printed: "
+                    f"{_said(error)}"
+                ) from error
+        return WorkerLogs.model_validate(found).workers
 
     async def missing_rights(self, namespace: str) -> tuple[str, ...]:
         """What `create` and `list` may not do in this namespace, as `create htcworkerpools.htcdask.org`.

@@ -1,17 +1,23 @@
-"""The last lines of a cluster's processes: the scheduler, workers that run, and workers that failed.
+"""The last lines of a cluster's processes: the scheduler, workers that run, and workers that have ended.
 
-Called by the cluster object. HTCondor brings what a worker printed once it has ended, and the operator writes
-it into its pool's status; a process that runs is asked itself by Dask, over the cluster's own TLS.
+Called by the cluster object. HTCondor brings what a worker printed once it has ended, and the operator keeps
+it beside its pool, of failed workers also in the pool's status; a process that runs is asked itself by Dask,
+over the cluster's own TLS.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 from distributed.utils import Log, Logs
 
+from htcdask_api import WorkerLog
+from htcdaskgateway._errors import HTCDaskError
 from htcdaskgateway._worker_pools.pool import Pool
+
+_log = logging.getLogger(__name__)
 
 SCHEDULER = "scheduler"
 LINES = 100
@@ -28,19 +34,59 @@ class ClusterLogs(Logs):  # type: ignore[misc]
         return html
 
 
-def of_failed(pools: Iterable[Pool]) -> dict[str, str]:
-    """What workers that failed lately printed last."""
-    failures = (failure for pool in pools for failure in pool.status.recent_failures)
-    return {failure.worker: Log(failure.log_tail) for failure in failures if failure.log_tail}
+class KeptLogs(Protocol):
+    """The part of `access.PoolAccess` that is needed here."""
+
+    async def logs(self, cluster: str, pool: str) -> Sequence[WorkerLog] | None:
+        """What workers of a pool printed that have ended, newest first; None: nobody here can say."""
 
 
-async def of_running(scheduler: Any, workers: Mapping[str, Any], lines: int) -> dict[str, str]:
-    """What the scheduler and its workers logged last: `lines` of each.
+async def of_ended(access: KeptLogs, cluster: str, pools: Sequence[Pool]) -> dict[str, str]:
+    """What workers that ended lately printed last, newest first in each pool.
+
+    Where that cannot be read, the little is told that stands in the pools' status.
+    """
+    found = await asyncio.gather(*(_kept(access, cluster, pool) for pool in pools))
+    return {name: Log(text) for texts in found for name, text in texts.items()}
+
+
+async def _kept(access: KeptLogs, cluster: str, pool: Pool) -> dict[str, str]:
+    try:
+        kept = await asyncio.wait_for(access.logs(cluster, pool.name), SECONDS) or ()
+    except Exception:  # no reason to lose the rest
+        _log.debug("What workers of pool %s printed could not be read", pool.name, exc_info=True)
+        kept = ()
+    texts = {log.name: log.text for log in kept if log.text}
+    for failure in pool.status.recent_failures:
+        if failure.log_tail:
+            texts.setdefault(failure.worker, failure.log_tail)
+    return texts
+
+
+def chosen(found: Mapping[str, str], worker: str | None, cluster: str) -> ClusterLogs:
+    """All of them, or those of this worker; HTCDaskError if it has none."""
+    if worker is None:
+        return ClusterLogs(found)
+    if worker in found:
+        return ClusterLogs({worker: found[worker]})
+    there = ", ".join(found) or "none"
+    raise HTCDaskError(
+        f"Nobody has lines of worker {worker!r} of cluster {cluster}; there is: {there}. The last few of "
+        "workers that end by themselves are kept, and none of one that was removed or lost its machine"
+    )
+
+
+async def of_running(
+    scheduler: Any, workers: Mapping[str, Any], lines: int, worker: str | None = None
+) -> dict[str, str]:
+    """What the scheduler and its workers logged last: `lines` of each; of workers only this one, if given.
 
     `scheduler`: distributed's rpc; `workers`: what the scheduler says of each, by address. Who does not
     answer says so in the place of lines.
     """
-    asked = scheduler.get_logs(n=lines), scheduler.worker_logs(n=lines)
+    chosen = [address for address, its in workers.items() if str(its.get("name")) == worker]
+    only = {} if worker is None else {"workers": chosen}
+    asked = scheduler.get_logs(n=lines), scheduler.worker_logs(n=lines, **only)
     own, theirs = await asyncio.gather(*map(_answer, asked))
     if not isinstance(own, str):
         own = _text(own)

@@ -52,6 +52,9 @@ ATTRIBUTES: Final = (
     names.AD_ROLE,
     names.AD_LEASE,
     names.AD_ANCHOR,
+    names.AD_LIFETIME,
+    names.AD_SUCCEEDS,
+    names.AD_CONNECTS_AT,
 )
 _TOO_LARGE: Final = 2**53
 _LONGEST_TEXT: Final = 4096
@@ -103,6 +106,9 @@ def job(ad: Mapping[str, Plain], offset: float = 0.0) -> Job:
         request_gpus=_int(ad, "RequestGPUs"),
         reject_reason=_text(ad, "LastRejMatchReason"),
         anchor=_text(ad, names.AD_ANCHOR) or "",
+        lifetime=_int(ad, names.AD_LIFETIME),
+        succeeds=_text(ad, names.AD_SUCCEEDS) or "",
+        connects_at=_time(ad, names.AD_CONNECTS_AT, 0.0),  # by our clock, as it was written
         remove_reason=_text(ad, "RemoveReason"),
         user=unquote(_text(ad, names.AD_USER) or "", errors="surrogatepass"),
         profile=_text(ad, names.AD_PROFILE) or "",

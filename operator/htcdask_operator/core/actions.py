@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from htcdask_api import WorkerLog
 from htcdask_operator.core.model import ClusterUid, JobId, PoolUid, WorkerName
 from htcdask_operator.core.size import ONE, Size
 
@@ -38,6 +39,8 @@ class Bundle:
     close_seconds: float  # after that, for the end of the worker's process
     environment: tuple[tuple[str, str], ...] = field(repr=False)  # values are nobody's to print
     resources: tuple[tuple[str, float], ...]
+    worker_preload: tuple[str, ...] = ()  # the site's, as Dask takes them: modules, files, programs
+    nanny_preload: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,19 @@ class ForceRemove:
 
 @dataclass(frozen=True, slots=True)
 class ReadLogs:
-    """Bring the last lines of these workers from the directory of this job: shown in the next status."""
+    """Bring the last lines of these workers from the directory of this job: for the next plan to tell."""
 
     pool: PoolUid
     keeper: JobId  # the anchor, or the one worker's own
     workers: tuple[WorkerName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLogs:
+    """Put what these workers printed before what the pool's HTCWorkerLog has."""
+
+    pool: PoolUid
+    workers: tuple[WorkerLog, ...] = field(repr=False)  # what users print is nobody's to log
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +177,12 @@ Action = (
     | SubmitAnchor
     | SubmitWorkers
     | ScaleScheduler
+    | WriteLogs
 )
 
 
-Courtesy = Analyze | ReadLogs
-"""What makes a status say more, and nothing else: nothing waits for it, and it fails nothing."""
+Courtesy = Analyze | ReadLogs | WriteLogs
+"""What tells people more, and nothing else: nothing waits for it, and it fails nothing."""
 
 
 def pool_of(action: Action) -> PoolUid | None:

@@ -15,6 +15,7 @@ from htcdask_operator.core import setback
 from htcdask_operator.core.model import Analysis, JobId, Observed, PoolUid, WorkerName
 from htcdask_operator.core.scaling import scale_scheduler
 from htcdask_operator.core.scaling.drain import Standing
+from htcdask_operator.core.scaling.heartbeat import Ended
 from htcdask_operator.core.scaling.scale_scheduler import LastScale
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.setback import Setback
@@ -23,6 +24,7 @@ from htcdask_operator.core.workers import ledger
 from htcdask_operator.core.workers.contact import Contact
 from htcdask_operator.core.workers.ledger import Ledger
 from htcdask_operator.core.workers.machines import Avoided
+from htcdask_operator.core.workers.worker_logs import Pending
 
 TOLD_SECONDS: Final = 600.0
 """So long is what was found told as it was, if it comes to the same."""
@@ -64,6 +66,7 @@ class PoolMemory:
     setback: Setback | None = None  # an action failed
     ledger: Ledger | None = None  # None: nobody has looked yet
     analyzed: Analyzed | None = None  # None: no worker waits, or it was not asked yet
+    logs: Pending = field(default_factory=Pending)  # workers that ended, on their way into the HTCWorkerLog
     refused_anchor: RefusedAnchor | None = None  # None: none was refused by a rule since one was accepted
 
 
@@ -75,6 +78,7 @@ class ClusterMemory:
     contact: Contact = field(default_factory=Contact)
     last_scale: LastScale | None = None
     logs: Mapping[WorkerName, str] = field(default_factory=dict)  # answers to ReadLogs; "": there is none
+    ended: Ended = field(default_factory=Ended)  # workers, for the scheduler's heartbeat
     avoided: Avoided = field(default_factory=dict)  # machines that eat workers, by what this cluster saw
     pools: Mapping[PoolUid, PoolMemory] = field(default_factory=dict)
 
@@ -109,6 +113,7 @@ class Results:
     failed: Mapping[PoolUid, Setback] = field(default_factory=dict)  # actions that failed, or were left out
     logs: Mapping[WorkerName, str] = field(default_factory=dict)
     analyses: Mapping[PoolUid, Analysis | None] = field(default_factory=dict)
+    written: Mapping[PoolUid, Collection[WorkerName]] = field(default_factory=dict)  # WriteLogs, done
     scaled: tuple[int, int] | None = None  # what the scheduler was told, and had wanted by itself
 
 
@@ -156,20 +161,26 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
     for uid, found in results.analyses.items():
         its = pools.get(uid, _NOTHING)
         pools[uid] = replace(its, analyzed=(its.analyzed or Analyzed(now)).after(found, now))
+    for uid, names in results.written.items():
+        its = pools.get(uid, _NOTHING)
+        pools[uid] = replace(its, logs=its.logs.written(names))
     scale = memory.last_scale
     if results.scaled is not None:
         scale = scale_scheduler.after(scale, *results.scaled, now)
     return replace(memory, pools=pools, logs={**memory.logs, **results.logs}, last_scale=scale)
 
 
-def wanted_logs(memory: ClusterMemory, statuses: Mapping[PoolUid, PoolStatus]) -> Mapping[WorkerName, str]:
-    """Those that no status carries yet."""
+def wanted_logs(
+    memory: ClusterMemory, statuses: Mapping[PoolUid, PoolStatus], pools: Mapping[PoolUid, PoolMemory]
+) -> Mapping[WorkerName, str]:
+    """Those that no status, or no HTCWorkerLog, carries yet."""
     waiting = {
         failure.worker
         for status in statuses.values()
         for failure in status.recent_failures
         if failure.log_tail is None
     }
+    waiting.update(name for its in pools.values() for name in its.logs.names)
     return {worker: text for worker, text in memory.logs.items() if worker in waiting}
 
 

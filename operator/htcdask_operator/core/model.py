@@ -109,6 +109,9 @@ class Job:
     profile: str = ""  # HTCDaskProfile
     reject_reason: str | None = None  # LastRejMatchReason
     anchor: JobId = ""  # HTCDaskAnchor: whose files it reads
+    lifetime: int | None = None  # HTCDaskLifetime: seconds, but for the stagger
+    succeeds: WorkerName = ""  # HTCDaskSucceeds: in whose place it comes
+    connects_at: float | None = None  # HTCDaskConnectsAt: not before
     remove_reason: str | None = None  # RemoveReason
 
     @property

@@ -21,7 +21,7 @@ from typing import Final
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import memory as memories
-from htcdask_operator.core import mistake, pool_state, setback
+from htcdask_operator.core import mistake, setback
 from htcdask_operator.core.actions import (
     Action,
     Analyze,
@@ -31,6 +31,7 @@ from htcdask_operator.core.actions import (
     ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
+    WriteLogs,
     pool_of,
 )
 from htcdask_operator.core.memory import ClusterMemory, PoolMemory
@@ -38,9 +39,9 @@ from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, Unseen, WorkerName
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.pool_state import Sight
-from htcdask_operator.core.pools import active, cluster, finalize
+from htcdask_operator.core.pools import active, cluster, complete, finalize
 from htcdask_operator.core.pools.decision import Decision
-from htcdask_operator.core.pools.steps import Step
+from htcdask_operator.core.pools.step import Step
 from htcdask_operator.core.scaling import default_pool, scale_scheduler, stabilization
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.limits import SubmitBudget
@@ -84,7 +85,7 @@ def plan(
     pools: Sequence[PoolFacts], observed: Observed, memory: ClusterMemory, policy: Policy, now: float
 ) -> Plan:
     """What to do for these pools, all of one cluster, now."""
-    memory = memories.answered(memory, observed, now)
+    memory = replace(memories.answered(memory, observed, now), ended=memory.ended.after(pools))
     if not pools:
         missing = default_pool.missing(observed, policy)
         return Plan((missing,) if missing is not None else (), memory=replace(memory, pools={}))
@@ -117,6 +118,7 @@ def plan(
         wake.append(now + ORPHAN_SECONDS)  # nobody wakes us when they have left
     wake += [heard.recheck_at for heard in (demand, *followed.values()) if heard is not None]
     statuses = {uid: decision.status for uid, decision in decisions.items()}
+    remembered = {uid: _remembered(uid, decision, followed) for uid, decision in decisions.items()}
     return Plan(
         actions=tuple(sorted(actions, key=_turns(sights, memory))),
         statuses=statuses,
@@ -127,8 +129,8 @@ def plan(
         memory=replace(
             memory,
             demand=demand,
-            logs=memories.wanted_logs(memory, statuses),
-            pools={uid: _remembered(uid, decision, followed) for uid, decision in decisions.items()},
+            logs=memories.wanted_logs(memory, statuses, remembered),
+            pools=remembered,
         ),
     )
 
@@ -180,10 +182,10 @@ def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) ->
             if allocation is not None and not sight.ends:
                 replicas = stabilization.between(followed[sight.uid], len(sight.live))
                 allocation = replace(allocation, replicas=replicas)
-            state = pool_state.complete(
+            state = complete.state_of(
                 sight,
                 allocation,
-                common.submit_budget.of(sight.worker, sight.template.profile),
+                common.submit_budget,
                 common.taken,
                 scheduler_retires=common.scheduler_retires,
                 wants_fewer=common.wants_fewer,
@@ -223,7 +225,7 @@ def _turns(sights: Sequence[Sight], memory: ClusterMemory) -> Callable[[Action],
         match action:
             case RemoveFinalizer():
                 return (0,)
-            case Analyze() | ReadLogs():
+            case Analyze() | ReadLogs() | WriteLogs():
                 return (3,)
             case SubmitAnchor() | SubmitWorkers():
                 place = 2

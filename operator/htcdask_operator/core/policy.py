@@ -46,6 +46,8 @@ class Policy:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     worker_ports: PortRange | None = None
     nanny_ports: PortRange | None = None
+    worker_preload: tuple[str, ...] = ()  # run by every worker after ours, and before the user's
+    nanny_preload: tuple[str, ...] = ()
     accounting_group: str | None = None
     image_path_template: str | None = None  # where execute nodes see an image: "/cvmfs/…/{registry}/{name}"
     allowed_images: tuple[str, ...] = ()  # fnmatch patterns; empty: any

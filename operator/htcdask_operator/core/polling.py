@@ -7,10 +7,13 @@ badly: who did that lately is asked less often, and in a lane of its own.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from htcdask_operator.core import timestamps
+from htcdask_operator.core.model import Job
+from htcdask_operator.core.workers import states
 
 BUSY_SECONDS: Final = 10.0
 """So long after a change the next one is likely."""
@@ -43,6 +46,22 @@ class PollIntervals:
         if moving:
             return self.active_seconds
         return self.attentive_seconds if workers else self.quiet_seconds
+
+
+def lease_is_behind(jobs: Iterable[Job], identity: str | None, job_expiry_seconds: float, now: float) -> bool:
+    """Whether a job of this identity has less than half of its lease left.
+
+    The others' are renewed at a third of it, so the edit that went to all of them has not reached this one:
+    an access point may show a job late, or not for a while.
+    """
+    least = now + job_expiry_seconds / 2
+    return any(
+        job.lease is not None
+        and job.lease < least
+        and job.owner == identity
+        and not (states.is_leaving(job) or states.has_ended(job))
+        for job in jobs
+    )
 
 
 @dataclass(frozen=True, slots=True)

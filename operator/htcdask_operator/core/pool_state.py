@@ -7,7 +7,7 @@ becomes a `PoolState`, which every check, every step and the status are made fro
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 
 from htcdask_api import Template
 from htcdask_operator.core import size
@@ -20,12 +20,10 @@ from htcdask_operator.core.model import (
     Observed,
     PoolFacts,
     PoolUid,
-    Role,
-    Unseen,
     WorkerName,
 )
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.scaling import drain, scale_down
+from htcdask_operator.core.scaling import drain
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.scale_down import Surplus
 from htcdask_operator.core.setback import Setback
@@ -33,7 +31,7 @@ from htcdask_operator.core.size import Size
 from htcdask_operator.core.submit import anchor, descriptions
 from htcdask_operator.core.submit.anchor import Anchors
 from htcdask_operator.core.token_bucket import Rate
-from htcdask_operator.core.workers import backoff, failures, identity, ledger, let_go, machines, states
+from htcdask_operator.core.workers import identity, ledger, machines, states
 from htcdask_operator.core.workers.backoff import Backoff
 from htcdask_operator.core.workers.failures import Record
 from htcdask_operator.core.workers.ledger import Ledger, Submitted
@@ -127,6 +125,13 @@ class Sight:
 
     @property
     def live(self) -> list[Job]:
+        """What counts of it against the number wanted."""
+        there = self.there
+        gone = {worker.job.id for worker in self.workers if worker.succeeded}
+        return [job for job in there if job.id not in gone] if gone else there
+
+    @property
+    def there(self) -> list[Job]:
         """Its workers that are there or on their way; where we failed to judge them, by the queue's word."""
         if self.mistake is None:
             return [worker.job for worker in self.workers if worker.state in states.LIVE]
@@ -156,6 +161,7 @@ class PoolState(Sight):
 
     allocation: Allocation | None = None  # None: it cannot be known now
     submit_budget: int = 0  # workers that the cluster may still get of this pool
+    successors: int = 0  # likewise, of those that come when others have gone
     taken: Collection[WorkerName] = ()  # names that nobody may get
     template_hash: str | None = None  # None: nothing can be submitted of this template
     anchors: Anchors = field(default_factory=Anchors)
@@ -221,80 +227,3 @@ class PoolState(Sight):
 
 
 Check = Callable[[PoolState], Finding | None]
-
-
-def complete(
-    sight: Sight,
-    allocation: Allocation | None,
-    submit_budget: int,
-    taken: Collection[WorkerName],
-    *,
-    scheduler_retires: bool,
-    wants_fewer: bool,
-) -> PoolState:
-    """All that follows from what is seen, remembered, and wanted."""
-    state = PoolState(
-        **{field.name: getattr(sight, field.name) for field in fields(sight)},
-        allocation=allocation,
-        submit_budget=submit_budget,
-        taken=taken,
-        standing=sight.remembered.standing,
-        ledger=ledger.known(sight.remembered.ledger, sight.pool.status),
-        record=failures.remembered(sight.pool.status),
-    )
-    if state.cluster is None or allocation is None or isinstance(state.observed.jobs, Unseen):
-        return state
-    if state.waits is not None:
-        return state
-    if state.ends:
-        return replace(state, ledger=_after_answer(state)[0])
-    return _with_workers(_with_ends(state, allocation, wants_fewer), allocation, scheduler_retires)
-
-
-def _with_ends(state: PoolState, allocation: Allocation, wants_fewer: bool) -> PoolState:
-    """With those that have ended, recorded."""
-    now, (known, lost) = state.now, _after_answer(state)
-    workers = tuple(worker for worker in state.workers if worker.state not in states.OVER)
-    ended = tuple(worker for worker in state.workers if worker.state in states.OVER)
-    lacks = allocation.replicas - states.live(workers) - known.expected()
-    known, ended = let_go.excused(known, workers, ended, now, wants_fewer=wants_fewer, lacks=lacks > 0)
-    gone = tuple(ledger.removed_by_others(job) for job in lost if job.may_be_worker)
-    record, new = failures.record(
-        state.record,
-        (*ended, *gone),
-        [job for job in lost if job.role is Role.ANCHOR],
-        state.memory.logs,
-        now,
-    )
-    known = known.failed(new, now).told(record.recent).succeeded(workers, state.policy, now)
-    return replace(
-        state, workers=workers, ended=ended, lost=lost, ledger=known, record=record, missing=max(0, lacks)
-    )
-
-
-def _after_answer(state: PoolState) -> tuple[Ledger, tuple[Job, ...]]:
-    gap, expiry = state.policy.ended_seconds / 2, state.policy.job_expiry_seconds
-    return ledger.after_answer(state.ledger, state.jobs, gap, expiry, state.now)
-
-
-def _with_workers(state: PoolState, allocation: Allocation, scheduler_retires: bool) -> PoolState:
-    """With what may come and what has to go."""
-    workers, policy, now, cluster = state.workers, state.policy, state.now, state.cluster
-    assert cluster is not None
-    template_hash = state.current_hash()
-    surplus = scale_down.surplus(
-        workers, allocation.replicas, state.observed.busy, scheduler_knows=scheduler_retires
-    )
-    standing = drain.standing(state.standing, drain.too_many(workers, allocation.replicas), now)
-    told = {failure.worker: failure for failure in state.record.recent}
-    events = [told.get(failure.worker, failure) for failure in state.ledger.failures]
-    since = state.ledger.succeeded_at
-    return replace(
-        state,
-        template_hash=template_hash,
-        anchors=anchor.sort(state.ours, template_hash, now, state.remembered.refused_anchor),
-        backoff=backoff.after(backoff.of_workers(events), workers, policy, now, since),
-        anchor_backoff=backoff.after(backoff.of_anchors(events), (), policy, now),
-        surplus=drain.limited(surplus, workers, standing, now, policy.drain_seconds),
-        standing=standing,
-    )

@@ -50,6 +50,9 @@ ACTION_FAILED: Final = "ActionFailed"
 WAITING_FOR_SCHEDULER: Final = "WaitingForScheduler"
 """The scheduler asks for fewer workers than the cluster's pools together want."""
 
+TOO_MANY_NAMES: Final = "TooManyNames"
+"""So many workers have ended that the scheduler's heartbeat is about to be too large for the gateway."""
+
 # --- The end.
 CLUSTER_GONE: Final = "ClusterGone"
 """The DaskCluster that this pool belonged to no longer exists."""
@@ -105,6 +108,9 @@ ANOTHER_OPERATOR: Final = "AnotherOperator"
 """Another operator, of a copy of this cluster, acts on the same jobs."""
 SCHEDULER_UNREACHABLE: Final = "SchedulerUnreachable"
 """The Dask scheduler did not tell us which workers it knows."""
+
+SITE_TROUBLE_OVER: Final = "SiteTroubleOver"
+"""What many pools had at once, and was announced on the operator's Lease, is over."""
 
 # --- Why a worker is not there yet (status.explanation).
 NO_MATCHING_SLOTS: Final = "NoMatchingSlots"

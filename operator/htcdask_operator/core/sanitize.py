@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-from htcdask_api import Condition, Explanation, Failure, PoolStatus
+from htcdask_api import Condition, Explanation, Failure, PoolStatus, WorkerLog
 from htcdask_api.status import (
     MAX_CONDITIONS,
     MAX_EXPLANATIONS,
@@ -21,6 +21,7 @@ from htcdask_api.status import (
     MAX_NAME,
     MAX_RECENT_FAILURES,
 )
+from htcdask_api.worker_log import MAX_TEXT
 
 UNKNOWN: Final = "Unknown"
 """The reason in place of one that breaks the rules for reasons."""
@@ -42,7 +43,7 @@ _ODD: Final = re.compile(
 )
 _LINE_ENDS: Final = re.compile("[\n\t]")
 
-Model = TypeVar("Model", Condition, Explanation, Failure, PoolStatus)
+Model = TypeVar("Model", Condition, Explanation, Failure, PoolStatus, WorkerLog)
 
 
 def lines(text: str, longest: int = MAX_LOG_TAIL) -> str:
@@ -83,6 +84,18 @@ def status(told: PoolStatus) -> PoolStatus:
             "conditions": tuple(map(_condition, told.conditions[:MAX_CONDITIONS])),
         },
     )
+
+
+def worker_log(told: WorkerLog) -> WorkerLog:
+    """An entry of an HTCWorkerLog, likewise."""
+    changes = {
+        "name": name(told.name),
+        "machine": None if told.machine is None else name(told.machine),
+        "outcome": reason(told.outcome),
+        "exit_code": None if told.exit_code is None else _integer(told.exit_code),
+        "text": lines(told.text, MAX_TEXT),
+    }
+    return _changed(told, changes)
 
 
 def _condition(told: Condition) -> Condition:

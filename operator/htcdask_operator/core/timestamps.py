@@ -21,6 +21,14 @@ def read(text: str) -> float:
         return 0.0
 
 
+def lasted(seconds: float) -> str:
+    """For people: `40 s`, `12 min`, `3 h`."""
+    whole = max(0, round(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
+
+
 def doubled(first: float, times: int, longest: float) -> float:
     """Seconds to wait after so many failures in a row: `first` after one, twice that after two, and so on."""
     return min(first * 2.0 ** min(times - 1, _DOUBLINGS), longest)

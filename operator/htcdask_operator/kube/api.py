@@ -14,7 +14,6 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -22,10 +21,20 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from htcdask_api import PoolStatus, manifest, names
+from htcdask_api import PoolStatus, WorkerLog, manifest, names
 from htcdask_operator.core import sanitize
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
-from htcdask_operator.kube import bodies, clusters, discovery, finalizers, leases, pools, scheduler_pods
+from htcdask_operator.kube import (
+    bodies,
+    clusters,
+    discovery,
+    events,
+    finalizers,
+    leases,
+    logs,
+    pools,
+    scheduler_pods,
+)
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.leases import Lease
 from htcdask_operator.kube.port import Credentials, EventType
@@ -150,32 +159,27 @@ class KubeApi:
         content = sanitize.status(status).model_dump(mode="json", by_alias=True, exclude_none=True)
         await self._apply(pool, {"status": content}, "status")
 
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+        path = _path(names.API_VERSION, pool.namespace, names.LOG_PLURAL, pool.name)
+        answer = await self._found(path)
+        kind = names.API_VERSION, names.LOG_KIND
+        found = None if isinstance(answer, Gone) else bodies.one(f"GET {path}", answer, *kind, pool.name)
+        body = logs.body(pool, new, found)
+        written = json.dumps(body, ensure_ascii=False).encode()  # as in _apply
+        await self._request("PATCH", path, body=written, query=_AS_US, content_type=_APPLY)
+
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
-        now = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        event = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{pool.name[:200].rstrip('-.')}-", "namespace": pool.namespace},
-            "involvedObject": {
-                "apiVersion": names.API_VERSION,
-                "kind": names.KIND,
-                "namespace": pool.namespace,
-                "name": pool.name,
-                "uid": pool.uid,
-            },
-            "type": kind,
-            "reason": sanitize.reason(reason),
-            "message": sanitize.event(message),
-            "action": "Reconcile",
-            "reportingComponent": names.GROUP,
-            "reportingInstance": self._instance[:128],
-            "source": {"component": names.GROUP},
-            "firstTimestamp": now[:19] + "Z",
-            "lastTimestamp": now[:19] + "Z",
-            "eventTime": now,
-            "count": 1,
-        }
-        await self._request("POST", _path("v1", pool.namespace, "events"), body=event)
+        about = events.Object(names.API_VERSION, names.KIND, pool.namespace, pool.name, pool.uid)
+        body = events.written(about, kind, reason, message, self._instance, time.time())
+        await self._request("POST", _path("v1", pool.namespace, "events"), body=body)
+
+    async def announce(self, namespace: str, lease: str, kind: EventType, reason: str, message: str) -> None:
+        found = await self._found(_lease_path(namespace, lease))
+        # Who describes an object sees the Events of its uid; those of its namespace are listed without.
+        uid = "" if isinstance(found, Gone) else bodies.text(bodies.mapping(found.get("metadata")).get("uid"))
+        about = events.Object(leases.API_VERSION, leases.KIND, namespace, lease, uid)
+        body = events.written(about, kind, reason, message, self._instance, time.time())
+        await self._request("POST", _path("v1", namespace, "events"), body=body)
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         path = _path("v1", namespace, "secrets", secret)

@@ -5,11 +5,11 @@ Every call asks the API server now: nothing here is a cache. A failure is a Kube
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from htcdask_api import PoolStatus
+from htcdask_api import PoolStatus, WorkerLog
 from htcdask_operator.core.model import ClusterFacts, ClusterUid, Gone, PoolFacts
 from htcdask_operator.kube.leases import Lease
 
@@ -55,8 +55,17 @@ class Kube(Protocol):
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         """Write the pool's whole status."""
 
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+        """Put these before what the pool's HTCWorkerLog has; it is made where there is none.
+
+        A conflict (409) while there is one of an earlier pool of that name.
+        """
+
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         """Tell people who look at the pool with `kubectl describe`."""
+
+    async def announce(self, namespace: str, lease: str, kind: EventType, reason: str, message: str) -> None:
+        """Tell people who look at this Lease, or at the Events of its namespace."""
 
     async def credentials(self, namespace: str, secret: str) -> Credentials:
         """What workers of a cluster need to join it."""

@@ -1,8 +1,8 @@
 """What makes a status say more, asked beside the cycle: nobody waits for it for long.
 
-Used by `cycle`, one for each cluster and kind: the last lines of workers that failed, and how the slots look
+Used by `cycle`, one for each cluster and kind: the last lines of workers that ended, and how the slots look
 to one that waits. They mostly come in a moment, and are told with what they explain. Where they are slow the
-cycle goes on without them, and they wake the cluster when they come.
+cycle goes on without them, and they wake the cluster when they come. The logs are written likewise.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core.actions import Courtesy
-from htcdask_operator.reconcile.perform import Outcome
+from htcdask_operator.reconcile.outcome import Outcome
 
 PATIENCE: Final = 2.0
 

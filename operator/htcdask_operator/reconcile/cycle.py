@@ -26,6 +26,7 @@ from htcdask_operator.core.actions import (
     Remove,
     RemoveFinalizer,
     SubmitWorkers,
+    WriteLogs,
 )
 from htcdask_operator.core.memory import ClusterMemory
 from htcdask_operator.core.model import ClusterFacts, Observed, PoolFacts, PoolUid, Unseen
@@ -35,7 +36,8 @@ from htcdask_operator.core.timestamps import doubled
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.reconcile.courtesies import Courtesies
 from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs, with_usage
-from htcdask_operator.reconcile.perform import Outcome, perform
+from htcdask_operator.reconcile.outcome import Outcome
+from htcdask_operator.reconcile.perform import perform
 from htcdask_operator.reconcile.publish import publish_all
 from htcdask_operator.reconcile.scheduler_pod import SchedulerPod
 from htcdask_operator.reconcile.turnstile import Turnstile
@@ -70,7 +72,7 @@ class ClusterTask:
     memory: ClusterMemory = field(default_factory=ClusterMemory)  # the core's own
     unpublished: Unpublished = field(default_factory=Unpublished)
     courtesies: Mapping[type[Courtesy], Courtesies] = field(
-        default_factory=lambda: {ReadLogs: Courtesies(), Analyze: Courtesies()}
+        default_factory=lambda: {kind: Courtesies() for kind in (ReadLogs, Analyze, WriteLogs)}
     )  # each in a lane of its own, as they are asked of different processes
     scheduler_pod: SchedulerPod = field(default_factory=SchedulerPod)
 
@@ -101,7 +103,8 @@ class Cycle:
         async with self._turnstile.turn(key):
             await self._read(key, cluster)
         wake_at, failure = await self._act(key, cluster)
-        again = await publish_all(self._ports.kube, cluster.pools, cluster.unpublished, self.clock())
+        now, keep = self.clock(), self._known.keep_back
+        again = await publish_all(self._ports.kube, cluster.pools, cluster.unpublished, now, keep)
         if failure is not None:
             again = _sooner(again, self.after_failure(key, cluster, failure))
         else:
@@ -226,6 +229,7 @@ class Cycle:
             self._known.clusters.avoids(key, *planned.vote)
         metrics.AVOIDED.set(self._known.clusters.count_avoided())
         cluster.unpublished.statuses |= planned.statuses
+        self._known.clusters.decided(planned.statuses)
         self._tell_mistakes(key, cluster, planned.mistakes)
 
     def _heard(self, cluster: ClusterTask, outcome: Outcome) -> None:

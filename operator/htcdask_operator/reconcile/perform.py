@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import assert_never
 
 from htcdask_operator import metrics
 from htcdask_operator.condor.errors import CondorError, CondorUnreachable, RuleRefused, SubmitRefused
@@ -23,7 +22,6 @@ from htcdask_operator.core.actions import (
     Adopt,
     Analyze,
     Bundle,
-    Courtesy,
     CreatePool,
     ForceRemove,
     HoldAnchor,
@@ -34,11 +32,10 @@ from htcdask_operator.core.actions import (
     ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
-    pool_of,
+    WriteLogs,
 )
-from htcdask_operator.core.memory import RefusedSubmit, Results
+from htcdask_operator.core.memory import RefusedSubmit
 from htcdask_operator.core.model import (
-    Analysis,
     ClusterFacts,
     JobId,
     Observed,
@@ -46,88 +43,14 @@ from htcdask_operator.core.model import (
     PoolUid,
     WorkerName,
 )
-from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.status.events import Event
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import Ports
+from htcdask_operator.reconcile.outcome import Outcome
 from htcdask_operator.scheduler.port import SchedulerError
 
 _log = logging.getLogger(__name__)
-
-_CONDOR: Final = (HoldAnchor, Remove, ForceRemove, SubmitAnchor, SubmitWorkers, Analyze, ReadLogs)
-_REMOVALS: Final = (Remove, ForceRemove)
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of a round of actions."""
-
-    undone: list[Action] = field(default_factory=list)  # failed, or left out because something failed
-    logs: dict[WorkerName, str] = field(default_factory=dict)
-    analyses: dict[PoolUid, Analysis | None] = field(default_factory=dict)
-    workers: dict[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
-    anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
-    refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
-    unanswered: dict[PoolUid, int] = field(default_factory=dict)
-    recorded: dict[PoolUid, str] = field(default_factory=dict)
-    scaled: tuple[int, int] | None = None
-    events: list[tuple[PoolUid, Event]] = field(default_factory=list)
-    setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
-    failure: str | None = None  # of an action that belongs to no pool
-    silent: str | None = None  # what HTCondor said last, when it did not answer any more
-    in_vain: set[type[Courtesy]] = field(default_factory=set)  # of these, the rest waits for another cycle
-
-    @property
-    def results(self) -> Results:
-        """What the core has to hear of it."""
-        return Results(
-            workers=self.workers,
-            anchors=self.anchors,
-            refused=self.refused,
-            unanswered=self.unanswered,
-            failed=self.setbacks,
-            logs=self.logs,
-            analyses=self.analyses,
-            scaled=self.scaled,
-        )
-
-    def hinders(self, action: Action) -> bool:
-        """Whether this action is of no use after what failed before it."""
-        if isinstance(action, RemoveFinalizer):
-            return False
-        if type(action) in self.in_vain:
-            return True
-        if self.silent is not None and isinstance(action, _CONDOR):
-            return True
-        # What is to leave the queue depends on nothing else, and would wait for ever for what fails for ever.
-        return pool_of(action) in self.setbacks and not isinstance(action, _REMOVALS)
-
-    def leave_out(self, action: Action, now: float) -> None:
-        """It is not done. Where the silence of HTCondor is all the reason, its pool has not failed itself."""
-        self.undone.append(action)
-        pool = pool_of(action)
-        if pool is not None and pool not in self.setbacks and not isinstance(action, Courtesy):
-            removal = isinstance(action, _REMOVALS)
-            self.setbacks[pool] = Setback(self.silent or "", now, times=0, condor=True, removal=removal)
-
-    def fail(self, action: Action, why: str, now: float) -> None:
-        """It could not be done, and what its pool waits for is not done in this round."""
-        metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
-        self.undone.append(action)
-        pool = pool_of(action)
-        if pool is None:
-            self.failure = why
-        else:
-            before = self.setbacks.get(pool)
-            self.setbacks[pool] = Setback(
-                why,
-                now,
-                condor=isinstance(action, _CONDOR),
-                removal=isinstance(action, _REMOVALS),
-                # It comes first, and a removal that fails after it does not undo that.
-                finalizer=isinstance(action, RemoveFinalizer) or (before is not None and before.finalizer),
-            )
 
 
 async def perform(
@@ -210,7 +133,8 @@ async def _one(
             )
             _log.info("Pool %s: anchor submitted", pools[pool].name)
         case SubmitWorkers(pool):
-            outcome.workers[pool] = await _submit_workers(ports, action, pools[pool], observed)
+            made = await _submit_workers(ports, action, pools[pool], observed)
+            outcome.workers[pool] = (*outcome.workers.get(pool, ()), *made)
             metrics.SUBMITTED.inc(len(action.names))
             _log.info("Pool %s: %d workers submitted", pools[pool].name, len(action.names))
         case HoldAnchor(_, jobs, reason):
@@ -225,6 +149,8 @@ async def _one(
             await _read_logs(ports, action, outcome)
         case Analyze():
             await _analyze(ports, action, outcome)
+        case WriteLogs():
+            await _write_logs(ports, action, pools[action.pool], outcome)
         case AddFinalizer(pool):
             await ports.kube.add_finalizer(pools[pool])
         case RemoveFinalizer(pool):
@@ -259,6 +185,20 @@ async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
             "The last lines of %d workers could not be read: %s", len(action.workers), mistake.of(error)
         )
     outcome.logs.update({worker: found.get(worker, "") for worker in action.workers})
+
+
+async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome: Outcome) -> None:
+    """What is refused is forgotten, as it would be refused again; what nobody took is kept for a while."""
+    try:
+        await ports.kube.write_log(pool, action.workers)
+    except KubeError as error:
+        why = sanitize.line(str(error))
+        _log.warning("Pool %s: what its workers printed is not written: %s", pool.name, why)
+        if error.status is None or error.status in (409, 429) or error.status >= 500:
+            return
+    except Exception as error:
+        _log.error("Pool %s: what its workers printed is not written: %s", pool.name, mistake.of(error))
+    outcome.written[action.pool] = tuple(log.name for log in action.workers)
 
 
 async def _analyze(ports: Ports, action: Analyze, outcome: Outcome) -> None:

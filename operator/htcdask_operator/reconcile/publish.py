@@ -7,7 +7,7 @@ wake anybody who waits for news; and what changes without end is written as ofte
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from htcdask_api import PoolStatus
@@ -24,6 +24,12 @@ _log = logging.getLogger(__name__)
 
 _LONGEST = 1000  # characters of a refusal in the log
 
+KeepBack = Callable[[PoolFacts, Event, float], bool]
+
+
+def _never(_pool: PoolFacts, _event: Event, _now: float) -> bool:
+    return False
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -34,9 +40,15 @@ class Published:
 
 
 async def publish_all(
-    kube: Kube, pools: Mapping[PoolUid, PoolFacts], waiting: Unpublished, now: float
+    kube: Kube,
+    pools: Mapping[PoolUid, PoolFacts],
+    waiting: Unpublished,
+    now: float,
+    keep_back: KeepBack = _never,
 ) -> float | None:
     """Write what was decided of every pool; when to come again for what was refused or has to wait.
+
+    `keep_back`: takes an Event that may be about everybody's trouble, and is posted later, or never.
 
     A status that the API server refuses concerns its pool alone. KubeError if the API server does not answer.
     """
@@ -46,7 +58,7 @@ async def publish_all(
         if last is not None and setback.in_next_cycle(last, now).waits:
             continue
         try:
-            until = await _publish_one(kube, pools[uid], waiting, now)
+            until = await _publish_one(kube, pools[uid], waiting, now, keep_back)
         except KubeError as error:
             _refused(waiting, pools[uid], str(error), now)
             if error.status is None:
@@ -63,10 +75,12 @@ async def publish_all(
     return min(waits, default=None)
 
 
-async def _publish_one(kube: Kube, pool: PoolFacts, waiting: Unpublished, now: float) -> float | None:
-    spent = await post(kube, pool, waiting.events.pop(pool.uid, ()), waiting.spent(pool.uid), now)
+async def _publish_one(
+    kube: Kube, pool: PoolFacts, waiting: Unpublished, now: float, keep_back: KeepBack
+) -> float | None:
+    spent = await post(kube, pool, waiting.events.pop(pool.uid, ()), waiting.spent(pool.uid), now, keep_back)
     waiting.publicity[pool.uid] = spent
-    published = await publish(kube, pool, waiting.statuses[pool.uid], spent, now)
+    published = await publish(kube, pool, waiting.statuses[pool.uid], spent, now, keep_back)
     waiting.publicity[pool.uid] = published.publicity
     return published.until
 
@@ -81,7 +95,12 @@ def _refused(waiting: Unpublished, pool: PoolFacts, why: str, now: float) -> Non
 
 
 async def publish(
-    kube: Kube, pool: PoolFacts, status: PoolStatus, publicity: Publicity, now: float
+    kube: Kube,
+    pool: PoolFacts,
+    status: PoolStatus,
+    publicity: Publicity,
+    now: float,
+    keep_back: KeepBack = _never,
 ) -> Published:
     """Make `status` the pool's, unless it has to wait. KubeError if it could not be written."""
     if status == pool.status:
@@ -95,15 +114,22 @@ async def publish(
             return Published(publicity)  # nobody is left to read it
         raise
     publicity = replace(publicity, statuses=publicity.statuses.one_more(token_bucket.STATUSES, now))
-    return Published(await post(kube, pool, between(pool.status, status), publicity, now))
+    return Published(await post(kube, pool, between(pool.status, status), publicity, now, keep_back))
 
 
 async def post(
-    kube: Kube, pool: PoolFacts, told: Sequence[Event], publicity: Publicity, now: float
+    kube: Kube,
+    pool: PoolFacts,
+    told: Sequence[Event],
+    publicity: Publicity,
+    now: float,
+    keep_back: KeepBack = _never,
 ) -> Publicity:
     """Post the Events that the budget allows."""
     posted, spent = within(told, publicity.events, now)
     for event in posted:
+        if keep_back(pool, event, now):
+            continue
         try:
             await kube.post_event(pool, event.kind, event.reason, event.message)
         except KubeError as error:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from htcdask_api import PoolStatus
 from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid, SchedulerWorkers, Unnamed, Unseen
 from htcdask_operator.ports import ClusterKey
 
@@ -19,6 +20,7 @@ class ClusterState:
     pools: dict[PoolUid, ClusterKey] = field(default_factory=dict)  # every pool that the API server showed
     knew: set[PoolUid] = field(default_factory=set)  # those, and any that have gone since we began
     had_pools: set[ClusterKey] = field(default_factory=set)  # clusters that have or had one
+    statuses: dict[PoolUid, PoolStatus] = field(default_factory=dict)  # as they were decided last
     submitted_as: dict[PoolUid, str] = field(default_factory=dict)  # whose jobs to ask for, besides ours
     scheduler_workers: dict[ClusterKey, Answer] = field(default_factory=dict)
     avoided: dict[ClusterKey, tuple[str, Mapping[str, float]]] = field(default_factory=dict)  # by whose
@@ -67,6 +69,10 @@ class ClusterState:
             else:
                 self.submitted_as[pool.uid] = pool.submitted_as
 
+    def decided(self, statuses: Mapping[PoolUid, PoolStatus]) -> None:
+        """What these pools say now, but for those that have gone meanwhile."""
+        self.statuses |= {pool: status for pool, status in statuses.items() if pool in self.pools}
+
     def avoids(self, key: ClusterKey, user: str, machines: Mapping[str, float]) -> None:
         """This user's cluster avoids these machines, each until then."""
         self.avoided.pop(key, None)
@@ -80,4 +86,5 @@ class ClusterState:
     def forget(self, pool: PoolUid) -> None:
         """The pool is gone."""
         self.pools.pop(pool, None)
+        self.statuses.pop(pool, None)
         self.submitted_as.pop(pool, None)

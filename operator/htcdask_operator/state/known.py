@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from htcdask_operator.core.model import Job, PoolUid, SharedUsage
+from htcdask_operator.core.model import Job, PoolFacts, PoolUid, SharedUsage
 from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.status.events import Event
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.state.clusters import ClusterState
 from htcdask_operator.state.queue import QueueState
+from htcdask_operator.state.withheld import Withheld
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The two, and what takes both to tell."""
+    """The two, what takes both to tell, and Events of pools that wait."""
 
     queue: QueueState = field(default_factory=QueueState)
     clusters: ClusterState = field(default_factory=ClusterState)
+    withheld: Withheld = field(default_factory=Withheld)
 
     def orphans(self) -> tuple[Job, ...]:
         """The jobs of pools that are gone, as far as we know."""
@@ -37,6 +40,10 @@ class Known:
         """The jobs of the cluster's pools, and what is left of its pools that are gone."""
         jobs = [job for pool in self.clusters.pools_of(key) for job in self.queue.jobs.get(pool, ())]
         return (*jobs, *self.orphans_of(jobs))
+
+    def keep_back(self, pool: PoolFacts, event: Event, now: float) -> bool:
+        """Whether this Event waits until it is known if the trouble is everybody's."""
+        return self.withheld.keep(pool, event, self.clusters.pools, now)
 
     def forget(self, pool: PoolUid) -> None:
         """The pool is gone; what is left of its jobs are orphans."""

@@ -29,6 +29,7 @@ from htcdask_operator.watch.schedulers import Schedulers
 _log = logging.getLogger(__name__)
 
 _RENEW_AGAIN: Final = 30.0  # after a renewal that failed: an edit of all jobs is dear
+_BEHIND: Final = 12  # times in a lease, at the most, are all renewed for one that is behind
 _NOT_UNDERSTOOD: Final = Unseen("its answer could not be understood: a mistake of the operator, see its log")
 
 
@@ -54,7 +55,7 @@ class Poller:
         self._clock = clock
         self._woken = asyncio.Event()
         self._busy_since = 0.0
-        self._renew_at = 0.0
+        self._renew_at = self._renewed_at = 0.0
         self._renewals = Renewals()
         self._said: str | None = None
         self._survived = Survived(clock)
@@ -147,8 +148,8 @@ class Poller:
         now = self._clock()
         with self._survived.attempt("Renewing the leases"):
             try:
-                if self._known.queue.jobs and now >= self._renew_at:
-                    self._renew_at = now + min(_RENEW_AGAIN, self._lease / 30)
+                if self._known.queue.jobs and (now >= self._renew_at or self._is_behind(now)):
+                    self._renewed_at, self._renew_at = now, now + min(_RENEW_AGAIN, self._lease / 30)
                     self._renewals = self._renewals.renewed(now + self._lease)
                     await self._ports.condor.renew(now + self._lease)
                     self._renew_at = now + self._lease / 3
@@ -160,6 +161,13 @@ class Poller:
                     await self._orphans.sweep(now)
                 except CondorError as error:
                     _log.warning("Jobs whose pool is gone could not be removed: %s", error)
+
+    def _is_behind(self, now: float) -> bool:
+        """Not more often than it may cost, if there is one that no renewal reaches."""
+        queue, pause = self._known.queue, self._lease / _BEHIND
+        if now < self._renewed_at + pause:
+            return False
+        return polling.lease_is_behind(self._all_jobs(), queue.identity, self._lease, now)
 
     def _all_jobs(self) -> Iterable[Job]:
         return (job for jobs in self._known.queue.jobs.values() for job in jobs)

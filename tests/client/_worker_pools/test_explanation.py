@@ -25,6 +25,15 @@ def test_a_stalled_pool_says_why() -> None:
     assert "Stalled is True: ImageMissing: no such image" in str(ClusterExplanation("c", (stalled,)))
 
 
+def test_a_cluster_that_should_be_replaced_says_so_also_where_all_is_well() -> None:
+    well, full = (
+        condition("Ready", "True", "Well"),
+        condition("HeartbeatFits", "False", "TooManyNames", "Many."),
+    )
+    text = str(ClusterExplanation("c", (pool(conditions=[well, full]),)))
+    assert text.splitlines()[-1] == "    HeartbeatFits is False: TooManyNames: Many."
+
+
 def test_what_two_conditions_say_is_said_once() -> None:
     same = ("UnknownProfile", "no profile 'gpu' here")
     both = pool(conditions=[condition("Ready", "False", *same), condition("Stalled", "True", *same)])

@@ -16,7 +16,7 @@ from playground.node.controlplane import ControlPlane
 from tests.client.gateway_site import Site
 
 NAMESPACE = "gateway"
-OUR_CRD = Path(__file__).parents[3] / "crds/htcworkerpool.yaml"
+OUR_CRDS = [Path(__file__).parents[3] / f"crds/{name}.yaml" for name in ("htcworkerpool", "htcworkerlog")]
 DASKCLUSTERS = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -46,7 +46,8 @@ DASKCLUSTERS = {
 @pytest.fixture(scope="module")
 def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
-        plane.kubectl("apply", "-f", str(OUR_CRD))
+        for crd in OUR_CRDS:
+            plane.kubectl("apply", "-f", str(crd))
         plane.kubectl("apply", "-f", "-", input=json.dumps(DASKCLUSTERS))
         plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         plane.kubectl("create", "namespace", NAMESPACE)
@@ -190,3 +191,28 @@ def test_a_namespace_in_the_cluster_s_name_precedes_the_configured_one() -> None
     assert split_name("a29b", "elsewhere") == ("elsewhere", "a29b")
     with pytest.raises(ValueError, match=r"htcdask\.namespace"):
         split_name("a29b")
+
+
+def written_log(kubernetes: ControlPlane, name: str) -> None:
+    workers = [{"name": "w1", "endedAt": "2026-01-01T00:00:00Z", "outcome": "Finished", "text": "well\n"}]
+    log = {"apiVersion": names.API_VERSION, "kind": names.LOG_KIND}
+    metadata = {"name": name, "namespace": NAMESPACE}
+    kubernetes.kubectl(
+        "apply", "-f", "-", input=json.dumps({**log, "metadata": metadata, "workers": workers})
+    )
+
+
+@pytest.mark.usefixtures("admin")
+async def test_what_workers_printed_is_read(kubernetes: ControlPlane) -> None:
+    written_log(kubernetes, "default-logged")
+    [log] = await KubernetesPools(None).logs("gateway.logged", "default") or ()
+    assert (log.name, log.outcome, log.text) == ("w1", "Finished", "well\n")
+    assert await KubernetesPools(None).logs("gateway.logged", "other") == ()
+
+
+@pytest.mark.usefixtures("powerless")
+async def test_who_may_not_read_logs_is_told(kubernetes: ControlPlane) -> None:
+    with pytest.raises(
+        HTCDaskError, match=r"what workers of pool 'default' .*: htcworkerlogs.* is forbidden"
+    ):
+        await KubernetesPools(None).logs("gateway.logged", "default")

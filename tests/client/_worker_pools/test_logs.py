@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from htcdask_api import ClusterRef, PoolSpec, PoolStatus, WorkerLogs
+from htcdaskgateway import HTCDaskError
 from htcdaskgateway._worker_pools import cluster as clusters
-from htcdaskgateway._worker_pools import logs
+from htcdaskgateway._worker_pools import gateway_route, logs
+from htcdaskgateway._worker_pools.gateway_route import RoutePools
+from htcdaskgateway._worker_pools.pool import Pool
 from tests.client.gateway_site import Site
 
 
@@ -50,13 +54,96 @@ def test_a_cluster_with_kubernetes_workers_has_logs_too(site: Site) -> None:
         assert list(cluster.logs()) == ["scheduler"]
 
 
+FAILED = {"time": "2026-01-01T00:01:00Z", "worker": "w-2", "reason": "WorkerFailed", "logTail": "the end\n"}
+EARLIER = {**FAILED, "worker": "w-0", "logTail": "long ago\n"}
+KEPT = [
+    {
+        "name": "w-2",
+        "endedAt": "2026-01-01T00:01:00Z",
+        "outcome": "WorkerFailed",
+        "text": "all of it\nthe end\n",
+    },
+    {"name": "w-1", "endedAt": "2026-01-01T00:00:00Z", "outcome": "Finished", "text": "well\n"},
+]
+
+
+def test_workers_that_ended_tell_all_that_is_kept_of_them(site: Site) -> None:
+    with site.gateway("logs-kept") as gateway, gateway.new_cluster() as cluster:
+        site.tell(cluster.name, failed=2, recentFailures=[FAILED, EARLIER])
+        site.keep(cluster.name, *KEPT)
+        told = cluster.logs()
+        assert list(told) == ["scheduler", "w-2", "w-1", "w-0"]
+        assert [told[name] for name in list(told)[1:]] == ["all of it\nthe end\n", "well\n", "long ago\n"]
+
+
+def test_one_worker_is_asked_for_by_its_name(site: Site) -> None:
+    with site.gateway("logs-one") as gateway, gateway.new_cluster() as cluster:
+        site.keep(cluster.name, *KEPT)
+        assert cluster.logs(worker="w-1") == {"w-1": "well\n"}
+        cluster.scale(1)
+        with cluster.get_client() as client:
+            client.wait_for_workers(1, timeout=60)
+            client.submit(say, "from one that runs").result()
+            [worker] = {its["name"] for its in client.scheduler_info()["workers"].values()}
+        assert "from one that runs" in cluster.logs(worker=worker)[worker]
+        assert list(cluster.logs(worker=worker)) == [worker]
+        with pytest.raises(
+            HTCDaskError, match=r"worker 'w-9' of cluster .*; there is: .*w-2, w-1\. The last"
+        ):
+            cluster.logs(worker="w-9")
+
+
+async def test_one_worker_is_asked_for_by_an_asynchronous_cluster(site: Site) -> None:
+    async with (
+        site.gateway("logs-async", asynchronous=True) as gateway,
+        gateway.new_cluster() as cluster,
+    ):
+        site.keep(cluster.name, *KEPT)
+        assert await cluster.logs(worker="w-2") == {"w-2": "all of it\nthe end\n"}
+        assert {"scheduler", "w-1", "w-2"} <= (await cluster.logs()).keys()
+
+
+@pytest.mark.parametrize("trouble", ["an older gateway", "no right", "nonsense", "silence"])
+async def test_where_nobody_shows_them_the_status_tells_the_end(
+    trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of the other pools all is shown."""
+
+    class Access:
+        async def logs(self, cluster: str, pool: str) -> Any:
+            assert cluster == "gateway.c1"
+            if pool == "good":
+                return WorkerLogs.model_validate({"workers": KEPT}).workers
+            if trouble == "no right":
+                raise HTCDaskError("forbidden")
+            if trouble == "nonsense":
+                raise TypeError
+            if trouble == "silence":
+                await asyncio.sleep(60)
+            return None
+
+    monkeypatch.setattr(logs, "SECONDS", 0.2)
+    status = PoolStatus.model_validate({"recentFailures": [FAILED | {"worker": "b-1"}]})
+    pools = [Pool(name, PoolSpec(cluster_ref=ClusterRef(name="c1")), status) for name in ("bad", "good")]
+    told = await logs.of_ended(Access(), "gateway.c1", pools)
+    assert told == {"b-1": "the end\n", "w-2": "all of it\nthe end\n", "w-1": "well\n"}
+
+
+async def test_a_gateway_without_the_route_says_nothing_of_them(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site.gateway("logs-older", asynchronous=True) as gateway, gateway.new_cluster() as cluster:
+        monkeypatch.setattr(gateway_route, "pools_path", lambda cluster: "/api/v1/not-there")
+        assert await RoutePools(gateway).logs(cluster.name, "default") is None
+
+
 class Silent:
     """A scheduler that answers for itself, and whose workers never do."""
 
     async def get_logs(self, n: int) -> list[tuple[str, str]]:
         return [("INFO", "the last line"), ("INFO", "the first line")][:n]
 
-    async def worker_logs(self, n: int) -> dict[str, object]:
+    async def worker_logs(self, n: int, **_: Any) -> dict[str, object]:
         await asyncio.sleep(60)
         return {}
 
@@ -64,12 +151,12 @@ class Silent:
 class Odd(Silent):
     """Workers of another kind."""
 
-    async def worker_logs(self, n: int) -> dict[str, object]:
+    async def worker_logs(self, n: int, **_: Any) -> dict[str, object]:
         return {"tls://a": "OK", "tls://b": [("INFO", "fine")]}
 
 
 class Refuses(Silent):
-    async def worker_logs(self, n: int) -> dict[str, object]:
+    async def worker_logs(self, n: int, **_: Any) -> dict[str, object]:
         raise OSError("Timed out trying to connect to tls://w")
 
 

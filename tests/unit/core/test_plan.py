@@ -21,6 +21,7 @@ from htcdask_operator.core.actions import (
     RemoveFinalizer,
     SubmitAnchor,
     SubmitWorkers,
+    WriteLogs,
 )
 from htcdask_operator.core.memory import PoolMemory, Refusal
 from htcdask_operator.core.model import Gone, JobStatus, Observed, PoolFacts
@@ -446,7 +447,7 @@ def test_from_nothing_to_four_workers_and_back_to_nothing() -> None:
     world.cluster = make_cluster(1)
     for job in world.workers()[1:]:
         world.end(job)  # the scheduler retires them
-    assert kinds(world.settle()) == [Remove]
+    assert kinds(world.settle()) == [Remove, ReadLogs, WriteLogs]
     status = world.pools[POOL].status
     assert (status.finished, status.failed, status.replicas) == (3, 0, 1)
     world.pools[POOL] = replace(world.pools[POOL], deleting=True)

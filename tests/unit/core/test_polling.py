@@ -2,7 +2,9 @@
 
 import pytest
 
-from htcdask_operator.core.polling import Heard, PollIntervals
+from htcdask_operator.core.model import Job, JobStatus
+from htcdask_operator.core.polling import Heard, PollIntervals, lease_is_behind
+from tests.builders import IDENTITY, NOW, make_job
 
 INTERVALS = PollIntervals(active_seconds=1.0, quiet_seconds=15.0)
 
@@ -41,3 +43,32 @@ def test_it_takes_two_good_answers_to_make_up_for_a_slow_one_and_ten_at_most_for
     for _ in range(20):
         heard = heard.answered(0.0, failed=True)
     assert heard.trouble == 10
+
+
+@pytest.mark.parametrize(
+    ("job", "behind"),
+    [
+        (make_job(lease=NOW + 2399), False),
+        (make_job(lease=NOW + 1801), False),
+        (make_job(lease=NOW + 1799), True),
+        (make_job(lease=NOW - 1), True),
+        (make_job(status=JobStatus.RUNNING, lease=NOW + 1799), True),
+        (make_job(lease=None), False),
+        (make_job(status=JobStatus.REMOVED, lease=NOW), False),
+        (make_job(status=JobStatus.COMPLETED, lease=NOW), False),
+        (make_job(lease=NOW, owner="somebody@else"), False),
+    ],
+    ids=[
+        "renewed in time",
+        "once missed",
+        "behind",
+        "over",
+        "behind, and runs",
+        "none",
+        "goes",
+        "went",
+        "foreign",
+    ],
+)
+def test_a_lease_that_no_renewal_has_reached_is_behind(job: Job, behind: bool) -> None:
+    assert lease_is_behind([job], IDENTITY, 3600, NOW) is behind

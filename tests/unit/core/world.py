@@ -5,9 +5,10 @@ Used by the tests of `plan`. Values only; the one thing that moves is `now`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from htcdask_api import WorkerLog
 from htcdask_operator.core import memory
 from htcdask_operator.core.actions import (
     Action,
@@ -23,6 +24,7 @@ from htcdask_operator.core.actions import (
     ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
+    WriteLogs,
 )
 from htcdask_operator.core.memory import ClusterMemory, Results
 from htcdask_operator.core.model import (
@@ -41,6 +43,7 @@ from htcdask_operator.core.model import (
 )
 from htcdask_operator.core.plan import Plan, plan
 from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.workers.worker_logs import merged
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,
@@ -72,6 +75,7 @@ class World:
     submitted: list[WorkerName] = field(default_factory=list)
     clusters: int = 0
     memory: ClusterMemory = field(default_factory=make_memory)
+    logs: dict[PoolUid, tuple[WorkerLog, ...]] = field(default_factory=dict)
 
     def observe(self) -> Observed:
         """What can be seen of it."""
@@ -168,12 +172,11 @@ class World:
             case RecordIdentity(pool, identity):
                 self.pools[pool] = replace(self.pools[pool], submitted_as=identity)
             case SubmitAnchor(pool, description, _):
-                self._submit(pool, "", Role.ANCHOR, description["My.HTCDaskTemplate"])
+                self._submit(pool, "", Role.ANCHOR, description)
             case SubmitWorkers(pool, description, names):
                 self.submitted += names
                 for name in names:
-                    anchor = description["My.HTCDaskAnchor"]
-                    self._submit(pool, name, Role.WORKER, description["My.HTCDaskTemplate"], anchor)
+                    self._submit(pool, name, Role.WORKER, description)
             case HoldAnchor(_, jobs, _):
                 for id_ in jobs:
                     self.change(self.jobs[id_], JobStatus.HELD, hold_code=1, hold_subcode=1)
@@ -185,6 +188,10 @@ class World:
             case ReadLogs(_, _, workers):
                 found = {name: f"htcdask: worker {name} on n ended\nthe last line\n" for name in workers}
                 self.memory = memory.performed(self.memory, Results(logs=found), self.now)
+            case WriteLogs(pool, logs):
+                self.logs[pool] = merged(logs, self.logs.get(pool, ()))
+                written = {pool: tuple(log.name for log in logs)}
+                self.memory = memory.performed(self.memory, Results(written=written), self.now)
             case Analyze(pool, job):
                 told = {pool: Analysis(1, fit=1, looked_at=1, take=1) if job in self.jobs else None}
                 self.memory = memory.performed(self.memory, Results(analyses=told), self.now)
@@ -197,12 +204,14 @@ class World:
             case CreatePool():
                 raise AssertionError("this cluster had pools")
 
-    def _submit(
-        self, pool: PoolUid, name: WorkerName, role: Role, template_hash: str, anchor: str = ""
-    ) -> None:
+    def _submit(self, pool: PoolUid, name: WorkerName, role: Role, description: Mapping[str, str]) -> None:
         self.clusters += 1
         assert isinstance(self.cluster, ClusterFacts)
         spooling = role is Role.ANCHOR
+
+        def said(attribute: str) -> str:
+            return description.get(f"My.HTCDask{attribute}", "").strip('"')
+
         job = Job(
             id=f"{self.clusters}.0",
             status=JobStatus.HELD if spooling else JobStatus.IDLE,
@@ -211,8 +220,11 @@ class World:
             cluster_uid=self.cluster.uid,
             owner=IDENTITY,
             worker=name,
-            template_hash=template_hash.strip('"'),
-            anchor=anchor.strip('"'),
+            template_hash=said("Template"),
+            anchor=said("Anchor"),
+            lifetime=int(said("Lifetime") or 0) or None,
+            succeeds=said("Succeeds"),
+            connects_at=float(said("ConnectsAt") or 0) or None,
             queued_at=self.now,
             status_since=self.now,
             hold_code=16 if spooling else None,

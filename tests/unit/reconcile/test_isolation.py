@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from htcdask_api import PoolStatus, names
+from htcdask_api import PoolStatus, WorkerLog, names
 from htcdask_operator.condor.errors import CondorError, CondorRefused, CondorTimeout, CondorUnreachable
 from htcdask_operator.core import reasons
 from htcdask_operator.core.checks import chains
@@ -243,6 +243,55 @@ async def test_logs_that_are_slow_are_not_waited_for_and_wake_the_cluster_when_t
         for failure in pool.status.recent_failures
     }
     assert [str(tail).rpartition(": ")[2] for tail in tails] == ["last words"]
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (KubeError("PATCH", "no answer"), 2),
+        (KubeError("PATCH", "an earlier pool's", 409), 2),
+        (KubeError("PATCH", "forbidden", 403), 1),
+        (KubeError("PATCH", "the CRD is not there", 404), 1),
+        (ValueError(SECRET), 1),
+    ],
+    ids=repr,
+)
+async def test_what_workers_printed_and_cannot_be_written_holds_up_nobody(
+    pools: Pools,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    tries: int,
+) -> None:
+    site, asked = pools.site, list[str]()
+    site.schedd.life = lambda name: Life(f"htcdask: worker {name} on node ended\nhello\n", exit_code=0)
+    site.schedd.tick()
+
+    async def fails(pool: PoolFacts, logs: Sequence[WorkerLog]) -> None:
+        asked.append(pool.uid)
+        raise error
+
+    monkeypatch.setattr(site.kube, "write_log", fails)
+    for _ in range(3):
+        await site.poll()
+        await site.cycle()
+    assert set(asked) == {pools.manual, pools.default} and len(asked) == 2
+    assert not site.jobs(JobStatus.COMPLETED), "they are recorded and forgotten all the same"
+    for uid in (pools.manual, pools.default):
+        assert (await site.condition("CondorReachable", uid))[0] == "True"
+        assert (await site.condition("Ready", uid))[1] != "ActionFailed"
+    assert "what its workers printed is not written" in caplog.text
+    assert SECRET not in caplog.text
+    site.schedd.life = lambda _: Life()
+    site.schedd.tick(11)
+    await site.poll()
+    await site.cycle()
+    assert len(asked) == 2 * tries, "what nobody took is tried again after a pause, what was refused is not"
+    monkeypatch.undo()
+    site.schedd.tick(11)
+    await site.poll()
+    await site.cycle()
+    assert len(site.kube.log_bodies) == 2 * (tries - 1)
 
 
 # --- What frees something waits for nothing else.

@@ -119,6 +119,27 @@ async def test_the_lease_of_all_jobs_is_renewed_at_a_third_of_it_in_one_edit(sit
     assert site.woken == []
 
 
+async def test_a_job_that_no_renewal_has_reached_gets_one_soon_and_not_at_each_poll(site: Site) -> None:
+    await site.poll()
+    entry = next(iter(site.schedd.queue.values()))
+    entry.hidden = True
+    site.schedd.now += LEASE / 3
+    await site.poll()
+    site.schedd.now += LEASE / 4
+    await site.poll()
+    assert entry.job.lease is not None
+    assert entry.job.lease < site.clock() + LEASE / 2, "it was not shown, and so not renewed"
+    entry.hidden = False
+    await site.poll()
+    assert entry.job.lease == site.clock() + LEASE
+    renewals = site.condor.calls.count("renew")
+    for _ in range(60):  # one whose lease somebody sets back at once
+        entry.job = replace(entry.job, lease=site.clock() + 1)
+        await site.poll()
+        site.schedd.now += LEASE / 600
+    assert site.condor.calls.count("renew") - renewals <= 2
+
+
 async def test_jobs_whose_pool_is_gone_are_removed_at_once(site: Site) -> None:
     del site.kube.pool_bodies["gateway", "default-c1"]
     site.known.forget(site.jobs()[0].pool_uid)

@@ -13,23 +13,29 @@ from importlib.resources import files
 from typing import Final
 
 from htcdask_operator.core.actions import Bundle
+from htcdask_operator.core.workers import lifetime
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STAGGER_SHARE: Final = 20  # workers that started together end within a tenth of their lifetime
-_STAGGER_LIMIT: Final = 300
 
 
 def render(bundle: Bundle, certificate: str, key: str) -> bytes:
     """The text. ValueError if the name of an environment variable is none."""
-    nanny_preload = _preload("nanny_preload.py", bundle) if bundle.nanny else ""
+    worker_preload = _preload("worker_preload.py", bundle, WORKER_PRELOADS=list(bundle.worker_preload))
+    nanny_preload = ""
+    if bundle.nanny:
+        preloads = {"WORKER_PRELOADS": bundle.worker_preload, "NANNY_PRELOADS": bundle.nanny_preload}
+        lists = {constant: list(names) for constant, names in preloads.items()}
+        nanny_preload = _preload("nanny_preload.py", bundle, **lists)
     return "\n".join(
         (
             _resource("shell.sh"),
             _text("scheduler", bundle.scheduler),
             _list("environment", _environment(bundle)),
             _text("user_path", dict(bundle.environment).get("PATH", "")),
+            _text("lifetime", "" if bundle.lifetime is None else str(bundle.lifetime)),
+            _text("stagger", str(lifetime.stagger(bundle.lifetime or 0))),
             _text("scheduler_check", _scheduler_check(bundle)),
-            _text("worker_preload", _preload("worker_preload.py", bundle)),
+            _text("worker_preload", worker_preload),
             _text("nanny_preload", nanny_preload),
             # The wrapper adds to the options, and forgets the key once it is a file.
             _list("options", _options(bundle), keyword=""),
@@ -50,9 +56,6 @@ def _options(bundle: Bundle) -> list[str]:
         "--nanny" if bundle.nanny else "--no-nanny",
         "--no-dashboard",
     ]
-    if bundle.lifetime is not None:
-        stagger = min(bundle.lifetime // _STAGGER_SHARE, _STAGGER_LIMIT)
-        options += ["--lifetime", f"{bundle.lifetime}s", "--lifetime-stagger", f"{stagger}s"]
     if bundle.worker_ports is not None:
         options += ["--worker-port", bundle.worker_ports]
     if bundle.nanny_ports is not None and bundle.nanny:
@@ -73,12 +76,13 @@ def _environment(bundle: Bundle) -> list[str]:
     return [*pairs, f"HTCDASK_SCHEDULER_SNI={bundle.sni}"]
 
 
-def _preload(name: str, bundle: Bundle) -> str:
+def _preload(name: str, bundle: Bundle, **preloads: list[str]) -> str:
     return _program(
         name,
         SERVER_NAME=bundle.sni,
         RETIRE_SECONDS=bundle.retire_seconds,
         CLOSE_SECONDS=bundle.close_seconds,
+        **preloads,
     )
 
 

@@ -15,12 +15,14 @@ import dask
 from distributed.preloading import process_preloads
 
 _log = logging.getLogger("distributed.htcdask")
-_configured: list[Any] = []
+_others: list[Any] = []
 
 # bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
 SERVER_NAME = ""  # by which the proxy knows the scheduler
 RETIRE_SECONDS = 0.0  # for handing data over after SIGTERM
 CLOSE_SECONDS = 0.0  # for the end of the worker's process after that
+WORKER_PRELOADS: list[str] = []  # of the site
+NANNY_PRELOADS: list[str] = []
 
 
 async def dask_setup(nanny: Any) -> None:
@@ -50,31 +52,33 @@ async def dask_setup(nanny: Any) -> None:
 
     # Once the command line has installed its own handler.
     loop.call_soon(loop.add_signal_handler, signal.SIGTERM, begin)
-    _add_configured_to_worker(nanny)
-    await _start_configured(nanny)
+    _add_others_to_worker(nanny)
+    await _start_others(nanny)
 
 
 async def dask_teardown(nanny: Any) -> None:
     """As Dask would have ended them."""
-    for preload in reversed(_configured):
+    for preload in reversed(_others):
         await preload.teardown()
 
 
-def _add_configured_to_worker(nanny: Any) -> None:
-    """The preloads of the configuration, in whose place Dask takes those of its command line."""
+def _add_others_to_worker(nanny: Any) -> None:
+    """The site's preloads, then those of the configuration, in whose place Dask takes its command line's."""
     names = dask.config.get("distributed.worker.preload") or []
     names = [names] if isinstance(names, str) else list(names)
     arguments = list(dask.config.get("distributed.worker.preload-argv") or [])
     if not arguments or isinstance(arguments[0], str):
         arguments = [arguments for _ in names]
-    nanny.preload_argv = [*([] for _ in nanny.preload), *arguments]
-    nanny.preload = [*nanny.preload, *names]
+    before = [*nanny.preload, *WORKER_PRELOADS]
+    nanny.preload_argv = [*([] for _ in before), *arguments]
+    nanny.preload = [*before, *names]
 
 
-async def _start_configured(nanny: Any) -> None:
+async def _start_others(nanny: Any) -> None:
     """The nanny's own, likewise."""
     try:
-        _configured.extend(
+        _others.extend(process_preloads(nanny, NANNY_PRELOADS, [], file_dir=nanny.local_directory))
+        _others.extend(
             process_preloads(
                 nanny,
                 dask.config.get("distributed.nanny.preload") or [],
@@ -85,7 +89,7 @@ async def _start_configured(nanny: Any) -> None:
     except Exception:
         _log.critical("A preload of the configuration cannot be loaded, so the nanny ends", exc_info=True)
         sys.exit(1)  # as Dask does; it would go on after an exception of this preload
-    for preload in _configured:
+    for preload in _others:
         try:
             await preload.start()
         except Exception:

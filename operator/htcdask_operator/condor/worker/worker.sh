@@ -81,6 +81,28 @@ check_scheduler() {
   [ "$htcdask_status" -ne 69 ] && [ "$htcdask_status" -ne 142 ] || fail "$(tail -n 1 "$htcdask_work/check")"
 }
 
+# A successor holds its slot until the worker in whose place it comes has retired, at $1 by the clock: the scheduler
+# would send away whoever is one too many. No longer than a successor ever waits, whatever this machine's clock says.
+await_turn() {
+  local htcdask_now htcdask_left
+  printf -v htcdask_now '%(%s)T' -1
+  htcdask_left=$(($1 - htcdask_now))
+  [ "$htcdask_left" -gt 0 ] || return 0
+  sleep "$((htcdask_left < 660 ? htcdask_left : 660))" < /dev/null &
+  await_end $!
+  [ -z "${htcdask_ending:-}" ] || exit 143
+}
+
+# The worker retires by itself, counted from the job's start: the operator works out the same (lifetime.py).
+set_lifetime() {
+  local htcdask_slot=${htcdask_name: -3} htcdask_seconds
+  [ -n "$htcdask_lifetime" ] || return 0
+  [[ $htcdask_slot =~ ^[0-9a-z]+$ ]] || htcdask_slot=0
+  htcdask_seconds=$((htcdask_lifetime - htcdask_stagger
+    + 2 * htcdask_stagger * (36#$htcdask_slot * 618034 % 1000000) / 1000000 - SECONDS))
+  htcdask_options+=(--lifetime "$((htcdask_seconds > 1 ? htcdask_seconds : 1))s")
+}
+
 # File $1 with the text $2, readable by this account alone.
 keep() {
   printf '%s\n' "$2" > "$1" || fail "cannot write $1"
@@ -116,8 +138,9 @@ await_end() {
 } 2> /dev/null # the shell's own words about a child that was killed
 
 main() {
-  local -r htcdask_name=$1
-  local htcdask_scratch=${_CONDOR_SCRATCH_DIR:-} htcdask_defaults=() htcdask_status
+  local -r htcdask_name=$1 htcdask_turn=${2:-0}
+  local htcdask_scratch=${_CONDOR_SCRATCH_DIR:-} htcdask_defaults=() htcdask_status htcdask_tail=
+  SECONDS=0 # whatever the environment says
   trap end_worker TERM INT HUP
   umask 077
   cd / || fail "cannot enter /" # an execute node's /var/tmp, where HTCondor starts jobs, is everybody's
@@ -148,9 +171,11 @@ main() {
     keep "$htcdask_work/preload/htcdask_nanny.py" "$htcdask_nanny_preload"
     htcdask_options+=(--preload-nanny "$htcdask_work/preload/htcdask_nanny.py")
   fi
-  readonly htcdask_options
   cd "$htcdask_work" || fail "cannot enter $htcdask_work"
+  await_turn "$htcdask_turn"
   check_scheduler
+  set_lifetime
+  readonly htcdask_options
   env "${htcdask_defaults[@]}" "${htcdask_environment[@]}" \
     "${htcdask_runner[@]}" "$htcdask_program" "${htcdask_command[@]}" "$htcdask_scheduler" \
     --name "$htcdask_name" "${htcdask_options[@]}" \
@@ -158,10 +183,9 @@ main() {
     --tls-key "$htcdask_secrets/dask.pem" --local-directory "$htcdask_work" \
     < /dev/null > "$htcdask_work/log" 2>&1 &
   await_end $!
-  if [ "$htcdask_status" -ne 0 ]; then
-    say "ended with $htcdask_status; its last lines:"
-    tail -c 32768 "$htcdask_work/log"
-  fi
+  [ "$htcdask_status" -ne 0 ] || htcdask_tail=6144 # nobody looks for a cause; 4 KiB are shown, in whole lines
+  say "ended with $htcdask_status; its last lines:"
+  tail -c "${htcdask_tail:-32768}" "$htcdask_work/log"
   return "$htcdask_status"
 }
 

@@ -16,12 +16,13 @@ from distributed.preloading import process_preloads
 from distributed.security import Security
 
 _log = logging.getLogger("distributed.htcdask")
-_configured: list[Any] = []
+_others: list[Any] = []
 
 # bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
 SERVER_NAME = ""  # by which the proxy knows the scheduler
 RETIRE_SECONDS = 0.0  # for handing data over after SIGTERM
 CLOSE_SECONDS = 0.0  # for closing after that
+WORKER_PRELOADS: list[str] = []  # of the site
 
 
 class _NamedSecurity(Security):  # type: ignore[misc]
@@ -39,19 +40,20 @@ async def dask_setup(worker: Any) -> None:
     worker.security.__class__ = _NamedSecurity
     if worker.nanny is None:  # else SIGTERM is the nanny's word to a worker that exceeds its memory
         _close_gracefully_on_sigterm(worker)
-        await _start_configured(worker)  # else the nanny has named them too
+        await _start_others(worker)  # else the nanny has named them too
 
 
 async def dask_teardown(worker: Any) -> None:
     """As Dask would have ended them."""
-    for preload in reversed(_configured):
+    for preload in reversed(_others):
         await preload.teardown()
 
 
-async def _start_configured(worker: Any) -> None:
-    """The preloads of the configuration, in whose place Dask takes those of its command line."""
+async def _start_others(worker: Any) -> None:
+    """The site's preloads, then those of the configuration, in whose place Dask takes its command line's."""
     try:
-        _configured.extend(
+        _others.extend(process_preloads(worker, WORKER_PRELOADS, [], file_dir=worker.local_directory))
+        _others.extend(
             process_preloads(
                 worker,
                 dask.config.get("distributed.worker.preload") or [],
@@ -62,7 +64,7 @@ async def _start_configured(worker: Any) -> None:
     except Exception:
         _log.critical("A preload of the configuration cannot be loaded, so the worker ends", exc_info=True)
         sys.exit(1)  # as Dask does; it would go on after an exception of this preload
-    for preload in _configured:
+    for preload in _others:
         try:
             await preload.start()
         except Exception:

@@ -12,7 +12,7 @@ from htcdask_operator.core.actions import Action, Remove, SubmitAnchor, SubmitWo
 from htcdask_operator.core.checks import chains
 from htcdask_operator.core.model import Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState
-from htcdask_operator.core.pools import steps
+from htcdask_operator.core.pools import kept_logs, steps
 from htcdask_operator.core.pools.decision import Decision
 from htcdask_operator.core.setback import STALLED, Setback
 from htcdask_operator.core.status import summary
@@ -43,6 +43,7 @@ def decide(state: PoolState) -> Decision:
             standing=state.standing,
             ledger=_after(state, actions),
             analyzed=state.remembered.analyzed if state.idle else None,
+            logs=kept_logs.after(state),
         ),
         min((at for at in times if at is not None), default=None),
         ask_first=bool(state.lost) or any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in actions),

@@ -33,7 +33,7 @@ from htcdask_operator.core.scaling.limits import ClusterLimit, SubmitBudget
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.size import Kind
 from htcdask_operator.core.submit import template
-from htcdask_operator.core.workers import ledger, machines, states
+from htcdask_operator.core.workers import ledger, machines, states, succession
 
 
 def seen(
@@ -86,11 +86,14 @@ def _judged(sight: Sight) -> Sight:
     except ValueError as error:
         pool = replace(pool, invalid=f"with the site's defaults it breaks a rule: {_rule(error)}")
     dropped = sight.memory.contact.dropped
+    workers = states.judged(sight.jobs, sight.observed, dropped, sight.policy, sight.now)
+    if worker.max_runtime_seconds is not None:
+        workers = succession.judged(workers, sight.now)
     sight = replace(
         sight,
         pool=pool,
         template=worker,
-        workers=states.judged(sight.jobs, sight.observed, dropped, sight.policy, sight.now),
+        workers=workers,
         over=chains.cluster_is_over(sight),
     )
     return replace(sight, refused=chains.first(chains.SPEC, sight))
@@ -187,11 +190,11 @@ def submit_budget(sights: Sequence[Sight], observed: Observed, policy: Policy) -
     """How many workers the cluster may get in all: some pools may have more than their part, for now."""
     if not isinstance(observed.cluster, ClusterFacts):
         return SubmitBudget()
-    own = _live(sights)
+    own = {sight.uid: sight.there for sight in sights}
     cluster_limits = _cluster_limits(sights, own, observed.cluster, observed, policy)
     there = len(orphans(observed))
     for sight in sights:
-        there += len(own[sight.uid]) + sight.expected
+        there += len(sight.live) + sight.expected
         cluster_limits = _without(cluster_limits, sight, own[sight.uid])
     return SubmitBudget(desired.submit_budget(observed.cluster, there), cluster_limits)
 
@@ -278,6 +281,7 @@ def names_taken(sights: Sequence[Sight], observed: Observed, memory: ClusterMemo
     if isinstance(observed.connected, frozenset):
         taken |= observed.connected
     for sight in sights:
+        taken.update(sight.remembered.logs.names)
         taken.update(job.worker for job in sight.jobs)
         taken.update(failure.worker for failure in sight.pool.status.recent_failures)
     return taken

@@ -13,7 +13,7 @@ from htcdask_operator.core.model import Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.pools import steps
 from htcdask_operator.core.pools.decision import Decision
-from htcdask_operator.core.pools.steps import Step
+from htcdask_operator.core.pools.step import Step
 from htcdask_operator.core.scaling import scale_down
 from htcdask_operator.core.status import summary
 from htcdask_operator.core.submit import anchor

@@ -7,7 +7,6 @@ is one function and one line in `STEPS`. Used by `active`; `finalize` has the en
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core.actions import (
@@ -21,12 +20,13 @@ from htcdask_operator.core.actions import (
     RecordIdentity,
     Remove,
     SubmitAnchor,
-    SubmitWorkers,
+    WriteLogs,
 )
-from htcdask_operator.core.checks import chains
-from htcdask_operator.core.model import Job, JobId, Unseen, WorkerName
+from htcdask_operator.core.model import Job, JobId, WorkerName
 from htcdask_operator.core.pool_state import PoolState, Sight
-from htcdask_operator.core.submit import anchor, descriptions, spooled, worker_names
+from htcdask_operator.core.pools import kept_logs, submit
+from htcdask_operator.core.pools.step import Step, first, may_submit
+from htcdask_operator.core.submit import anchor, descriptions, spooled
 from htcdask_operator.core.workers import contact, failures, ledger, states
 from htcdask_operator.core.workers.states import State
 
@@ -42,14 +42,6 @@ ANALYZE_LAST_SECONDS: Final = 300.0
 """but no less often than that: a thousand pools that wait ask three questions a second."""
 LEAVE_SECONDS: Final = 60.0
 """So much longer than its process may take does a removed job stay, if its execute node is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one step comes to."""
-
-    actions: tuple[Action, ...] = ()
-    recheck_at: float | None = None
 
 
 def add_finalizer(state: Sight) -> Step:
@@ -81,7 +73,7 @@ def force_remove(state: Sight) -> Step:
     late = tuple(job.id for job in leaving if state.now - job.status_since >= most)
     reason = "HTCDask: its execute node does not answer"
     actions = (ForceRemove(state.uid, late, reason),) if late else ()
-    return Step(actions, _first(job.status_since + most for job in leaving))
+    return Step(actions, first(job.status_since + most for job in leaving))
 
 
 def keep_anchor(state: PoolState) -> Step:
@@ -100,7 +92,7 @@ def keep_anchor(state: PoolState) -> Step:
         and state.more_at is None
         and state.template_hash
         and state.cluster is not None
-        and _may_submit(state)
+        and may_submit(state)
     ):
         description = descriptions.anchor(
             state.pool, state.cluster, state.template, state.template_hash, state.policy, state.now
@@ -128,7 +120,7 @@ def remove_ended(state: PoolState) -> Step:
 def remove_outdated(state: PoolState) -> Step:
     """A job that waits and can never start rightly makes room for one that can."""
     outdated = state.outdated
-    if not _may_submit(state):  # nothing could come in its place, and without its files it would only fail
+    if not may_submit(state):  # nothing could come in its place, and without its files it would only fail
         there = {job.id for job in state.anchors.all}
         outdated = tuple(job for job in outdated if job.anchor and job.anchor not in there)
     return _removal(outdated, "the pool's template or its files are others now")
@@ -142,45 +134,14 @@ def scale_down(state: PoolState) -> Step:
         "fewer workers are wanted, and these had time to finish",
     )
     busy = state.now + BUSY_SECONDS if state.surplus.busy else None
-    return Step((*gone.actions, *late.actions), _first((busy, state.surplus.until)))
-
-
-def submit(state: PoolState) -> Step:
-    """The workers that are missing come, as many as may come now."""
-    kept, refused = state.anchors.usable, state.anchors.refused
-    recheck = _first((state.backoff.until, state.more_at)) if state.missing else None
-    if not state.template_hash or (kept is None and refused is None) or state.cluster is None:
-        return Step((), recheck)
-    count = state.may_come if refused is None else min(state.may_come, spooled.LARGEST_SUBMIT)
-    if count <= 0 or isinstance(state.observed.connected, Unseen) or not _may_submit(state):
-        return Step((), recheck)
-    names = worker_names.new_names(state.uid, count, state.taken, state.now)
-    if not names:  # as many are in sight as there are files for them
-        return Step((), recheck)
-    description = descriptions.workers(
-        state.pool,
-        state.cluster,
-        state.template,
-        state.template_hash,
-        "" if kept is None else kept.iwd or "",
-        state.policy,
-        state.now,
-        "" if kept is None else kept.id,
-        state.avoided,
-    )
-    bundle = None
-    if kept is None:
-        description = spooled.described(description)
-        bundle = descriptions.bundle(state.cluster, state.template, state.policy)
-    submit_ = SubmitWorkers(state.uid, description, names, state.worker, state.template.profile, bundle)
-    return Step((submit_,), recheck)
+    return Step((*gone.actions, *late.actions), first((busy, state.surplus.until)))
 
 
 def read_logs(state: PoolState) -> Step:
-    """The last words of workers that failed; they lie in the anchor's directory, or their own."""
+    """What workers that ended have printed; it lies in the anchor's directory, or their own."""
     own = _with_log(state)
-    asked = failures.missing_logs(state.record.recent, state.now)
-    shared = tuple(worker for worker in asked if worker not in own)
+    asked = (*failures.missing_logs(state.record.recent, state.now), *kept_logs.reads(state))
+    shared = tuple(worker for worker in dict.fromkeys(asked) if worker not in own)
     actions = [ReadLogs(state.uid, job.id, (worker,)) for worker, job in own.items()]
     if shared and state.anchors.usable is not None:
         actions.append(ReadLogs(state.uid, state.anchors.usable.id, shared))
@@ -191,6 +152,13 @@ def _with_log(state: PoolState) -> Mapping[WorkerName, Job]:
     """Jobs that are over, and have the last lines of a worker that are still to be told."""
     failed = [worker.job for worker in state.ended if worker.state is State.FAILED]
     return spooled.keepers(failed, failures.missing_logs(state.record.recent, state.now))
+
+
+def write_logs(state: PoolState) -> Step:
+    """The pool's HTCWorkerLog gets what was read; what is being read just now is waited for."""
+    logs = kept_logs.writes(state)
+    actions = (WriteLogs(state.uid, logs),) if logs else ()
+    return Step(actions, kept_logs.after(state).until(state.memory.logs, state.now))
 
 
 def analyze(state: PoolState) -> Step:
@@ -220,13 +188,13 @@ def wait_for_workers(state: PoolState) -> Step:
     if state.allocation is not None and state.allocation.waits:
         times.append(state.now + NEIGHBOUR_SECONDS)
     times += state.avoided.values()  # the status says so no longer than that
-    return Step((), _first(times))
+    return Step((), first(times))
 
 
 def wait_until_shown(state: PoolState) -> Step:
     """It is told when a job that was accepted has had the time to be seen."""
     due = (its.at + ledger.SHOWN_SECONDS for its in state.not_yet_shown.values())
-    return Step((), _first(at for at in due if at > state.now))
+    return Step((), first(at for at in due if at > state.now))
 
 
 STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
@@ -238,8 +206,10 @@ STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     remove_ended,
     remove_outdated,
     scale_down,
-    submit,
+    submit.missing,
+    submit.successors,
     read_logs,
+    write_logs,
     analyze,
     wait_for_workers,
     wait_until_shown,
@@ -255,11 +225,3 @@ def remove(jobs: Iterable[Job], why: str) -> Remove:
 def _removal(jobs: Iterable[Job], why: str) -> Step:
     its = tuple(jobs)
     return Step((remove(its, why),)) if its else Step()
-
-
-def _may_submit(state: PoolState) -> bool:
-    return state.refused is None and chains.first(chains.MOMENT, state) is None
-
-
-def _first(times: Iterable[float | None]) -> float | None:
-    return min((at for at in times if at is not None), default=None)

@@ -70,8 +70,11 @@ class SubmitBudget:
 
     def of(self, worker: Size, profile: str | None = None) -> int:
         """How many workers of a pool."""
-        fit = [limit.fits(worker) for limit in self.limits if limit.concerns(profile)]
-        return max(0, min(self.workers, *fit, NONE))
+        return max(0, min(self.workers, self.beyond(worker, profile)))
+
+    def beyond(self, worker: Size, profile: str | None = None) -> int:
+        """How many that no scheduler counts yet, as they come when others have gone."""
+        return min((limit.fits(worker) for limit in self.limits if limit.concerns(profile)), default=NONE)
 
     def less(self, count: int, worker: Size, profile: str | None = None) -> SubmitBudget:
         """When one has taken so many."""

@@ -15,7 +15,7 @@ from htcdask_operator.core import reasons, timestamps, token_bucket
 from htcdask_operator.core.token_bucket import Spent
 
 _LONGEST: Final = 800  # of the last message before a silence: the API server takes 1024 bytes
-_BAD_WHEN_FALSE = (status.CLUSTER_ACTIVE, status.CONDOR_REACHABLE)
+_BAD_WHEN_FALSE = (status.CLUSTER_ACTIVE, status.CONDOR_REACHABLE, status.HEARTBEAT_FITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Event:
     kind: Literal["Normal", "Warning"]
     reason: str
     message: str
+    about: str = ""  # the reason for which something is, or was, wrong: it may be everybody's
 
 
 def between(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
@@ -66,7 +67,7 @@ def _failed(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
         for failure in reversed(new.recent_failures)
         if failure.worker not in known and failure.log_tail is not None
     ]
-    return tuple(Event("Warning", failure.reason, failure.message) for failure in fresh)
+    return tuple(Event("Warning", failure.reason, failure.message, failure.reason) for failure in fresh)
 
 
 def _conditions(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
@@ -74,16 +75,18 @@ def _conditions(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
     for condition in new.conditions:
         before = old.condition(condition.type)
         was = before.status if before is not None else None
+        bad = Event("Warning", condition.reason, condition.message, condition.reason)
+        since = before.reason if before is not None else ""
         if condition.type == status.READY:
             if condition.status == "True" and was != "True":
-                told.append(Event("Normal", condition.reason, condition.message))
+                told.append(Event("Normal", condition.reason, condition.message, since))
         elif condition.type == status.STALLED:
             new_reason = before is None or before.reason != condition.reason
             if condition.status == "True" and (was != "True" or new_reason):
-                told.append(Event("Warning", condition.reason, condition.message))
+                told.append(bad)
         elif condition.type in _BAD_WHEN_FALSE:
             if condition.status == "False" and was != "False":
-                told.append(Event("Warning", condition.reason, condition.message))
+                told.append(bad)
             elif condition.status == "True" and (was == "False" or _is_new_road(before, condition)):
-                told.append(Event("Normal", condition.reason, condition.message or "It is back."))
+                told.append(Event("Normal", condition.reason, condition.message or "It is back.", since))
     return tuple(told)

@@ -22,7 +22,7 @@ from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.setback import STALLED
 from htcdask_operator.core.status.explain import explanations, reachable
 from htcdask_operator.core.workers import identity
-from htcdask_operator.core.workers.states import LIVE, RUNS, State
+from htcdask_operator.core.workers.states import RUNS, State, live
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -120,7 +120,7 @@ def _counts(state: PoolState) -> Counts:
     running = sum(states[state] for state in RUNS)
     return Counts(
         desired=desired,
-        live=sum(states[state] for state in LIVE),
+        live=live(state.workers),
         submitting=states[State.SUBMITTING],
         idle=states[State.IDLE],
         running=running,
@@ -128,7 +128,7 @@ def _counts(state: PoolState) -> Counts:
         if unknown
         else states[State.CONNECTED] + states[State.UNNAMED],
         held=states[State.HELD],
-        retiring=states[State.REMOVED],
+        retiring=states[State.REMOVED] + sum(worker.succeeded for worker in state.workers),
     )
 
 
@@ -143,6 +143,7 @@ def _conditions(state: PoolState, counts: Counts, finding: Finding | None) -> tu
         (status.STALLED, _truth(stalled), reason, message if stalled else ""),
         (status.CLUSTER_ACTIVE, *_cluster_active(state)),
         (status.CONDOR_REACHABLE, *_condor_reachable(state)),
+        *state.memory.ended.said,
     )
     return tuple(_condition(state, *one) for one in said)
 

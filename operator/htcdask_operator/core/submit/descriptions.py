@@ -17,6 +17,8 @@ from htcdask_operator.core.actions import Bundle
 from htcdask_operator.core.model import ClusterFacts, JobId, PoolFacts
 from htcdask_operator.core.policy import Policy, PortRange
 from htcdask_operator.core.submit import images, quoting, template
+from htcdask_operator.core.workers import lifetime
+from htcdask_operator.core.workers.succession import Succession
 
 BUNDLE: Final = "bundle.sh"
 """The file in the anchor's directory that every worker reads as its standard input."""
@@ -38,13 +40,15 @@ def bundle(cluster: ClusterFacts, worker: Template, policy: Policy) -> Bundle:
         memory_limit=int(worker.memory_bytes * _MEMORY_SHARE),
         nanny=worker.nanny,
         death_timeout=policy.death_timeout_seconds,
-        lifetime=_lifetime(worker.max_runtime_seconds),
+        lifetime=lifetime.of_runtime(worker.max_runtime_seconds),
         worker_ports=_ports(policy.worker_ports),
         nanny_ports=_ports(policy.nanny_ports),
         retire_seconds=policy.vacate_seconds - _room_to_close(policy.vacate_seconds),
         close_seconds=_room_to_close(policy.vacate_seconds) / 2,
         environment=tuple(sorted(environment.items())),
         resources=tuple(sorted(worker.resources.items())),
+        worker_preload=policy.worker_preload,
+        nanny_preload=policy.nanny_preload if worker.nanny else (),
     )
 
 
@@ -72,7 +76,7 @@ def anchor(
         # Whoever asks for the files of its directory gets none, but for those that the agent names then.
         "My.SpooledOutputFiles": '""',
         "leave_in_queue": "false",
-        **_profile(worker),
+        **_said(worker),
         **_identity(pool, cluster, template_hash, names.ROLE_ANCHOR, "", policy, now),
     }
 
@@ -87,19 +91,26 @@ def workers(
     now: float,
     anchor: JobId = "",
     avoided: Mapping[str, float] = MappingProxyType({}),
+    succession: Succession | None = None,
 ) -> Mapping[str, str]:
     """The workers' common description; each name becomes `$(wname)`.
 
-    `anchor`: whose files they read; `avoided`: machines where they are not to run, and until when.
+    `anchor`: whose files they read; `avoided`: machines where they are not to run, and until when;
+    `succession`: in whose place the one worker comes, and when.
     """
     described = _worker(pool, cluster, worker, policy, iwd)
     if avoided:  # not in the template hash either: machines come and go
         machines = ", ".join(quoting.string(machine) for machine in sorted(avoided))
         over = math.ceil(max(avoided.values()))  # a job may wait for longer than that
         described["My.Requirements"] += f" && (time() > {over} || !member(TARGET.Machine, {{{machines}}}))"
+    if succession is not None:
+        at = str(math.ceil(succession.connects_at))
+        described["arguments"] = described["arguments"].removesuffix('"') + f' {at}"'
+        described[f"My.{names.AD_SUCCEEDS}"] = quoting.string(succession.of)
+        described[f"My.{names.AD_CONNECTS_AT}"] = at
     return {
         f"My.{names.AD_ANCHOR}": quoting.string(anchor),
-        **_profile(worker),
+        **_said(worker),
         **described,
         **_identity(pool, cluster, template_hash, names.ROLE_WORKER, "$(wname)", policy, now),
     }
@@ -235,9 +246,13 @@ def _attributes(worker: Template, policy: Policy) -> dict[str, str]:
     return {quoting.attribute(name): quoting.literal(value) for name, value in profile.attributes.items()}
 
 
-def _profile(worker: Template) -> dict[str, str]:
-    """Not in the template hash: nothing that is staged depends on it."""
-    return {f"My.{names.AD_PROFILE}": quoting.string(worker.profile)} if worker.profile else {}
+def _said(worker: Template) -> dict[str, str]:
+    """What the operator reads again. Not in the template hash: nothing that is staged depends on it."""
+    retires = lifetime.of_runtime(worker.max_runtime_seconds)
+    return {
+        **({f"My.{names.AD_PROFILE}": quoting.string(worker.profile)} if worker.profile else {}),
+        **({f"My.{names.AD_LIFETIME}": str(retires)} if retires is not None else {}),
+    }
 
 
 def _identity(
@@ -269,14 +284,6 @@ def _batch_name(pool: PoolFacts) -> str:
 
 def _ports(ports: PortRange | None) -> str | None:
     return None if ports is None else f"{ports.first}:{ports.last}"
-
-
-def _lifetime(max_runtime: int | None) -> int | None:
-    """A worker ends by itself, gracefully, a tenth (one to ten minutes) before HTCondor would end it.
-
-    HTCondor's clock begins with the job, and the worker's when it is up.
-    """
-    return None if max_runtime is None else max_runtime - max(60, min(600, max_runtime // 10))
 
 
 def _room_to_close(vacate_seconds: float) -> float:

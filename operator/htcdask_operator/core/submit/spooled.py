@@ -52,7 +52,8 @@ def described(workers: Mapping[str, str]) -> dict[str, str]:
     """
     return {
         **{key: text for key, text in workers.items() if key not in _OF_ANCHOR},
-        "arguments": f'"-p {descriptions.BUNDLE} $(wname)"',
+        # A successor is told when it may connect, too.
+        "arguments": workers["arguments"].replace("-p -s ", f"-p {descriptions.BUNDLE} "),
         "output": "$(wout)",
         "error": "$(wout)",
         # Whoever asks for the files of its directory gets those that the agent names then: never the bundle.

@@ -87,7 +87,11 @@ def hash_of(*parts: object) -> str:
 
 def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        fields = {
+            field.name: (getattr(value, field.name), field.default) for field in dataclasses.fields(value)
+        }
+        # What a later release brought has a default: where a site leaves it so, an upgrade replaces nobody.
+        return {name: its for name, (its, default) in fields.items() if its != default}
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"no hash for {type(value).__name__}")

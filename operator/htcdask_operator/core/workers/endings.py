@@ -6,13 +6,14 @@ came; who writes them down makes them harmless.
 
 from __future__ import annotations
 
+from htcdask_operator.core import timestamps
 from htcdask_operator.core.model import Job
 from htcdask_operator.core.workers import failure_policy
 
 
 def exited(job: Job, ran: float | None) -> str:
     """Its process ended by itself, after so many seconds."""
-    after = f"{'' if ran is None else f' after {_duration(ran)}'}{_where(job)}"
+    after = f"{'' if ran is None else f' after {timestamps.lasted(ran)}'}{_where(job)}"
     if job.exit_signal is not None:
         return f"Worker {job.worker} was killed by signal {job.exit_signal}{after}."
     if not job.exit_code:
@@ -40,7 +41,9 @@ def suspended(job: Job) -> str:
 
 def suspended_too_long(job: Job, seconds: float) -> str:
     """The site does not wait for it any more."""
-    return f"Worker {job.worker} was suspended{_where(job)} for {_duration(seconds)}, and is replaced."
+    return (
+        f"Worker {job.worker} was suspended{_where(job)} for {timestamps.lasted(seconds)}, and is replaced."
+    )
 
 
 def held(job: Job) -> str:
@@ -63,10 +66,3 @@ def _where(job: Job) -> str:
 
 def _quoted(text: str | None) -> str:
     return text.rstrip(" .") if text and text.rstrip(" .") else "HTCondor gave no reason"
-
-
-def _duration(seconds: float) -> str:
-    whole = max(0, round(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"

@@ -141,15 +141,23 @@ def _with_log(failure: Failure, logs: Mapping[WorkerName, str], now: float) -> F
     )
 
 
-def _told(text: str, worker: WorkerName, *, killed: bool) -> Told:
+def own_words(text: str, worker: WorkerName) -> str:
     """What this worker printed; of any other text, what only a container that does not start says.
 
     A job can put a link in the place of what it printed, and HTCondor follows it, outside of the container
     and as the account of everybody's workers. No file of others has the line with which the wrapper ends.
     """
-    its = re.search(rf"^htcdask: worker {re.escape(worker)} on (?P<rest>.*)", text, re.MULTILINE)
+    return text if _its_line(text, worker) is not None else "\n".join(_CONTAINER.findall(text))
+
+
+def _its_line(text: str, worker: WorkerName) -> re.Match[str] | None:
+    return re.search(rf"^htcdask: worker {re.escape(worker)} on (?P<rest>.*)", text, re.MULTILINE)
+
+
+def _told(text: str, worker: WorkerName, *, killed: bool) -> Told:
+    its = _its_line(text, worker)
     if its is None:
-        return log_tail.of("\n".join(_CONTAINER.findall(text)))
+        return log_tail.of(own_words(text, worker))
     told = log_tail.of(text, killed=killed)
     _, ended, verdict = its["rest"].partition(" ended: ")
     return replace(told, cause=log_tail.of_verdict(verdict)) if ended else told

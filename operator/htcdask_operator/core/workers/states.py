@@ -71,6 +71,7 @@ class Worker:
     state: State
     reason: str | None = None
     message: str = ""
+    succeeded: bool = False  # about to retire, and its successor is there: it is no longer counted
 
 
 def judged(
@@ -133,12 +134,13 @@ def of_pool(workers: Iterable[Worker], pool_uid: str) -> tuple[Worker, ...]:
 
 def live(workers: Iterable[Worker]) -> int:
     """How many are there or on their way: what counts against the number wanted."""
-    return sum(worker.state in LIVE for worker in workers)
+    return sum(worker.state in LIVE and not worker.succeeded for worker in workers)
 
 
 def connected_by(job: Job, policy: Policy) -> float:
     """When a worker that runs has had the time to connect; one that cannot has ended by then."""
-    return (job.started_at if job.started_at is not None else job.status_since) + policy.connect_seconds
+    began = job.started_at if job.started_at is not None else job.status_since
+    return max(began, job.connects_at or began) + policy.connect_seconds
 
 
 def is_leaving(job: Job) -> bool:

@@ -266,13 +266,23 @@ def test_events_are_told_on_transitions(
     assert [(event.kind, event.reason) for event in found] == told
 
 
+def test_an_event_says_what_it_is_about_also_when_that_is_over() -> None:
+    bad, good = condition("CondorReachable", "False"), condition("CondorReachable", "True", "Back")
+    began = between(PoolStatus(), PoolStatus(conditions=(bad,)))
+    over = between(PoolStatus(conditions=(bad,)), PoolStatus(conditions=(good,)))
+    assert [(event.reason, event.about) for event in (*began, *over)] == [
+        ("SomeReason", "SomeReason"),
+        ("Back", "SomeReason"),
+    ]
+
+
 def test_scaling_and_new_failures_are_told() -> None:
     known, fresh = failure("old", "Evicted", "old"), failure("new", "WorkerFailed", "It died.")
     old = PoolStatus(desired_replicas=2, recent_failures=(known,))
     new = PoolStatus(desired_replicas=4, recent_failures=(fresh, known))
     assert between(old, new) == (
         Event("Normal", "Scaled", "Workers wanted: 4 instead of 2."),
-        Event("Warning", "WorkerFailed", "It died."),
+        Event("Warning", "WorkerFailed", "It died.", about="WorkerFailed"),
     )
 
 
@@ -281,7 +291,7 @@ def test_a_failure_is_told_once_when_its_last_lines_have_come_or_will_not() -> N
     told = failure("w1", "WorkerFailed", "It died. It said: KeyError: 'x'", "KeyError: 'x'")
     none, early, late = PoolStatus(), *(PoolStatus(recent_failures=(one,)) for one in (waiting, told))
     assert between(none, early) == ()
-    assert between(early, late) == (Event("Warning", "WorkerFailed", told.message),)
+    assert between(early, late) == (Event("Warning", "WorkerFailed", told.message, about="WorkerFailed"),)
     assert between(none, late) == between(early, late)
     assert between(late, late) == ()
 

@@ -330,8 +330,12 @@ def test_the_fingerprint_moves_with_what_a_worker_is_made_from_and_with_nothing_
         template_hash(make_template(environment={"A": "b"})),
         template_hash(scheduler_address="other:1"),
         template_hash(vacate_seconds=7),
+        template_hash(worker_preload=("site_credentials",)),
+        template_hash(nanny_preload=("site_credentials",)),
     ]
-    assert len({template_hash(), *others}) == 5
+    assert len({template_hash(), *others}) == 7
+    without = make_template(nanny=False)
+    assert template_hash(without, nanny_preload=("site_credentials",)) == template_hash(without)
 
 
 def test_an_upgrade_replaces_nothing() -> None:

@@ -1,0 +1,107 @@
+"""A worker that is about to retire has a successor: submitted before, and connected when it has gone.
+
+Called by `pools.cluster` (who counts) and by `steps` (who comes). The wait for a slot, which may be long, so
+falls into the time in which the worker still works. The scheduler retires whoever connects beyond its number,
+and would choose the newcomer, who holds nothing: so the successor waits in its slot until its predecessor has
+retired, and nobody has to tell the scheduler, which would end adapt(). Both names are in the queue.
+
+    works -> soon retires: its successor is submitted, and it is not counted -> retired -> successor connects
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from htcdask_operator.core.model import Job, WorkerName
+from htcdask_operator.core.workers import lifetime
+from htcdask_operator.core.workers.states import LIVE, RUNS, State, Worker, live
+
+LEAST_LEAD: Final = 60.0
+LEAD: Final = 600.0
+"""So long before it retires does a worker get its successor, at the most; so long may a slot be held."""
+_LEAD_SHARE: Final = 4  # of its lifetime
+AFTER_SECONDS: Final = 5.0
+"""So long after the retirement does the successor begin to connect; it is no sooner there than its Python."""
+GRACE_SECONDS: Final = 60.0
+"""So long may a retirement take; who stays on counts again, and the scheduler has one too many."""
+SHARE: Final = 10
+"""One successor for so many workers, and one at the least, is on its way at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """One worker that is to come."""
+
+    of: WorkerName
+    connects_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Who gets a successor now, the first to retire first; and when to look again."""
+
+    now: tuple[Succession, ...] = ()
+    recheck_at: float | None = None
+
+
+def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
+    """With those marked whose successors are there."""
+    heirs = {
+        worker.job.succeeds: worker for worker in workers if worker.job.succeeds and worker.state in LIVE
+    }
+    if not heirs:
+        return tuple(workers)
+    return tuple(
+        replace(worker, succeeded=True)
+        if _is_succeeded(worker, heirs.get(worker.job.worker), now)
+        else worker
+        for worker in workers
+    )
+
+
+def due(workers: Sequence[Worker], now: float, expected: int = 0) -> Due:
+    """The successors that are needed, for a pool that has all it should have.
+
+    `expected`: so many of its workers were accepted, and no answer has shown them yet.
+    """
+    usual, soon, later = _usual_lead(workers), [], []
+    for worker in workers:
+        at = retires_at(worker.job)
+        if at is None or worker.state is not State.CONNECTED or worker.succeeded:
+            continue
+        begins = at - min(usual, (worker.job.lifetime or 0) / _LEAD_SHARE)
+        if now < begins:
+            later.append(begins)
+        elif now < at:
+            soon.append(Succession(worker.job.worker, at + AFTER_SECONDS))
+    on_their_way = sum(worker.succeeded for worker in workers) + expected
+    room = max(0, math.ceil(live(workers) / SHARE) - on_their_way)
+    soon.sort(key=lambda succession: (succession.connects_at, succession.of))
+    return Due(tuple(soon[:room]), min(later, default=None))
+
+
+def retires_at(job: Job) -> float | None:
+    """When a worker that runs retires by itself; None: not because of its time."""
+    if job.lifetime is None or job.started_at is None:
+        return None
+    return job.started_at + lifetime.of_worker(job.lifetime, job.worker)
+
+
+def _is_succeeded(worker: Worker, heir: Worker | None, now: float) -> bool:
+    if heir is None or worker.state not in RUNS:
+        return False
+    retired = max(retires_at(worker.job) or 0.0, heir.job.connects_at or 0.0)
+    return heir.state not in RUNS or now < retired + GRACE_SECONDS
+
+
+def _usual_lead(workers: Sequence[Worker]) -> float:
+    """Twice as long as the pool's workers of now had to wait for their slots."""
+    waits = (
+        worker.job.started_at - worker.job.queued_at
+        for worker in workers
+        if worker.state in RUNS and worker.job.started_at is not None
+    )
+    return min(LEAD, max(LEAST_LEAD, 2 * max(waits, default=0.0)))

@@ -1,0 +1,204 @@
+"""Who is about to retire, who comes in its place, and who counts meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from htcdask_api import names
+from htcdask_operator.core.actions import Action, SubmitWorkers
+from htcdask_operator.core.model import ClusterFacts, Job, JobStatus
+from htcdask_operator.core.workers import lifetime, succession
+from htcdask_operator.core.workers.states import State, Worker, live
+from tests.builders import NOW, POOL, make_cluster, make_job, make_policy, make_pool, make_template
+from tests.unit.core.world import World
+
+WORKS = 3240  # seconds, of a worker that may run for an hour
+
+
+def a_worker(name: str, age: float, state: State = State.CONNECTED, **facts: object) -> Worker:
+    """One that runs, waited ten seconds for its slot, and retires when it is about WORKS old."""
+    defaults = {"started_at": NOW - age, "queued_at": NOW - age - 10, "lifetime": WORKS}
+    return Worker(make_job(name, JobStatus.RUNNING, **(defaults | facts)), state)
+
+
+def left(name: str) -> float:
+    """Seconds that a worker of this name works."""
+    return lifetime.of_worker(WORKS, name)
+
+
+def due(*workers: Worker, expected: int = 0) -> list[str]:
+    return [each.of for each in succession.due(workers, NOW, expected).now]
+
+
+def test_a_worker_gets_its_successor_a_minute_before_it_retires_and_is_looked_at_again_then() -> None:
+    young = a_worker("a", left("a") - 61)
+    assert succession.due([young], NOW) == succession.Due((), NOW + 1)
+    old = a_worker("a", left("a") - 59)
+    coming = succession.Succession("a", NOW + 59 + succession.AFTER_SECONDS)
+    assert succession.due([old], NOW) == succession.Due((coming,), None)
+
+
+@pytest.mark.parametrize(
+    ("waited", "lead"), [(0, 60), (29, 60), (100, 200), (299, 598), (7200, 600)], ids=str
+)
+def test_where_slots_are_long_in_coming_it_comes_sooner_and_ten_minutes_before_at_the_most(
+    waited: float, lead: float
+) -> None:
+    other = a_worker("b", 100, queued_at=NOW - 100 - waited)
+    assert due(other, a_worker("a", left("a") - lead - 1)) == []
+    assert due(other, a_worker("a", left("a") - lead + 1)) == ["a"]
+
+
+def test_no_successor_holds_a_slot_for_more_than_a_quarter_of_a_life() -> None:
+    short = a_worker("a", lifetime.of_worker(240, "a") - 61, lifetime=240)
+    slow = a_worker("b", 10, queued_at=NOW - 4000, lifetime=240)
+    assert due(short, slow) == []
+    assert due(a_worker("a", lifetime.of_worker(240, "a") - 59, lifetime=240), slow) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "worker",
+    [
+        a_worker("a", left("a") + 1),
+        a_worker("a", left("a") - 1, State.DISCONNECTED),
+        a_worker("a", left("a") - 1, State.NOT_ASKED),
+        a_worker("a", left("a") - 1, lifetime=None),
+        a_worker("a", left("a") - 1, started_at=None),
+    ],
+    ids=["retires already", "has left", "nobody knows", "no lifetime", "no start"],
+)
+def test_who_has_no_successor(worker: Worker) -> None:
+    assert due(worker) == []
+
+
+def test_a_tenth_of_a_pool_is_replaced_at_a_time_and_the_first_to_retire_are_the_first() -> None:
+    workers = [a_worker(f"w{number}", left(f"w{number}") - 50 + number) for number in range(25)]
+    assert due(*workers) == ["w24", "w23", "w22"]
+    assert due(*workers, expected=2) == ["w24"]
+    assert due(*workers[:3]) == ["w2"]
+
+
+def judged(*workers: Worker, now: float = NOW) -> dict[str, bool]:
+    return {worker.job.worker: worker.succeeded for worker in succession.judged(workers, now)}
+
+
+def heir(of: str, state: State, connects_at: float = NOW + 30) -> Worker:
+    return a_worker("heir", 0, state, succeeds=of, connects_at=connects_at)
+
+
+@pytest.mark.parametrize("state", [State.IDLE, State.SUBMITTING, State.HELD, State.STARTING])
+def test_a_worker_whose_successor_is_there_is_not_counted(state: State) -> None:
+    old, new = a_worker("a", left("a") - 30), heir("a", state)
+    assert judged(old, new) == {"a": True, "heir": False}
+    assert live(succession.judged([old, new], NOW)) == 1
+
+
+@pytest.mark.parametrize("state", [State.REMOVED, State.FINISHED, State.FAILED])
+def test_it_counts_again_when_its_successor_has_ended(state: State) -> None:
+    assert judged(a_worker("a", left("a") - 30), heir("a", state))["a"] is False
+
+
+def test_who_does_not_retire_in_time_counts_again_once_its_successor_runs() -> None:
+    old = a_worker("a", left("a") + 70)
+    assert judged(old, heir("a", State.STARTING, NOW - 65))["a"] is False
+    assert judged(old, heir("a", State.STARTING, NOW - 55))["a"] is True, "it has begun to connect just now"
+    assert judged(old, heir("a", State.IDLE, NOW - 65))["a"] is True
+
+
+# --- as a pool
+
+
+def a_pool(count: int, **policy: object) -> World:
+    """A pool of so many connected workers that may run for an hour."""
+    pool = make_pool(template=make_template(max_runtime_seconds=3600))
+    world = World({POOL: pool}, make_cluster(count), make_policy(**policy))
+    world.settle()
+    world.stage()
+    world.settle()
+    for job in world.workers():
+        world.start(job)
+        world.connect(job)
+    world.settle()
+    return world
+
+
+def next_to_retire(world: World) -> Job:
+    return min(world.workers(), key=lambda job: succession.retires_at(job) or 0)
+
+
+def submitted(actions: list[Action]) -> list[SubmitWorkers]:
+    return [action for action in actions if isinstance(action, SubmitWorkers)]
+
+
+def at_the_end_of(world: World, job: Job, seconds: float) -> list[SubmitWorkers]:
+    retires = succession.retires_at(job)
+    assert retires is not None
+    world.now = retires - seconds
+    return submitted(world.settle())
+
+
+def test_the_successor_is_submitted_once_and_says_in_whose_place_and_when_it_comes() -> None:
+    world = a_pool(2)
+    job = next_to_retire(world)
+    assert at_the_end_of(world, job, 61) == []
+    (action,) = at_the_end_of(world, job, 59)
+    retires = succession.retires_at(job)
+    assert retires is not None
+    assert len(action.names) == 1
+    said = action.description
+    assert said[f"My.{names.AD_SUCCEEDS}"] == f'"{job.worker}"'
+    assert float(said[f"My.{names.AD_CONNECTS_AT}"]) == pytest.approx(retires + 5, abs=1)
+    assert said["arguments"] == f'"-p -s $(wname) {said[f"My.{names.AD_CONNECTS_AT}"]}"'
+    assert submitted(world.settle()) == []
+    status = world.pools[POOL].status
+    assert (status.replicas, status.connected, status.retiring, status.idle) == (2, 2, 1, 1)
+    ready = status.condition("Ready")
+    assert ready is not None
+    assert ready.status == "True"
+
+
+def test_while_it_waits_in_its_slot_it_is_not_late_and_afterwards_the_pool_has_all() -> None:
+    world = a_pool(2)
+    job = next_to_retire(world)
+    at_the_end_of(world, job, 59)
+    (new,) = [each for each in world.workers() if each.status is JobStatus.IDLE]
+    world.start(new)
+    assert world.settle() == []
+    world.now += 59
+    world.end(job)
+    world.settle()
+    world.connect(world.jobs[new.id])
+    assert submitted(world.settle()) == []
+    status = world.pools[POOL].status
+    assert (status.replicas, status.connected, status.finished) == (2, 2, 1)
+
+
+def test_who_asks_for_fewer_meanwhile_gets_fewer_and_the_successor_goes_first() -> None:
+    world = a_pool(2)
+    at_the_end_of(world, next_to_retire(world), 59)
+    assert isinstance(world.cluster, ClusterFacts)
+    world.cluster = replace(world.cluster, replicas=1)
+    for _ in range(10):
+        world.settle()
+        world.now += 1
+    assert [job.status for job in world.workers() if job.status is not JobStatus.REMOVED] == [
+        JobStatus.RUNNING
+    ] * 2
+    assert world.pools[POOL].status.replicas == 2, "the scheduler retires one of those that it knows"
+
+
+def test_a_site_s_limit_holds_for_successors_too() -> None:
+    world = a_pool(2, max_replicas_per_user=2)
+    assert at_the_end_of(world, next_to_retire(world), 30) == []
+
+
+def test_a_pool_that_lacks_workers_gets_those_first() -> None:
+    world = a_pool(3)
+    job = next_to_retire(world)
+    world.now += 3000
+    world.end(next(each for each in world.workers() if each.id != job.id))
+    missing, successor = at_the_end_of(world, job, 59)
+    assert f"My.{names.AD_SUCCEEDS}" not in missing.description
+    assert f"My.{names.AD_SUCCEEDS}" in successor.description
