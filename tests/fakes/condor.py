@@ -184,15 +184,20 @@ class FakeSchedd:
         return made
 
     def remove(self, job: JobId) -> None:
-        """What condor_rm does: the job leaves with the next tick, once its process has ended."""
-        if self.queue[job].job.status is not JobStatus.REMOVED:
+        """What condor_rm does: the job leaves with the next tick, once its process has ended; or at once."""
+        if self.queue[job].job.status is JobStatus.COMPLETED:
+            self._forget(job)
+        elif self.queue[job].job.status is not JobStatus.REMOVED:
             self._change(job, JobStatus.REMOVED)
 
     def force_remove(self, job: JobId) -> None:
         """What condor_rm -forcex does: nothing for a job that was not removed before."""
         if self.queue[job].job.status is JobStatus.REMOVED:
-            del self.queue[job]
-            self.files.pop(job, None)
+            self._forget(job)
+
+    def _forget(self, job: JobId) -> None:
+        del self.queue[job]
+        self.files.pop(job, None)
 
     def run_out_of_memory(self, job: JobId) -> None:
         """What an execute node does with a job that has used all that it requested."""
@@ -222,8 +227,7 @@ class FakeSchedd:
         elif (job.status is JobStatus.REMOVED and age >= closing) or (
             job.status is JobStatus.COMPLETED and age >= ENDED_SECONDS
         ):
-            del self.queue[job.id]
-            self.files.pop(job.id, None)
+            self._forget(job.id)
         elif job.status is JobStatus.REMOVED:
             pass
         elif job.status is not JobStatus.RUNNING and job.lease is not None and self.now > job.lease:

@@ -374,7 +374,7 @@ async def test_what_fails_for_ever_keeps_no_ended_worker_in_the_queue_and_no_sur
     site.schedd.end(ended.id, 3)
     await site.poll()
     await site.cycle()
-    assert site.schedd.queue[ended.id].job.status is JobStatus.REMOVED
+    assert ended.id not in site.schedd.queue
 
 
 # --- Release first.
