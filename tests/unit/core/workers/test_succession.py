@@ -9,6 +9,7 @@ import pytest
 from htcdask_api import names
 from htcdask_operator.core.actions import Action, SubmitWorkers
 from htcdask_operator.core.model import ClusterFacts, Job, JobStatus
+from htcdask_operator.core.submit import descriptions, spooled
 from htcdask_operator.core.workers import lifetime, succession
 from htcdask_operator.core.workers.states import State, Worker, live
 from tests.builders import NOW, POOL, make_cluster, make_job, make_policy, make_pool, make_template
@@ -202,3 +203,14 @@ def test_a_pool_that_lacks_workers_gets_those_first() -> None:
     missing, successor = at_the_end_of(world, job, 59)
     assert f"My.{names.AD_SUCCEEDS}" not in missing.description
     assert f"My.{names.AD_SUCCEEDS}" in successor.description
+
+
+@pytest.mark.parametrize("delivery", ["stream", "transfer"])
+def test_a_successor_that_brings_its_files_is_told_when_it_comes_too(delivery: str) -> None:
+    policy = make_policy(delivery=delivery)
+    successor = succession.Succession("a", NOW + 30)
+    pool, template = make_pool(), make_template()
+    described = descriptions.workers(
+        pool, make_cluster(), template, "hash", "", policy, NOW, succession=successor
+    )
+    assert spooled.described(described)["arguments"] == f'"-p bundle.sh $(wname) {NOW + 30:.0f}"'
