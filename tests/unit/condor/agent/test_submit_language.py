@@ -145,6 +145,7 @@ BAD = {
 RULES = (
     *("a record uses", "without a dot", "must be a number", "must be written out", "brackets around"),
     *("a ',' is missing", "functions that are allowed", "regular expression", "operators in a row"),
+    "which the pool itself sets",
 )
 """What an expression of HTCondor's may be refused for."""
 
