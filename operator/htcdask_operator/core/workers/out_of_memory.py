@@ -21,7 +21,7 @@ from typing import Final
 from htcdask_api import MemoryRequest
 from htcdask_operator.core import reasons
 from htcdask_operator.core.counted import counted
-from htcdask_operator.core.model import Job, Role
+from htcdask_operator.core.model import Job
 from htcdask_operator.core.workers import endings, failure_policy
 from htcdask_operator.core.workers.states import State, Worker
 
@@ -94,13 +94,13 @@ def answered(
 
 
 def proven(jobs: Iterable[Job], template: int, hash_of: Callable[[int], str | None]) -> MemoryRequest | None:
-    """What the queue tells of earlier losses where the status tells nothing: the pool's anchors say it.
+    """What the queue tells of earlier losses where the status tells nothing, by anchors or workers.
 
     A larger request may be an access point's doing, too: only one with which the pool's jobs have the hash
     that they carry was made here. `hash_of`: the template hash for so many MiB.
     """
-    anchors = {(job.request_memory_mib or 0, job.template_hash) for job in jobs if job.role is Role.ANCHOR}
-    for mib, template_hash in sorted(anchors, reverse=True):
+    requests = {(job.request_memory_mib or 0, job.template_hash) for job in jobs}
+    for mib, template_hash in sorted(requests, reverse=True):
         if mib > template and hash_of(mib) == template_hash:
             message = f"Workers request {size(mib)} of memory: earlier ones ran out of less."
             return MemoryRequest(request_mib=mib, message=message)

@@ -16,7 +16,16 @@ from htcdask_operator.core.status import events
 from htcdask_operator.core.workers import failure_policy, out_of_memory
 from htcdask_operator.core.workers.out_of_memory import Most
 from htcdask_operator.core.workers.states import State, Worker
-from tests.builders import POOL, make_cluster, make_job, make_memory, make_policy, make_pool, make_template
+from tests.builders import (
+    POOL,
+    make_anchor,
+    make_cluster,
+    make_job,
+    make_memory,
+    make_policy,
+    make_pool,
+    make_template,
+)
 from tests.unit.core.world import World
 
 GIB = 2**30
@@ -28,6 +37,13 @@ def held(code: int = 34, requested: int | None = 4096, peak: int | None = None, 
     facts = {"hold_reason": CGROUP, **facts}
     return make_job(
         "w", JobStatus.HELD, hold_code=code, request_memory_mib=requested, memory_mib=peak, **facts
+    )
+
+
+def queued(mib: int, template_hash: str | None = None) -> Job:
+    """A worker's job that was made for so much, unless its hash says something else."""
+    return make_job(
+        request_memory_mib=mib, template_hash=f"h{mib}" if template_hash is None else template_hash
     )
 
 
@@ -293,6 +309,24 @@ def test_a_new_operator_knows_it_by_the_status_or_by_the_queue() -> None:
         assert world.settle() == []
         found = status(world).memory_request
         assert found is not None and found.request_mib == 6144
+
+
+@pytest.mark.parametrize(
+    ("jobs", "known"),
+    {
+        "an anchor": ([make_anchor("h6144", request_memory_mib=6144)], 6144),
+        "workers alone, where the access point refuses anchors": ([queued(6144)] * 3, 6144),
+        "the largest of them": ([queued(6144), queued(9216), queued(4096)], 9216),
+        "with less than the template": ([queued(1024)], None),
+        "made larger by the access point": ([queued(6144, "h4096")], None),
+        "of a hash that nobody knows": ([queued(6144, "")], None),
+        "nothing": ([], None),
+    }.values(),
+)
+def test_what_the_queue_proves(jobs: list[Job], known: int | None) -> None:
+    found = out_of_memory.proven(jobs, 4096, lambda mib: f"h{mib}")
+    assert (None if found is None else found.request_mib) == known
+    assert out_of_memory.proven(jobs, 4096, lambda mib: None) is None, "what cannot be submitted"
 
 
 def test_a_request_that_the_access_point_made_larger_is_no_memory_of_losses() -> None:
