@@ -137,6 +137,8 @@ async def test_what_a_failed_worker_said_is_read_from_its_own_job_before_that_go
     assert "It said: no luck" in failure.message
     assert (status.failed, site.schedd.queue) == (3, {})
     assert count(site, "logs") == 1, "one event, one log"
+    (kept,) = site.kube.log_bodies["gateway", "default-c1"]["workers"]
+    assert (kept["name"], kept["text"].endswith("no luck\n")) == (failure.worker, True)
 
 
 async def test_a_log_that_does_not_come_keeps_no_job(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
