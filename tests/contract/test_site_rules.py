@@ -232,7 +232,7 @@ async def test_an_agent_killed_while_it_sends_files_leaves_no_worker_twice(
     shell = made("anchors-half")
     operator = shell.operator(backoff_first_seconds=0.5)
     await operator.until(lambda _: operator.asked["spool"])
-    shell.want(15)
+    shell.want(10)  # with as many that leave, they are fewer than one owner may have
     asking = operator.agent._process.ask
 
     async def ask(method: str, *arguments: object) -> object:
@@ -246,13 +246,14 @@ async def test_an_agent_killed_while_it_sends_files_leaves_no_worker_twice(
     for _ in range(3):
         await another.round()
     jobs = await another.agent.jobs()
-    assert len({job.worker for job in jobs}) == len(jobs) <= 15
+    assert len({job.worker for job in jobs}) == len(jobs) <= 10
     await another.go_on(3)
     stuck = {job.id for job in await another.agent.jobs() if job.spooling}
     shell.late = SPOOL_SECONDS + 1
     await another.until(lambda jobs: not stuck & {job.id for job in jobs})
     shell.late = 0.0
-    await another.until(lambda jobs: len(idle(jobs)) == len(jobs) == 15)
+    third = shell.operator(backoff_first_seconds=0.5)  # to the other the clock has gone back by minutes
+    await third.until(lambda jobs: len(idle(jobs)) == len(jobs) == 10)
     await ended(shell)
 
 
