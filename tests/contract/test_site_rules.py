@@ -19,7 +19,7 @@ import yaml
 
 from htcdask_api import Template
 from htcdask_operator import settings
-from htcdask_operator.core.model import Role
+from htcdask_operator.core.model import JobStatus, Role
 from htcdask_operator.core.policy import PortRange, Profile
 from htcdask_operator.core.submit import descriptions, spooled
 from htcdask_operator.core.workers.states import SPOOL_SECONDS
@@ -228,11 +228,11 @@ async def test_the_key_lies_on_the_access_point_where_its_account_alone_reads_it
 async def test_an_agent_killed_while_it_sends_files_leaves_no_worker_twice(
     made: Made, milliseconds: int
 ) -> None:
-    """Some jobs may be there whose files never come: they count until two minutes are over."""
+    """Some jobs may be there whose files never come: what becomes of them, the next test shows."""
     shell = made("anchors-half")
     operator = shell.operator(backoff_first_seconds=0.5)
     await operator.until(lambda _: operator.asked["spool"])
-    shell.want(15)
+    shell.want(10)  # with as many that leave, they are fewer than one owner may have
     asking = operator.agent._process.ask
 
     async def ask(method: str, *arguments: object) -> object:
@@ -246,13 +246,8 @@ async def test_an_agent_killed_while_it_sends_files_leaves_no_worker_twice(
     for _ in range(3):
         await another.round()
     jobs = await another.agent.jobs()
-    assert len({job.worker for job in jobs}) == len(jobs) <= 15
-    await another.go_on(3)
-    stuck = {job.id for job in await another.agent.jobs() if job.spooling}
-    shell.late = SPOOL_SECONDS + 1
-    await another.until(lambda jobs: not stuck & {job.id for job in jobs})
-    shell.late = 0.0
-    await another.until(lambda jobs: len(idle(jobs)) == len(jobs) == 15)
+    assert len({job.worker for job in jobs}) == len(jobs)
+    assert sum(job.status is not JobStatus.REMOVED for job in jobs) <= 10
     await ended(shell)
 
 

@@ -1,6 +1,7 @@
 """Where a rule of the access point refuses the anchor, each worker brings its files: the shell on fakes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -137,6 +138,8 @@ async def test_what_a_failed_worker_said_is_read_from_its_own_job_before_that_go
     assert "It said: no luck" in failure.message
     assert (status.failed, site.schedd.queue) == (3, {})
     assert count(site, "logs") == 1, "one event, one log"
+    (kept,) = site.kube.log_bodies["gateway", "default-c1"]["workers"]
+    assert (kept["name"], kept["text"].endswith("no luck\n")) == (failure.worker, True)
 
 
 async def test_a_log_that_does_not_come_keeps_no_job(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,8 +180,9 @@ async def test_workers_whose_files_never_came_count_until_they_are_replaced(
     assert {failure.reason for failure in (await site.pool()).status.recent_failures} == {"NeverSpooled"}
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["seen leaving", "gone"])
 async def test_workers_that_the_access_point_removes_as_their_files_did_not_come_blame_nobody(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, seen: bool
 ) -> None:
     async def half(description: Mapping[str, str], names: Sequence[str], *_: object) -> None:
         site.schedd.add_spooled("htcdask", site.condor.identity, description, names, None)
@@ -190,7 +194,11 @@ async def test_workers_that_the_access_point_removes_as_their_files_did_not_come
         await site.settle()
     await site.settle()
     for job in site.jobs():
-        del site.schedd.queue[job.id]
+        site.schedd.remove(job.id)
+        entry = site.schedd.queue[job.id]
+        entry.job = replace(entry.job, remove_reason="Staging of job files failed", hold_code=None)
+    if not seen:
+        site.schedd.tick()
     await site.settle(30)
     (failure,) = (await site.pool()).status.recent_failures
     assert failure.reason == "NeverSpooled" and "before its files had been sent" in failure.message

@@ -33,6 +33,7 @@ _WINDOW: Final = 600.0
 _ALIKE: Final = 8  # failures of one reason that are remembered
 _REMOVED_SECONDS: Final = 900.0  # for so long a job that we removed may take to leave
 _GROWTH: Final = 4
+_NOT_STAGED: Final = "Staging of job files failed"  # RemoveReason, where the agent ended while it sent them
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ def not_yet_shown(
 def removed_by_others(job: Job) -> Worker:
     """A worker's job that somebody else has removed: the access point itself, if its files did not come."""
     whose = f"The job {job.id} of worker {job.worker}"
-    if job.spooling:
+    if job.spooling or (job.remove_reason or "").startswith(_NOT_STAGED):
         message = f"{whose} has left the queue before its files had been sent."
         return Worker(job, State.FAILED, reasons.NEVER_SPOOLED, message)
     message = f"{whose} was removed by somebody else: {endings.who_removed(job)}."
