@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from htcdask_operator.condor.errors import CondorRefused, RuleRefused, SubmitRef
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core.model import Job, JobId, JobStatus, Role
 from htcdask_operator.core.submit import descriptions, spooled
+from htcdask_operator.core.workers.succession import Succession
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.labs import IMAGE, PAYLOAD, FakeLab, Lab, RealLab
 
@@ -319,6 +320,37 @@ async def test_a_site_may_have_the_bundle_transferred(lab: Lab, condor: Condor, 
     assert await condor.logs(anchor.id, ["fail1"]) == {"fail1": "no luck on this machine\n"}
     await condor.remove([good, failed], "the end of the test")
     await lab.until(condor, lambda jobs: len(jobs) == 1)
+
+
+@pytest.mark.parametrize("with_files", [False, True], ids=["anchor's files", "files of its own"])
+async def test_a_successor_says_in_whose_place_it_comes_and_waits_for_its_turn(
+    pool: Pool, condor: Condor, lab: Lab, with_files: bool
+) -> None:
+    template = make_template(container_image=IMAGE, memory="100Mi", max_runtime_seconds=3600)
+    at = lab.now() + 3600
+
+    def described(iwd: str, successor: Succession | None) -> Mapping[str, str]:
+        return descriptions.workers(
+            *(pool.facts, pool.cluster, template, "hash", iwd, pool.policy, lab.now()), succession=successor
+        )
+
+    if with_files:
+        (old,) = await condor.spool_workers(spooled.described(described("", None)), ["w1"], PAYLOAD)
+        new = described("", Succession("w1", at))
+        (heir,) = await condor.spool_workers(spooled.described(new), ["w2"], PAYLOAD)
+    else:
+        anchor = await pool.staged()
+        await condor.hold([anchor.id], "kept")
+        (old,) = await condor.submit_workers(described(anchor.iwd or "", None), ["w1"])
+        (heir,) = await condor.submit_workers(described(anchor.iwd or "", Succession("w1", at)), ["w2"])
+    jobs = by_id(await condor.jobs_of(POOL))
+    assert (jobs[old].lifetime, jobs[old].succeeds, jobs[old].connects_at) == (3240, "", None)
+    assert (jobs[heir].lifetime, jobs[heir].succeeds) == (3240, "w1")
+    assert jobs[heir].connects_at == pytest.approx(at, abs=1.5)
+    jobs = by_id(await lab.until(condor, lambda jobs: by_id(jobs)[heir].started_at))
+    assert jobs[heir].status is JobStatus.RUNNING
+    await condor.remove(list(jobs), "the end of the test")
+    await lab.until(condor, lambda jobs: not jobs)
 
 
 async def test_a_worker_has_one_life(pool: Pool, condor: Condor, lab: Lab) -> None:
