@@ -340,6 +340,41 @@ async def test_preloads_of_the_user_run_beside_ours(tmp_path: Path, nanny: bool,
         assert told_by("Nanny", tmp_path) == ("up down " if nanny else "")
 
 
+NAMESAKE = """
+def dask_setup(server):
+    open("{folder}/" + type(server).__name__, "a").write("{whose} up ")
+def dask_teardown(server):
+    open("{folder}/" + type(server).__name__, "a").write("{whose} down ")
+    if "{whose}" == "user":
+        raise RuntimeError("no good end")
+"""
+
+
+@nanny_or_not
+async def test_a_user_s_preload_of_the_same_name_does_not_stand_in_for_the_site_s(
+    tmp_path: Path, nanny: bool
+) -> None:
+    files = {}
+    for whose in ("site", "user"):
+        (tmp_path / whose).mkdir()
+        files[whose] = tmp_path / whose / "preload.py"
+        files[whose].write_text(NAMESAKE.format(folder=tmp_path, whose=whose))
+    variables = {f"DASK_DISTRIBUTED__{server}__PRELOAD": str(files["user"]) for server in ("WORKER", "NANNY")}
+    site = (str(files["site"]),)
+    bundle = replace(PLAIN, nanny=nanny, environment=tuple(variables.items()))
+    bundle = replace(bundle, worker_preload=site, nanny_preload=site)
+    async with dask_cluster(tmp_path) as cluster, running(bundle, cluster, "w1", tmp_path) as worker:
+        await cluster.client.wait_for_workers(1)
+        begun = "site up user up "
+        assert told_by("Worker", tmp_path) == begun
+        assert told_by("Nanny", tmp_path) == (begun if nanny else "")
+        worker.process.terminate()
+        assert await asyncio.wait_for(worker.process.wait(), 20) == 0
+        ended = begun + "user down site down "
+        assert told_by("Worker", tmp_path) in ((begun, ended) if nanny else (ended,))
+        assert told_by("Nanny", tmp_path) == (ended if nanny else "")
+
+
 @pytest.mark.parametrize(
     ("nanny", "server"), [(True, "WORKER"), (True, "NANNY"), (False, "WORKER")], ids=lambda value: str(value)
 )

@@ -23,9 +23,7 @@ def render(bundle: Bundle, certificate: str, key: str) -> bytes:
     worker_preload = _preload("worker_preload.py", bundle, WORKER_PRELOADS=list(bundle.worker_preload))
     nanny_preload = ""
     if bundle.nanny:
-        preloads = {"WORKER_PRELOADS": bundle.worker_preload, "NANNY_PRELOADS": bundle.nanny_preload}
-        lists = {constant: list(names) for constant, names in preloads.items()}
-        nanny_preload = _preload("nanny_preload.py", bundle, **lists)
+        nanny_preload = _preload("nanny_preload.py", bundle, NANNY_PRELOADS=list(bundle.nanny_preload))
     return "\n".join(
         (
             _resource("shell.sh"),

@@ -6,23 +6,26 @@ Runs on the execute node, where there is no HTCDask: distributed and the standar
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import logging
 import signal
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dask
 from distributed.preloading import process_preloads
 
 _log = logging.getLogger("distributed.htcdask")
-_others: list[Any] = []
+_ends: list[tuple[str, Callable[[], Any]]] = []
 
 # bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
 SERVER_NAME = ""  # by which the proxy knows the scheduler
 RETIRE_SECONDS = 0.0  # for handing data over after SIGTERM
 CLOSE_SECONDS = 0.0  # for the end of the worker's process after that
-WORKER_PRELOADS: list[str] = []  # of the site
-NANNY_PRELOADS: list[str] = []
+NANNY_PRELOADS: list[str] = []  # of the site
 
 
 async def dask_setup(nanny: Any) -> None:
@@ -52,45 +55,40 @@ async def dask_setup(nanny: Any) -> None:
 
     # Once the command line has installed its own handler.
     loop.call_soon(loop.add_signal_handler, signal.SIGTERM, begin)
-    _add_others_to_worker(nanny)
     await _start_others(nanny)
 
 
 async def dask_teardown(nanny: Any) -> None:
     """As Dask would have ended them."""
-    for preload in reversed(_others):
-        await preload.teardown()
-
-
-def _add_others_to_worker(nanny: Any) -> None:
-    """The site's preloads, then those of the configuration, in whose place Dask takes its command line's."""
-    names = dask.config.get("distributed.worker.preload") or []
-    names = [names] if isinstance(names, str) else list(names)
-    arguments = list(dask.config.get("distributed.worker.preload-argv") or [])
-    if not arguments or isinstance(arguments[0], str):
-        arguments = [arguments for _ in names]
-    before = [*nanny.preload, *WORKER_PRELOADS]
-    nanny.preload_argv = [*([] for _ in before), *arguments]
-    nanny.preload = [*before, *names]
+    for name, end in reversed(_ends):
+        try:
+            ended = end()
+            if inspect.isawaitable(ended):
+                await ended
+        except Exception:
+            _log.exception("Failed to tear down preload: %s", name)
 
 
 async def _start_others(nanny: Any) -> None:
-    """The nanny's own, likewise."""
-    try:
-        _others.extend(process_preloads(nanny, NANNY_PRELOADS, [], file_dir=nanny.local_directory))
-        _others.extend(
-            process_preloads(
-                nanny,
-                dask.config.get("distributed.nanny.preload") or [],
-                dask.config.get("distributed.nanny.preload-argv") or [],
-                file_dir=nanny.local_directory,
-            )
-        )
-    except Exception:
-        _log.critical("A preload of the configuration cannot be loaded, so the nanny ends", exc_info=True)
-        sys.exit(1)  # as Dask does; it would go on after an exception of this preload
-    for preload in _others:
+    """The site's preloads, then those of the configuration, in whose place Dask takes its command line's.
+
+    The site's are set up before the others are loaded: of two files of one name Python knows the last.
+    """
+    others = dask.config.get("distributed.nanny.preload") or []
+    arguments = dask.config.get("distributed.nanny.preload-argv") or []
+    for whose, names, argv in (("the site", NANNY_PRELOADS, []), ("the configuration", others, arguments)):
+        folder = Path(nanny.local_directory, f"preload of {whose}")
         try:
-            await preload.start()
+            folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
+            loaded = list(process_preloads(nanny, names, argv, file_dir=str(folder)))
         except Exception:
-            _log.exception("Failed to start preload: %s", preload.name)
+            _log.critical("A preload of %s cannot be loaded, so the nanny ends", whose, exc_info=True)
+            sys.exit(1)  # as Dask does; it would go on after an exception of this preload
+        for preload in loaded:
+            end = getattr(preload.module, "dask_teardown", None)
+            if end is not None:
+                _ends.append((preload.name, functools.partial(end, nanny)))
+            try:
+                await preload.start()
+            except Exception:
+                _log.exception("Failed to start preload: %s", preload.name)

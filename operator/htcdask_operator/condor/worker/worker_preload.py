@@ -6,9 +6,14 @@ Runs on the execute node, where there is no HTCDask: distributed and the standar
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import logging
+import os
 import signal
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -16,7 +21,7 @@ from distributed.preloading import process_preloads
 from distributed.security import Security
 
 _log = logging.getLogger("distributed.htcdask")
-_others: list[Any] = []
+_ends: list[tuple[str, Callable[[], Any]]] = []
 
 # bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
 SERVER_NAME = ""  # by which the proxy knows the scheduler
@@ -40,35 +45,47 @@ async def dask_setup(worker: Any) -> None:
     worker.security.__class__ = _NamedSecurity
     if worker.nanny is None:  # else SIGTERM is the nanny's word to a worker that exceeds its memory
         _close_gracefully_on_sigterm(worker)
-        await _start_others(worker)  # else the nanny has named them too
+    await _start_others(worker)
 
 
 async def dask_teardown(worker: Any) -> None:
     """As Dask would have ended them."""
-    for preload in reversed(_others):
-        await preload.teardown()
+    for name, end in reversed(_ends):
+        try:
+            ended = end()
+            if inspect.isawaitable(ended):
+                await ended
+        except Exception:
+            _log.exception("Failed to tear down preload: %s", name)
 
 
 async def _start_others(worker: Any) -> None:
-    """The site's preloads, then those of the configuration, in whose place Dask takes its command line's."""
-    try:
-        _others.extend(process_preloads(worker, WORKER_PRELOADS, [], file_dir=worker.local_directory))
-        _others.extend(
-            process_preloads(
-                worker,
-                dask.config.get("distributed.worker.preload") or [],
-                dask.config.get("distributed.worker.preload-argv") or [],
-                file_dir=worker.local_directory,
-            )
-        )
-    except Exception:
-        _log.critical("A preload of the configuration cannot be loaded, so the worker ends", exc_info=True)
-        sys.exit(1)  # as Dask does; it would go on after an exception of this preload
-    for preload in _others:
+    """The site's preloads, then those of the configuration, in whose place Dask takes its command line's.
+
+    The site's are set up before the others are loaded: of two files of one name Python knows the last.
+    """
+    others = dask.config.get("distributed.worker.preload") or []
+    arguments = dask.config.get("distributed.worker.preload-argv") or []
+    for whose, names, argv in (("the site", WORKER_PRELOADS, []), ("the configuration", others, arguments)):
+        folder = Path(worker.local_directory, f"preload of {whose}")
         try:
-            await preload.start()
+            folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
+            loaded = list(process_preloads(worker, names, argv, file_dir=str(folder)))
         except Exception:
-            _log.exception("Failed to start preload: %s", preload.name)
+            _log.critical("A preload of %s cannot be loaded, so the worker ends", whose, exc_info=True)
+            # As Dask does; it would go on after an exception of this preload.
+            if worker.nanny is None:
+                sys.exit(1)
+            logging.shutdown()
+            os._exit(1)  # or what the process says of its end hides the cause
+        for preload in loaded:
+            end = getattr(preload.module, "dask_teardown", None)
+            if end is not None:
+                _ends.append((preload.name, functools.partial(end, worker)))
+            try:
+                await preload.start()
+            except Exception:
+                _log.exception("Failed to start preload: %s", preload.name)
 
 
 def _close_gracefully_on_sigterm(worker: Any) -> None:

@@ -72,7 +72,7 @@ _EXCEPTION: Final = 2
 _GOES_ON: Final = 1  # after an error that is logged, a worker may live for long
 # Exceptions that only tell that something else went wrong.
 _EMPTY: Final = re.compile(
-    r"(?:RuntimeError: (?:Nanny|Worker) failed to start\.?"
+    r"(?:RuntimeError: (?:Nanny|Worker) failed to start(?: worker process)?\.?"
     r"|(?:asyncio\.exceptions\.|concurrent\.futures\._base\.)?(?:TimeoutError|CancelledError)"
     r"|KeyboardInterrupt|SystemExit.{0,20})"
 )
