@@ -77,6 +77,16 @@ class ProfileSettings(Section):
     users: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
+    def _attributes_are_several(self) -> Self:
+        """To HTCondor case is nothing in the name of an attribute, and the last one counts."""
+        folded: dict[str, str] = {}
+        for name in self.attributes:
+            other = folded.setdefault(name.casefold(), name)
+            if other != name:
+                raise ValueError(f"attributes.{other} and attributes.{name} are one to HTCondor: drop one")
+        return self
+
+    @model_validator(mode="after")
     def _expressions_stand_alone(self) -> Self:
         """Ten that each name the next one ten times would take HTCondor longer than anybody waits."""
         known = {

@@ -126,6 +126,10 @@ def profile(**content: object) -> dict[str, object]:
         ({"profiles": {"x\n": {}}}, "must be letters, digits and, between them, spaces"),
         ({"profiles": {"x" * 64: {}}}, "must be letters, digits and, between them, spaces"),
         ({"profiles": {"GPU": {}, "gpu": {}}}, "profiles: GPU and gpu are one name to HTCondor"),
+        (
+            {"profiles": {"big": {"attributes": {"MyTags": ["a"], "mytags": "b"}}}},
+            "attributes.MyTags and attributes.mytags are one to HTCondor",
+        ),
         (profile(attributes={"+JobFlavour": "longlunch"}), "here the attribute's name is 'JobFlavour'"),
         (profile(attributes={"MY.SendCredential": True}), "here the attribute's name is 'SendCredential'"),
         (profile(attributes={"my.x y": True}), "here the attribute's name is 'x y'"),

@@ -24,6 +24,8 @@ LINES = 100
 """Of each process that runs; it keeps a hundred times as many."""
 SECONDS = 10.0
 """For the answer of the scheduler, and for those of all workers together."""
+_POOL = "pool "
+"""So begins what stands in the place of a pool's workers; no worker's name has a blank."""
 
 
 class ClusterLogs(Logs):  # type: ignore[misc]
@@ -44,23 +46,31 @@ class KeptLogs(Protocol):
 async def of_ended(access: KeptLogs, cluster: str, pools: Sequence[Pool]) -> dict[str, str]:
     """What workers that ended lately printed last, newest first in each pool.
 
-    Where that cannot be read, the little is told that stands in the pools' status.
+    Where that cannot be read, the little is told that stands in the pools' status, and why it is so little.
     """
     found = await asyncio.gather(*(_kept(access, cluster, pool) for pool in pools))
     return {name: Log(text) for texts in found for name, text in texts.items()}
 
 
 async def _kept(access: KeptLogs, cluster: str, pool: Pool) -> dict[str, str]:
+    kept: Sequence[WorkerLog] = ()
+    unread = {}
     try:
         kept = await asyncio.wait_for(access.logs(cluster, pool.name), SECONDS) or ()
-    except Exception:  # no reason to lose the rest
+    except Exception as error:  # no reason to lose the rest
         _log.debug("What workers of pool %s printed could not be read", pool.name, exc_info=True)
-        kept = ()
-    texts = {log.name: log.text for log in kept if log.text}
+        why = f"no answer in {SECONDS:g} s" if isinstance(error, asyncio.TimeoutError) else one_line(error)
+        unread = {f"{_POOL}{pool.name}": f"(what its workers printed that ended cannot be read: {why})"}
+    texts = {log.name: log.text for log in kept if log.text} | unread
     for failure in pool.status.recent_failures:
         if failure.log_tail:
             texts.setdefault(failure.worker, failure.log_tail)
     return texts
+
+
+def one_line(error: Exception) -> str:
+    """What it says, or else what it is."""
+    return " ".join(str(error).split())[:500] or type(error).__name__
 
 
 def chosen(found: Mapping[str, str], worker: str | None, cluster: str) -> ClusterLogs:
@@ -69,10 +79,11 @@ def chosen(found: Mapping[str, str], worker: str | None, cluster: str) -> Cluste
         return ClusterLogs(found)
     if worker in found:
         return ClusterLogs({worker: found[worker]})
-    there = ", ".join(found) or "none"
+    there = ", ".join(name for name in found if not name.startswith(_POOL)) or "none"
+    unread = "".join(f". {name}: {text}" for name, text in found.items() if name.startswith(_POOL))
     raise HTCDaskError(
-        f"Nobody has lines of worker {worker!r} of cluster {cluster}; there is: {there}. The last few of "
-        "workers that end by themselves are kept, and none of one that was removed or lost its machine"
+        f"Nobody has lines of worker {worker!r} of cluster {cluster}; there is: {there}. The last few of workers "
+        f"that end by themselves are kept, and none of one that was removed or lost its machine{unread}"
     )
 
 

@@ -126,7 +126,13 @@ async def test_where_nobody_shows_them_the_status_tells_the_end(
     status = PoolStatus.model_validate({"recentFailures": [FAILED | {"worker": "b-1"}]})
     pools = [Pool(name, PoolSpec(cluster_ref=ClusterRef(name="c1")), status) for name in ("bad", "good")]
     told = await logs.of_ended(Access(), "gateway.c1", pools)
+    why = {"no right": "forbidden", "nonsense": "TypeError", "silence": "no answer in 0.2 s"}.get(trouble)
+    unread = told.pop("pool bad", None)
+    assert unread == (why and f"(what its workers printed that ended cannot be read: {why})")
     assert told == {"b-1": "the end\n", "w-2": "all of it\nthe end\n", "w-1": "well\n"}
+    if unread is not None:
+        with pytest.raises(HTCDaskError, match=r"there is: b-1\. .*pool bad: .what its workers"):
+            logs.chosen({"b-1": "the end\n", "pool bad": unread}, "w-9", "gateway.c1")
 
 
 async def test_a_gateway_without_the_route_says_nothing_of_them(
