@@ -67,6 +67,7 @@ class PoolMemory:
     ledger: Ledger | None = None  # None: nobody has looked yet
     analyzed: Analyzed | None = None  # None: no worker waits, or it was not asked yet
     logs: Pending = field(default_factory=Pending)  # workers that ended, on their way into the HTCWorkerLog
+    succeeded: frozenset[WorkerName] = frozenset()  # who got a successor
     refused_anchor: RefusedAnchor | None = None  # None: none was refused by a rule since one was accepted
     memory_request: MemoryRequest | None = None  # instead of the template's; None: as the status says
 

@@ -13,7 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from htcdask_operator import metrics
-from htcdask_operator.condor.errors import CondorError, CondorUnreachable, RuleRefused, SubmitRefused
+from htcdask_operator.condor.errors import (
+    CondorError,
+    CondorRefused,
+    CondorUnreachable,
+    RuleRefused,
+    SubmitRefused,
+)
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core import mistake, sanitize
 from htcdask_operator.core.actions import (
@@ -69,13 +75,17 @@ async def perform(
         try:
             await _one(ports, action, pools, observed, outcome)
         except CondorError as error:
+            if isinstance(action, SubmitWorkers) and action.succeeds and not _is_silence(error):
+                _log.warning("No successor of worker %s: %s", action.succeeds, sanitize.line(str(error)))
+                metrics.FAILED_ACTIONS.labels("SubmitSuccessor").inc()
+                continue
             if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
                 outcome.refused[action.pool] = _refused(action, error)
                 metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
                 continue
             if isinstance(error, CondorUnreachable):
                 outcome.silent, outcome.in_vain = str(error), {Analyze, ReadLogs}
-                if isinstance(action, SubmitWorkers):
+                if isinstance(action, SubmitWorkers) and not action.succeeds:
                     outcome.unanswered[action.pool] = len(action.names)
             outcome.fail(action, str(error), clock())
         except KubeError as error:
@@ -91,6 +101,11 @@ async def perform(
         else:
             metrics.ACTIONS.labels(type(action).__name__).inc()
     return outcome
+
+
+def _is_silence(error: CondorError) -> bool:
+    """It concerns all that is asked of the access point."""
+    return isinstance(error, CondorUnreachable | CondorRefused)
 
 
 def _refused(action: SubmitAnchor | SubmitWorkers, error: SubmitRefused) -> RefusedSubmit:
