@@ -27,6 +27,9 @@ USERS: Final = 3
 HOLD_SECONDS: Final = 30.0
 """For so long a pool's own Event waits for others that say the same: a thousand clusters need some of it."""
 
+AGAIN_SECONDS: Final = 1800.0
+"""So often is told again what stands: an API server drops Events after an hour."""
+
 _RECENT: Final = 1200.0  # seconds for which a worker's end says what is wrong: tries are ten minutes apart
 _CALM: Final = 120.0  # seconds without it, or it is not over: what flaps is one trouble
 _LONGEST: Final = 500  # characters of the pools' own words
@@ -62,6 +65,7 @@ class Trouble:
 
     since: float
     seen_at: float
+    told_at: float
     pools: int  # at the most
     text: str  # in the words of most
 
@@ -124,10 +128,14 @@ def look(
         able = _able(pools, reason)
         if known is None:
             if _begins(reason, affected, able):
-                after[reason] = Trouble(now, now, len(them), _words(reason, them))
+                after[reason] = Trouble(now, now, now, len(them), _words(reason, them))
                 told.append(_began(reason, after[reason], affected, len(able), now))
         elif _lasts(reason, still[reason], able):
-            after[reason] = replace(known, seen_at=now, pools=max(known.pools, len(still[reason])))
+            most = max(known.pools, len(still[reason]))
+            after[reason] = replace(known, seen_at=now, pools=most)
+            if now - known.told_at >= AGAIN_SECONDS:
+                after[reason] = replace(after[reason], told_at=now, text=_words(reason, them))
+                told.append(_stands(reason, after[reason], len(still[reason]), now))
         elif now - known.seen_at >= _CALM:
             del after[reason]
             told.append(_over(reason, known))
@@ -211,6 +219,16 @@ def _began(reason: str, trouble: Trouble, affected: Sequence[Seen], others: int,
     message = (
         f"{trouble.pools} of {max(others, trouble.pools)} pools, of {users}, have told of {reason} by "
         f"{timestamps.written(now)}: {sanitize.line(trouble.text, _LONGEST)} Their own Events about it are "
+        "not written while it lasts; their statuses say it."
+    )
+    return Event("Warning", reason, message)
+
+
+def _stands(reason: str, trouble: Trouble, affected: int, now: float) -> Event:
+    message = (
+        f"{reason} stands, by {timestamps.written(now)} for {timestamps.lasted(now - trouble.since)}: "
+        f"{counted(affected, 'pool')} now, {trouble.pools} at the most. "
+        f"{sanitize.line(trouble.text, _LONGEST)} Their own Events about it are "
         "not written while it lasts; their statuses say it."
     )
     return Event("Warning", reason, message)

@@ -185,6 +185,24 @@ def test_it_lasts_while_a_quarter_has_it_and_not_for_the_last_one_alone() -> Non
     assert len(told) == 1
 
 
+def test_what_stands_is_told_again_every_half_hour_as_an_event_lives_for_one() -> None:
+    standing, _ = site_wide.look({}, pools(12, says(SILENT)), NOW)
+    told = []
+    for minute in range(1, 181):
+        seen = pools(9, says(SILENT, f"Silent for {minute} min."))
+        standing, more = site_wide.look(standing, seen, NOW + 60 * minute)
+        told += [(minute, event) for event in more]
+    assert [minute for minute, _ in told] == [30, 60, 90, 120, 150, 180]
+    event = told[1][1]
+    assert (event.kind, event.reason) == ("Warning", "CondorUnreachable")
+    assert event.message.startswith(
+        "CondorUnreachable stands, by 2027-01-15T09:00:00Z for 60 min: 9 pools now, 12 at the most. "
+        "Silent for 60 min. Their own"
+    )
+    _, (over,) = site_wide.look(standing, pools(12, GOOD), NOW + 60 * 180 + 120)
+    assert over.reason == "SiteTroubleOver"
+
+
 def test_other_troubles_stand_beside_it() -> None:
     standing, _ = site_wide.look({}, pools(8, says(SILENT)), NOW)
     both = pools(8, says(SILENT | {"Stalled": ("True", "SubmitRefused")}, desired_replicas=1))
@@ -213,7 +231,7 @@ def test_of_a_pools_events_the_words_are_those_of_the_trouble() -> None:
     assert site_wide.lately([Event("Normal", "Scaled", "More.")]) == {}
 
 
-STANDS = {"CondorUnreachable": Trouble(NOW, NOW, 9, WHY)}
+STANDS = {"CondorUnreachable": Trouble(NOW, NOW, NOW, 9, WHY)}
 BAD = Event("Warning", "CondorUnreachable", WHY, about="CondorUnreachable")
 BACK = Event("Normal", "CondorReachable", "Submitting as x.", about="CondorUnreachable")
 OTHER = Event("Warning", "SubmitRefused", "No.", about="SubmitRefused")
