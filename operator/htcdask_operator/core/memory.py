@@ -137,6 +137,11 @@ def begun(memory: ClusterMemory, pools: Collection[PoolUid], now: float) -> Clus
     return replace(memory, pools=kept)
 
 
+def outlives_pools(memory: ClusterMemory) -> bool:
+    """Whether it counts for pools to come: a heartbeat names workers that ended in pools now gone, too."""
+    return memory.ended.count > 0
+
+
 def ended(memory: ClusterMemory) -> ClusterMemory:
     """A cycle is over: who did not fail in it has no setback any more."""
     pools = {

@@ -98,7 +98,7 @@ class Cycle:
         self.on_action: Callable[[], None] = lambda: None
 
     async def run(self, key: ClusterKey, cluster: ClusterTask) -> float | None:
-        """One cycle. When to look again, or None when the cluster has no pools and needs none."""
+        """One cycle. When to look again, or None when it has no pools, needs none, and may be forgotten."""
         await self._turn()
         async with self._turnstile.turn(key):
             await self._read(key, cluster)
@@ -109,7 +109,8 @@ class Cycle:
             again = _sooner(again, self.after_failure(key, cluster, failure))
         else:
             cluster.failures, cluster.said = 0, None
-        if not cluster.pools and again is None:
+        remembered = memory.outlives_pools(cluster.memory) and self._known.clusters.works(key)
+        if not cluster.pools and again is None and not remembered:
             return None
         return _sooner(wake_at, again) or self.clock() + RESYNC
 
