@@ -17,21 +17,21 @@ def reads(state: PoolState) -> tuple[WorkerName, ...]:
     """Whom to ask; what they printed lies in the anchor's directory."""
     if state.anchors.usable is None:
         return ()
-    return _pending(state).reads(state.memory.logs, state.now)
+    return _pending(state).reads(state.now)
 
 
 def writes(state: PoolState) -> tuple[WorkerLog, ...]:
     """What to write."""
-    return () if reads(state) else _pending(state).writes(state.memory.logs, state.now)
+    return () if reads(state) else _pending(state).writes(state.now)
 
 
 def after(state: PoolState) -> Pending:
     """What is left to do after this plan; done or not, neither is tried again before its pause is over."""
     pending, now = _pending(state), state.now
-    if reads(state):
-        return replace(pending, asked_at=now)
+    if asked := reads(state):
+        return pending.asking(asked, now)
     return replace(pending, written_at=now) if writes(state) else pending
 
 
 def _pending(state: PoolState) -> Pending:
-    return state.remembered.logs.seen(state.ended, state.memory.logs, state.now)
+    return state.remembered.logs.seen(state.ended, state.now)

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_api import WorkerLog, WorkerLogs
+from htcdask_api import PoolStatus, WorkerLog, WorkerLogs
 from htcdask_api.worker_log import MAX_BYTES, MAX_FINISHED, MAX_FINISHED_TEXT, MAX_TEXT, MAX_WORKERS
 from htcdask_operator.core import timestamps
 from htcdask_operator.core.actions import ReadLogs, WriteLogs
-from htcdask_operator.core.memory import ClusterMemory, Results, performed
+from htcdask_operator.core.memory import ClusterMemory, PoolMemory, Results, performed, wanted_logs
 from htcdask_operator.core.model import JobStatus
 from htcdask_operator.core.workers import failures, worker_logs
 from htcdask_operator.core.workers.states import State, Worker
@@ -32,14 +32,13 @@ def log(name: str, at: float = NOW, outcome: str = "Finished", text: str = "hell
 def test_of_those_that_ended_the_newest_few_are_asked_for_and_few_that_finished() -> None:
     done = [over(f"d{number}", at=NOW - 100 + number) for number in range(50)]
     bad = [over(f"b{number}", State.FAILED, NOW - 200 + number) for number in range(50)]
-    asked = Pending().seen([*done, *bad], {}, NOW).reads({}, NOW)
+    asked = Pending().seen([*done, *bad], NOW).reads(NOW)
     assert asked == ("d49", "d48", "d47", "d46", "b49", "b48", "b47", "b46", "b45", "b44")
 
 
 def test_what_is_written_says_how_the_worker_ended() -> None:
     bad = over("bad", State.FAILED, NOW - 3, code=7)
-    pending, texts = Pending().seen([bad], {}, NOW), {"bad": SAID.format("bad")}
-    (told,) = pending.writes(texts, NOW)
+    (told,) = Pending().seen([bad], NOW).heard({"bad": SAID.format("bad")}).writes(NOW)
     assert told.manifest() == {
         "name": "bad",
         "machine": "node7",
@@ -60,7 +59,7 @@ def test_what_is_written_says_how_the_worker_ended() -> None:
     ids=["lost its slot", "held", "without a name"],
 )
 def test_of_whom_htcondor_brings_nothing_nothing_is_asked(job: object) -> None:
-    assert Pending().seen([Worker(job, State.FAILED, "Held")], {}, NOW) == Pending()  # type: ignore[arg-type]
+    assert Pending().seen([Worker(job, State.FAILED, "Held")], NOW) == Pending()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -69,23 +68,49 @@ def test_of_whom_htcondor_brings_nothing_nothing_is_asked(job: object) -> None:
     ids=["nothing", "another file", "another worker's"],
 )
 def test_what_does_not_bear_the_workers_name_is_never_written(said: str) -> None:
-    pending = Pending().seen([over("w1")], {}, NOW)
-    assert pending.seen([], {"w1": said}, NOW).ended == ()
+    assert Pending().seen([over("w1")], NOW).heard({"w1": said}).ended == ()
 
 
 def test_what_never_comes_is_given_up() -> None:
-    pending = Pending().seen([over("w1")], {}, NOW)
-    assert pending.seen([], {}, NOW + failures.LOG_SECONDS - 1).ended == pending.ended
-    assert pending.seen([], {}, NOW + failures.LOG_SECONDS).ended == ()
+    pending = Pending().seen([over("w1")], NOW)
+    assert pending.seen([], NOW + failures.LOG_SECONDS - 1).ended == pending.ended
+    assert pending.seen([], NOW + failures.LOG_SECONDS).ended == ()
 
 
 def test_between_two_questions_and_two_writes_is_a_pause() -> None:
-    texts = {"w1": SAID.format("w1")}
-    waits = replace(Pending().seen([over("w1")], {}, NOW), asked_at=NOW, written_at=NOW + 1)
-    assert (waits.reads({}, NOW + PAUSE_SECONDS - 1), waits.writes(texts, NOW + PAUSE_SECONDS)) == ((), ())
-    assert (waits.until({}, NOW), waits.until(texts, NOW)) == (NOW + PAUSE_SECONDS, NOW + PAUSE_SECONDS + 1)
-    assert waits.reads({}, NOW + PAUSE_SECONDS) == ("w1",)
-    assert len(waits.writes(texts, NOW + PAUSE_SECONDS + 1)) == 1
+    waits = replace(Pending().seen([over("w1")], NOW), asked_at=NOW, written_at=NOW + 1)
+    heard = waits.heard({"w1": SAID.format("w1")})
+    assert (waits.reads(NOW + PAUSE_SECONDS - 1), heard.writes(NOW + PAUSE_SECONDS)) == ((), ())
+    assert (waits.until(NOW), heard.until(NOW)) == (NOW + PAUSE_SECONDS, NOW + PAUSE_SECONDS + 1)
+    assert waits.reads(NOW + PAUSE_SECONDS) == ("w1",)
+    assert len(heard.writes(NOW + PAUSE_SECONDS + 1)) == 1
+
+
+@pytest.mark.parametrize(("lag", "rate"), [(5, 1), (3, 2), (15, 1)])
+def test_who_was_asked_stays_until_the_answer_however_many_end_meanwhile(lag: int, rate: int) -> None:
+    pending, answers = Pending(), dict[int, tuple[str, ...]]()
+    written = list[WorkerLog]()
+    for second in range(600):
+        at = NOW + second
+        pending = pending.seen([over(f"w{second}-{n}", State.FAILED, at) for n in range(rate)], at)
+        pending = pending.heard({name: SAID.format(name) for name in answers.pop(second, ())})
+        if asked := pending.reads(at):
+            assert len(asked) <= MAX_WORKERS
+            pending = pending.asking(asked, at)
+            answers[second + lag] = asked
+        if logs := pending.writes(at):
+            written += logs
+            pending = replace(pending.written([log.name for log in logs]), written_at=at)
+        assert len(pending.ended) <= 3 * MAX_WORKERS
+    assert len(written) > 150
+
+
+def test_what_is_held_of_an_answer_is_what_will_be_written() -> None:
+    said = SAID.format("w1") + "x" * 64 * 1024
+    memory = ClusterMemory(pools={POOL: PoolMemory(logs=Pending().seen([over("w1", State.FAILED)], NOW))})
+    heard = performed(memory, Results(logs={"w1": said}), NOW)
+    assert len(heard.of(POOL).logs.ended[0].log.text) == MAX_TEXT
+    assert wanted_logs(heard, {POOL: PoolStatus()}, NOW) == {}
 
 
 @pytest.mark.parametrize(
@@ -107,8 +132,8 @@ def test_a_text_is_cut_between_lines_and_harmless(text: str, longest: int, shown
 def test_a_finished_worker_has_less_room_than_a_failed_one() -> None:
     lines = "".join(f"line {number}\n" for number in range(20_000))
     texts = {name: f"htcdask: worker {name} on node7 ended\n{lines}" for name in ("good", "bad")}
-    pending = Pending().seen([over("good", at=NOW), over("bad", State.FAILED, NOW - 1)], {}, NOW)
-    good, bad = pending.writes(texts, NOW)
+    pending = Pending().seen([over("good", at=NOW), over("bad", State.FAILED, NOW - 1)], NOW)
+    good, bad = pending.heard(texts).writes(NOW)
     assert MAX_FINISHED_TEXT - 20 < len(good.text) <= MAX_FINISHED_TEXT
     assert MAX_TEXT - 20 < len(bad.text) <= MAX_TEXT
     assert good.text.startswith("line ") and good.text.endswith("line 19999\n")
@@ -172,7 +197,7 @@ def test_what_cannot_be_written_is_tried_again_after_the_pause_and_keeps_its_fil
     assert not any(isinstance(action, WriteLogs) for action in world.plan().actions)
     world.now += PAUSE_SECONDS
     assert any(isinstance(action, WriteLogs) for action in world.plan().actions)
-    assert job.worker in world.memory.logs
+    assert job.worker in world.memory.of(POOL).logs.names
 
 
 def test_a_thousand_that_end_each_minute_cost_a_few_questions_and_writes() -> None:
