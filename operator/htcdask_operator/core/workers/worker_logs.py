@@ -29,6 +29,10 @@ from htcdask_operator.core.workers.states import State, Worker
 
 PAUSE_SECONDS: Final = 10.0
 """Between two questions of one pool, and between two writes."""
+END_SECONDS: Final = 5.0
+"""For so long does the anchor of a cluster that has ended wait for answers: what was printed lies there."""
+END_PAUSE_SECONDS: Final = 1.0
+"""Between two questions then, as one that was left out is not asked otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Pending:
     ended: tuple[Ended, ...] = ()  # newest first
     asked_at: float = -math.inf
     written_at: float = -math.inf
+    closed_at: float | None = None  # since when its cluster has ended
 
     @property
     def names(self) -> list[WorkerName]:
@@ -65,10 +70,19 @@ class Pending:
 
     def reads(self, now: float) -> tuple[WorkerName, ...]:
         """Whom to ask for what they printed, now: who did not answer the last time, and the newest others."""
-        if now < self.asked_at + PAUSE_SECONDS:
+        if now < self.asked_at + (PAUSE_SECONDS if self.closed_at is None else END_PAUSE_SECONDS):
             return ()
         missing = sorted((its for its in self.ended if not its.answered), key=lambda its: not its.asked)
         return tuple(its.log.name for its in missing[:MAX_WORKERS])
+
+    def closing(self, now: float) -> Pending:
+        """The cluster has ended: who was not asked is asked now, or never."""
+        return self if self.closed_at is not None else replace(self, closed_at=now, asked_at=-math.inf)
+
+    def last_until(self, now: float) -> float | None:
+        """Until when the anchor of a cluster that has ended waits for answers; None: for none any more."""
+        end = None if self.closed_at is None else self.closed_at + END_SECONDS
+        return end if end is not None and now < end and not all(its.answered for its in self.ended) else None
 
     def asking(self, names: Collection[WorkerName], now: float) -> Pending:
         """These are asked."""
@@ -95,6 +109,10 @@ class Pending:
         """When there is something to do the next time."""
         times = [(self.written_at if its.answered else self.asked_at) + PAUSE_SECONDS for its in self.ended]
         return min((at for at in times if at > now), default=None)
+
+    def given_up_at(self) -> float | None:
+        """When the first of them is forgotten, whatever has come of it."""
+        return min((its.seen_at + failures.LOG_SECONDS for its in self.ended), default=None)
 
     def written(self, names: Collection[WorkerName]) -> Pending:
         """What these said is in the object."""

@@ -246,3 +246,55 @@ def finish(world: World) -> None:
 
 def test_the_pause_is_the_one_that_the_docs_tell() -> None:
     assert worker_logs.PAUSE_SECONDS == 10.0
+
+
+def ending() -> World:
+    """Six of 14 have been written; all others but one end within the pause, and then their cluster."""
+    world = settled(replicas=14)
+    for job in world.workers()[:6]:
+        world.end(job)
+    world.settle()
+    world.now += 2
+    for job in [job for job in world.workers() if job.status is JobStatus.RUNNING][1:]:
+        world.end(job, exit_code=3)
+    world.settle()
+    world.now += 1
+    world.cluster = replace(make_cluster(0), active=False, running=False, phase="Stopped")
+    return world
+
+
+def test_the_last_words_of_a_cluster_that_is_shut_down_are_read_before_its_files_go_and_written() -> None:
+    world = ending()
+    waits = set(world.memory.of(POOL).logs.names)
+    assert waits
+    world.settle()
+    world.processes_end()
+    world.settle()
+    world.now += PAUSE_SECONDS
+    world.settle()
+    assert waits <= {entry.name for entry in world.logs[POOL]}
+    assert (world.memory.of(POOL).logs.ended, world.memory.logs, world.jobs) == ((), {}, {})
+
+
+def test_an_answer_that_does_not_come_holds_the_end_up_for_a_few_seconds_and_no_worker() -> None:
+    world = ending()
+    for second in range(int(worker_logs.END_SECONDS) + 1):
+        planned = world.plan()
+        asked = [action for action in planned.actions if isinstance(action, ReadLogs)]
+        assert bool(asked) == (second < worker_logs.END_SECONDS)
+        world.apply(replace(planned, actions=tuple(a for a in planned.actions if a not in asked)))
+        assert not any(job.status is JobStatus.RUNNING for job in world.workers())
+        world.processes_end()
+        world.now += 1
+    assert world.jobs == {}
+    world.now += failures.LOG_SECONDS
+    world.settle()
+    assert world.memory.of(POOL).logs.ended == ()
+
+
+def test_of_a_pool_that_is_deleted_nothing_is_asked_or_held() -> None:
+    world = ending()
+    world.pools[POOL] = replace(world.pools[POOL], deleting=True)
+    planned = world.plan()
+    assert not any(isinstance(action, ReadLogs | WriteLogs) for action in planned.actions)
+    assert planned.memory.of(POOL).logs.ended == ()
