@@ -193,8 +193,9 @@ async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome:
         await ports.kube.write_log(pool, action.workers)
     except KubeError as error:
         why = sanitize.line(str(error))
-        _log.warning("Pool %s: what its workers printed is not written: %s", pool.name, why)
-        if error.status is None or error.status in (409, 429) or error.status >= 500:
+        outcome.unwritten[action.pool] = f"Pool {pool.name}: what its workers printed is not written: {why}"
+        nobody = error.status is None and not error.unserved
+        if nobody or error.status in (409, 429) or (error.status or 0) >= 500:
             return
     except Exception as error:
         _log.error("Pool %s: what its workers printed is not written: %s", pool.name, mistake.of(error))
