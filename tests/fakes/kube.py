@@ -166,10 +166,10 @@ class FakeKube:
         self.changed(body)
         self.status_writes += 1
 
-    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog], now: float) -> None:
         self._answer("write_log")
         found = self.log_bodies.get((pool.namespace, pool.name))
-        body = logs.body(pool, new, copy.deepcopy(found))
+        body = logs.body(pool, new, copy.deepcopy(found), now)
         body["metadata"]["uid"] = next(self._uids) if found is None else found["metadata"]["uid"]
         self.log_bodies[pool.namespace, pool.name] = body
 

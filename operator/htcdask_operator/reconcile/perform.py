@@ -67,7 +67,7 @@ async def perform(
             outcome.leave_out(action, clock())
             continue
         try:
-            await _one(ports, action, pools, observed, outcome)
+            await _one(ports, action, pools, observed, outcome, clock)
         except CondorError as error:
             if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
                 outcome.refused[action.pool] = _refused(action, error)
@@ -113,6 +113,7 @@ async def _one(
     pools: Mapping[PoolUid, PoolFacts],
     observed: Observed,
     outcome: Outcome,
+    clock: Callable[[], float],
 ) -> None:
     match action:
         case Adopt(pool, cluster):
@@ -150,7 +151,7 @@ async def _one(
         case Analyze():
             await _analyze(ports, action, outcome)
         case WriteLogs():
-            await _write_logs(ports, action, pools[action.pool], outcome)
+            await _write_logs(ports, action, pools[action.pool], outcome, clock())
         case AddFinalizer(pool):
             await ports.kube.add_finalizer(pools[pool])
         case RemoveFinalizer(pool):
@@ -187,10 +188,10 @@ async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
     outcome.logs.update({worker: found.get(worker, "") for worker in action.workers})
 
 
-async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome: Outcome) -> None:
+async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome: Outcome, now: float) -> None:
     """What is refused is forgotten, as it would be refused again; what nobody took is kept for a while."""
     try:
-        await ports.kube.write_log(pool, action.workers)
+        await ports.kube.write_log(pool, action.workers, now)
     except KubeError as error:
         why = sanitize.line(str(error))
         outcome.unwritten[action.pool] = f"Pool {pool.name}: what its workers printed is not written: {why}"

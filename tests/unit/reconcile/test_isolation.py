@@ -268,7 +268,7 @@ async def test_what_workers_printed_and_cannot_be_written_holds_up_nobody(
     site.schedd.life = lambda name: Life(f"htcdask: worker {name} on node ended\nhello\n", exit_code=0)
     site.schedd.tick()
 
-    async def fails(pool: PoolFacts, logs: Sequence[WorkerLog]) -> None:
+    async def fails(pool: PoolFacts, logs: Sequence[WorkerLog], now: float) -> None:
         asked.append(pool.uid)
         raise error
 

@@ -130,11 +130,14 @@ class Pending:
         return replace(self, ended=tuple(sorted(kept, key=lambda its: _age(its.log))))
 
 
-def merged(new: Sequence[WorkerLog], before: Sequence[WorkerLog]) -> tuple[WorkerLog, ...]:
-    """What the object has after a write: the newest that there is room for, newest first."""
+def merged(new: Sequence[WorkerLog], before: Sequence[WorkerLog], now: float) -> tuple[WorkerLog, ...]:
+    """What the object has after a write: the newest that there is room for, newest first.
+
+    A time in the future is one of now, or its entry would be the newest for as long as the pool lives.
+    """
     names = {log.name for log in new}
     kept, size = list[WorkerLog](), 0
-    for log in _newest([*new, *(log for log in before if log.name not in names)]):
+    for log in _newest([*new, *(_not_later(log, now) for log in before if log.name not in names)]):
         size += len(log.model_dump_json(by_alias=True).encode())
         if size > MAX_BYTES:
             break
@@ -156,6 +159,12 @@ def _newest(logs: Sequence[WorkerLog]) -> list[WorkerLog]:
     ordered = sorted(logs, key=_age)
     finished = [log for log in ordered if log.outcome == FINISHED][MAX_FINISHED:]
     return [log for log in ordered if log not in finished][:MAX_WORKERS]
+
+
+def _not_later(log: WorkerLog, now: float) -> WorkerLog:
+    if timestamps.read(log.ended_at) <= now:
+        return log
+    return log.model_copy(update={"ended_at": timestamps.written(now)})
 
 
 def _age(log: WorkerLog) -> float:

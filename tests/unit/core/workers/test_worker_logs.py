@@ -141,14 +141,21 @@ def test_a_finished_worker_has_less_room_than_a_failed_one() -> None:
 
 def test_the_newest_push_out_the_oldest_and_nobody_is_there_twice() -> None:
     before = [log(f"b{number}", NOW - number, "WorkerFailed") for number in range(MAX_WORKERS)]
-    after = merged([log("new", NOW + 1), log("b3", NOW - 3, "WorkerFailed", "again\n")], before)
+    after = merged([log("new", NOW + 1), log("b3", NOW - 3, "WorkerFailed", "again\n")], before, NOW + 1)
     assert [entry.name for entry in after] == ["new", "b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8"]
     assert after[4].text == "again\n"
 
 
+def test_a_time_in_the_future_is_one_of_now_and_pushed_out_like_any_other() -> None:
+    kept: tuple[WorkerLog, ...] = (log("theirs", NOW + 1e9, "WorkerFailed"),)
+    for number in range(MAX_WORKERS):
+        kept = merged([log(f"b{number}", NOW + number, "WorkerFailed")], kept, NOW + number)
+    assert [entry.name for entry in kept] == [f"b{number}" for number in reversed(range(MAX_WORKERS))]
+
+
 def test_workers_that_finish_leave_room_for_those_that_failed() -> None:
     before = [log("bad", NOW - 1000, "WorkerFailed")]
-    after = merged([log(f"d{number}", NOW + number) for number in range(9)], before)
+    after = merged([log(f"d{number}", NOW + number) for number in range(9)], before, NOW + 9)
     assert [entry.name for entry in after] == ["d8", "d7", "d6", "d5", "bad"]
     assert len(after) == MAX_FINISHED + 1
 
@@ -156,7 +163,7 @@ def test_workers_that_finish_leave_room_for_those_that_failed() -> None:
 @pytest.mark.parametrize("sign", ["x", "\n", '"', "\ufffd", "\U0001f600"])
 def test_whatever_workers_print_the_object_is_small(sign: str) -> None:
     whole = [log(f"b{number}", NOW - number, "WorkerFailed", sign * MAX_TEXT) for number in range(12)]
-    kept = merged(whole, ())
+    kept = merged(whole, (), NOW)
     size = len(WorkerLogs(workers=kept).model_dump_json(by_alias=True).encode())
     assert kept and [entry.name for entry in kept] == [f"b{number}" for number in range(len(kept))]
     assert size < MAX_BYTES + 100
