@@ -359,7 +359,7 @@ async def test_a_new_pool_of_the_same_name_is_not_touched(site: Site) -> None:
         site.delete_pool(new.name)
 
 
-async def conflicts(change: Awaitable[None]) -> None:
+async def conflicts(change: Awaitable[object]) -> None:
     """Somebody has changed the pool meanwhile, so nothing is changed now."""
     with pytest.raises(KubeError) as error:
         await change

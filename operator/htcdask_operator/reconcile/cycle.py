@@ -148,7 +148,8 @@ class Cycle:
                 again = any(not cluster.courtesies[kind].under_way for kind in later)
                 soon = _sooner(now + _PAUSE if again else None, cluster.scheduler_pod.next_at(now))
                 return _sooner(planned.wake_at, soon), self._unanswered(seen)
-            do = partial(perform, self._ports, pools=pools, observed=seen, clock=self.clock)
+            budget = self._known.log_budget
+            do = partial(perform, self._ports, pools=pools, observed=seen, clock=self.clock, budget=budget)
             outcome = await do(todo)
             self._note(outcome, cluster)
             self.on_action()

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
+from htcdask_api.worker_log import MAX_BYTES
 from htcdask_operator import metrics
 from htcdask_operator.condor.errors import CondorError, CondorUnreachable, RuleRefused, SubmitRefused
 from htcdask_operator.condor.worker.bundle import render
@@ -49,6 +50,7 @@ from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile.outcome import Outcome
 from htcdask_operator.scheduler.port import SchedulerError
+from htcdask_operator.state.log_budget import LogBudget
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ async def perform(
     pools: Mapping[PoolUid, PoolFacts],
     observed: Observed,
     clock: Callable[[], float],
+    budget: LogBudget,
 ) -> Outcome:
     """Do `actions`, in order, each unless something failed that it depends on."""
     outcome = Outcome()
@@ -67,7 +70,7 @@ async def perform(
             outcome.leave_out(action, clock())
             continue
         try:
-            await _one(ports, action, pools, observed, outcome, clock)
+            await _one(ports, action, pools, observed, outcome, clock, budget)
         except CondorError as error:
             if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
                 outcome.refused[action.pool] = _refused(action, error)
@@ -114,6 +117,7 @@ async def _one(
     observed: Observed,
     outcome: Outcome,
     clock: Callable[[], float],
+    budget: LogBudget,
 ) -> None:
     match action:
         case Adopt(pool, cluster):
@@ -151,7 +155,9 @@ async def _one(
         case Analyze():
             await _analyze(ports, action, outcome)
         case WriteLogs():
-            await _write_logs(ports, action, pools[action.pool], outcome, clock())
+            if budget.reserve(clock()):
+                size = await _write_logs(ports, action, pools[action.pool], outcome, clock())
+                budget.wrote(size, clock())
         case AddFinalizer(pool):
             await ports.kube.add_finalizer(pools[pool])
         case RemoveFinalizer(pool):
@@ -188,19 +194,25 @@ async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
     outcome.logs.update({worker: found.get(worker, "") for worker in action.workers})
 
 
-async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome: Outcome, now: float) -> None:
-    """What is refused is forgotten, as it would be refused again; what nobody took is kept for a while."""
+async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome: Outcome, now: float) -> int:
+    """How many bytes, for all we know.
+
+    What is refused is forgotten, as it would be refused again; what nobody took is kept for a while.
+    """
+    size = MAX_BYTES
     try:
-        await ports.kube.write_log(pool, action.workers, now)
+        size = await ports.kube.write_log(pool, action.workers, now)
     except KubeError as error:
         why = sanitize.line(str(error))
         outcome.unwritten[action.pool] = f"Pool {pool.name}: what its workers printed is not written: {why}"
         nobody = error.status is None and not error.unserved
+        size = MAX_BYTES if nobody else 0
         if nobody or error.status in (409, 429) or (error.status or 0) >= 500:
-            return
+            return size
     except Exception as error:
         _log.error("Pool %s: what its workers printed is not written: %s", pool.name, mistake.of(error))
     outcome.written[action.pool] = tuple(log.name for log in action.workers)
+    return size
 
 
 async def _analyze(ports: Ports, action: Analyze, outcome: Outcome) -> None:

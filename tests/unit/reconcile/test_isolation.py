@@ -268,7 +268,7 @@ async def test_what_workers_printed_and_cannot_be_written_holds_up_nobody(
     site.schedd.life = lambda name: Life(f"htcdask: worker {name} on node ended\nhello\n", exit_code=0)
     site.schedd.tick()
 
-    async def fails(pool: PoolFacts, logs: Sequence[WorkerLog], now: float) -> None:
+    async def fails(pool: PoolFacts, logs: Sequence[WorkerLog], now: float) -> int:
         asked.append(pool.uid)
         raise error
 
@@ -295,6 +295,23 @@ async def test_what_workers_printed_and_cannot_be_written_holds_up_nobody(
     await site.poll()
     await site.cycle()
     assert len(site.kube.log_bodies) == 2 * (tries - 1)
+
+
+async def test_what_finds_no_room_in_the_store_is_written_when_there_is_some(pools: Pools) -> None:
+    site = pools.site
+    site.schedd.life = lambda name: Life(f"htcdask: worker {name} on node ended\nhello\n", exit_code=0)
+    site.schedd.tick()
+    budget = site.known.log_budget
+    while budget.reserve(site.schedd.now):
+        pass
+    await site.poll()
+    await site.cycle()
+    assert not site.kube.log_bodies
+    site.schedd.life = lambda _: Life()
+    site.schedd.tick(11)
+    await site.poll()
+    await site.cycle()
+    assert len(site.kube.log_bodies) == 2
 
 
 # --- What frees something waits for nothing else.
