@@ -92,7 +92,7 @@ def test_who_was_asked_stays_until_the_answer_however_many_end_meanwhile(lag: in
     written = list[WorkerLog]()
     for second in range(600):
         at = NOW + second
-        pending = pending.seen([over(f"w{second}-{n}", State.FAILED, at) for n in range(rate)], at)
+        pending = pending.seen([over(f"w{second}-{n}", at=at) for n in range(rate)], at)
         pending = pending.heard({name: SAID.format(name) for name in answers.pop(second, ())})
         if asked := pending.reads(at):
             assert len(asked) <= MAX_WORKERS
