@@ -410,10 +410,11 @@ class WatchedKube(FakeKube):
         changes = [f"{field} {new!r}" for field, new in status if new != getattr(pool.status, field)]
         self._promises.deeds.append(f"publish of {pool.name}: {'; '.join(changes)}")
 
-    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
-        await super().write_log(pool, new)
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog], now: float) -> int:
+        size = await super().write_log(pool, new, now)
         self._promises.deeds.append(f"logs of {pool.name}: {', '.join(log.name for log in new)}")
         self._promises.writes_log(pool, self.log_bodies[pool.namespace, pool.name]["workers"])
+        return size
 
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         self._promises.deeds.append(f"adopt {pool.name}")

@@ -130,7 +130,7 @@ def plan(
         memory=replace(
             memory,
             demand=demand,
-            logs=memories.wanted_logs(memory, statuses, remembered),
+            logs=memories.wanted_logs(memory, statuses, now),
             pools=remembered,
         ),
     )

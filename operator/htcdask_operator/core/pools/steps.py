@@ -168,7 +168,7 @@ def write_logs(state: PoolState) -> Step:
     """The pool's HTCWorkerLog gets what was read; what is being read just now is waited for."""
     logs = kept_logs.writes(state)
     actions = (WriteLogs(state.uid, logs),) if logs else ()
-    return Step(actions, kept_logs.after(state).until(state.memory.logs, state.now))
+    return Step(actions, kept_logs.after(state).until(state.now))
 
 
 def analyze(state: PoolState) -> Step:
