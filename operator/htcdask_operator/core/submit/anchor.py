@@ -3,7 +3,7 @@
 Called by `pool_state` for each pool. The road of an anchor:
 
     SubmitAnchor -> code 16, spooling -> staged, idle -> HoldAnchor -> held: usable -> ... -> Remove
-                         -> no StageInFinish after 2 min: Remove, and a new one
+                         -> still code 16 after 2 min, or 2 min after StageInFinish: Remove, and a new one
     the template's hash changed: a new one; the old goes when no worker of its template is left
 """
 
