@@ -74,8 +74,8 @@ class Sight:
     @property
     def worker(self) -> Size:
         """What its next worker requests."""
-        shown = anchor.shown_request(self.jobs, self.current_hash)
-        return size.larger(size.of_template(self.template), shown)
+        own = size.of_template(self.template)
+        return size.larger(own, anchor.shown_request(self.jobs, own, self.current_hash))
 
     def current_hash(self) -> str | None:
         """Of what its next worker is made from; None: that cannot be submitted, which a check says."""

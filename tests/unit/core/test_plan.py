@@ -98,11 +98,18 @@ def test_a_staged_anchor_is_held_with_a_reason_that_says_what_it_is() -> None:
     )
 
 
-def test_an_anchor_that_was_never_spooled_is_replaced() -> None:
-    lost = make_anchor(MARK, hold_code=16, stage_in_finish=None, queued_at=NOW - 121)
+@pytest.mark.parametrize("stage_in_finish", [None, NOW - 121])
+def test_an_anchor_that_was_never_spooled_is_replaced(stage_in_finish: float | None) -> None:
+    """Or was, by a schedd that ended before it let the job go."""
+    lost = make_anchor(MARK, hold_code=16, stage_in_finish=stage_in_finish, queued_at=NOW - 125)
     found = actions(make_pool(), make_observed(jobs=[lost]))
     assert kinds(found) == [Remove, SubmitAnchor]
     assert removed(found) == ["1.0"]
+
+
+def test_it_is_looked_again_when_a_worker_s_files_will_never_come() -> None:
+    sent = make_job("a", JobStatus.HELD, template_hash=MARK, hold_code=16, queued_at=NOW - 100)
+    assert plan_for([make_pool()], make_observed(make_cluster(1), [ANCHOR, sent]), POLICY).wake_at == NOW + 21
 
 
 def test_workers_wait_for_an_anchor_of_the_present_template() -> None:

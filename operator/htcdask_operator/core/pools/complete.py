@@ -62,7 +62,10 @@ def _with_ends(state: PoolState, allocation: Allocation, wants_fewer: bool) -> P
     workers = tuple(worker for worker in state.workers if worker.state not in states.OVER)
     ended = tuple(worker for worker in state.workers if worker.state in states.OVER)
     lacks = allocation.replicas - states.live(workers) - known.expected()
-    known, ended = let_go.excused(known, workers, ended, now, wants_fewer=wants_fewer, lacks=lacks > 0)
+    recorded = {failure.worker for failure in state.record.recent}
+    known, ended = let_go.excused(
+        known, workers, ended, recorded, now, wants_fewer=wants_fewer, lacks=lacks > 0
+    )
     gone = tuple(ledger.removed_by_others(job) for job in lost if job.may_be_worker)
     record, new = failures.record(
         state.record,

@@ -100,7 +100,7 @@ def keep_anchor(state: PoolState) -> Step:
         bundle = descriptions.bundle(state.cluster, state.template, state.policy)
         actions.append(SubmitAnchor(state.uid, description, bundle, state.template_hash))
     pending = state.anchors.pending
-    recheck = None if pending is None else pending.queued_at + states.SPOOL_SECONDS + 1
+    recheck = None if pending is None else states.spooled_by(pending) + 1
     return Step(tuple(actions), recheck if refused is None else refused.until)
 
 
@@ -184,13 +184,15 @@ def analyze(state: PoolState) -> Step:
 
 
 def wait_for_workers(state: PoolState) -> Step:
-    """It is looked again when one has had the time to connect, to end, or to go on."""
+    """It is looked again when one has had the time to come, to connect, to end, or to go on."""
     times: list[float] = []
     for worker in state.workers:
         job = worker.job
         if worker.state in (State.STARTING, State.UNNAMED):
             at = states.connected_by(job, state.policy)
             times += [at] if at > state.now else []
+        elif worker.state is State.SUBMITTING:
+            times.append(states.spooled_by(job) + 1)
         elif worker.state is State.DISCONNECTED:  # lost only by answers that were asked for
             times.append(state.now + min(contact.MOST_SECONDS, state.policy.connect_seconds / 4))
         elif worker.state is State.SUSPENDED and state.policy.suspended_seconds is not None:

@@ -3,7 +3,7 @@
 Called by `pool_state` for each pool. The road of an anchor:
 
     SubmitAnchor -> code 16, spooling -> staged, idle -> HoldAnchor -> held: usable -> ... -> Remove
-                         -> no StageInFinish after 2 min: Remove, and a new one
+                         -> still code 16 after 2 min, or 2 min after StageInFinish: Remove, and a new one
     the template's hash changed: a new one; the old goes when no worker of its template is left
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from htcdask_operator.core import size
 from htcdask_operator.core.model import Job, PoolFacts, Role
 from htcdask_operator.core.size import NOTHING, Size
 from htcdask_operator.core.submit import spooled
@@ -75,20 +76,23 @@ def hold_reason(pool: PoolFacts) -> str:
     return HOLD_REASON.format(pool=f"{pool.namespace}/{pool.name}")
 
 
-def shown_request(jobs: Iterable[Job], current: Callable[[], str | None]) -> Size:
+def shown_request(jobs: Iterable[Job], template: Size, current: Callable[[], str | None]) -> Size:
     """What the newest of a pool's anchors requests in the queue, or of its workers that need none.
 
     Transforms of the access point have done to it what they will do to the next worker. Of several templates'
-    anchors those of the `current` one's hash count, which costs something to know.
+    anchors those of the `current` one's hash count, which costs something to know: it is not asked where
+    nobody requests more than the `template`. Workers always need to have it: a new anchor comes whatever one
+    of before requests, but a worker's size would keep the smaller ones of a new template away for ever.
     """
     its = tuple(jobs)
-    anchors = [job for job in its if job.role is Role.ANCHOR] or [
-        job for job in its if spooled.has_files(job)
-    ]
-    if len({job.template_hash for job in anchors}) > 1:
+    anchors = [job for job in its if job.role is Role.ANCHOR]
+    shown = anchors or [job for job in its if spooled.has_files(job)]
+    if all(size.larger(template, its) == template for its in {job.size for job in shown}):
+        return NOTHING
+    if not anchors or len({job.template_hash for job in anchors}) > 1:
         hash_of_now = current()
-        anchors = [job for job in anchors if job.template_hash == hash_of_now]
-    return max(anchors, key=lambda job: job.place).size if anchors else NOTHING
+        shown = [job for job in shown if job.template_hash == hash_of_now]
+    return max(shown, key=lambda job: job.place).size if shown else NOTHING
 
 
 def _staged(job: Job) -> bool:

@@ -26,6 +26,7 @@ def excused(
     ledger: Ledger,
     workers: Collection[Worker],
     ended: Collection[Worker],
+    recorded: Collection[str],
     now: float,
     *,
     wants_fewer: bool,
@@ -33,14 +34,17 @@ def excused(
 ) -> tuple[Ledger, tuple[Worker, ...]]:
     """The ledger, and those that have ended without the blame for it.
 
+    `recorded`: who has failed already, by name. A job stays in the queue until its log was read, and what was
+    said of its end stays, however many are wanted meanwhile: another verdict would count it once more.
     `wants_fewer`: the scheduler asks for fewer than there are. `lacks`: the pool has fewer than it should.
     One that keeps its reason counts for the pace all the same.
     """
     if not (wants_fewer or ledger.let_go or (ended and not lacks)):
         return ledger, tuple(ended)
+    new = [worker for worker in ended if worker.job.worker not in recorded]
     if not lacks:
-        wants_fewer = wants_fewer or any(worker.reason == reasons.ENDED_EARLY for worker in ended)
-    ledger = _remembering(ledger, (*workers, *ended), now, wants_fewer=wants_fewer)
+        wants_fewer = wants_fewer or any(worker.reason == reasons.ENDED_EARLY for worker in new)
+    ledger = _remembering(ledger, (*workers, *new), now, wants_fewer=wants_fewer)
     return ledger, tuple(_judged(worker, ledger, lacks=lacks) for worker in ended)
 
 

@@ -60,7 +60,8 @@ def request(
     for job in lost:
         had = job.request_memory_mib or 0
         wanted = min(grown(had, job.memory_mib), most.mib)
-        if had and wanted > (template if found is None else found.request_mib):
+        # An access point may give more than anybody asked for: the most that is allowed would be less.
+        if had and wanted > max(had, template if found is None else found.request_mib):
             found = MemoryRequest(request_mib=wanted, message=_told(wanted, had, lost, most))
     if found is not None and found.request_mib > most.mib:  # a limit was lowered
         message = f"Workers request {size(most.mib)} of memory: that is what {most.whose} allows."

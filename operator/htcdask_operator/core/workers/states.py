@@ -120,11 +120,17 @@ def _is_plainly_connected(job: Job, observed: Observed) -> bool:
 
 
 def never_spooled(job: Job, now: float) -> bool:
-    """Whether the input of this job will never arrive: nobody else can spool it, only replace it."""
-    if not job.spooling or job.stage_in_finish is not None:
-        return False
+    """Whether this job will wait for its input for ever: nobody else can spool it, only replace it."""
+    return job.spooling and now > spooled_by(job)
+
+
+def spooled_by(job: Job) -> float:
+    """When a job that is spooled has gone on, or never will.
+
+    A schedd that ends between StageInFinish and the release leaves it held with all of its files.
+    """
     # StageInStart tells nothing: the schedd sets it a second later even if nobody sends anything.
-    return now - job.queued_at > SPOOL_SECONDS
+    return max(job.queued_at, job.stage_in_finish or job.queued_at) + SPOOL_SECONDS
 
 
 def of_pool(workers: Iterable[Worker], pool_uid: str) -> tuple[Worker, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from htcdask_operator.core import reasons
-from htcdask_operator.core.actions import SubmitWorkers
+from htcdask_operator.core.actions import Remove, SubmitWorkers
 from htcdask_operator.core.model import ClusterFacts, JobStatus
 from htcdask_operator.core.plan import plan
 from htcdask_operator.core.workers import ledger, let_go
@@ -138,3 +138,29 @@ def test_a_scheduler_that_changes_its_mind_does_not_get_around_the_pace() -> Non
         )
     at_no_cost = 20 * (600 / let_go.APART_SECONDS)
     assert submitted < at_no_cost + 2 * ledger.pace(20).burst
+
+
+def test_what_was_said_of_an_end_stays_although_nobody_is_wanted_while_the_log_is_read() -> None:
+    """A worker that brought its files stays in the queue until then."""
+    world = a_pool(1)
+    start_idle(world)
+    world.settle()
+    world.now += 12
+    (job,) = world.workers()
+    world.jobs[job.id] = replace(job, stage_in_finish=world.now - 30)
+    world.end(world.jobs[job.id])
+    planned = world.plan()
+    world.apply(replace(planned, actions=()))  # its log does not come
+    before = world.pools[POOL].status
+    assert (before.failed, before.finished) == (1, 0)
+    spent = world.memory.of(POOL).ledger
+    for _ in range(3):
+        world.now += 1
+        asks_for(world, 0)
+        planned = world.plan()
+        world.apply(replace(planned, actions=()))
+        assert not [action for action in planned.actions if isinstance(action, Remove)], "its log is there"
+    after, known = world.pools[POOL].status, world.memory.of(POOL).ledger
+    assert (after.failed, after.finished) == (1, 0)
+    assert spent is not None and known is not None
+    assert (known.submits, known.let_go) == (spent.submits, {}), "nothing of the pace is given back"

@@ -132,6 +132,15 @@ def asked(known: int | None, template: int, jobs: list[Job], most: Most | None =
         "it is not known what it requested": (None, 4096, [held(requested=None)], BIG, None),
         "an access point gave it less": (None, 4096, [held(requested=1024)], BIG, None),
         "an access point gave it more": (None, 4096, [held(requested=8192)], BIG, 12288),
+        "more than is allowed": (None, 2048, [held(requested=8192)], Most(6144, "a limit"), None),
+        "all that is allowed": (None, 2048, [held(requested=6144)], Most(6144, "a limit"), None),
+        "one of several more than is allowed": (
+            None,
+            2048,
+            [held(requested=8192), held(requested=2048)],
+            Most(6144, "a limit"),
+            3072,
+        ),
     }.values(),
 )
 def test_what_the_next_ones_request(

@@ -32,6 +32,11 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
         {"hold_code": 16, "stage_in_finish": NOW - 110, "queued_at": NOW - 121},
         State.SUBMITTING,
     ),
+    "a job whose files came and that the schedd never lets go is over": (
+        H,
+        {"hold_code": 16, "stage_in_finish": NOW - 121, "queued_at": NOW - 125},
+        State.FAILED,
+    ),
     "a worker that runs is starting": (R, {}, State.STARTING),
     "a worker that runs and does not connect is late": (R, {"started_at": NOW - 121}, State.NOT_CONNECTED),
     "a worker that the scheduler knows is connected": (R, {"worker": "known"}, State.CONNECTED),
