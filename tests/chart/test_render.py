@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from htcdask_api import Template
-from htcdask_operator import settings, uninstall
+from htcdask_operator import settings, settings_profiles, uninstall
 from htcdask_operator.core.policy import ClassAdExpression
 from htcdask_operator.settings import Settings
 from scripts import sync_chart_crd
@@ -190,12 +190,12 @@ def test_the_schema_knows_every_setting_and_no_other() -> None:
     assert SCHEMA["definitions"]["template"]["properties"].keys() == template
     leader = {field.alias for field in settings.Leader.model_fields.values()} - {"namespace", "name"}
     assert SCHEMA["properties"]["settings"]["properties"]["leader"]["properties"].keys() == leader
-    profile = settings.ProfileSettings.model_fields.values()
+    profile = settings_profiles.ProfileSettings.model_fields.values()
     assert SCHEMA["definitions"]["profile"]["properties"].keys() == {field.alias for field in profile}
 
 
 def test_the_schema_lets_an_expression_of_a_profile_be_as_long_as_the_operator_does() -> None:
-    schema = settings.ProfileSettings.model_json_schema()["properties"]
+    schema = settings_profiles.ProfileSettings.model_json_schema()["properties"]
     for field in ("requirements", "rank"):
         (longest,) = [kind["maxLength"] for kind in schema[field]["anyOf"] if "maxLength" in kind]
         assert SCHEMA["definitions"]["profile"]["properties"][field]["maxLength"] == longest

@@ -414,8 +414,9 @@ async def test_after_the_lease_nothing_is_submitted_and_everything_else_goes_on(
         await agent.submit_anchor(described, b"a secret key")
     with pytest.raises(SubmitTooLate):
         await agent.submit_workers(described, ["a1", "a2"])
+    brought = spooled.described({**described, "arguments": '"-p -s $(wname)"'})
     with pytest.raises(SubmitTooLate):
-        await agent.spool_workers(spooled.described(described), ["a1", "a2"], b"a secret key")
+        await agent.spool_workers(brought, ["a1", "a2"], b"a secret key")
     assert [job.id for job in await agent.jobs()] == [anchor]
     await agent.remove([anchor], "the end of the test")
 

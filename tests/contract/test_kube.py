@@ -25,7 +25,7 @@ from htcdask_api import (
 )
 from htcdask_api.status import Condition
 from htcdask_api.worker_log import MAX_BYTES, MAX_TEXT, MAX_WORKERS
-from htcdask_operator.core import sanitize
+from htcdask_operator.core import sanitize, timestamps
 from htcdask_operator.core.model import ClusterFacts, Gone
 from htcdask_operator.kube import scheduler_pods
 from htcdask_operator.kube.api import KubeApi
@@ -361,7 +361,7 @@ async def test_a_new_pool_of_the_same_name_is_not_touched(site: Site) -> None:
         site.delete_pool(new.name)
 
 
-async def conflicts(change: Awaitable[None]) -> None:
+async def conflicts(change: Awaitable[object]) -> None:
     """Somebody has changed the pool meanwhile, so nothing is changed now."""
     with pytest.raises(KubeError) as error:
         await change
@@ -555,6 +555,9 @@ async def test_a_lease_that_was_deleted_is_not_made_again_by_renewing_it(site: S
 ODD_TEXT = '\x00\x1b[2J\u202e\u0085😀"\\\t\r\n'
 
 
+LATER = timestamps.read("2026-01-01T02:00:00Z")
+
+
 def said(name: str, minute: int, **fields: Any) -> WorkerLog:
     at = f"2026-01-01T00:{minute:02}:00Z"
     return WorkerLog(**{"name": name, "ended_at": at, "outcome": "WorkerFailed", "text": "words\n"} | fields)
@@ -567,12 +570,12 @@ def logged(site: Site, pool: str = "default-c1") -> list[str]:
 async def test_a_log_is_made_and_added_to_and_belongs_to_its_pool(site: Site) -> None:
     uid = site.create_pool(pool(site))
     (facts,) = await site.kube.pools(site.namespace, "c1")
-    await site.kube.write_log(facts, [said("w1", 1, machine="node7", exit_code=3)])
+    await site.kube.write_log(facts, [said("w1", 1, machine="node7", exit_code=3)], LATER)
     made = site.log("default-c1")
     assert made["metadata"]["ownerReferences"] == [manifest.pool_reference("default-c1", uid)]
     assert (made["apiVersion"], made["kind"]) == (names.API_VERSION, names.LOG_KIND)
     assert made["workers"] == [said("w1", 1, machine="node7", exit_code=3).manifest()]
-    await site.kube.write_log(facts, [said("w3", 3), said("w2", 2)])
+    await site.kube.write_log(facts, [said("w3", 3), said("w2", 2)], LATER)
     assert logged(site) == ["w3", "w2", "w1"]
     assert site.log("default-c1")["metadata"]["uid"] == made["metadata"]["uid"]
 
@@ -581,32 +584,43 @@ async def test_a_log_stays_small_whatever_workers_print(site: Site) -> None:
     site.create_pool(pool(site))
     (facts,) = await site.kube.pools(site.namespace, "c1")
     text = ODD_TEXT * (MAX_TEXT // len(ODD_TEXT))
-    await site.kube.write_log(facts, [said(f"w{number}", 40 - number, text=text) for number in range(10)])
+    await site.kube.write_log(
+        facts, [said(f"w{number}", 40 - number, text=text) for number in range(10)], LATER
+    )
     written = site.log("default-c1")["workers"]
     assert 0 < len(json.dumps(written, ensure_ascii=False).encode()) < MAX_BYTES * 1.01
-    await site.kube.write_log(facts, [said(f"v{number}", 50 + number % 9) for number in range(30)])
+    await site.kube.write_log(facts, [said(f"v{number}", 50 + number % 9) for number in range(30)], LATER)
     assert len(logged(site)) == MAX_WORKERS
 
 
 async def test_what_somebody_else_wrote_into_a_log_does_no_harm(site: Site) -> None:
     site.create_pool(pool(site))
     (facts,) = await site.kube.pools(site.namespace, "c1")
-    await site.kube.write_log(facts, [said("w1", 1)])
+    await site.kube.write_log(facts, [said("w1", 1)], LATER)
     site.spoil_log("default-c1", [said("theirs", 9, text="\x1b[2J").manifest(), said("w1", 1).manifest()])
-    await site.kube.write_log(facts, [said("w2", 2)])
+    await site.kube.write_log(facts, [said("w2", 2)], LATER)
     assert logged(site) == ["theirs", "w2", "w1"]
     assert site.log("default-c1")["workers"][0]["text"] == "␛[2J"
+
+
+async def test_a_time_in_the_future_that_somebody_wrote_into_a_log_becomes_one_of_now(site: Site) -> None:
+    site.create_pool(pool(site))
+    (facts,) = await site.kube.pools(site.namespace, "c1")
+    await site.kube.write_log(facts, [said("w1", 1)], LATER)
+    site.spoil_log("default-c1", [said("theirs", 9, ended_at="2999-01-01T00:00:00Z").manifest()])
+    await site.kube.write_log(facts, [said("w2", 2)], LATER)
+    assert site.log("default-c1")["workers"][0]["endedAt"] == "2026-01-01T02:00:00Z"
 
 
 async def test_the_log_of_an_earlier_pool_of_that_name_is_left_alone(site: Site) -> None:
     """Kubernetes is about to delete it."""
     site.create_pool(pool(site, finalizers=[]))
     (old,) = await site.kube.pools(site.namespace, "c1")
-    await site.kube.write_log(old, [said("w1", 1)])
+    await site.kube.write_log(old, [said("w1", 1)], LATER)
     site.delete_pool(old.name)
     site.create_pool(pool(site))
     (new,) = await site.kube.pools(site.namespace, "c1")
-    await conflicts(site.kube.write_log(new, [said("w2", 2)]))
+    await conflicts(site.kube.write_log(new, [said("w2", 2)], LATER))
     assert logged(site) == ["w1"]
 
 
@@ -614,6 +628,6 @@ async def test_the_operators_models_read_what_it_wrote(site: Site) -> None:
     site.create_pool(pool(site))
     (facts,) = await site.kube.pools(site.namespace, "c1")
     first = said("w1", 1, text=ODD_TEXT)
-    await site.kube.write_log(facts, [first])
+    await site.kube.write_log(facts, [first], LATER)
     (read,) = WorkerLogs.model_validate(site.log("default-c1")).workers
     assert read == sanitize.worker_log(first)

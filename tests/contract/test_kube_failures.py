@@ -273,7 +273,7 @@ async def test_any_account_of_what_is_served_is_read(body: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "<html>Sign in</html>", "null", "[]", "{}", '{"items": []}', '{"kind'])
-@pytest.mark.parametrize("code", [200, 502])
+@pytest.mark.parametrize("code", [200, 404, 502])
 async def test_garbage_is_no_answer(text: str, code: int) -> None:
     async def garbage(_: web.Request) -> web.Response:
         return web.Response(status=code, text=text)
@@ -281,6 +281,7 @@ async def test_garbage_is_no_answer(text: str, code: int) -> None:
     async with server(garbage) as kube:
         error = await failure(kube)
     assert "not in the API server's words" in str(error)
+    assert (error.status, error.gone, error.unserved) == (None, False, code == 404)
 
 
 async def test_garbage_is_never_quoted_for_it_may_hold_a_secret() -> None:

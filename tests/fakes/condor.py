@@ -32,7 +32,7 @@ def ended(job: Job) -> bool:
 
 def moved(job: Job, seconds: float) -> Job:
     """The job as a clock that is so far ahead shows it."""
-    times = ("queued_at", "status_since", "lease", "started_at", "stage_in_finish")
+    times = ("queued_at", "status_since", "lease", "started_at", "stage_in_finish", "connects_at")
     shown = {name: time + seconds for name in times if (time := getattr(job, name)) is not None}
     return replace(job, **shown)
 

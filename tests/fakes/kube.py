@@ -6,6 +6,7 @@ server that cannot be reached.
 
 import copy
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -166,12 +167,13 @@ class FakeKube:
         self.changed(body)
         self.status_writes += 1
 
-    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog], now: float) -> int:
         self._answer("write_log")
         found = self.log_bodies.get((pool.namespace, pool.name))
-        body = logs.body(pool, new, copy.deepcopy(found))
+        body = logs.body(pool, new, copy.deepcopy(found), now)
         body["metadata"]["uid"] = next(self._uids) if found is None else found["metadata"]["uid"]
         self.log_bodies[pool.namespace, pool.name] = body
+        return len(json.dumps(body, ensure_ascii=False).encode())
 
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         self._answer("event")

@@ -129,13 +129,13 @@ class Schedulers:
 
     def _run(self, dask: Dask | None, job: Job, now: float) -> None:
         assert job.started_at is not None
-        if job.connects_at is not None and now < job.connects_at:
+        if job.connects_at is not None and self._schedd.now < job.connects_at:
             return  # it waits in its slot
         age = self._schedd.now - job.started_at
         if job.lifetime is not None and age >= lifetime.of_worker(job.lifetime, job.worker):
             self._schedd.end(job.id, 0)  # it hands over what it has
             return
-        up = age if job.connects_at is None else min(age, now - job.connects_at)
+        up = age if job.connects_at is None else min(age, self._schedd.now - job.connects_at)
         if dask is None or not self.workers_connect:
             if up > 60 or (dask is None and up > CONNECTING):  # --death-timeout
                 self._schedd.end(job.id, 1)

@@ -320,8 +320,8 @@ class KubeLine:
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         await self._line.call("publish", lambda: self._kube.publish(pool, status))
 
-    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
-        await self._line.call("write_log", lambda: self._kube.write_log(pool, new))
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog], now: float) -> int:
+        return await self._line.call("write_log", lambda: self._kube.write_log(pool, new, now))
 
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         await self._line.call("post_event", lambda: self._kube.post_event(pool, kind, reason, message))

@@ -119,8 +119,8 @@ class Promises:
             if f"htcdask: worker {worker['name']} " not in worker["text"]:
                 self.breaks(f"a log has a worker's own words alone: {worker}")
 
-    def submits(self, description: Mapping[str, str], names: Sequence[WorkerName], ahead: float) -> None:
-        """Σ live <= N, no limit exceeded, no name twice. `ahead`: the access point's clock."""
+    def submits(self, description: Mapping[str, str], names: Sequence[WorkerName]) -> None:
+        """Σ live <= N, no limit exceeded, no name twice."""
         self.deeds.append(f"submit {', '.join(names)}")
         pool, cluster, user = (
             description[f"My.{attribute}"].strip('"')
@@ -133,7 +133,7 @@ class Promises:
         # Who is about to retire, and has a successor, counts for limits alone.
         succeeded = {job.succeeds for job in its} | {description.get("My.HTCDaskSucceeds", "").strip('"')}
         retiring = [job for job in its if job.worker in succeeded]
-        self._succeeds(description, its, ahead)
+        self._succeeds(description, its)
         count = own - sum(self._known(job) for job in retiring)
         wanted = self.wanted.get(cluster, 0)
         if count > wanted:
@@ -161,7 +161,7 @@ class Promises:
             if len(name) > 12 or name.isdigit():
                 self.breaks(f"names are short and no numbers: {name}")
 
-    def _succeeds(self, description: Mapping[str, str], live: Sequence[Job], ahead: float) -> None:
+    def _succeeds(self, description: Mapping[str, str], live: Sequence[Job]) -> None:
         """A successor comes once, shortly before a worker retires, and connects when it has."""
         of = description.get("My.HTCDaskSucceeds", "").strip('"')
         if not of:
@@ -171,8 +171,8 @@ class Promises:
         for job in live:
             if job.worker != of or job.started_at is None or job.lifetime is None:
                 continue  # it may just have ended
-            retires = job.started_at - ahead + lifetime.of_worker(job.lifetime, of)
-            if retires - (self.schedd.now - ahead) > LEAD + A_MOMENT:
+            retires = job.started_at + lifetime.of_worker(job.lifetime, of)
+            if retires - self.schedd.now > LEAD + A_MOMENT:
                 self.breaks(f"a successor comes shortly before a worker retires: {of}")
             if float(description["My.HTCDaskConnectsAt"]) < retires - A_MOMENT:
                 self.breaks(f"no successor connects before the worker has retired: {of}")
@@ -342,7 +342,7 @@ class WatchedCondor(FakeCondor):
     async def submit_workers(
         self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
-        self._promises.submits(description, names, self.ahead)
+        self._promises.submits(description, names)
         return await super().submit_workers(description, names, identity)
 
     async def spool_workers(
@@ -352,7 +352,7 @@ class WatchedCondor(FakeCondor):
         bundle: bytes,
         identity: str | None = None,
     ) -> tuple[JobId, ...]:
-        self._promises.submits(description, names, self.ahead)
+        self._promises.submits(description, names)
         if _template(description) not in self._promises.refused_anchors:
             self._promises.breaks("files come with workers only where their anchor was refused")
         return await super().spool_workers(description, names, bundle, identity)
@@ -410,10 +410,11 @@ class WatchedKube(FakeKube):
         changes = [f"{field} {new!r}" for field, new in status if new != getattr(pool.status, field)]
         self._promises.deeds.append(f"publish of {pool.name}: {'; '.join(changes)}")
 
-    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
-        await super().write_log(pool, new)
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog], now: float) -> int:
+        size = await super().write_log(pool, new, now)
         self._promises.deeds.append(f"logs of {pool.name}: {', '.join(log.name for log in new)}")
         self._promises.writes_log(pool, self.log_bodies[pool.namespace, pool.name]["workers"])
+        return size
 
     async def adopt(self, pool: PoolFacts, cluster: ClusterUid) -> None:
         self._promises.deeds.append(f"adopt {pool.name}")

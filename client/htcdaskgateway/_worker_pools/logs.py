@@ -53,15 +53,15 @@ async def of_ended(access: KeptLogs, cluster: str, pools: Sequence[Pool]) -> dic
 
 
 async def _kept(access: KeptLogs, cluster: str, pool: Pool) -> dict[str, str]:
-    kept: Sequence[WorkerLog] = ()
+    kept: Sequence[WorkerLog] | None = None
     unread = {}
     try:
-        kept = await asyncio.wait_for(access.logs(cluster, pool.name), SECONDS) or ()
+        kept = await asyncio.wait_for(access.logs(cluster, pool.name), SECONDS)
     except Exception as error:  # no reason to lose the rest
         _log.debug("What workers of pool %s printed could not be read", pool.name, exc_info=True)
         why = f"no answer in {SECONDS:g} s" if isinstance(error, asyncio.TimeoutError) else one_line(error)
         unread = {f"{_POOL}{pool.name}": f"(what its workers printed that ended cannot be read: {why})"}
-    texts = {log.name: log.text for log in kept if log.text} | unread
+    texts = {log.name: log.text for log in kept or () if log.text} | unread
     for failure in pool.status.recent_failures:
         if failure.log_tail:
             texts.setdefault(failure.worker, failure.log_tail)
@@ -82,8 +82,9 @@ def chosen(found: Mapping[str, str], worker: str | None, cluster: str) -> Cluste
     there = ", ".join(name for name in found if not name.startswith(_POOL)) or "none"
     unread = "".join(f". {name}: {text}" for name, text in found.items() if name.startswith(_POOL))
     raise HTCDaskError(
-        f"Nobody has lines of worker {worker!r} of cluster {cluster}; there is: {there}. The last few of workers "
-        f"that end by themselves are kept, and none of one that was removed or lost its machine{unread}"
+        f"Nobody has lines of worker {worker!r} of cluster {cluster}; there is: {there}. The last few of "
+        "workers that end by themselves are kept, and none of one that was removed or lost its machine"
+        f"{unread}"
     )
 
 

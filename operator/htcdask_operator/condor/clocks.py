@@ -14,6 +14,8 @@ from htcdask_api import names
 
 TOLERATED: Final = 3.0  # seconds: an offset that followed every answer would move all times by its jitter
 _LEASE: Final = f"My.{names.AD_LEASE}"
+_CONNECTS_AT: Final = f"My.{names.AD_CONNECTS_AT}"
+_TIMES: Final = (_LEASE, _CONNECTS_AT)
 
 
 def offset(known: float, server_time: float | None, asked: float, answered: float) -> float:
@@ -33,5 +35,10 @@ def lease(until: float, ahead: float) -> str:
 
 
 def sent(description: Mapping[str, str], ahead: float) -> dict[str, str]:
-    """A job's description with its lease by the access point's clock."""
-    return {key: lease(float(value), ahead) if key == _LEASE else value for key, value in description.items()}
+    """A job's description with its times by the access point's clock, which execute nodes share."""
+    ready = {
+        key: lease(float(value), ahead) if key in _TIMES else value for key, value in description.items()
+    }
+    if (turn := description.get(_CONNECTS_AT)) is not None:  # it is an argument, too
+        ready["arguments"] = ready["arguments"].removesuffix(f'{turn}"') + f'{ready[_CONNECTS_AT]}"'
+    return ready

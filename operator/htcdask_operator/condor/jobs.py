@@ -108,7 +108,7 @@ def job(ad: Mapping[str, Plain], offset: float = 0.0) -> Job:
         anchor=_text(ad, names.AD_ANCHOR) or "",
         lifetime=_int(ad, names.AD_LIFETIME),
         succeeds=_text(ad, names.AD_SUCCEEDS) or "",
-        connects_at=_time(ad, names.AD_CONNECTS_AT, 0.0),  # by our clock, as it was written
+        connects_at=_time(ad, names.AD_CONNECTS_AT, offset),
         remove_reason=_text(ad, "RemoveReason"),
         user=unquote(_text(ad, names.AD_USER) or "", errors="surrogatepass"),
         profile=_text(ad, names.AD_PROFILE) or "",

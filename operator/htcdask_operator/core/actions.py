@@ -66,6 +66,7 @@ class SubmitWorkers:
     worker: Size = ONE  # what each requests
     profile: str | None = None
     bundle: Bundle | None = None
+    succeeds: WorkerName = ""  # a courtesy to this one, which is about to retire
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from htcdask_operator.core.scaling.scale_scheduler import LastScale
 from htcdask_operator.core.scaling.stabilization import Demand
 from htcdask_operator.core.setback import Setback
 from htcdask_operator.core.submit.spooled import RefusedAnchor
-from htcdask_operator.core.workers import ledger
+from htcdask_operator.core.workers import failures, ledger
 from htcdask_operator.core.workers.contact import Contact
 from htcdask_operator.core.workers.ledger import Ledger
 from htcdask_operator.core.workers.machines import Avoided
@@ -67,6 +67,7 @@ class PoolMemory:
     ledger: Ledger | None = None  # None: nobody has looked yet
     analyzed: Analyzed | None = None  # None: no worker waits, or it was not asked yet
     logs: Pending = field(default_factory=Pending)  # workers that ended, on their way into the HTCWorkerLog
+    succeeded: frozenset[WorkerName] = frozenset()  # who got a successor
     refused_anchor: RefusedAnchor | None = None  # None: none was refused by a rule since one was accepted
     memory_request: MemoryRequest | None = None  # instead of the template's; None: as the status says
 
@@ -78,7 +79,7 @@ class ClusterMemory:
     demand: Demand | None = None  # N, as it was asked for
     contact: Contact = field(default_factory=Contact)
     last_scale: LastScale | None = None
-    logs: Mapping[WorkerName, str] = field(default_factory=dict)  # answers to ReadLogs; "": there is none
+    logs: Mapping[WorkerName, str] = field(default_factory=dict)  # for statuses; "": there is none
     ended: Ended = field(default_factory=Ended)  # workers, for the scheduler's heartbeat
     avoided: Avoided = field(default_factory=dict)  # machines that eat workers, by what this cluster saw
     pools: Mapping[PoolUid, PoolMemory] = field(default_factory=dict)
@@ -136,6 +137,11 @@ def begun(memory: ClusterMemory, pools: Collection[PoolUid], now: float) -> Clus
     return replace(memory, pools=kept)
 
 
+def outlives_pools(memory: ClusterMemory) -> bool:
+    """Whether it counts for pools to come: a heartbeat names workers that ended in pools now gone, too."""
+    return memory.ended.count > 0
+
+
 def ended(memory: ClusterMemory) -> ClusterMemory:
     """A cycle is over: who did not fail in it has no setback any more."""
     pools = {
@@ -162,6 +168,8 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
     for uid, found in results.analyses.items():
         its = pools.get(uid, _NOTHING)
         pools[uid] = replace(its, analyzed=(its.analyzed or Analyzed(now)).after(found, now))
+    if results.logs:
+        pools = {uid: replace(its, logs=its.logs.heard(results.logs)) for uid, its in pools.items()}
     for uid, names in results.written.items():
         its = pools.get(uid, _NOTHING)
         pools[uid] = replace(its, logs=its.logs.written(names))
@@ -172,16 +180,14 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
 
 
 def wanted_logs(
-    memory: ClusterMemory, statuses: Mapping[PoolUid, PoolStatus], pools: Mapping[PoolUid, PoolMemory]
+    memory: ClusterMemory, statuses: Mapping[PoolUid, PoolStatus], now: float
 ) -> Mapping[WorkerName, str]:
-    """Those that no status, or no HTCWorkerLog, carries yet."""
+    """Those that no status carries yet, as long as one waits for them."""
     waiting = {
-        failure.worker
+        worker
         for status in statuses.values()
-        for failure in status.recent_failures
-        if failure.log_tail is None
+        for worker in failures.missing_logs(status.recent_failures, now)
     }
-    waiting.update(name for its in pools.values() for name in its.logs.names)
     return {worker: text for worker, text in memory.logs.items() if worker in waiting}
 
 

@@ -79,6 +79,7 @@ class Common:
     taken: set[WorkerName] = field(default_factory=set)
     scheduler_retires: bool = True
     wants_fewer: bool = False
+    all_there: bool = False  # no pool lacks a worker
 
 
 def plan(
@@ -129,7 +130,7 @@ def plan(
         memory=replace(
             memory,
             demand=demand,
-            logs=memories.wanted_logs(memory, statuses, remembered),
+            logs=memories.wanted_logs(memory, statuses, now),
             pools=remembered,
         ),
     )
@@ -156,12 +157,14 @@ def _common(
 def _shared(
     sights: Sequence[Sight], observed: Observed, asked: Observed, memory: ClusterMemory, policy: Policy
 ) -> Common:
+    allocations = cluster.allocations(sights, asked, policy)
     return Common(
-        cluster.allocations(sights, asked, policy),
+        allocations,
         min((cluster.submit_budget(sights, seen, policy) for seen in _both(observed, asked)), key=_workers),
         cluster.names_taken(sights, observed, memory),
         cluster.scheduler_retires(observed),
         cluster.wants_fewer(sights, observed),
+        cluster.all_there(sights, allocations),
     )
 
 
@@ -189,6 +192,7 @@ def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) ->
                 common.taken,
                 scheduler_retires=common.scheduler_retires,
                 wants_fewer=common.wants_fewer,
+                all_there=common.all_there,
             )
             if sight.pool.deleting:
                 return finalize.of_pool(state)

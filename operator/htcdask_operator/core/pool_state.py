@@ -6,7 +6,7 @@ becomes a `PoolState`, which every check, every step and the status are made fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from htcdask_api import MemoryRequest, Template
@@ -31,7 +31,7 @@ from htcdask_operator.core.size import Size
 from htcdask_operator.core.submit import anchor, descriptions
 from htcdask_operator.core.submit.anchor import Anchors
 from htcdask_operator.core.token_bucket import Rate
-from htcdask_operator.core.workers import identity, ledger, machines, states
+from htcdask_operator.core.workers import identity, ledger, machines, states, succession
 from htcdask_operator.core.workers.backoff import Backoff
 from htcdask_operator.core.workers.failures import Record
 from htcdask_operator.core.workers.ledger import Ledger, Submitted
@@ -199,9 +199,15 @@ class PoolState(Sight):
         """Its workers that wait for a slot and can start rightly, those that have waited longest first."""
         return [
             worker.job
-            for worker in self.workers
+            for worker in self.missed
             if worker.state is State.IDLE and worker.job.template_hash == self.template_hash
         ]
+
+    @property
+    def missed(self) -> Sequence[Worker]:
+        """Its workers, but for those that nobody misses yet: their predecessors work."""
+        waiting = succession.waiting(self.workers)
+        return [worker for worker in self.workers if worker.job.worker not in waiting]
 
     @property
     def outdated(self) -> tuple[Job, ...]:

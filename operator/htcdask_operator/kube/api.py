@@ -159,14 +159,15 @@ class KubeApi:
         content = sanitize.status(status).model_dump(mode="json", by_alias=True, exclude_none=True)
         await self._apply(pool, {"status": content}, "status")
 
-    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog], now: float) -> int:
         path = _path(names.API_VERSION, pool.namespace, names.LOG_PLURAL, pool.name)
         answer = await self._found(path)
         kind = names.API_VERSION, names.LOG_KIND
         found = None if isinstance(answer, Gone) else bodies.one(f"GET {path}", answer, *kind, pool.name)
-        body = logs.body(pool, new, found)
+        body = logs.body(pool, new, found, now)
         written = json.dumps(body, ensure_ascii=False).encode()  # as in _apply
         await self._request("PATCH", path, body=written, query=_AS_US, content_type=_APPLY)
+        return len(written)
 
     async def post_event(self, pool: PoolFacts, kind: EventType, reason: str, message: str) -> None:
         about = events.Object(names.API_VERSION, names.KIND, pool.namespace, pool.name, pool.uid)

@@ -8,12 +8,16 @@ class KubeError(Exception):
 
     `status` is the HTTP status, if there was one; 409 is a conflict: somebody else wrote meanwhile, so read
     again and decide again. `named`: the API server's own words are about the very object that was asked for.
+    `unserved`: a 404 in nobody's words, as of a resource whose CRD is not there, or of a proxy.
     """
 
-    def __init__(self, what: str, why: str, status: int | None = None, *, named: bool = False) -> None:
+    def __init__(
+        self, what: str, why: str, status: int | None = None, *, named: bool = False, unserved: bool = False
+    ) -> None:
         super().__init__(f"{what}: {why}")
         self.status = status
         self.named = named
+        self.unserved = unserved
 
     @property
     def gone(self) -> bool:

@@ -19,7 +19,9 @@ from htcdask_operator.kube.bodies import mapping, text
 from htcdask_operator.kube.errors import KubeError
 
 
-def body(pool: PoolFacts, new: Sequence[WorkerLog], found: Mapping[str, Any] | None) -> dict[str, Any]:
+def body(
+    pool: PoolFacts, new: Sequence[WorkerLog], found: Mapping[str, Any] | None, now: float
+) -> dict[str, Any]:
     """The whole object, for a server-side apply. `found`: as it is now; None: it is not there.
 
     KubeError (409) if it is an earlier pool's: Kubernetes is about to delete it, and it would be lost.
@@ -31,7 +33,8 @@ def body(pool: PoolFacts, new: Sequence[WorkerLog], found: Mapping[str, Any] | N
             raise KubeError(f"worker log {pool.name}", "it belongs to an earlier pool of that name", 409)
         metadata["uid"] = text(there.get("uid"))  # this one, or none
     metadata["ownerReferences"] = [manifest.pool_reference(pool.name, pool.uid)]
-    told = merged(list(map(sanitize.worker_log, new)), [] if found is None else list(_entries(found)))
+    before = [] if found is None else list(_entries(found))
+    told = merged(list(map(sanitize.worker_log, new)), before, now)
     written = [log.model_dump(mode="json", by_alias=True, exclude_none=True) for log in told]
     version, kind = names.API_VERSION, names.LOG_KIND
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "workers": written}

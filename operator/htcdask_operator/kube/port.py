@@ -55,8 +55,8 @@ class Kube(Protocol):
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         """Write the pool's whole status."""
 
-    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog]) -> None:
-        """Put these before what the pool's HTCWorkerLog has; it is made where there is none.
+    async def write_log(self, pool: PoolFacts, new: Sequence[WorkerLog], now: float) -> int:
+        """Put these before what the pool's HTCWorkerLog has; it is made where there is none. Its bytes.
 
         A conflict (409) while there is one of an earlier pool of that name.
         """

@@ -79,7 +79,8 @@ class Requests:
         if answer.get("kind") == "Status" and answer.get("apiVersion") == "v1" and status >= 300:
             named = answer.get("reason") in _ABOUT_ONE and bodies.is_about(answer, path)
             raise KubeError(what, bodies.text(answer.get("message"))[:_MAX_TEXT], status, named=named)
-        raise KubeError(what, f"{status}, and not in the API server's words ({len(content)} bytes)")
+        why = f"{status}, and not in the API server's words ({len(content)} bytes)"
+        raise KubeError(what, why, unserved=status == 404)
 
     async def _exchange(
         self, method: str, path: str, request: Mapping[str, Any]

@@ -1,7 +1,8 @@
 """What many pools would say at once, said once: on the operator's own Lease, where who runs the site looks.
 
 Run by `__main__` as a supervised task, beside the clusters' own cycles, none of which waits for it. The
-core's `site_wide` decides. An announcement that could not be posted is tried again.
+core's `site_wide` decides. A look waits for no API server: what it found is posted beside it, and what a busy
+or silent one did not take is tried again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from htcdask_operator.state.withheld import Kept
 _log = logging.getLogger(__name__)
 
 _INTERVAL: Final = 5.0
+_TOO_MANY: Final = 429
 _UNPOSTED: Final = 20  # announcements that wait for the API server, the newest
 
 
@@ -41,18 +43,28 @@ class Announcer:
         self._survived = Survived(clock)
         self._standing: Mapping[str, Trouble] = {}
         self._unposted: list[Event] = []
+        self._alone: list[Kept] = []  # by the last look
         self._said: str | None = None
+        self._busy = False  # the API server, as was said
         self._shown: set[str] = set()
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
+        """Look, and post what was found, again and again until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._posting(), name="Events of the whole site")
+            while True:
+                with self._survived.attempt("Looking for trouble of the whole site"):
+                    self.look()
+                await asyncio.sleep(_INTERVAL)
+
+    async def _posting(self) -> None:
         while True:
-            with self._survived.attempt("Looking for trouble of the whole site"):
-                await self.tick()
+            with self._survived.attempt("Posting Events about the whole site"):
+                await self.post()
             await asyncio.sleep(_INTERVAL)
 
-    async def tick(self) -> None:
-        """One look: announce what began and what is over, and post Events that are one pool's alone."""
+    def look(self) -> None:
+        """What began, what is over, and which Events are one pool's alone: all for the next `post`."""
         now, before = self._clock(), self._standing
         statuses = self._known.clusters.statuses
         self._standing, told = site_wide.look(before, tuple(self._pools()), now)
@@ -60,13 +72,27 @@ class Announcer:
         for event in told:
             _log.log(logging.WARNING if event.kind == "Warning" else logging.INFO, "%s", event.message)
         self._unposted = [*self._unposted, *told][-_UNPOSTED:]
-        alone = self._released(before, statuses, now)
+        self._alone = self._released(before, statuses, now)
+
+    async def post(self) -> None:
+        """What the last look found, for as long as the API server takes it; the rest is found again."""
         await self._announce()
-        for pool, event, _ in alone:
+        while self._alone:
+            one = self._alone[0]
+            pool, event, _ = one
             try:
                 await self._kube.post_event(pool, event.kind, event.reason, event.message)
+                self._busy = False
             except KubeError as error:
+                if error.status in (None, _TOO_MANY):  # each of the others would wait as long for this answer
+                    self._known.withheld.last(pool.uid)
+                    if not self._busy:
+                        _log.warning("Events of pools are not taken, and are kept: %s", error)
+                    self._busy = True
+                    return
                 _log.warning("Pool %s: Event %s could not be posted: %s", pool.name, event.reason, error)
+            self._known.withheld.let_go(one)
+            self._alone = [other for other in self._alone if other is not one]  # there may have been a look
 
     def _pools(self) -> Iterator[Seen]:
         clusters = self._known.clusters
@@ -80,14 +106,14 @@ class Announcer:
     def _released(
         self, before: Mapping[str, Trouble], statuses: Mapping[str, PoolStatus], now: float
     ) -> list[Kept]:
-        """Those that are to be posted now; the others stay, or are dropped."""
+        """Those that are to be posted now. They stay until they are; others stay, or are dropped."""
         withheld, alone = self._known.withheld, []
         withheld.keep_only(statuses)
         for pool, kept in withheld.kept.items():
             says = site_wide.said_by(statuses[pool], now)
             fates = [site_wide.fate(one.event, one.at, before, self._standing, says, now) for one in kept]
             alone += [one for one, fate in zip(kept, fates, strict=True) if fate is Fate.POST]
-            kept[:] = [one for one, fate in zip(kept, fates, strict=True) if fate is Fate.WAIT]
+            kept[:] = [one for one, fate in zip(kept, fates, strict=True) if fate is not Fate.DROP]
         return alone
 
     async def _announce(self) -> None:
@@ -101,7 +127,7 @@ class Announcer:
                     _log.warning("Trouble of the whole site could not be announced: %s", error)
                 return
             self._said = None
-            del self._unposted[:1]
+            self._unposted = [other for other in self._unposted if other is not event]
 
     def _count(self, statuses: Mapping[str, PoolStatus]) -> None:
         found = (one.condition(status.READY) for one in statuses.values())

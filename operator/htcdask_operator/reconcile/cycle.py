@@ -66,6 +66,7 @@ class ClusterTask:
     busy_since: float | None = None
     failures: int = 0
     said: str | None = None  # the failure that was logged last
+    unwritten: dict[PoolUid, str] = field(default_factory=dict)  # likewise, of HTCWorkerLogs
     mistakes: frozenset[str] = frozenset()  # of the last plan: logged already
     stale: bool = False  # what the poller saw last may be older than what this cluster did last
     pools: dict[PoolUid, PoolFacts] = field(default_factory=dict)
@@ -98,7 +99,7 @@ class Cycle:
         self.on_action: Callable[[], None] = lambda: None
 
     async def run(self, key: ClusterKey, cluster: ClusterTask) -> float | None:
-        """One cycle. When to look again, or None when the cluster has no pools and needs none."""
+        """One cycle. When to look again, or None when it has no pools, needs none, and may be forgotten."""
         await self._turn()
         async with self._turnstile.turn(key):
             await self._read(key, cluster)
@@ -109,7 +110,8 @@ class Cycle:
             again = _sooner(again, self.after_failure(key, cluster, failure))
         else:
             cluster.failures, cluster.said = 0, None
-        if not cluster.pools and again is None:
+        remembered = memory.outlives_pools(cluster.memory) and self._known.clusters.works(key)
+        if not cluster.pools and again is None and not remembered:
             return None
         return _sooner(wake_at, again) or self.clock() + RESYNC
 
@@ -147,7 +149,8 @@ class Cycle:
                 again = any(not cluster.courtesies[kind].under_way for kind in later)
                 soon = _sooner(now + _PAUSE if again else None, cluster.scheduler_pod.next_at(now))
                 return _sooner(planned.wake_at, soon), self._unanswered(seen)
-            do = partial(perform, self._ports, pools=pools, observed=seen, clock=self.clock)
+            budget = self._known.log_budget
+            do = partial(perform, self._ports, pools=pools, observed=seen, clock=self.clock, budget=budget)
             outcome = await do(todo)
             self._note(outcome, cluster)
             self.on_action()
@@ -196,6 +199,7 @@ class Cycle:
         metrics.POOLS.set(len(self._known.clusters.pools))
         cluster.pools = pools
         cluster.unpublished.keep_only(pools)
+        cluster.unwritten = {uid: why for uid, why in cluster.unwritten.items() if uid in pools}
 
     def _planned(self, cluster: ClusterTask, seen: Observed) -> Plan:
         """The plan, made with what this cycle would publish so far: nothing that it learned is forgotten."""
@@ -234,6 +238,12 @@ class Cycle:
 
     def _heard(self, cluster: ClusterTask, outcome: Outcome) -> None:
         cluster.memory = memory.performed(cluster.memory, outcome.results, self.clock())
+        for uid in outcome.written.keys() - outcome.unwritten.keys():
+            cluster.unwritten.pop(uid, None)
+        for uid, why in outcome.unwritten.items():
+            if cluster.unwritten.get(uid) != why:
+                _log.warning("%s", why)
+            cluster.unwritten[uid] = why
 
     def _note(self, outcome: Outcome, cluster: ClusterTask) -> None:
         for pool, event in outcome.events:

@@ -36,6 +36,7 @@ class Outcome:
     logs: dict[WorkerName, str] = field(default_factory=dict)
     analyses: dict[PoolUid, Analysis | None] = field(default_factory=dict)
     written: dict[PoolUid, tuple[WorkerName, ...]] = field(default_factory=dict)
+    unwritten: dict[PoolUid, str] = field(default_factory=dict)  # WriteLogs that failed, for the log
     workers: dict[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)

@@ -12,8 +12,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
+from htcdask_api.worker_log import MAX_BYTES
 from htcdask_operator import metrics
-from htcdask_operator.condor.errors import CondorError, CondorUnreachable, RuleRefused, SubmitRefused
+from htcdask_operator.condor.errors import (
+    CondorError,
+    CondorRefused,
+    CondorUnreachable,
+    RuleRefused,
+    SubmitRefused,
+)
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core import mistake, sanitize
 from htcdask_operator.core.actions import (
@@ -49,6 +56,7 @@ from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile.outcome import Outcome
 from htcdask_operator.scheduler.port import SchedulerError
+from htcdask_operator.state.log_budget import LogBudget
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +67,7 @@ async def perform(
     pools: Mapping[PoolUid, PoolFacts],
     observed: Observed,
     clock: Callable[[], float],
+    budget: LogBudget,
 ) -> Outcome:
     """Do `actions`, in order, each unless something failed that it depends on."""
     outcome = Outcome()
@@ -67,15 +76,19 @@ async def perform(
             outcome.leave_out(action, clock())
             continue
         try:
-            await _one(ports, action, pools, observed, outcome)
+            await _one(ports, action, pools, observed, outcome, clock, budget)
         except CondorError as error:
+            if isinstance(action, SubmitWorkers) and action.succeeds and not _is_silence(error):
+                _log.warning("No successor of worker %s: %s", action.succeeds, sanitize.line(str(error)))
+                metrics.FAILED_ACTIONS.labels("SubmitSuccessor").inc()
+                continue
             if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
                 outcome.refused[action.pool] = _refused(action, error)
                 metrics.FAILED_ACTIONS.labels(type(action).__name__).inc()
                 continue
             if isinstance(error, CondorUnreachable):
                 outcome.silent, outcome.in_vain = str(error), {Analyze, ReadLogs}
-                if isinstance(action, SubmitWorkers):
+                if isinstance(action, SubmitWorkers) and not action.succeeds:
                     outcome.unanswered[action.pool] = len(action.names)
             outcome.fail(action, str(error), clock())
         except KubeError as error:
@@ -91,6 +104,11 @@ async def perform(
         else:
             metrics.ACTIONS.labels(type(action).__name__).inc()
     return outcome
+
+
+def _is_silence(error: CondorError) -> bool:
+    """It concerns all that is asked of the access point."""
+    return isinstance(error, CondorUnreachable | CondorRefused)
 
 
 def _refused(action: SubmitAnchor | SubmitWorkers, error: SubmitRefused) -> RefusedSubmit:
@@ -113,6 +131,8 @@ async def _one(
     pools: Mapping[PoolUid, PoolFacts],
     observed: Observed,
     outcome: Outcome,
+    clock: Callable[[], float],
+    budget: LogBudget,
 ) -> None:
     match action:
         case Adopt(pool, cluster):
@@ -150,7 +170,9 @@ async def _one(
         case Analyze():
             await _analyze(ports, action, outcome)
         case WriteLogs():
-            await _write_logs(ports, action, pools[action.pool], outcome)
+            if budget.reserve(clock()):
+                size = await _write_logs(ports, action, pools[action.pool], outcome, clock())
+                budget.wrote(size, clock())
         case AddFinalizer(pool):
             await ports.kube.add_finalizer(pools[pool])
         case RemoveFinalizer(pool):
@@ -187,18 +209,25 @@ async def _read_logs(ports: Ports, action: ReadLogs, outcome: Outcome) -> None:
     outcome.logs.update({worker: found.get(worker, "") for worker in action.workers})
 
 
-async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome: Outcome) -> None:
-    """What is refused is forgotten, as it would be refused again; what nobody took is kept for a while."""
+async def _write_logs(ports: Ports, action: WriteLogs, pool: PoolFacts, outcome: Outcome, now: float) -> int:
+    """How many bytes, for all we know.
+
+    What is refused is forgotten, as it would be refused again; what nobody took is kept for a while.
+    """
+    size = MAX_BYTES
     try:
-        await ports.kube.write_log(pool, action.workers)
+        size = await ports.kube.write_log(pool, action.workers, now)
     except KubeError as error:
         why = sanitize.line(str(error))
-        _log.warning("Pool %s: what its workers printed is not written: %s", pool.name, why)
-        if error.status is None or error.status in (409, 429) or error.status >= 500:
-            return
+        outcome.unwritten[action.pool] = f"Pool {pool.name}: what its workers printed is not written: {why}"
+        nobody = error.status is None and not error.unserved
+        size = MAX_BYTES if nobody else 0
+        if nobody or error.status in (409, 429) or (error.status or 0) >= 500:
+            return size
     except Exception as error:
         _log.error("Pool %s: what its workers printed is not written: %s", pool.name, mistake.of(error))
     outcome.written[action.pool] = tuple(log.name for log in action.workers)
+    return size
 
 
 async def _analyze(ports: Ports, action: Analyze, outcome: Outcome) -> None:

@@ -41,6 +41,11 @@ class ClusterState:
         facts = self.watched_clusters.get(key)
         return facts is not None and not facts.active
 
+    def works(self, key: ClusterKey) -> bool:
+        """Whether the watch shows this cluster, and as one that has not ended."""
+        facts = self.watched_clusters.get(key)
+        return facts is not None and facts.active
+
     def heard(self, facts: ClusterFacts) -> None:
         """The watch shows this cluster, perhaps as it was for a moment only."""
         key = ClusterKey(facts.namespace, facts.name)

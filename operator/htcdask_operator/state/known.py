@@ -10,17 +10,19 @@ from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.status.events import Event
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.state.clusters import ClusterState
+from htcdask_operator.state.log_budget import LogBudget
 from htcdask_operator.state.queue import QueueState
 from htcdask_operator.state.withheld import Withheld
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The two, what takes both to tell, and Events of pools that wait."""
+    """The two, what takes both to tell, Events of pools that wait, and what all may write of logs."""
 
     queue: QueueState = field(default_factory=QueueState)
     clusters: ClusterState = field(default_factory=ClusterState)
     withheld: Withheld = field(default_factory=Withheld)
+    log_budget: LogBudget = field(default_factory=LogBudget)
 
     def orphans(self) -> tuple[Job, ...]:
         """The jobs of pools that are gone, as far as we know."""

@@ -92,10 +92,11 @@ class Usages:
         self._changed.add(pool)
 
     def expect(self, submit: SubmitWorkers, user: str, now: float) -> None:
-        """These workers are about to be submitted."""
+        """These workers are about to be submitted, beside those that no answer has shown yet."""
         whose = [("user", user), EVERYBODY, *([("profile", submit.profile)] if submit.profile else [])]
         size = plus(NOTHING, submit.worker, len(submit.names))
-        self._expected[submit.pool] = (now, dict.fromkeys(whose, size))
+        _, before = self._expected.get(submit.pool, (now, {}))
+        self._expected[submit.pool] = (now, {of: plus(before.get(of, NOTHING), size) for of in whose})
 
     def answered(self, pool: PoolUid) -> None:
         """Its own cycle asked the queue, after its submit: what is there is shown."""

@@ -43,6 +43,16 @@ class Withheld:
         del kept[:-_MOST]
         return True
 
+    def let_go(self, posted: Kept) -> None:
+        """This one waits no more."""
+        kept = self.kept.get(posted.pool.uid, [])
+        kept[:] = [one for one in kept if one is not posted]
+
+    def last(self, pool: PoolUid) -> None:
+        """Those of this pool come after all others: they may be what an API server does not take."""
+        if pool in self.kept:
+            self.kept[pool] = self.kept.pop(pool)
+
     def keep_only(self, pools: Collection[PoolUid]) -> None:
         """Forget the pools that are gone."""
         self.kept = {pool: kept for pool, kept in self.kept.items() if pool in pools and kept}

@@ -43,3 +43,16 @@ def test_a_lease_is_sent_by_the_access_points_clock() -> None:
     assert lease(5000.2, -85.0) == "4916"
     description = {"My.HTCDaskLease": "5000", "arguments": "5000"}
     assert sent(description, -85.0) == {"My.HTCDaskLease": "4915", "arguments": "5000"}
+
+
+def test_the_turn_of_a_successor_is_by_the_access_point_s_clock_also_in_its_arguments() -> None:
+    description = {
+        "My.HTCDaskConnectsAt": "1000",
+        "arguments": '"-p -s $(wname) 1000"',
+        "My.HTCDaskLease": "5",
+    }
+    assert sent(description, 300.0) == {
+        "My.HTCDaskConnectsAt": "1300",
+        "arguments": '"-p -s $(wname) 1300"',
+        "My.HTCDaskLease": "305",
+    }

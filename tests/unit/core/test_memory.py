@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_api import PoolStatus, WorkerLog
+from htcdask_api import PoolStatus
 from htcdask_api.status import Failure
-from htcdask_operator.core import memory
-from htcdask_operator.core.memory import Analyzed, ClusterMemory, PoolMemory, RefusedSubmit, Results
+from htcdask_operator.core import memory, timestamps
+from htcdask_operator.core.memory import Analyzed, ClusterMemory, RefusedSubmit, Results
 from htcdask_operator.core.model import Analysis, Gone, Job, Observed, Unseen
 from htcdask_operator.core.setback import Setback
-from htcdask_operator.core.workers.worker_logs import Ended, Pending
+from htcdask_operator.core.workers import failures
 from tests.builders import NOW
 from tests.unit.jobs import running
 
@@ -81,15 +81,12 @@ def test_what_was_accepted_is_expected_to_be_shown() -> None:
 
 def test_logs_are_kept_until_a_status_carries_them() -> None:
     known = ClusterMemory(logs={"a": "last words", "b": "others"})
-    failure = Failure(time="2026-01-01T00:00:00Z", worker="a", reason="WorkerFailed")
+    failure = Failure(time=timestamps.written(1000), worker="a", reason="WorkerFailed")
     status = PoolStatus(recent_failures=(failure,))
-    assert memory.wanted_logs(known, {"p1": status}, {}) == {"a": "last words"}
+    assert memory.wanted_logs(known, {"p1": status}, 1000) == {"a": "last words"}
+    assert memory.wanted_logs(known, {"p1": status}, 1000 + failures.LOG_SECONDS) == {}  # its pool has ended
     told = failure.model_copy(update={"log_tail": "last words"})
-    told_status = PoolStatus(recent_failures=(told,))
-    assert memory.wanted_logs(known, {"p1": told_status}, {}) == {}
-    entry = WorkerLog(name="b", ended_at="2026-01-01T00:00:00Z", outcome="Finished")
-    waits = {"p1": PoolMemory(logs=Pending((Ended(entry, 0.0),)))}
-    assert memory.wanted_logs(known, {"p1": told_status}, waits) == {"b": "others"}
+    assert memory.wanted_logs(known, {"p1": PoolStatus(recent_failures=(told,))}, 1000) == {}
 
 
 def failed(known: ClusterMemory, now: float, times: int = 1) -> ClusterMemory:

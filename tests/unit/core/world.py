@@ -189,7 +189,7 @@ class World:
                 found = {name: f"htcdask: worker {name} on n ended\nthe last line\n" for name in workers}
                 self.memory = memory.performed(self.memory, Results(logs=found), self.now)
             case WriteLogs(pool, logs):
-                self.logs[pool] = merged(logs, self.logs.get(pool, ()))
+                self.logs[pool] = merged(logs, self.logs.get(pool, ()), self.now)
                 written = {pool: tuple(log.name for log in logs)}
                 self.memory = memory.performed(self.memory, Results(written=written), self.now)
             case Analyze(pool, job):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from prometheus_client import REGISTRY
 
-from htcdask_operator.core.model import JobStatus
+from htcdask_operator.core.model import JobStatus, PoolFacts
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.reconcile.announce import Announcer
@@ -32,13 +34,18 @@ class Clusters:
         for key, task in self.tasks.items():
             await self.site.reconciler.cycle.run(key, task)
 
+    async def look(self) -> None:
+        """Where the API server takes what was found."""
+        self.announcer.look()
+        await self.announcer.post()
+
     async def pass_time(self, seconds: int) -> None:
         """All that, and a look, each second."""
         for facts in await self.site.kube.clusters("gateway"):
             self.site.known.clusters.heard(facts)
         for _ in range(seconds):
             await self.work()
-            await self.announcer.tick()
+            await self.look()
             self.site.schedd.tick()
             running = {job.worker for job in self.site.jobs(JobStatus.RUNNING)}
             for key in self.tasks:
@@ -157,8 +164,64 @@ async def test_an_announcement_is_tried_again_and_what_is_of_pools_that_are_gone
     await clusters.pass_time(1)
     assert len(clusters.site.kube.announced) == 1
     clusters.site.known.forget(gone := clusters.uid("c3"))
-    await clusters.announcer.tick()
+    await clusters.look()
     assert gone not in clusters.site.known.withheld.kept
+
+
+@pytest.mark.parametrize("status", [429, None])
+async def test_a_busy_api_server_is_asked_once_a_round_by_turns_and_what_it_did_not_take_is_posted_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int | None
+) -> None:
+    clusters = await working(8)
+    for number in (1, 2, 3):
+        (job, *_) = clusters.site.jobs_of(clusters.uid(f"c{number}"), JobStatus.RUNNING)
+        clusters.site.schedd.end(job.id, exit_code=1)
+    asked = []
+
+    async def busy(pool: PoolFacts, *_: object) -> None:
+        asked.append(pool.name)
+        raise KubeError("POST events", "too many requests", status)
+
+    await clusters.pass_time(20)
+    clusters.told()
+    with monkeypatch.context() as patch:
+        patch.setattr(clusters.site.kube, "post_event", busy)
+        await clusters.pass_time(15)
+        asked.clear()
+        for _ in range(3):
+            await clusters.look()
+        assert sorted(asked) == ["default-c1", "default-c2", "default-c3"]
+    assert caplog.text.count("are not taken") == 1
+    await clusters.look()
+    assert clusters.told() == ["WorkerFailed"] * 3
+    await clusters.look()
+    assert clusters.told() == []
+
+
+async def test_trouble_is_seen_while_an_api_server_answers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clusters = await working(8)
+    (job, *_) = clusters.site.jobs_of(clusters.uid("c1"), JobStatus.RUNNING)
+    clusters.site.schedd.end(job.id, exit_code=1)
+    reached = asyncio.Event()
+
+    async def silent(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    await clusters.pass_time(15)
+    monkeypatch.setattr("htcdask_operator.reconcile.announce._INTERVAL", 0.0)
+    monkeypatch.setattr(clusters.site.kube, "post_event", silent)
+    clusters.site.schedd.now += 30
+    running = asyncio.create_task(clusters.announcer.run())
+    async with asyncio.timeout(5):
+        await reached.wait()
+        clusters.site.condor_fails()
+        await clusters.work()
+        trouble = {"reason": "CondorUnreachable"}
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert REGISTRY.get_sample_value("htcdask_site_trouble", trouble) == 1
+    running.cancel()
 
 
 async def refuse(*_: object) -> None:

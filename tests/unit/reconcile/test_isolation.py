@@ -252,6 +252,7 @@ async def test_logs_that_are_slow_are_not_waited_for_and_wake_the_cluster_when_t
         (KubeError("PATCH", "an earlier pool's", 409), 2),
         (KubeError("PATCH", "forbidden", 403), 1),
         (KubeError("PATCH", "the CRD is not there", 404), 1),
+        (KubeError("GET", "the CRD is not there, in plain text", unserved=True), 1),
         (ValueError(SECRET), 1),
     ],
     ids=repr,
@@ -267,7 +268,7 @@ async def test_what_workers_printed_and_cannot_be_written_holds_up_nobody(
     site.schedd.life = lambda name: Life(f"htcdask: worker {name} on node ended\nhello\n", exit_code=0)
     site.schedd.tick()
 
-    async def fails(pool: PoolFacts, logs: Sequence[WorkerLog]) -> None:
+    async def fails(pool: PoolFacts, logs: Sequence[WorkerLog], now: float) -> int:
         asked.append(pool.uid)
         raise error
 
@@ -286,12 +287,31 @@ async def test_what_workers_printed_and_cannot_be_written_holds_up_nobody(
     site.schedd.tick(11)
     await site.poll()
     await site.cycle()
+    said = 2 * (1 if isinstance(error, KubeError) else tries)
+    assert caplog.text.count("is not written") == said, "once a pool and reason, not at every try"
     assert len(asked) == 2 * tries, "what nobody took is tried again after a pause, what was refused is not"
     monkeypatch.undo()
     site.schedd.tick(11)
     await site.poll()
     await site.cycle()
     assert len(site.kube.log_bodies) == 2 * (tries - 1)
+
+
+async def test_what_finds_no_room_in_the_store_is_written_when_there_is_some(pools: Pools) -> None:
+    site = pools.site
+    site.schedd.life = lambda name: Life(f"htcdask: worker {name} on node ended\nhello\n", exit_code=0)
+    site.schedd.tick()
+    budget = site.known.log_budget
+    while budget.reserve(site.schedd.now):
+        pass
+    await site.poll()
+    await site.cycle()
+    assert not site.kube.log_bodies
+    site.schedd.life = lambda _: Life()
+    site.schedd.tick(11)
+    await site.poll()
+    await site.cycle()
+    assert len(site.kube.log_bodies) == 2
 
 
 # --- What frees something waits for nothing else.

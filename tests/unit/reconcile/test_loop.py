@@ -10,7 +10,7 @@ import pytest
 from htcdask_operator.condor.errors import CondorTimeout, SubmitRefused
 from htcdask_operator.core.model import Job, JobStatus, PoolFacts, PoolUid, Role, Unseen
 from htcdask_operator.ports import ClusterKey
-from htcdask_operator.reconcile.cycle import Cycle
+from htcdask_operator.reconcile.cycle import RESYNC, Cycle
 from htcdask_operator.reconcile.loop import Reconciler
 from htcdask_operator.reconcile.observe import observe, with_jobs
 from tests.fakes.condor import Life
@@ -279,6 +279,45 @@ async def test_a_deleted_pool_is_released_when_its_jobs_are_gone(site: Site) -> 
 
 
 async def test_a_cluster_without_pools_is_forgotten(site: Site) -> None:
+    assert await site.cycle() is None
+
+
+async def heard(site: Site, **spec: object) -> None:
+    """The watch shows the cluster, with this changed."""
+    site.kube.cluster_bodies["gateway", "c1"]["spec"] |= spec
+    for facts in await site.kube.clusters("gateway"):
+        site.known.clusters.heard(facts)
+
+
+async def without_pools(site: Site, finished: int) -> None:
+    """Its pool, of which so many workers have ended, was deleted."""
+    await ready(site)
+    await heard(site)
+    site.kube.pool_bodies["gateway", "default-c1"]["status"]["finished"] = finished
+    await site.cycle()
+    site.kube.delete_pool("gateway", "default-c1")
+    await site.settle()
+    assert await site.kube.pools("gateway", "c1") == ()
+
+
+async def test_workers_that_ended_in_a_pool_that_is_gone_count_for_the_next_pool(site: Site) -> None:
+    await without_pools(site, 40_000)
+    assert await site.cycle() == site.clock() + RESYNC
+    uid = site.add_pool("more")
+    site.kube.pool_bodies["gateway", "more"]["status"] = {"finished": 26_000}
+    await site.cycle()
+    assert (await site.condition("HeartbeatFits", uid))[:2] == ("False", "TooManyNames")
+
+
+@pytest.mark.parametrize("how", ["gone", "stopped", "nothing ended"])
+async def test_a_cluster_without_pools_is_forgotten_once_no_worker_can_come_or_none_has_ended(
+    site: Site, how: str
+) -> None:
+    await without_pools(site, 0 if how == "nothing ended" else 40_000)
+    if how == "gone":
+        site.known.clusters.gone(KEY)
+    elif how == "stopped":
+        await heard(site, active=False)
     assert await site.cycle() is None
 
 

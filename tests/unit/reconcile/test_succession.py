@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from htcdask_operator.condor.errors import SubmitRefused
 from htcdask_operator.core.model import JobStatus
 from htcdask_operator.core.workers import succession
 from tests.unit.site import Site
@@ -43,8 +48,43 @@ async def test_a_pool_changes_its_workers_without_ever_being_one_short() -> None
             if retires is not None and site.clock() >= retires:
                 site.schedd.end(job.id, 0)
         await site.settle(1)
-        ready = [job for job in site.jobs(JobStatus.RUNNING) if (job.connects_at or 0) <= site.clock() + 10]
-        assert len(ready) >= WORKERS - 2, "some connect in a few seconds"
+        soon = site.clock() + succession.AFTER_SECONDS + 5
+        ready = [job for job in site.jobs(JobStatus.RUNNING) if (job.connects_at or 0) <= soon]
+        assert len(ready) >= WORKERS - 1, "one may wait for its slot"
     (pool,) = await site.kube.pools("gateway")
     assert pool.status.finished >= WORKERS
     assert pool.status.failed == 0
+
+
+async def test_a_successor_that_the_access_point_refuses_is_no_failure_of_the_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = await a_site()
+    tried: list[Any] = []
+
+    async def full(*submit: Any) -> tuple[str, ...]:
+        tried.append(submit)
+        raise SubmitRefused("MAX_JOBS_PER_OWNER is reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.condor, "submit_workers", full)
+        site.schedd.now += 90
+        await site.settle(100)
+    assert len(tried) == len({description["My.HTCDaskSucceeds"] for description, *_ in tried}), "once each"
+    assert await site.condition("Ready") == ("True", "WorkersConnected", f"{WORKERS} workers are connected.")
+    site.schedd.vacate(next(job.id for job in site.jobs(JobStatus.RUNNING)))
+    await site.settle(14)
+    assert len(site.jobs(JobStatus.RUNNING)) >= WORKERS, "a real one comes after the usual pause"
+
+
+async def test_who_waits_for_one_that_has_gone_early_makes_room_for_one_that_comes_at_once() -> None:
+    site = await a_site()
+    site.schedd.now += 90
+    await site.settle(3)
+    predecessor = next(job for job in site.jobs() if job.worker in successors(site))
+    (heir,) = (job for job in site.jobs() if job.succeeds == predecessor.worker)
+    site.schedd.vacate(predecessor.id)
+    await site.settle(14)  # the usual pause after an eviction
+    assert heir.id not in {job.id for job in site.jobs()}
+    at_work = [job for job in site.jobs(JobStatus.RUNNING) if (job.connects_at or 0) <= site.clock()]
+    assert len(at_work) == WORKERS

@@ -82,13 +82,15 @@ check_scheduler() {
 }
 
 # A successor holds its slot until the worker in whose place it comes has retired, at $1 by the clock: the scheduler
-# would send away whoever is one too many. No longer than a successor ever waits, whatever this machine's clock says.
+# would send away whoever is one too many. No longer than a successor ever waits, whatever this machine's clock says:
+# a quarter of a lifetime, ten minutes, and what a retirement takes.
 await_turn() {
-  local htcdask_now htcdask_left
+  local htcdask_now htcdask_left htcdask_most=$((${htcdask_lifetime:-0} / 4 + 60))
   printf -v htcdask_now '%(%s)T' -1
   htcdask_left=$(($1 - htcdask_now))
   [ "$htcdask_left" -gt 0 ] || return 0
-  sleep "$((htcdask_left < 660 ? htcdask_left : 660))" < /dev/null &
+  htcdask_most=$((htcdask_most < 660 ? htcdask_most : 660))
+  sleep "$((htcdask_left < htcdask_most ? htcdask_left : htcdask_most))" < /dev/null &
   await_end $!
   [ -z "${htcdask_ending:-}" ] || exit 143
 }
@@ -100,7 +102,7 @@ set_lifetime() {
   [[ $htcdask_slot =~ ^[0-9a-z]+$ ]] || htcdask_slot=0
   htcdask_seconds=$((htcdask_lifetime - htcdask_stagger
     + 2 * htcdask_stagger * (36#$htcdask_slot * 618034 % 1000000) / 1000000 - SECONDS))
-  htcdask_options+=(--lifetime "$((htcdask_seconds > 1 ? htcdask_seconds : 1))s")
+  htcdask_options+=(--lifetime "$((htcdask_seconds > 1 ? htcdask_seconds : 1))s" --lifetime-stagger 0s)
 }
 
 # File $1 with the text $2, readable by this account alone.

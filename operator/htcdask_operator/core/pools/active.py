@@ -10,12 +10,13 @@ from dataclasses import replace
 from htcdask_operator.core import reasons
 from htcdask_operator.core.actions import Action, Remove, SubmitAnchor, SubmitWorkers
 from htcdask_operator.core.checks import chains
-from htcdask_operator.core.model import Unseen
+from htcdask_operator.core.model import Unseen, WorkerName
 from htcdask_operator.core.pool_state import Finding, PoolState
 from htcdask_operator.core.pools import kept_logs, steps
 from htcdask_operator.core.pools.decision import Decision
 from htcdask_operator.core.setback import STALLED, Setback
 from htcdask_operator.core.status import summary
+from htcdask_operator.core.workers import succession
 from htcdask_operator.core.workers.ledger import Ledger
 from htcdask_operator.core.workers.states import State
 
@@ -45,11 +46,17 @@ def decide(state: PoolState) -> Decision:
             analyzed=state.remembered.analyzed if state.idle else None,
             logs=kept_logs.after(state),
             memory_request=state.memory_request,
+            succeeded=_succeeded(state, actions),
         ),
         min((at for at in times if at is not None), default=None),
         ask_first=bool(state.lost) or any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in actions),
         sound=spec is None,
     )
+
+
+def _succeeded(state: PoolState, actions: tuple[Action, ...]) -> frozenset[WorkerName]:
+    new = [action.succeeds for action in actions if isinstance(action, SubmitWorkers) and action.succeeds]
+    return succession.given(state.remembered.succeeded, new, state.workers)
 
 
 def _after(state: PoolState, actions: tuple[Action, ...]) -> Ledger:

@@ -258,6 +258,15 @@ def wants_fewer(sights: Sequence[Sight], observed: Observed) -> bool:
     return min(each for each in asked if each is not None) < sum(len(sight.live) for sight in sights)
 
 
+def all_there(sights: Sequence[Sight], allocations: Mapping[PoolUid, Allocation]) -> bool:
+    """Whether no pool lacks a worker: those come before anybody's successor."""
+    return all(
+        allocations[sight.uid].replicas <= len(sight.live) + sight.expected
+        for sight in sights
+        if sight.uid in allocations
+    )
+
+
 def scheduler_retires(observed: Observed) -> bool:
     """Whether the scheduler has more workers than it wants, and so retires some by itself."""
     if not isinstance(observed.cluster, ClusterFacts) or not isinstance(observed.connected, frozenset):

@@ -10,9 +10,10 @@ from dataclasses import fields, replace
 
 from htcdask_operator.core.model import Job, Role, Unseen, WorkerName
 from htcdask_operator.core.pool_state import PoolState, Sight
-from htcdask_operator.core.scaling import drain, scale_down
+from htcdask_operator.core.scaling import drain, limits, scale_down
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.limits import SubmitBudget
+from htcdask_operator.core.size import Size
 from htcdask_operator.core.submit import anchor
 from htcdask_operator.core.workers import backoff, failures, ledger, let_go, states
 from htcdask_operator.core.workers.ledger import Ledger
@@ -26,14 +27,15 @@ def state_of(
     *,
     scheduler_retires: bool,
     wants_fewer: bool,
+    all_there: bool = True,
 ) -> PoolState:
-    """All that follows from what is seen, remembered, and wanted."""
+    """All that follows from what is seen, remembered, and wanted. `all_there`: no pool lacks a worker."""
     worker, profile = sight.worker, sight.template.profile
     state = PoolState(
         **{field.name: getattr(sight, field.name) for field in fields(sight)},
         allocation=allocation,
         submit_budget=budget.of(worker, profile),
-        successors=budget.beyond(worker, profile),
+        successors=_successors(sight, budget, worker) if all_there else 0,
         taken=taken,
         standing=sight.remembered.standing,
         ledger=ledger.known(sight.remembered.ledger, sight.pool.status),
@@ -46,6 +48,12 @@ def state_of(
     if state.ends:
         return replace(state, ledger=_after_answer(state)[0])
     return _with_workers(_with_ends(state, allocation, wants_fewer), allocation, scheduler_retires)
+
+
+def _successors(sight: Sight, budget: SubmitBudget, worker: Size) -> int:
+    """Limits count them and those whose places they take."""
+    own = min(limits.of_pool(sight.pool, sight.policy)).count - len(sight.there) - sight.expected
+    return max(0, min(own, budget.beyond(worker, sight.template.profile)))
 
 
 def _with_ends(state: PoolState, allocation: Allocation, wants_fewer: bool) -> PoolState:

@@ -29,8 +29,12 @@ def successors(state: PoolState) -> Step:
         return Step()
     if states.live(state.workers) != state.allocation.replicas or state.backoff.allowed is not None:
         return Step()
-    due = succession.due(state.workers, state.now, state.expected)
+    if state.expected:  # for whom they are, the queue will show
+        return Step()
+    due = succession.due(state.workers, state.remembered.succeeded, state.now)
     count = min(len(due.now), state.successors, state.ledger.left(state.pace, state.now))
+    if state.anchors.refused is not None:
+        count = min(count, 1)  # its files take a second
     if count <= 0 or not _may_submit_workers(state):
         return Step((), due.recheck_at)
     names = worker_names.new_names(state.uid, count, state.taken, state.now)
@@ -67,4 +71,5 @@ def _submission(
     if kept is None:
         description = spooled.described(description)
         bundle = descriptions.bundle(state.cluster, state.template, state.policy)
-    return SubmitWorkers(state.uid, description, names, state.worker, state.template.profile, bundle)
+    profile, of = state.template.profile, "" if successor is None else successor.of
+    return SubmitWorkers(state.uid, description, names, state.worker, profile, bundle, of)

@@ -32,8 +32,9 @@ def standing(before: Standing, count: int, now: float) -> Standing:
 
 
 def too_many(workers: Sequence[Worker], desired: int) -> int:
-    """How many are too many, beyond those that cost nothing and go at once."""
-    return max(0, sum(worker.state in DRAINED for worker in workers) - desired)
+    """How many are too many, beyond those that cost nothing and go at once; nobody who has a successor."""
+    there = sum(worker.state in DRAINED and not worker.succeeded for worker in workers)
+    return max(0, there - desired)
 
 
 def limited(
@@ -42,12 +43,17 @@ def limited(
     """The surplus, with those whose time is over, beyond those that go anyway."""
     due = sum(many for many, since in stands if now >= since + seconds)
     due -= sum(worker.state in DRAINED for worker in surplus.go)
-    overdue = tuple(_candidates(workers, surplus.go)[:due]) if due > 0 else ()
+    overdue = tuple(_candidates(workers, surplus.go, now)[:due]) if due > 0 else ()
     until = min((since + seconds for _, since in stands if now < since + seconds), default=None)
     return replace(surplus, busy=max(0, surplus.busy - len(overdue)), overdue=overdue, until=until)
 
 
-def _candidates(workers: Sequence[Worker], going: Collection[Worker]) -> list[Worker]:
-    found = [worker for worker in workers if worker.state in DRAINED and worker not in going]
+def _candidates(workers: Sequence[Worker], going: Collection[Worker], now: float) -> list[Worker]:
+    found = [
+        worker
+        for worker in workers
+        # A successor that waits in its slot has no task, and was never one too many.
+        if worker.state in DRAINED and worker not in going and (worker.job.connects_at or now) <= now
+    ]
     found.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     return sorted(found, key=lambda worker: DRAINED.index(worker.state))

@@ -42,8 +42,13 @@ class Ended:
         return Ended(most, self.gone + gone)
 
     @property
+    def count(self) -> int:
+        """Of all of the cluster's pools that there ever were, as far as this process has seen them."""
+        return self.gone + sum(self.pools.values())
+
+    @property
     def said(self) -> tuple[tuple[str, Literal["False"], str, str], ...]:
         """The condition of each of the pools, where it is time to think of a new cluster."""
-        if self.gone + sum(self.pools.values()) < MANY:
+        if self.count < MANY:
             return ()
         return ((status.HEARTBEAT_FITS, "False", reasons.TOO_MANY_NAMES, _WORDS),)

@@ -7,6 +7,7 @@ and the pools' own Events about it are not written. Their statuses stay complete
 from __future__ import annotations
 
 import enum
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,16 +21,23 @@ from htcdask_operator.core.status.events import Event
 POOLS: Final = 5
 """At least so many pools have the same trouble,"""
 CLUSTERS: Final = 3
-"""of at least so many clusters, and half of all pools that could have it."""
+"""of at least so many clusters, and half of all pools that could have it;"""
+USERS: Final = 3
+"""or, of what a user may bring about alone, at least so many users, and half of all who could have it."""
 HOLD_SECONDS: Final = 30.0
 """For so long a pool's own Event waits for others that say the same: a thousand clusters need some of it."""
+
+AGAIN_SECONDS: Final = 1800.0
+"""So often is told again what stands: an API server drops Events after an hour."""
 
 _RECENT: Final = 1200.0  # seconds for which a worker's end says what is wrong: tries are ten minutes apart
 _CALM: Final = 120.0  # seconds without it, or it is not over: what flaps is one trouble
 _LONGEST: Final = 500  # characters of the pools' own words
+_PRINTED: Final = " It said: "  # before a worker's own words, which are its user's
+_NAMED: Final = re.compile(r"\b([Ww]orker) [a-z][0-9a-z]{11}\b")
 
 EVERYBODYS: Final = frozenset({reasons.CONDOR_UNREACHABLE, reasons.ANOTHER_OPERATOR})
-"""A pool without workers has these too."""
+"""A pool without workers has these too, and no user brings them about: pools are counted, not users."""
 REASONS: Final = EVERYBODYS | {
     *(reasons.SUBMIT_REFUSED, reasons.JOBS_NOT_SHOWN, reasons.ACCESS_POINT_FILES, reasons.TRANSFER_FAILED),
     *(reasons.CREDENTIAL_INVALID, reasons.HELD_BY_SITE, reasons.HELD_BY_POLICY, reasons.POLICY_BROKEN),
@@ -57,8 +65,9 @@ class Trouble:
 
     since: float
     seen_at: float
+    told_at: float
     pools: int  # at the most
-    text: str  # in the words of most pools
+    text: str  # in the words of most
 
 
 class Fate(enum.Enum):
@@ -106,22 +115,27 @@ def look(
     each pool would tell of it.
     """
     found: dict[str, list[tuple[Seen, str]]] = {reason: [] for reason in before}
-    still: Counter[str] = Counter()
+    still: dict[str, list[Seen]] = {reason: [] for reason in before}
     for pool in pools:
         says = said_by(pool.status, now)
-        still.update(says.keys())
+        for reason in says:
+            still.setdefault(reason, []).append(pool)
         for reason, text in {**pool.lately, **says}.items():
             found.setdefault(reason, []).append((pool, text))
     after, told = dict(before), []
     for reason, them in sorted(found.items()):
         known, affected = before.get(reason), [pool for pool, _ in them]
-        others = len(_able(pools, reason))
+        able = _able(pools, reason)
         if known is None:
-            if _begins(reason, affected, others):
-                after[reason] = Trouble(now, now, len(them), _words(them))
-                told.append(_began(reason, after[reason], affected, others, now))
-        elif still[reason] and 4 * still[reason] >= others:
-            after[reason] = replace(known, seen_at=now, pools=max(known.pools, still[reason]))
+            if _begins(reason, affected, able):
+                after[reason] = Trouble(now, now, now, len(them), _words(reason, them))
+                told.append(_began(reason, after[reason], affected, len(able), now))
+        elif _lasts(reason, still[reason], able):
+            most = max(known.pools, len(still[reason]))
+            after[reason] = replace(known, seen_at=now, pools=most)
+            if now - known.told_at >= AGAIN_SECONDS:
+                after[reason] = replace(after[reason], told_at=now, text=_words(reason, them))
+                told.append(_stands(reason, after[reason], len(still[reason]), now))
         elif now - known.seen_at >= _CALM:
             del after[reason]
             told.append(_over(reason, known))
@@ -160,20 +174,44 @@ def _able(pools: Sequence[Seen], reason: str) -> Sequence[Seen]:
     return [pool for pool in pools if pool.status.desired_replicas or pool.status.replicas]
 
 
-def _begins(reason: str, affected: Sequence[Seen], others: int) -> bool:
-    """One user's mistake in all pools of his is not the site's; a silent access point is nobody's mistake."""
-    users = len({pool.user for pool in affected})
-    return (
-        len(affected) >= POOLS
-        and len({pool.cluster for pool in affected}) >= CLUSTERS
-        and 2 * len(affected) >= others
-        and (users > 1 or reason in EVERYBODYS)
-    )
+def _begins(reason: str, affected: Sequence[Seen], able: Sequence[Seen]) -> bool:
+    """A silent access point is nobody's mistake; one user's are not the site's, in however many pools."""
+    if len(affected) < POOLS or len({pool.cluster for pool in affected}) < CLUSTERS:
+        return False
+    if reason in EVERYBODYS:
+        return 2 * len(affected) >= len(able)
+    users = _users(affected)
+    return len(users) >= USERS and 2 * len(users) >= len(_users(able))
 
 
-def _words(them: Sequence[tuple[Seen, str]]) -> str:
-    told = Counter(text for _, text in them if text)
-    return told.most_common(1)[0][0] if told else "it was over before it was seen."
+def _lasts(reason: str, affected: Sequence[Seen], able: Sequence[Seen]) -> bool:
+    """While a quarter has it. A user alone keeps none standing that mutes the others."""
+    if reason in EVERYBODYS:
+        return bool(affected) and 4 * len(affected) >= len(able)
+    users = _users(affected)
+    return len(users) > 1 and 4 * len(users) >= len(_users(able))
+
+
+def _users(pools: Sequence[Seen]) -> frozenset[str]:
+    """Whose they are, as far as it is known."""
+    return frozenset(pool.user for pool in pools if pool.user)
+
+
+def _words(reason: str, them: Sequence[tuple[Seen, str]]) -> str:
+    """Those of most, and of what a user may bring about only those of several: one could say anything."""
+    if not any(text for _, text in them):
+        return "it was over before it was seen."
+    if reason in EVERYBODYS:
+        return Counter(text for _, text in them if text).most_common(1)[0][0]
+    by_user = {(pool.user, _nobodys(text)) for pool, text in them if text and pool.user}
+    told = Counter(text for _, text in by_user)
+    most, count = max(sorted(told.items()), key=lambda one: one[1], default=("", 0))
+    return most if count >= USERS else f"no {USERS} of them in the same words."
+
+
+def _nobodys(text: str) -> str:
+    """Without what one worker printed, and without its name, in which the same words of others differ."""
+    return _NAMED.sub(r"\1", text.partition(_PRINTED)[0])
 
 
 def _began(reason: str, trouble: Trouble, affected: Sequence[Seen], others: int, now: float) -> Event:
@@ -181,6 +219,16 @@ def _began(reason: str, trouble: Trouble, affected: Sequence[Seen], others: int,
     message = (
         f"{trouble.pools} of {max(others, trouble.pools)} pools, of {users}, have told of {reason} by "
         f"{timestamps.written(now)}: {sanitize.line(trouble.text, _LONGEST)} Their own Events about it are "
+        "not written while it lasts; their statuses say it."
+    )
+    return Event("Warning", reason, message)
+
+
+def _stands(reason: str, trouble: Trouble, affected: int, now: float) -> Event:
+    message = (
+        f"{reason} stands, by {timestamps.written(now)} for {timestamps.lasted(now - trouble.since)}: "
+        f"{counted(affected, 'pool')} now, {trouble.pools} at the most. "
+        f"{sanitize.line(trouble.text, _LONGEST)} Their own Events about it are "
         "not written while it lasts; their statuses say it."
     )
     return Event("Warning", reason, message)

@@ -53,7 +53,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
     explanation, analyzed = state.pool.status.explanation, state.remembered.analyzed
     if not isinstance(state.observed.jobs, Unseen):
         explanation = explanations(
-            state.workers,
+            state.missed,
             state.allocation or Allocation(0),
             state.unaffordable,
             state.policy.scheduler_address,

@@ -65,6 +65,12 @@ def sort(
     return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there), why)
 
 
+def keeper(jobs: Iterable[Job]) -> Job | None:
+    """The newest anchor that has its directory, of whatever template: what workers printed lies in it."""
+    there = [job for job in jobs if job.role is Role.ANCHOR and not states.is_leaving(job) and _usable(job)]
+    return max(there, key=lambda job: job.place, default=None)
+
+
 def hold_reason(pool: PoolFacts) -> str:
     """What condor_q -hold says of an anchor."""
     return HOLD_REASON.format(pool=f"{pool.namespace}/{pool.name}")

@@ -228,7 +228,7 @@ def _completed(job: Job) -> Worker:
         reason = reasons.WORKER_KILLED
     elif job.exit_code:
         reason = reasons.WORKER_FAILED
-    elif ran is not None and ran < EARLY_SECONDS:
+    elif ran is not None and ran < EARLY_SECONDS and not job.succeeds:  # it may have come one too many
         reason = reasons.ENDED_EARLY
     else:
         return Worker(job, State.FINISHED)

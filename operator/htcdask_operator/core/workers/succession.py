@@ -3,7 +3,8 @@
 Called by `pools.cluster` (who counts) and by `steps` (who comes). The wait for a slot, which may be long, so
 falls into the time in which the worker still works. The scheduler retires whoever connects beyond its number,
 and would choose the newcomer, who holds nothing: so the successor waits in its slot until its predecessor has
-retired, and nobody has to tell the scheduler, which would end adapt(). Both names are in the queue.
+retired, and nobody has to tell the scheduler, which would end adapt(). Both names are in the queue. It is a
+courtesy: nothing waits for a successor, and what comes of it is nobody's failure.
 
     works -> soon retires: its successor is submitted, and it is not counted -> retired -> successor connects
 """
@@ -11,7 +12,7 @@ retired, and nobody has to tell the scheduler, which would end adapt(). Both nam
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,10 +24,12 @@ LEAST_LEAD: Final = 60.0
 LEAD: Final = 600.0
 """So long before it retires does a worker get its successor, at the most; so long may a slot be held."""
 _LEAD_SHARE: Final = 4  # of its lifetime
-AFTER_SECONDS: Final = 5.0
-"""So long after the retirement does the successor begin to connect; it is no sooner there than its Python."""
+AFTER_SECONDS: Final = 30.0
+"""So long after it began may a retirement take, data and all, before the successor begins to connect."""
 GRACE_SECONDS: Final = 60.0
 """So long may a retirement take; who stays on counts again, and the scheduler has one too many."""
+AT_ONCE: Final = 10
+"""Each is a submit of its own."""
 SHARE: Final = 10
 """One successor for so many workers, and one at the least, is on its way at a time."""
 
@@ -62,10 +65,10 @@ def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
     )
 
 
-def due(workers: Sequence[Worker], now: float, expected: int = 0) -> Due:
-    """The successors that are needed, for a pool that has all it should have.
+def due(workers: Sequence[Worker], given: Collection[WorkerName], now: float) -> Due:
+    """The successors that are needed, for a pool that has all it should have, and of which all is shown.
 
-    `expected`: so many of its workers were accepted, and no answer has shown them yet.
+    `given`: who got one already. Whatever became of it, there is no second one.
     """
     usual, soon, later = _usual_lead(workers), [], []
     for worker in workers:
@@ -75,12 +78,37 @@ def due(workers: Sequence[Worker], now: float, expected: int = 0) -> Due:
         begins = at - min(usual, (worker.job.lifetime or 0) / _LEAD_SHARE)
         if now < begins:
             later.append(begins)
-        elif now < at:
+        elif now < at and worker.job.worker not in given:
             soon.append(Succession(worker.job.worker, at + AFTER_SECONDS))
-    on_their_way = sum(worker.succeeded for worker in workers) + expected
-    room = max(0, math.ceil(live(workers) / SHARE) - on_their_way)
+    room = max(0, math.ceil(live(workers) / SHARE) - sum(worker.succeeded for worker in workers))
     soon.sort(key=lambda succession: (succession.connects_at, succession.of))
-    return Due(tuple(soon[:room]), min(later, default=None))
+    return Due(tuple(soon[: min(room, AT_ONCE)]), min(later, default=None))
+
+
+def in_vain(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
+    """Successors that wait for a worker that has gone: one that connects at once is of more use."""
+    there = {worker.job.worker for worker in workers if worker.state in LIVE}
+    return tuple(
+        worker
+        for worker in workers
+        if worker.job.succeeds not in ("", *there)
+        and worker.state in LIVE
+        and worker.state is not State.KEPT
+        and (worker.job.connects_at or 0.0) > now + AFTER_SECONDS
+    )
+
+
+def waiting(workers: Sequence[Worker]) -> frozenset[WorkerName]:
+    """Successors whose predecessors work: nobody misses them."""
+    succeeded = {worker.job.worker for worker in workers if worker.succeeded}
+    return frozenset(worker.job.worker for worker in workers if worker.job.succeeds in succeeded)
+
+
+def given(
+    before: Collection[WorkerName], now: Collection[WorkerName], workers: Sequence[Worker]
+) -> frozenset[str]:
+    """Who got a successor, of those that are there."""
+    return frozenset({*before, *now}.intersection(worker.job.worker for worker in workers))
 
 
 def retires_at(job: Job) -> float | None:

@@ -61,6 +61,12 @@ STALLED = says({"Stalled": ("True", "SubmitRefused")}, desired_replicas=2)
         (pools(5, says({"CondorReachable": ("Unknown", "CondorIdentityUnknown")})), {"CondorUnreachable"}),
         (pools(5, STALLED), {"SubmitRefused"}),
         (pools(5, STALLED, users=1), set()),  # a template that the access point refuses, in all pools of one
+        (pools(64, STALLED, users=2), set()),  # of two, with nobody else there
+        (pools(5, STALLED, users=3), {"SubmitRefused"}),
+        (pools(5, STALLED, users=3) + pools(3, GOOD, first=97), {"SubmitRefused"}),
+        (pools(64, STALLED, users=3) + pools(4, GOOD, first=96), set()),  # most pools, of the fewest users
+        (pools(5, STALLED) + [Seen(f"gateway/d{n}", "user99", GOOD) for n in range(200)], {"SubmitRefused"}),
+        ([replace(pool, user="") for pool in pools(9, STALLED)], set()),  # nobody knows whose they are
         (
             pools(5, STALLED) + pools(50, says(), first=5),
             {"SubmitRefused"},
@@ -95,6 +101,53 @@ def test_it_is_told_once_with_numbers_and_the_words_of_most_and_no_name() -> Non
     assert "user1" not in event.message.replace("users", "")
     assert "c1" not in event.message
     assert site_wide.look(standing, seen, NOW + 60)[1] == ()
+
+
+def printing(number: int, text: str) -> PoolStatus:
+    worker = f"a0000000000{number % 10}"
+    failure = Failure(
+        time=timestamps.written(NOW - 60),
+        worker=worker,
+        reason="WorkerFailed",
+        message=f"Worker {worker} {text}",
+    )
+    return PoolStatus(recent_failures=(failure,), desired_replicas=1)
+
+
+def test_one_hostile_user_and_a_clumsy_one_are_no_trouble_of_the_site_and_mute_nobody() -> None:
+    hostile = [Seen(f"gateway/m{n}", "mallory", printing(n, "ended. It said: Ring me.")) for n in range(64)]
+    seen = [*hostile, Seen("gateway/b", "bob", printing(1, "ended.")), *pools(60, GOOD)]
+    assert site_wide.look({}, seen, NOW) == ({}, ())
+    carols = Event("Warning", "WorkerFailed", "It died.", about="WorkerFailed")
+    assert site_wide.fate(carols, NOW, {}, {}, {"WorkerFailed": ""}, NOW + 30) is Fate.POST
+
+
+def test_what_several_users_share_is_quoted_without_what_workers_printed_and_their_names() -> None:
+    seen = [
+        Seen(f"gateway/c{n}", f"user{n}", printing(n, f"ended with exit code 1. It said: Ring {n}."))
+        for n in range(5)
+    ]
+    _, (event,) = site_wide.look({}, seen, NOW)
+    assert "WorkerFailed by 2027-01-15T08:00:00Z: Worker ended with exit code 1. Their own" in event.message
+
+
+def test_of_what_users_may_bring_about_one_users_words_are_not_quoted_in_however_many_pools() -> None:
+    loud = [Seen(f"gateway/m{n}", "mallory", says({"Stalled": ("True", "SubmitRefused")})) for n in range(64)]
+    others = [
+        Seen(f"gateway/c{n}", f"user{n}", says({"Stalled": ("True", "SubmitRefused")}, f"No {n}."))
+        for n in range(5)
+    ]
+    _, (event,) = site_wide.look({}, [*loud, *others], NOW)
+    assert ": no 3 of them in the same words. Their own" in event.message
+    assert WHY not in event.message
+
+
+def test_a_user_alone_keeps_no_trouble_standing_that_mutes_the_others() -> None:
+    standing, _ = site_wide.look({}, pools(6, STALLED, users=3), NOW)
+    alone = [Seen(f"gateway/m{n}", "user0", STALLED) for n in range(64)]
+    standing, (over,) = site_wide.look(standing, [*alone, *pools(2, GOOD, first=1)], NOW + 200)
+    assert standing == {}
+    assert over.reason == "SiteTroubleOver"
 
 
 def test_it_is_over_once_it_has_been_calm_for_two_minutes_and_says_how_long_it_was() -> None:
@@ -132,6 +185,24 @@ def test_it_lasts_while_a_quarter_has_it_and_not_for_the_last_one_alone() -> Non
     assert len(told) == 1
 
 
+def test_what_stands_is_told_again_every_half_hour_as_an_event_lives_for_one() -> None:
+    standing, _ = site_wide.look({}, pools(12, says(SILENT)), NOW)
+    told = []
+    for minute in range(1, 181):
+        seen = pools(9, says(SILENT, f"Silent for {minute} min."))
+        standing, more = site_wide.look(standing, seen, NOW + 60 * minute)
+        told += [(minute, event) for event in more]
+    assert [minute for minute, _ in told] == [30, 60, 90, 120, 150, 180]
+    event = told[1][1]
+    assert (event.kind, event.reason) == ("Warning", "CondorUnreachable")
+    assert event.message.startswith(
+        "CondorUnreachable stands, by 2027-01-15T09:00:00Z for 60 min: 9 pools now, 12 at the most. "
+        "Silent for 60 min. Their own"
+    )
+    _, (over,) = site_wide.look(standing, pools(12, GOOD), NOW + 60 * 180 + 120)
+    assert over.reason == "SiteTroubleOver"
+
+
 def test_other_troubles_stand_beside_it() -> None:
     standing, _ = site_wide.look({}, pools(8, says(SILENT)), NOW)
     both = pools(8, says(SILENT | {"Stalled": ("True", "SubmitRefused")}, desired_replicas=1))
@@ -160,7 +231,7 @@ def test_of_a_pools_events_the_words_are_those_of_the_trouble() -> None:
     assert site_wide.lately([Event("Normal", "Scaled", "More.")]) == {}
 
 
-STANDS = {"CondorUnreachable": Trouble(NOW, NOW, 9, WHY)}
+STANDS = {"CondorUnreachable": Trouble(NOW, NOW, NOW, 9, WHY)}
 BAD = Event("Warning", "CondorUnreachable", WHY, about="CondorUnreachable")
 BACK = Event("Normal", "CondorReachable", "Submitting as x.", about="CondorUnreachable")
 OTHER = Event("Warning", "SubmitRefused", "No.", about="SubmitRefused")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from htcdask_api import names
-from htcdask_operator.core.actions import Action, SubmitWorkers
+from htcdask_operator.core.actions import Action, Analyze, SubmitWorkers
 from htcdask_operator.core.model import ClusterFacts, Job, JobStatus
 from htcdask_operator.core.submit import descriptions, spooled
 from htcdask_operator.core.workers import lifetime, succession
@@ -29,16 +30,16 @@ def left(name: str) -> float:
     return lifetime.of_worker(WORKS, name)
 
 
-def due(*workers: Worker, expected: int = 0) -> list[str]:
-    return [each.of for each in succession.due(workers, NOW, expected).now]
+def due(*workers: Worker, given: Collection[str] = ()) -> list[str]:
+    return [each.of for each in succession.due(workers, given, NOW).now]
 
 
 def test_a_worker_gets_its_successor_a_minute_before_it_retires_and_is_looked_at_again_then() -> None:
     young = a_worker("a", left("a") - 61)
-    assert succession.due([young], NOW) == succession.Due((), NOW + 1)
+    assert succession.due([young], (), NOW) == succession.Due((), NOW + 1)
     old = a_worker("a", left("a") - 59)
     coming = succession.Succession("a", NOW + 59 + succession.AFTER_SECONDS)
-    assert succession.due([old], NOW) == succession.Due((coming,), None)
+    assert succession.due([old], (), NOW) == succession.Due((coming,), None)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_who_has_no_successor(worker: Worker) -> None:
 def test_a_tenth_of_a_pool_is_replaced_at_a_time_and_the_first_to_retire_are_the_first() -> None:
     workers = [a_worker(f"w{number}", left(f"w{number}") - 50 + number) for number in range(25)]
     assert due(*workers) == ["w24", "w23", "w22"]
-    assert due(*workers, expected=2) == ["w24"]
+    assert due(*workers, given=["w23"]) == ["w24", "w22", "w21"], "once each"
     assert due(*workers[:3]) == ["w2"]
 
 
@@ -150,7 +151,7 @@ def test_the_successor_is_submitted_once_and_says_in_whose_place_and_when_it_com
     assert len(action.names) == 1
     said = action.description
     assert said[f"My.{names.AD_SUCCEEDS}"] == f'"{job.worker}"'
-    assert float(said[f"My.{names.AD_CONNECTS_AT}"]) == pytest.approx(retires + 5, abs=1)
+    assert float(said[f"My.{names.AD_CONNECTS_AT}"]) == pytest.approx(retires + 30, abs=1)
     assert said["arguments"] == f'"-p -s $(wname) {said[f"My.{names.AD_CONNECTS_AT}"]}"'
     assert submitted(world.settle()) == []
     status = world.pools[POOL].status
@@ -214,3 +215,57 @@ def test_a_successor_that_brings_its_files_is_told_when_it_comes_too(delivery: s
         pool, make_cluster(), template, "hash", "", policy, NOW, succession=successor
     )
     assert spooled.described(described)["arguments"] == f'"-p bundle.sh $(wname) {NOW + 30:.0f}"'
+
+
+@pytest.mark.parametrize("limit", ["the pool's", "the site's for one pool"])
+def test_a_pool_s_own_limit_holds_for_successors_too(limit: str) -> None:
+    world = a_pool(2, **({"max_replicas_per_pool": 2} if limit != "the pool's" else {}))
+    if limit == "the pool's":
+        spec = world.pools[POOL].spec.model_copy(update={"max_replicas": 2})
+        world.pools[POOL] = replace(world.pools[POOL], spec=spec)
+    assert at_the_end_of(world, next_to_retire(world), 30) == []
+
+
+def test_no_pool_s_successor_comes_before_another_pool_s_worker() -> None:
+    world = a_pool(2)
+    young = make_pool("young", scaling="Manual", replicas=1, created_at=NOW)
+    world.pools["young"] = young
+    assert isinstance(world.cluster, ClusterFacts)
+    world.cluster = replace(world.cluster, replicas=3)
+    job = next_to_retire(world)
+    retires = succession.retires_at(job)
+    assert retires is not None
+    world.now = retires - 59
+    first = submitted(list(world.plan().actions))
+    assert all(not action.succeeds for action in first)
+
+
+def test_who_got_a_successor_gets_no_other_one() -> None:
+    world = a_pool(2)
+    job = next_to_retire(world)
+    (action,) = at_the_end_of(world, job, 59)
+    (new,) = [each for each in world.workers() if each.worker in action.names]
+    world.start(new)
+    world.now += 10
+    world.end(world.jobs[new.id])  # the scheduler had one too many
+    assert submitted(world.settle()) == []
+    assert world.pools[POOL].status.failed == 0
+
+
+def test_nobody_is_too_many_while_a_successor_waits_and_the_scheduler_is_silent() -> None:
+    world = a_pool(2, drain_seconds=0.0)
+    at_the_end_of(world, next_to_retire(world), 59)
+    (new,) = [each for each in world.workers() if each.status is JobStatus.IDLE]
+    world.start(new)
+    world.scheduler_answers = False
+    assert world.settle() == []
+    world.now += 30
+    assert world.settle() == []
+
+
+def test_nobody_is_told_to_wait_for_a_successor() -> None:
+    world = a_pool(2)
+    at_the_end_of(world, next_to_retire(world), 59)
+    world.now += 40
+    assert not [action for action in world.settle() if isinstance(action, Analyze)]
+    assert world.pools[POOL].status.explanation == ()
