@@ -68,9 +68,13 @@ class Failure(ApiModel):
 
 
 class MemoryRequest(ApiModel):
-    """What workers request instead of the template's memory, in MiB, and why, in words for people."""
+    """What workers request instead of the template's memory, in MiB, and why, in words for people.
+
+    `template_mib`: the template's memory that it grew from; with another one it begins anew.
+    """
 
     request_mib: Annotated[int, Field(ge=64, le=2**30)]
+    template_mib: Annotated[int, Field(ge=64, le=2**30)] | None = None
     message: Message = ""
 
 

@@ -202,7 +202,9 @@ STATUS = PoolStatus(
     desired_replicas=4,
     idle=4,
     replicas=4,
-    memory_request=MemoryRequest(request_mib=6144, message="Workers now request 6 GiB of memory."),
+    memory_request=MemoryRequest(
+        request_mib=6144, template_mib=4096, message="Workers now request 6 GiB of memory."
+    ),
     conditions=(
         Condition(
             type="Ready", status="False", reason="Waiting", last_transition_time="2026-01-01T00:00:00Z"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,9 @@ async def shell(bare_pool: BarePool, tmp_path: Path) -> AsyncIterator[Shell]:
     await made.close()
 
 
-def hungry(shell: Shell) -> Operator:
+def hungry(shell: Shell, big: Profile = BIG) -> Operator:
     """An operator whose workers' files are those of a worker that eats."""
-    operator = shell.operator(profiles={"big": BIG})
+    operator = shell.operator(profiles={"big": big})
     submit = operator.agent.submit_anchor
 
     async def submit_anchor(
@@ -113,3 +114,11 @@ async def test_where_its_profile_allows_it_the_next_worker_asks_for_what_was_mea
     assert [job.id for job in workers(await again.agent.jobs())] == [worker.id]
     told = shell.status["memoryRequest"]
     assert told["requestMib"] == requested and "earlier ones ran out of less" in told["message"]
+    # Another memory of the profile takes it back for the next ones, though jobs of before are there.
+    back = hungry(shell, replace(BIG, template=BIG.template.model_copy(update={"memory": "150Mi"})))
+    shell.want(2)
+    await back.until(lambda jobs: len(workers(jobs)) == 2)
+    (_, next_one) = sorted(workers(await back.agent.jobs()), key=lambda job: job.queued_at)
+    assert next_one.request_memory_mib == 150
+    told = shell.status["memoryRequest"]
+    assert (told["requestMib"], told["templateMib"]) == (150, 150)

@@ -7,8 +7,9 @@ Called by `pools.cluster` for each pool whose profile allows more than its templ
 
 It grows with the first loss: Dask runs the lost tasks again elsewhere, and gives a task up whose workers were
 lost four times. It stays for the pool's life: what it was too little for may come again, and who tried less
-would lose a worker each time. What follows from a job follows from what that job had requested, so the same
-job, seen twice, changes nothing.
+would lose a worker each time. Only people take it back: a pool whose profile, or whose site, says another
+memory than it grew from begins anew with that. What follows from a job follows from what that job had
+requested, so the same job, seen twice, changes nothing.
 """
 
 from __future__ import annotations
@@ -49,24 +50,42 @@ def grown(requested: int, peak: int | None) -> int:
 def request(
     known: MemoryRequest | None, template: int, workers: Iterable[Worker], most: Most | None
 ) -> MemoryRequest | None:
-    """What the next workers request instead of the template's MiB; None: that.
+    """What the next workers request instead of the template's MiB, or again; None: that, as ever.
 
     `known`: what was decided before; `workers`: all of the pool's.
     """
     if most is None or most.mib <= template:
         return None
-    found = known if known is not None and known.request_mib > template else None
+    found = None if known is None else _kept(known, template)
     lost = [worker.job for worker in workers if is_lost(worker)]
     for job in lost:
         had = job.request_memory_mib or 0
         wanted = min(grown(had, job.memory_mib), most.mib)
         # An access point may give more than anybody asked for: the most that is allowed would be less.
         if had and wanted > max(had, template if found is None else found.request_mib):
-            found = MemoryRequest(request_mib=wanted, message=_told(wanted, had, lost, most))
+            message = _told(wanted, had, lost, most)
+            found = MemoryRequest(request_mib=wanted, template_mib=template, message=message)
     if found is not None and found.request_mib > most.mib:  # a limit was lowered
         message = f"Workers request {size(most.mib)} of memory: that is what {most.whose} allows."
-        return MemoryRequest(request_mib=most.mib, message=message)
+        return MemoryRequest(request_mib=most.mib, template_mib=template, message=message)
     return found
+
+
+def _kept(known: MemoryRequest, template: int) -> MemoryRequest | None:
+    """What was decided before, unless people have said another memory since.
+
+    That is kept as well: jobs of before are in the queue still, and would prove the larger request again.
+    """
+    before = known.template_mib
+    if before is None:  # by an operator that did not write it down
+        return known.model_copy(update={"template_mib": template}) if known.request_mib > template else None
+    if before == template:
+        return known
+    message = f"Workers request {size(template)} of memory, as their profile or the site says by now: "
+    message += f"it was {size(before)} before"
+    if known.request_mib > before:
+        message += f", and {size(known.request_mib)} after workers had run out of it"
+    return MemoryRequest(request_mib=template, template_mib=template, message=f"{message}.")
 
 
 def is_lost(worker: Worker) -> bool:
@@ -104,7 +123,7 @@ def proven(jobs: Iterable[Job], template: int, hash_of: Callable[[int], str | No
     for mib, template_hash in sorted(requests, reverse=True):
         if mib > template and hash_of(mib) == template_hash:
             message = f"Workers request {size(mib)} of memory: earlier ones ran out of less."
-            return MemoryRequest(request_mib=mib, message=message)
+            return MemoryRequest(request_mib=mib, template_mib=template, message=message)
     return None
 
 

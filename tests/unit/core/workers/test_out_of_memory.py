@@ -108,7 +108,7 @@ def test_the_next_ones_request_half_as_much_again_and_more_than_was_measured(
 
 
 def asked(known: int | None, template: int, jobs: list[Job], most: Most | None = BIG) -> int | None:
-    before = None if known is None else MemoryRequest(request_mib=known)
+    before = None if known is None else MemoryRequest(request_mib=known, template_mib=template)
     found = out_of_memory.request(before, template, lost(*jobs), most)
     return None if found is None else found.request_mib
 
@@ -128,7 +128,6 @@ def asked(known: int | None, template: int, jobs: list[Job], most: Most | None =
         "it does not any more": (6144, 4096, [held()], None, None),
         "a limit was lowered": (12288, 4096, [], Most(8192, "a limit"), 8192),
         "below the template": (12288, 4096, [held()], Most(4096, "a limit"), None),
-        "the template asks for more by now": (6144, 8192, [], BIG, None),
         "it is not known what it requested": (None, 4096, [held(requested=None)], BIG, None),
         "an access point gave it less": (None, 4096, [held(requested=1024)], BIG, None),
         "an access point gave it more": (None, 4096, [held(requested=8192)], BIG, 12288),
@@ -161,11 +160,36 @@ def test_it_is_said_how_many_had_how_much_and_who_allows_more() -> None:
     assert lowered is not None and lowered.message.endswith("what the gateway's cluster_max_memory allows.")
 
 
+@pytest.mark.parametrize("template", [2048, 8192, 14336])
+def test_another_memory_of_the_template_is_the_later_word(template: int) -> None:
+    known = MemoryRequest(request_mib=13824, template_mib=4096, message="They grew.")
+    found = out_of_memory.request(known, template, [], BIG)
+    assert found is not None and (found.request_mib, found.template_mib) == (template, template)
+    assert found.message == (
+        f"Workers request {template // 1024} GiB of memory, as their profile or the site says by now: "
+        "it was 4 GiB before, and 13.5 GiB after workers had run out of it."
+    )
+    assert out_of_memory.request(found, template, [], BIG) == found, "it stays"
+    again = out_of_memory.request(found, template, lost(held(requested=template)), BIG)
+    assert again is not None and again.request_mib == min(template * 3 // 2, BIG.mib)
+    back = out_of_memory.request(found, 4096, [], BIG)
+    assert back is not None and back.request_mib == 4096 and "had run out" not in back.message
+
+
+@pytest.mark.parametrize(("template", "request_"), [(2048, 6144), (4096, 6144), (8192, None)])
+def test_what_an_operator_of_before_wrote_down_grew_from_the_template_of_now(
+    template: int, request_: int | None
+) -> None:
+    found = out_of_memory.request(MemoryRequest(request_mib=6144), template, [], BIG)
+    assert (None if found is None else found.request_mib) == request_
+    assert found is None or found.template_mib == template
+
+
 # --- The whole of a plan.
 
 
-def site(most: int = 16, **settings: Any) -> Policy:
-    big = Profile("big", Template(memory="4Gi"), max_memory=most * GIB)
+def site(most: int = 16, memory: str = "4Gi", **settings: Any) -> Policy:
+    big = Profile("big", Template(memory=memory), max_memory=most * GIB)
     return make_policy(profiles={"big": big}, **settings)
 
 
@@ -318,6 +342,30 @@ def test_a_new_operator_knows_it_by_the_status_or_by_the_queue() -> None:
         assert world.settle() == []
         found = status(world).memory_request
         assert found is not None and found.request_mib == 6144
+
+
+@pytest.mark.parametrize("memory", ["2Gi", "8Gi", "5G"])
+def test_another_memory_of_the_profile_takes_a_grown_request_back(memory: str) -> None:
+    """For good, although anchor and workers of before are still there."""
+    world = hungry(1)
+    for _ in range(5):
+        world.live()
+    assert sizes(world) == {13824}
+    (large,) = world.workers()
+    world.policy, world.need = site(memory=memory), 1
+    world.memory = make_memory(world.cluster)  # settings are read at the start
+    world.cluster = make_cluster(2)
+    for _ in range(3):
+        world.now += 60
+        world.live()
+    own = -(-Template(memory=memory).memory_bytes // 2**20)
+    assert large.id in world.jobs and sizes(world) == {13824, own}
+    found = status(world).memory_request
+    assert found is not None and found.request_mib == found.template_mib == own
+    del world.jobs[large.id]
+    world.memory = make_memory(world.cluster)
+    world.live()
+    assert sizes(world) == {own}
 
 
 @pytest.mark.parametrize(
