@@ -119,8 +119,8 @@ class Promises:
             if f"htcdask: worker {worker['name']} " not in worker["text"]:
                 self.breaks(f"a log has a worker's own words alone: {worker}")
 
-    def submits(self, description: Mapping[str, str], names: Sequence[WorkerName]) -> None:
-        """Σ live <= N, no limit exceeded, no name twice."""
+    def submits(self, description: Mapping[str, str], names: Sequence[WorkerName], ahead: float) -> None:
+        """Σ live <= N, no limit exceeded, no name twice. `ahead`: the access point's clock."""
         self.deeds.append(f"submit {', '.join(names)}")
         pool, cluster, user = (
             description[f"My.{attribute}"].strip('"')
@@ -133,7 +133,7 @@ class Promises:
         # Who is about to retire, and has a successor, counts for limits alone.
         succeeded = {job.succeeds for job in its} | {description.get("My.HTCDaskSucceeds", "").strip('"')}
         retiring = [job for job in its if job.worker in succeeded]
-        self._succeeds(description, its)
+        self._succeeds(description, its, ahead)
         count = own - sum(self._known(job) for job in retiring)
         wanted = self.wanted.get(cluster, 0)
         if count > wanted:
@@ -161,7 +161,7 @@ class Promises:
             if len(name) > 12 or name.isdigit():
                 self.breaks(f"names are short and no numbers: {name}")
 
-    def _succeeds(self, description: Mapping[str, str], live: Sequence[Job]) -> None:
+    def _succeeds(self, description: Mapping[str, str], live: Sequence[Job], ahead: float) -> None:
         """A successor comes once, shortly before a worker retires, and connects when it has."""
         of = description.get("My.HTCDaskSucceeds", "").strip('"')
         if not of:
@@ -174,7 +174,7 @@ class Promises:
             retires = job.started_at + lifetime.of_worker(job.lifetime, of)
             if retires - self.schedd.now > LEAD + A_MOMENT:
                 self.breaks(f"a successor comes shortly before a worker retires: {of}")
-            if float(description["My.HTCDaskConnectsAt"]) < retires - A_MOMENT:
+            if float(description["My.HTCDaskConnectsAt"]) + ahead < retires - A_MOMENT:
                 self.breaks(f"no successor connects before the worker has retired: {of}")
 
     def _asks_for_enough_and_no_more(self, pool: PoolUid, description: Mapping[str, str]) -> None:
@@ -342,7 +342,7 @@ class WatchedCondor(FakeCondor):
     async def submit_workers(
         self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
-        self._promises.submits(description, names)
+        self._promises.submits(description, names, self.ahead)
         return await super().submit_workers(description, names, identity)
 
     async def spool_workers(
@@ -352,7 +352,7 @@ class WatchedCondor(FakeCondor):
         bundle: bytes,
         identity: str | None = None,
     ) -> tuple[JobId, ...]:
-        self._promises.submits(description, names)
+        self._promises.submits(description, names, self.ahead)
         if _template(description) not in self._promises.refused_anchors:
             self._promises.breaks("files come with workers only where their anchor was refused")
         return await super().spool_workers(description, names, bundle, identity)
