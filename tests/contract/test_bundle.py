@@ -304,6 +304,21 @@ async def test_a_worker_retires_by_its_time_and_its_successor_comes_when_it_has_
             assert {its.name for its in cluster.scheduler.workers.values()} == {"stays", "new"}
 
 
+async def test_a_worker_that_its_nanny_restarts_retires_when_it_would_have(tmp_path: Path) -> None:
+    began = time.time()
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(replace(PLAIN, lifetime=16), cluster, "w1", tmp_path) as worker,
+    ):
+        await cluster.client.wait_for_workers(1)
+        await asyncio.sleep(max(0.0, began + 8 - time.time()))
+        await cluster.client.restart(timeout=30)
+        await cluster.client.wait_for_workers(1)
+        assert worker.process.returncode is None
+        assert await asyncio.wait_for(worker.process.wait(), 20) == 0
+        assert 14 <= time.time() - began <= 22
+
+
 PRELOAD = """
 import os, distributed
 def dask_setup(server):

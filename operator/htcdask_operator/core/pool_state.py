@@ -127,7 +127,7 @@ class Sight:
     def live(self) -> list[Job]:
         """What counts of it against the number wanted."""
         there = self.there
-        gone = {worker.job.id for worker in self.workers if worker.succeeded}
+        gone = {worker.job.id for worker in self.workers if worker.succeeded or worker.early}
         return [job for job in there if job.id not in gone] if gone else there
 
     @property
@@ -161,6 +161,7 @@ class PoolState(Sight):
 
     allocation: Allocation | None = None  # None: it cannot be known now
     submit_budget: int = 0  # workers that the cluster may still get of this pool
+    asked_for: int = 0  # and that its scheduler asks for, whatever limits say
     successors: int = 0  # likewise, of those that come when others have gone
     taken: Collection[WorkerName] = ()  # names that nobody may get
     template_hash: str | None = None  # None: nothing can be submitted of this template
@@ -228,8 +229,8 @@ class PoolState(Sight):
 
     @property
     def unaffordable(self) -> int:
-        """Workers that it lacks, and that the cluster may not get."""
-        return max(0, self.missing - self.submit_budget)
+        """Workers that it lacks, and that the scheduler does not ask for now."""
+        return max(0, self.missing - max(0, self.asked_for))
 
 
 Check = Callable[[PoolState], Finding | None]

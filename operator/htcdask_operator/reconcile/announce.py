@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _INTERVAL: Final = 5.0
 _TOO_MANY: Final = 429
+_FAILS: Final = 500
 _UNPOSTED: Final = 20  # announcements that wait for the API server, the newest
 
 
@@ -84,7 +85,7 @@ class Announcer:
                 await self._kube.post_event(pool, event.kind, event.reason, event.message)
                 self._busy = False
             except KubeError as error:
-                if error.status in (None, _TOO_MANY):  # each of the others would wait as long for this answer
+                if error.status in (None, _TOO_MANY) or error.status >= _FAILS:  # as it would with the others
                     self._known.withheld.last(pool.uid)
                     if not self._busy:
                         _log.warning("Events of pools are not taken, and are kept: %s", error)

@@ -95,14 +95,17 @@ await_turn() {
   [ -z "${htcdask_ending:-}" ] || exit 143
 }
 
-# The worker retires by itself, counted from the job's start: the operator works out the same (lifetime.py).
-set_lifetime() {
-  local htcdask_slot=${htcdask_name: -3} htcdask_seconds
+# When the worker retires by itself, counted from the job's start: the operator works out the same (lifetime.py). A
+# moment and no duration, as the nanny may restart the worker's process.
+set_retirement() {
+  local htcdask_slot=${htcdask_name: -3} htcdask_seconds htcdask_now
   [ -n "$htcdask_lifetime" ] || return 0
   [[ $htcdask_slot =~ ^[0-9a-z]+$ ]] || htcdask_slot=0
   htcdask_seconds=$((htcdask_lifetime - htcdask_stagger
     + 2 * htcdask_stagger * (36#$htcdask_slot * 618034 % 1000000) / 1000000 - SECONDS))
-  htcdask_options+=(--lifetime "$((htcdask_seconds > 1 ? htcdask_seconds : 1))s" --lifetime-stagger 0s)
+  printf -v htcdask_now '%(%s)T' -1
+  printf 'RETIRES_AT = %d\n' "$((htcdask_now + htcdask_seconds))" >> "$htcdask_work/preload/htcdask_worker.py" ||
+    fail "cannot write in $htcdask_work"
 }
 
 # File $1 with the text $2, readable by this account alone.
@@ -176,7 +179,7 @@ main() {
   cd "$htcdask_work" || fail "cannot enter $htcdask_work"
   await_turn "$htcdask_turn"
   check_scheduler
-  set_lifetime
+  set_retirement
   readonly htcdask_options
   env "${htcdask_defaults[@]}" "${htcdask_environment[@]}" \
     "${htcdask_runner[@]}" "$htcdask_program" "${htcdask_command[@]}" "$htcdask_scheduler" \

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ SERVER_NAME = ""  # by which the proxy knows the scheduler
 RETIRE_SECONDS = 0.0  # for handing data over after SIGTERM
 CLOSE_SECONDS = 0.0  # for closing after that
 WORKER_PRELOADS: list[str] = []  # of the site
+# And the wrapper this one, where there is such a time: in seconds since the epoch.
+RETIRES_AT = 0
 
 
 class _NamedSecurity(Security):  # type: ignore[misc]
@@ -45,6 +48,8 @@ async def dask_setup(worker: Any) -> None:
     worker.security.__class__ = _NamedSecurity
     if worker.nanny is None:  # else SIGTERM is the nanny's word to a worker that exceeds its memory
         _close_gracefully_on_sigterm(worker)
+    if RETIRES_AT:
+        _retire_in_time(worker)
     await _start_others(worker)
 
 
@@ -86,6 +91,14 @@ async def _start_others(worker: Any) -> None:
                 await preload.start()
             except Exception:
                 _log.exception("Failed to start preload: %s", preload.name)
+
+
+def _retire_in_time(worker: Any) -> None:
+    """As Dask's own --lifetime, which a restarted process would begin anew."""
+    loop = asyncio.get_running_loop()
+    closing: set[asyncio.Task[None]] = set()
+    left = max(0.0, RETIRES_AT - time.time())
+    loop.call_later(left, lambda: closing.add(loop.create_task(worker.close_gracefully())))
 
 
 def _close_gracefully_on_sigterm(worker: Any) -> None:

@@ -35,6 +35,7 @@ def state_of(
         **{field.name: getattr(sight, field.name) for field in fields(sight)},
         allocation=allocation,
         submit_budget=budget.of(worker, profile),
+        asked_for=budget.workers,
         successors=_successors(sight, budget, worker) if all_there else 0,
         taken=taken,
         standing=sight.remembered.standing,

@@ -27,7 +27,7 @@ from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.pools import kept_logs, submit
 from htcdask_operator.core.pools.step import Step, first, may_submit
 from htcdask_operator.core.submit import anchor, descriptions, spooled
-from htcdask_operator.core.workers import contact, failures, ledger, states, succession
+from htcdask_operator.core.workers import contact, failures, ledger, states
 from htcdask_operator.core.workers.states import State
 
 BUSY_SECONDS: Final = 2.0
@@ -126,16 +126,6 @@ def remove_outdated(state: PoolState) -> Step:
     return _removal(outdated, "the pool's template or its files are others now")
 
 
-def remove_in_vain(state: PoolState) -> Step:
-    """Who would wait in the place of a worker that has gone makes room for one that comes at once."""
-    waits = succession.in_vain(state.workers, state.now) if state.template.max_runtime_seconds else ()
-    going = {worker.job.id for worker in (*state.surplus.go, *state.surplus.overdue)}
-    return _removal(
-        (worker.job for worker in waits if worker.job.id not in going),
-        "the worker in whose place it was to come has gone",
-    )
-
-
 def scale_down(state: PoolState) -> Step:
     """Who is too many goes, as far as that is ours to do."""
     gone = _removal((worker.job for worker in state.surplus.go), "fewer workers are wanted")
@@ -217,7 +207,6 @@ STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     keep_anchor,
     remove_ended,
     remove_outdated,
-    remove_in_vain,
     scale_down,
     submit.missing,
     submit.successors,

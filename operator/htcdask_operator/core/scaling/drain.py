@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from htcdask_operator.core.scaling.scale_down import Surplus
+from htcdask_operator.core.workers import succession
 from htcdask_operator.core.workers.states import State, Worker
 
 Standing = tuple[tuple[int, float], ...]
@@ -33,7 +34,7 @@ def standing(before: Standing, count: int, now: float) -> Standing:
 
 def too_many(workers: Sequence[Worker], desired: int) -> int:
     """How many are too many, beyond those that cost nothing and go at once; nobody who has a successor."""
-    there = sum(worker.state in DRAINED and not worker.succeeded for worker in workers)
+    there = sum(worker.state in DRAINED and not (worker.succeeded or worker.early) for worker in workers)
     return max(0, there - desired)
 
 
@@ -56,4 +57,6 @@ def _candidates(workers: Sequence[Worker], going: Collection[Worker], now: float
         if worker.state in DRAINED and worker not in going and (worker.job.connects_at or now) <= now
     ]
     found.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
-    return sorted(found, key=lambda worker: DRAINED.index(worker.state))
+    found.sort(key=lambda worker: DRAINED.index(worker.state))
+    # Who should have retired by now is the one too many, if somebody is.
+    return sorted(found, key=lambda worker: (succession.retires_at(worker.job) or now) >= now)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core.model import Job, WorkerName
-from htcdask_operator.core.workers import states
+from htcdask_operator.core.workers import states, succession
 from htcdask_operator.core.workers.states import State, Worker, live
 
 FIRST_TO_GO: Final = (State.SUBMITTING, State.HELD, State.IDLE, State.NOT_CONNECTED, State.STARTING)
@@ -34,17 +34,22 @@ def surplus(
 ) -> Surplus:
     """The workers to remove so that no more than `desired` live, as far as that is ours to do."""
     too_many = max(0, live(workers) - desired)
+    early = tuple(worker for worker in workers if worker.early and worker.state in FIRST_TO_GO)
     if not too_many:
-        return Surplus()
-    candidates = [worker for worker in workers if worker.state in FIRST_TO_GO]
+        return Surplus(early if not desired else ())
+    # Without a successor its predecessor would count again: as many would be too many as before.
+    waiting = succession.waiting(workers)
+    candidates = [
+        worker for worker in workers if worker.state in FIRST_TO_GO and worker.job.worker not in waiting
+    ]
     # The last that were queued are the last that would have started.
     candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     candidates.sort(key=lambda worker: FIRST_TO_GO.index(worker.state))
-    free = candidates[:too_many]
+    free = (*early, *candidates[:too_many])
     leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED, State.UNNAMED) for worker in workers)
-    rest = max(0, too_many - len(free) - leaving)
+    rest = max(0, too_many - len(free) + len(early) - leaving)
     if scheduler_knows or not rest:
-        return Surplus(tuple(free))
+        return Surplus(free)
     connected = [worker for worker in workers if worker.state is State.CONNECTED]
     connected.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     quiet = [worker for worker in connected if worker.job.worker not in busy][:rest]

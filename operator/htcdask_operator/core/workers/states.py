@@ -72,6 +72,7 @@ class Worker:
     reason: str | None = None
     message: str = ""
     succeeded: bool = False  # about to retire, and its successor is there: it is no longer counted
+    early: bool = False  # a successor before its turn, and its predecessor has gone: it is not counted yet
 
 
 def judged(
@@ -140,7 +141,7 @@ def of_pool(workers: Iterable[Worker], pool_uid: str) -> tuple[Worker, ...]:
 
 def live(workers: Iterable[Worker]) -> int:
     """How many are there or on their way: what counts against the number wanted."""
-    return sum(worker.state in LIVE and not worker.succeeded for worker in workers)
+    return sum(worker.state in LIVE and not (worker.succeeded or worker.early) for worker in workers)
 
 
 def connected_by(job: Job, policy: Policy) -> float:

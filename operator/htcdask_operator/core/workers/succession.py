@@ -30,6 +30,10 @@ GRACE_SECONDS: Final = 60.0
 """So long may a retirement take; who stays on counts again, and the scheduler has one too many."""
 AT_ONCE: Final = 10
 """Each is a submit of its own."""
+_BEFORE: Final = (
+    *(State.SUBMITTING, State.IDLE, State.HELD, State.STARTING),
+    *(State.NOT_ASKED, State.UNNAMED),
+)
 SHARE: Final = 10
 """One successor for so many workers, and one at the least, is on its way at a time."""
 
@@ -51,18 +55,22 @@ class Due:
 
 
 def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
-    """With those marked whose successors are there."""
+    """With those marked whose successors are there, and successors that came early."""
     heirs = {
         worker.job.succeeds: worker for worker in workers if worker.job.succeeds and worker.state in LIVE
     }
     if not heirs:
         return tuple(workers)
-    return tuple(
-        replace(worker, succeeded=True)
-        if _is_succeeded(worker, heirs.get(worker.job.worker), now)
-        else worker
-        for worker in workers
-    )
+    there = {worker.job.worker for worker in workers if worker.state in LIVE}
+    found = []
+    for worker in workers:
+        if _is_succeeded(worker, heirs.get(worker.job.worker), now):
+            found.append(replace(worker, succeeded=True))
+        elif worker.job.succeeds and worker.job.succeeds not in there and _waits(worker, now):
+            found.append(replace(worker, early=True))
+        else:
+            found.append(worker)
+    return tuple(found)
 
 
 def due(workers: Sequence[Worker], given: Collection[WorkerName], now: float) -> Due:
@@ -85,23 +93,12 @@ def due(workers: Sequence[Worker], given: Collection[WorkerName], now: float) ->
     return Due(tuple(soon[: min(room, AT_ONCE)]), min(later, default=None))
 
 
-def in_vain(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
-    """Successors that wait for a worker that has gone: one that connects at once is of more use."""
-    there = {worker.job.worker for worker in workers if worker.state in LIVE}
-    return tuple(
-        worker
-        for worker in workers
-        if worker.job.succeeds not in ("", *there)
-        and worker.state in LIVE
-        and worker.state is not State.KEPT
-        and (worker.job.connects_at or 0.0) > now + AFTER_SECONDS
-    )
-
-
 def waiting(workers: Sequence[Worker]) -> frozenset[WorkerName]:
-    """Successors whose predecessors work: nobody misses them."""
+    """Successors that nobody misses yet: their predecessors work, or others have come in their place."""
     succeeded = {worker.job.worker for worker in workers if worker.succeeded}
-    return frozenset(worker.job.worker for worker in workers if worker.job.succeeds in succeeded)
+    return frozenset(
+        worker.job.worker for worker in workers if worker.early or worker.job.succeeds in succeeded
+    )
 
 
 def given(
@@ -116,6 +113,11 @@ def retires_at(job: Job) -> float | None:
     if job.lifetime is None or job.started_at is None:
         return None
     return job.started_at + lifetime.of_worker(job.lifetime, job.worker)
+
+
+def _waits(worker: Worker, now: float) -> bool:
+    """Whether it does not run, or as far as anybody can tell only holds its slot."""
+    return worker.state in _BEFORE and (worker.job.connects_at or 0.0) > now
 
 
 def _is_succeeded(worker: Worker, heir: Worker | None, now: float) -> bool:

@@ -177,20 +177,6 @@ def test_while_it_waits_in_its_slot_it_is_not_late_and_afterwards_the_pool_has_a
     assert (status.replicas, status.connected, status.finished) == (2, 2, 1)
 
 
-def test_who_asks_for_fewer_meanwhile_gets_fewer_and_the_successor_goes_first() -> None:
-    world = a_pool(2)
-    at_the_end_of(world, next_to_retire(world), 59)
-    assert isinstance(world.cluster, ClusterFacts)
-    world.cluster = replace(world.cluster, replicas=1)
-    for _ in range(10):
-        world.settle()
-        world.now += 1
-    assert [job.status for job in world.workers() if job.status is not JobStatus.REMOVED] == [
-        JobStatus.RUNNING
-    ] * 2
-    assert world.pools[POOL].status.replicas == 2, "the scheduler retires one of those that it knows"
-
-
 def test_a_site_s_limit_holds_for_successors_too() -> None:
     world = a_pool(2, max_replicas_per_user=2)
     assert at_the_end_of(world, next_to_retire(world), 30) == []
@@ -269,3 +255,72 @@ def test_nobody_is_told_to_wait_for_a_successor() -> None:
     world.now += 40
     assert not [action for action in world.settle() if isinstance(action, Analyze)]
     assert world.pools[POOL].status.explanation == ()
+
+
+def test_one_worker_fewer_takes_no_successor_away() -> None:
+    world = a_pool(40)
+    first = sorted(world.workers(), key=lambda job: succession.retires_at(job) or 0)[:4]
+    retires = succession.retires_at(first[3])
+    assert retires is not None
+    world.now = retires - 30
+    world.settle(12)
+    heirs = {job.id for job in world.workers() if job.succeeds}
+    assert len(heirs) == 4
+    for heir in heirs:
+        world.start(world.jobs[heir])
+    assert isinstance(world.cluster, ClusterFacts)
+    world.cluster = replace(world.cluster, replicas=39)
+    for _ in range(8):
+        assert world.settle() == []
+        world.now += 1
+    assert {job.id for job in world.workers() if job.succeeds} == heirs
+
+
+def test_they_go_when_nobody_is_wanted_and_their_predecessors_have_gone() -> None:
+    world = a_pool(2)
+    job = next_to_retire(world)
+    at_the_end_of(world, job, 59)
+    assert isinstance(world.cluster, ClusterFacts)
+    world.cluster = replace(world.cluster, replicas=0)
+    for each in world.workers():
+        if each.status is JobStatus.RUNNING:
+            world.end(each)  # the scheduler has retired them
+    for _ in range(15):
+        world.settle()
+        world.processes_end()
+        world.now += 1
+    assert world.workers() == []
+
+
+@pytest.mark.parametrize("scheduler_answers", [True, False])
+def test_whose_predecessor_has_gone_keeps_its_slot_and_another_one_comes_at_once(
+    scheduler_answers: bool,
+) -> None:
+    world = a_pool(2)
+    job = next_to_retire(world)
+    at_the_end_of(world, job, 59)
+    (heir,) = [each for each in world.workers() if each.succeeds]
+    world.start(heir)
+    world.vacate(job)
+    world.scheduler_answers = scheduler_answers
+    came = []
+    for _ in range(15):
+        came += submitted(world.settle())
+        world.now += 1
+    assert len(came) == (1 if scheduler_answers else 0)
+    assert heir.id in world.jobs
+    assert world.jobs[heir.id].status is JobStatus.RUNNING
+    assert world.pools[POOL].status.replicas == (2 if scheduler_answers else 1)
+
+
+def test_a_worker_that_lacks_for_a_limit_is_not_said_to_wait_for_the_scheduler() -> None:
+    world = a_pool(2, max_replicas_per_user=3)
+    at_the_end_of(world, next_to_retire(world), 59)
+    assert isinstance(world.cluster, ClusterFacts)
+    world.cluster = replace(world.cluster, replicas=3)
+    for _ in range(6):
+        world.settle()
+        world.now += 1
+    ready = world.pools[POOL].status.condition("Ready")
+    assert ready is not None
+    assert ready.reason == "WaitingForWorkers"
