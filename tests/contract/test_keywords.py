@@ -144,7 +144,7 @@ CASES = {
     "max_runtime": Case(
         {"max_runtime": "1h"},
         {"AllowedExecuteDuration": "3600"},
-        bundle=("--lifetime 3240s",),
+        bundle=("htcdask_lifetime=3240",),
     ),
     "worker_threads": Case({"worker_threads": 2}, bundle=("--nthreads 2",)),
     "worker_nanny": Case({"worker_nanny": False}, bundle=("--no-nanny",)),
