@@ -12,6 +12,7 @@ TESTS = Path(__file__).parents[1]
 SITE = "e2e/test_settings.py"
 PATIENCE = f"{SITE}::test_how_patient_the_operator_is_with_workers_that_fail"
 WORKERS = "contract/test_worker_settings.py"
+MEMORY = "contract/test_memory.py"
 EVERYWHERE = "e2e/test_scale.py::test_"  # the site cannot run without
 
 RUN = {
@@ -37,7 +38,7 @@ RUN = {
     "limits.maxReplicasPerPool": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
     "limits.maxReplicasPerUser": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
     "limits.maxReplicas": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
-    "profiles.outOfMemory.maxMemory": "contract/test_memory.py::test_where_its_profile_allows_it_the_next_worker",
+    "profiles.outOfMemory.maxMemory": f"{MEMORY}::test_where_its_profile_allows_it_the_next_worker",
     "profiles.users": f"{SITE}::test_a_profile_is_for_whom_it_says",
     "limits.maxCoresPerUser": f"{SITE}::test_limits_count_what_workers_request",
     "limits.maxMemoryPerUser": f"{SITE}::test_limits_count_what_workers_request",
