@@ -52,7 +52,7 @@ async def test_a_pool_changes_its_workers_without_ever_being_one_short() -> None
         ready = [job for job in site.jobs(JobStatus.RUNNING) if (job.connects_at or 0) <= soon]
         assert len(ready) >= WORKERS - 1, "one may wait for its slot"
     (pool,) = await site.kube.pools("gateway")
-    assert pool.status.finished >= WORKERS
+    assert WORKERS <= pool.status.finished <= WORKERS + 2, "each has been replaced, and once"
     assert pool.status.failed == 0
 
 
@@ -79,7 +79,7 @@ async def test_a_successor_that_the_access_point_refuses_is_no_failure_of_the_po
 
 async def test_in_the_place_of_one_that_goes_before_its_time_another_comes_at_once() -> None:
     site = await a_site()
-    site.schedd.now += 90
+    site.schedd.now += 65
 
     async def settle(seconds: int) -> None:
         for _ in range(seconds):

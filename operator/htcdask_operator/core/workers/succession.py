@@ -26,6 +26,8 @@ LEAD: Final = 600.0
 _LEAD_SHARE: Final = 4  # of its lifetime
 AFTER_SECONDS: Final = 30.0
 """So long after it began may a retirement take, data and all, before the successor begins to connect."""
+EARLY_SECONDS: Final = AFTER_SECONDS + 15.0
+"""If its predecessor goes sooner than this before its turn, it waits too long; clocks may differ a little."""
 GRACE_SECONDS: Final = 60.0
 """So long may a retirement take; who stays on counts again, and the scheduler has one too many."""
 AT_ONCE: Final = 10
@@ -116,8 +118,8 @@ def retires_at(job: Job) -> float | None:
 
 
 def _waits(worker: Worker, now: float) -> bool:
-    """Whether it does not run, or as far as anybody can tell only holds its slot."""
-    return worker.state in _BEFORE and (worker.job.connects_at or 0.0) > now
+    """Whether it does not run, or as far as anybody can tell only holds its slot, and will for a while."""
+    return worker.state in _BEFORE and (worker.job.connects_at or 0.0) > now + EARLY_SECONDS
 
 
 def _is_succeeded(worker: Worker, heir: Worker | None, now: float) -> bool:
