@@ -25,7 +25,7 @@ from htcdask_operator.watch import schedulers
 from tests.simulation.search import search
 
 HISTORIES = 1000
-SEED = 1
+SEEDS = (1, 3)  # the second where the first finds nothing
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -97,7 +97,7 @@ def leave_orphans(patch: pytest.MonkeyPatch) -> None:
 def remove_the_anchor_with_the_workers(patch: pytest.MonkeyPatch) -> None:
     """All jobs of a pool at once."""
 
-    def everything(state: Sight, why: str) -> list[Any]:
+    def everything(state: Sight, why: str, **_: Any) -> list[Any]:
         return [steps.remove(state.jobs, why)] if state.jobs else []
 
     patch.setattr(finalize, "_remove_all", everything)
@@ -193,7 +193,8 @@ def story_of(defect: str) -> str | None:
     """What the simulation says when this mistake is planted; in a process of its own."""
     with pytest.MonkeyPatch.context() as patch:
         DEFECTS[defect][0](patch)
-        return search(SEED, HISTORIES)
+        found = (search(seed, HISTORIES) for seed in SEEDS)
+        return next((story for story in found if story is not None), None)
 
 
 def lines_of(story: str) -> Sequence[str]:

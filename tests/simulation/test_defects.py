@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.defects import DEFECTS, lines_of, story_of
 from tests.simulation.search import processes
 
-LINES = 8
+LINES = 12
 
 
 @pytest.fixture(scope="module")
