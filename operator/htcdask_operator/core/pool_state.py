@@ -126,9 +126,10 @@ class Sight:
     @property
     def live(self) -> list[Job]:
         """What counts of it against the number wanted."""
-        there = self.there
-        gone = {worker.job.id for worker in self.workers if worker.succeeded or worker.early}
-        return [job for job in there if job.id not in gone] if gone else there
+        if self.template.max_runtime_seconds is None:  # asked often, and then there are no pairs
+            return self.there
+        gone = {worker.job.id for worker in self.workers if not states.counts(worker)}
+        return [job for job in self.there if job.id not in gone]
 
     @property
     def there(self) -> list[Job]:
@@ -207,6 +208,8 @@ class PoolState(Sight):
     @property
     def missed(self) -> Sequence[Worker]:
         """Its workers, but for those that nobody misses yet: their predecessors work."""
+        if self.template.max_runtime_seconds is None:
+            return self.workers
         waiting = succession.waiting(self.workers)
         return [worker for worker in self.workers if worker.job.worker not in waiting]
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from htcdask_operator.core.scaling.scale_down import Surplus
-from htcdask_operator.core.workers import succession
+from htcdask_operator.core.workers import states, succession
 from htcdask_operator.core.workers.states import State, Worker
 
 Standing = tuple[tuple[int, float], ...]
@@ -34,7 +34,7 @@ def standing(before: Standing, count: int, now: float) -> Standing:
 
 def too_many(workers: Sequence[Worker], desired: int) -> int:
     """How many are too many, beyond those that cost nothing and go at once; nobody who has a successor."""
-    there = sum(worker.state in DRAINED and not (worker.succeeded or worker.early) for worker in workers)
+    there = sum(worker.state in DRAINED and states.counts(worker) for worker in workers)
     return max(0, there - desired)
 
 

@@ -34,9 +34,11 @@ def surplus(
 ) -> Surplus:
     """The workers to remove so that no more than `desired` live, as far as that is ours to do."""
     too_many = max(0, live(workers) - desired)
+    if not too_many and desired:
+        return Surplus()
     early = tuple(worker for worker in workers if worker.early and worker.state in FIRST_TO_GO)
     if not too_many:
-        return Surplus(early if not desired else ())
+        return Surplus(early)
     # Without a successor its predecessor would count again: as many would be too many as before.
     waiting = succession.waiting(workers)
     candidates = [

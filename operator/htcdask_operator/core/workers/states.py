@@ -141,7 +141,12 @@ def of_pool(workers: Iterable[Worker], pool_uid: str) -> tuple[Worker, ...]:
 
 def live(workers: Iterable[Worker]) -> int:
     """How many are there or on their way: what counts against the number wanted."""
-    return sum(worker.state in LIVE and not (worker.succeeded or worker.early) for worker in workers)
+    return sum(worker.state in LIVE and counts(worker) for worker in workers)
+
+
+def counts(worker: Worker) -> bool:
+    """Of a pair of predecessor and successor one counts, and nobody before its turn."""
+    return not (worker.succeeded or worker.early)
 
 
 def connected_by(job: Job, policy: Policy) -> float:
