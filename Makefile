@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 CODE := client crds gateway operator playground scripts tests benchmarks examples
 PYTEST := $(BIN)/python -m pytest
 HISTORIES ?= 100000
+DURATIONS := --durations 20 --durations-min 10
 
 .PHONY: help demo test unit simulate check format up down bench screenshots clean
 
@@ -18,7 +19,10 @@ demo: $(VENV)/.installed ## A whole site on this machine, and a notebook's worth
 
 test: $(VENV)/.installed check ## Everything: checks, unit, contract and end-to-end tests on real parts (root, Linux)
 	$(BIN)/python -m playground build
-	$(PYTEST)
+	@failed=0; \
+	$(PYTEST) $(DURATIONS) --numprocesses 2 --dist loadfile --ignore tests/e2e || failed=1; \
+	$(PYTEST) $(DURATIONS) tests/e2e || failed=1; \
+	exit $$failed
 
 unit: $(VENV)/.installed ## The tests that need neither root nor a site: seconds
 	$(PYTEST) tests/unit

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 
 from htcdask_api import PoolStatus
+from htcdask_operator.core.actions import SubmitAnchor
 from htcdask_operator.core.model import ClusterFacts, Job, JobStatus, PoolFacts, SchedulerWorkers
 from htcdask_operator.core.plan import plan
 from htcdask_operator.ports import ClusterKey
@@ -47,8 +48,13 @@ def steady(count: int) -> Figures:
     policy = make_policy(max_replicas_per_user=2 * count, max_cores=10 * count, max_replicas_per_pool=count)
     pool, cluster = make_pool(max_replicas=count), make_cluster(count)
     jobs = [_running(number) for number in range(count)]
-    observed = make_observed(cluster, [make_anchor("none"), *jobs], [job.worker for job in jobs])
+    names = [job.worker for job in jobs]
+    first = plan([pool], make_observed(cluster, jobs, names), make_memory(cluster), policy, NOW)
+    (mark,) = [action.template_hash for action in first.actions if isinstance(action, SubmitAnchor)]
+    jobs = [replace(job, template_hash=mark, anchor="1.0") for job in jobs]
+    observed = make_observed(cluster, [make_anchor(mark), *jobs], names)
     memory = plan([pool], observed, make_memory(cluster), policy, NOW).memory
+    assert not plan([pool], observed, memory, policy, NOW + 1).actions, "it has all that it wants"
     ours = _fastest(lambda: plan([pool], observed, memory, policy, NOW + 1))
     floor = _fastest(lambda: _floor(jobs))
     return {

@@ -91,8 +91,9 @@ def plan(
         missing = default_pool.missing(observed, policy)
         return Plan((missing,) if missing is not None else (), memory=replace(memory, pools={}))
     sights = cluster.seen(pools, observed, memory, policy, now)
-    memory = cluster.with_avoided(sights, memory, policy, now)
-    sights = [replace(sight, memory=memory) for sight in sights]
+    if (knowing := cluster.with_avoided(sights, memory, policy, now)) is not memory:
+        memory = knowing
+        sights = [replace(sight, memory=memory) for sight in sights]
     demand = cluster.demand(observed, memory, now)
     sights, common = _common(sights, observed, cluster.asked_for(observed, demand), memory, policy)
     followed = {
@@ -107,7 +108,7 @@ def plan(
                 count, profile = len(action.names), sight.template.profile
                 common.submit_budget = common.submit_budget.less(count, sight.worker, profile)
                 common.taken.update(action.names)
-    sights = [replace(sight, mistake=decisions[sight.uid].mistake or sight.mistake) for sight in sights]
+    sights = [_with_mistake(sight, decisions[sight.uid].mistake) for sight in sights]
     actions = [action for decision in decisions.values() for action in decision.actions]
     stands = _stands_since(sights, demand, followed, now)
     verdict, failed = _scale_scheduler(sights, decisions, common.allocations, observed, stands, now)
@@ -134,6 +135,10 @@ def plan(
             pools=remembered,
         ),
     )
+
+
+def _with_mistake(sight: Sight, found: Mistake | None) -> Sight:
+    return sight if found is None else replace(sight, mistake=found)
 
 
 def _remembered(uid: PoolUid, decision: Decision, followed: Mapping[PoolUid, Demand]) -> PoolMemory:

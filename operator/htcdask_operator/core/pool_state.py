@@ -1,5 +1,7 @@
 """One pool with all that is known of it: complete before the first check, and never changed afterwards.
 
+What follows from it is worked out once, when it is first asked for: a plan looks at each job many times.
+
 `pools.cluster` makes a `Sight` of each pool of a cluster, from which follows what each may have; with that it
 becomes a `PoolState`, which every check, every step and the status are made from.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from htcdask_api import MemoryRequest, Template
 from htcdask_operator.core import size
@@ -49,7 +52,7 @@ class Finding:
     until: float | None = None  # when to look again at the latest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Sight:
     """One pool as it is seen, before anything is decided about one of its cluster's."""
 
@@ -71,12 +74,13 @@ class Sight:
     def uid(self) -> PoolUid:
         return self.pool.uid
 
-    @property
+    @cached_property
     def worker(self) -> Size:
         """What its next worker requests."""
         own = size.of_template(self.template)
-        return size.larger(own, anchor.shown_request(self.jobs, own, self.current_hash))
+        return size.larger(own, anchor.shown_request(self.jobs, own, lambda: self.current_hash))
 
+    @cached_property
     def current_hash(self) -> str | None:
         """Of what its next worker is made from; None: that cannot be submitted, which a check says."""
         if self.cluster is None:
@@ -94,7 +98,7 @@ class Sight:
     def remembered(self) -> PoolMemory:
         return self.memory.of(self.pool.uid)
 
-    @property
+    @cached_property
     def ours(self) -> tuple[Job, ...]:
         """Those of its jobs that we may touch."""
         us = self.observed.condor_identity
@@ -123,22 +127,22 @@ class Sight:
             return None
         return setback if not self.ends or setback.removal or setback.finalizer else None
 
-    @property
-    def live(self) -> list[Job]:
+    @cached_property
+    def live(self) -> Sequence[Job]:
         """What counts of it against the number wanted."""
-        if self.template.max_runtime_seconds is None:  # asked often, and then there are no pairs
+        if self.template.max_runtime_seconds is None:  # then there are no pairs
             return self.there
         gone = {worker.job.id for worker in self.workers if not states.counts(worker)}
         return [job for job in self.there if job.id not in gone]
 
-    @property
-    def there(self) -> list[Job]:
+    @cached_property
+    def there(self) -> Sequence[Job]:
         """Its workers that are there or on their way; where we failed to judge them, by the queue's word."""
         if self.mistake is None:
             return [worker.job for worker in self.workers if worker.state in states.LIVE]
         return [job for job in self.jobs if states.counts_as_live(job)]
 
-    @property
+    @cached_property
     def not_yet_shown(self) -> Mapping[JobId, Submitted]:
         """Jobs that the access point accepted, and that no answer has shown yet."""
         known = self.remembered.ledger or Ledger()
@@ -149,14 +153,14 @@ class Sight:
         """The workers among them."""
         return sum(not its.anchor for its in self.not_yet_shown.values())
 
-    @property
+    @cached_property
     def avoided(self) -> Avoided:
         """Machines that no new worker goes to, and until when."""
         useful = machines.useful(self.workers, self.policy, self.now) if self.observed.avoided else ()
         return machines.together(self.memory.avoided, self.observed.avoided, useful, self.now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PoolState(Sight):
     """The same, with what its cluster has for it, and what became of its workers."""
 
@@ -196,8 +200,8 @@ class PoolState(Sight):
         waits = self.ledger.left(self.pace, self.now) <= 0
         return self.ledger.more_at(self.pace, self.now) if waits else None
 
-    @property
-    def idle(self) -> list[Job]:
+    @cached_property
+    def idle(self) -> Sequence[Job]:
         """Its workers that wait for a slot and can start rightly, those that have waited longest first."""
         return [
             worker.job
@@ -205,7 +209,7 @@ class PoolState(Sight):
             if worker.state is State.IDLE and worker.job.template_hash == self.template_hash
         ]
 
-    @property
+    @cached_property
     def missed(self) -> Sequence[Worker]:
         """Its workers, but for those that nobody misses yet: their predecessors work."""
         if self.template.max_runtime_seconds is None:
@@ -213,7 +217,7 @@ class PoolState(Sight):
         waiting = succession.waiting(self.workers)
         return [worker for worker in self.workers if worker.job.worker not in waiting]
 
-    @property
+    @cached_property
     def outdated(self) -> tuple[Job, ...]:
         """Jobs that wait, of another template, or whose files are gone: they can never start rightly."""
         there = {job.id for job in self.anchors.all}

@@ -243,7 +243,7 @@ def kept(sights: Sequence[Sight]) -> int | None:
     return sum(left_alone) if left_alone else None
 
 
-def _live(sights: Sequence[Sight]) -> dict[PoolUid, list[Job]]:
+def _live(sights: Sequence[Sight]) -> dict[PoolUid, Sequence[Job]]:
     return {sight.uid: sight.live for sight in sights}
 
 

@@ -60,8 +60,8 @@ def _successors(sight: Sight, budget: SubmitBudget, worker: Size) -> int:
 def _with_ends(state: PoolState, allocation: Allocation, wants_fewer: bool) -> PoolState:
     """With those that have ended, recorded."""
     now, (known, lost) = state.now, _after_answer(state)
-    workers = tuple(worker for worker in state.workers if worker.state not in states.OVER)
-    ended = tuple(worker for worker in state.workers if worker.state in states.OVER)
+    workers = tuple([worker for worker in state.workers if worker.state not in states.OVER])
+    ended = tuple([worker for worker in state.workers if worker.state in states.OVER])
     lacks = allocation.replicas - states.live(workers) - known.expected()
     recorded = {failure.worker for failure in state.record.recent}
     known, ended = let_go.excused(
@@ -90,7 +90,7 @@ def _with_workers(state: PoolState, allocation: Allocation, scheduler_retires: b
     """With what may come and what has to go."""
     workers, policy, now, cluster = state.workers, state.policy, state.now, state.cluster
     assert cluster is not None
-    template_hash = state.current_hash()
+    template_hash = state.current_hash
     surplus = scale_down.surplus(
         workers, allocation.replicas, state.observed.busy, scheduler_knows=scheduler_retires
     )

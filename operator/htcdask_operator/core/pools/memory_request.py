@@ -30,12 +30,12 @@ def with_memory(sight: Sight) -> Sight:
         return replace(sight, template=written.model_copy(update={"memory": f"{mib}Mi"}))
 
     if known is None:
-        known = out_of_memory.proven(sight.ours, own, lambda mib: of(mib).current_hash())
+        known = out_of_memory.proven(sight.ours, own, lambda mib: of(mib).current_hash)
     found = out_of_memory.request(known, own, sight.workers, most)
     if found is None or found.request_mib <= own:
         return replace(sight, memory_request=found)
     after = of(found.request_mib)
-    workers = out_of_memory.answered(sight.workers, found, after.current_hash)
+    workers = out_of_memory.answered(sight.workers, found, lambda: after.current_hash)
     return replace(after, memory_request=found, workers=workers)
 
 

@@ -42,6 +42,9 @@ ANALYZE_LAST_SECONDS: Final = 300.0
 """but no less often than that: a thousand pools that wait ask three questions a second."""
 LEAVE_SECONDS: Final = 60.0
 """So much longer than its process may take does a removed job stay, if its execute node is there."""
+_AWAITED: Final = frozenset(
+    {State.SUBMITTING, State.STARTING, State.UNNAMED, State.DISCONNECTED, State.SUSPENDED}
+)
 
 
 def add_finalizer(state: Sight) -> Step:
@@ -69,7 +72,7 @@ def record_identity(state: Sight) -> Step:
 def force_remove(state: Sight) -> Step:
     """What was removed and does not leave is taken out."""
     most = state.policy.vacate_seconds + LEAVE_SECONDS
-    leaving = [job for job in state.ours if states.is_leaving(job)]
+    leaving = states.leaving(state.ours)
     late = tuple(job.id for job in leaving if state.now - job.status_since >= most)
     reason = "HTCDask: its execute node does not answer"
     actions = (ForceRemove(state.uid, late, reason),) if late else ()
@@ -177,6 +180,8 @@ def wait_for_workers(state: PoolState) -> Step:
     """It is looked again when one has had the time to come, to connect, to end, or to go on."""
     times: list[float] = []
     for worker in state.workers:
+        if worker.state not in _AWAITED:
+            continue
         job = worker.job
         if worker.state in (State.STARTING, State.UNNAMED):
             at = states.connected_by(job, state.policy)

@@ -34,8 +34,7 @@ def standing(before: Standing, count: int, now: float) -> Standing:
 
 def too_many(workers: Sequence[Worker], desired: int) -> int:
     """How many are too many, beyond those that cost nothing and go at once; nobody who has a successor."""
-    there = sum(worker.state in DRAINED and states.counts(worker) for worker in workers)
-    return max(0, there - desired)
+    return max(0, states.live([worker for worker in workers if worker.state in DRAINED]) - desired)
 
 
 def limited(

@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Final
 
 from htcdask_operator.core.model import ClusterFacts, Job, Observed, PoolFacts, Usage
@@ -22,6 +23,7 @@ NONE: Final = sys.maxsize
 """No limit."""
 _OF_USER: Final = "the site's limit for one user"
 _OF_ALL: Final = "the site's limit for all users"
+_ASKED: Final = attrgetter("request_cores", "request_memory_mib", "request_gpus")
 _COUNTED: Final = {
     Kind.WORKERS: "",
     Kind.CORES: " in cores",
@@ -165,7 +167,7 @@ def requested(jobs: Iterable[Job], kinds: Collection[Kind] = tuple(Kind)) -> Siz
 
 def sizes(jobs: Iterable[Job]) -> Mapping[Size, int]:
     """How many there are of each size; of ten thousand jobs nearly all are alike."""
-    alike = Counter((job.request_cores, job.request_memory_mib, job.request_gpus) for job in jobs)
+    alike = Counter(map(_ASKED, jobs))
     found = Counter[Size]()
     for asked, count in alike.items():
         found[of_worker(*asked)] += count

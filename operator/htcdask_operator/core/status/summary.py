@@ -116,7 +116,7 @@ def _counts(state: PoolState) -> Counts:
             before.held,
             before.retiring,
         )
-    states = Counter(worker.state for worker in state.workers)
+    states = Counter([worker.state for worker in state.workers])
     unknown = isinstance(observed.connected, Unseen)
     running = sum(states[state] for state in RUNS)
     return Counts(
@@ -129,7 +129,7 @@ def _counts(state: PoolState) -> Counts:
         if unknown
         else states[State.CONNECTED] + states[State.UNNAMED],
         held=states[State.HELD],
-        retiring=states[State.REMOVED] + sum(worker.succeeded for worker in state.workers),
+        retiring=states[State.REMOVED] + sum([worker.succeeded for worker in state.workers]),
     )
 
 

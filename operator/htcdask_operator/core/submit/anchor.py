@@ -53,13 +53,11 @@ def sort(
     pending = None if usable else next(iter(ours), None)
     # A second one, from a submit whose answer was lost, has no workers unless it is usable too.
     twins = [job for job in ours if job not in (usable, pending) and not _usable(job) and job.understood]
-    used = {job.template_hash for job in jobs if job.may_be_worker and not states.has_ended(job)}
-    stale = [
-        job
-        for job in sound
+    stale = [job for job in sound if job.template_hash != template_hash and job.understood]
+    if stale:
+        used = {job.template_hash for job in jobs if job.may_be_worker and not states.has_ended(job)}
         # A worker that does not say which anchor it uses may use any.
-        if job.template_hash != template_hash and not used & {job.template_hash, ""} and job.understood
-    ]
+        stale = [job for job in stale if not used & {job.template_hash, ""}]
     gone = (*broken, *twins, *stale)
     why = None if ours or refused is None or not refused.holds(template_hash, now) else refused
     return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there), why)

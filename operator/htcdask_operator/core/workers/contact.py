@@ -33,7 +33,7 @@ class Contact:
         """With what was seen now."""
         if not isinstance(observed.connected, frozenset) or isinstance(observed.jobs, Unseen):
             return replace(self, gap=True)
-        running = {job.worker for job in observed.jobs if states.is_running(job)}
+        running = {job.worker for job in states.running(observed.jobs)}
         connected = (self.connected | observed.connected) & running
         passed = 0.0 if self.gap else max(0.0, min(now - self.answered_at, MOST_SECONDS))
         missing = {

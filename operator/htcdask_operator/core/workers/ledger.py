@@ -104,13 +104,12 @@ class Ledger:
 
     def succeeded(self, workers: Iterable[Worker], policy: Policy, now: float) -> Ledger:
         """With the workers that are connected for so long that they are of use."""
-        starts = [
-            worker.job.started_at or worker.job.status_since
-            for worker in workers
-            if contact.serves(worker, policy, now)
-        ]
-        useful = [at for at in starts if now - at >= states.EARLY_SECONDS]
-        return replace(self, succeeded_at=max((self.succeeded_at, *useful)))
+        latest = self.succeeded_at
+        for worker in workers:
+            began = worker.job.started_at or worker.job.status_since
+            if latest < began <= now - states.EARLY_SECONDS and contact.serves(worker, policy, now):
+                latest = began
+        return replace(self, succeeded_at=latest)
 
     def removing(self, jobs: Iterable[JobId], now: float) -> Ledger:
         """We ask for the removal of these jobs."""
@@ -162,7 +161,7 @@ def after_answer(
     given up once its own expiry would have ended it.
     """
     shown = {job.id: job for job in jobs}
-    leaving = [job for job in jobs if states.is_leaving(job)]
+    leaving = states.leaving(jobs)
     lost: list[Job] = []
     if now - ledger.looked_at <= longest_gap:
         lost += [job for id_, job in ledger.live.items() if id_ not in shown and id_ not in ledger.removed]
@@ -171,7 +170,9 @@ def after_answer(
         id_: at for id_, at in ledger.removed.items() if id_ in shown or now - at < _REMOVED_SECONDS
     } | dict.fromkeys((job.id for job in lost), now)
     missing = not_yet_shown(ledger, jobs, expiry, now)
-    live = {id_: job for id_, job in shown.items() if not states.is_leaving(job)}
+    live = shown
+    for job in leaving:
+        live.pop(job.id, None)
     after = replace(ledger, live=live, looked_at=now, removed=removed, accepted_jobs=missing)
     return after, tuple(sorted(lost, key=lambda job: (job.queued_at, job.id)))
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from htcdask_api import MemoryRequest
@@ -108,7 +108,7 @@ def answered(
         had = worker.job.request_memory_mib
         if had and had < found.request_mib and worker.job.template_hash != now and is_lost(worker):
             message = endings.outgrew(worker.job, size(found.request_mib))
-            worker = replace(worker, reason=reasons.MEMORY_RAISED, message=message)
+            worker = worker._replace(reason=reasons.MEMORY_RAISED, message=message)
         told.append(worker)
     return tuple(told)
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from htcdask_operator.core import reasons
 from htcdask_operator.core.model import Job, JobStatus, Observed, Role, Unnamed, Unseen, WorkerName
@@ -63,8 +62,7 @@ _WITH_PROCESS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(NamedTuple):  # a plan makes one of each job: a frozen dataclass takes four times as long
     """A worker job with its state; a job that is over has the reason and a sentence."""
 
     job: Job
@@ -79,8 +77,17 @@ def judged(
     jobs: Iterable[Job], observed: Observed, dropped: Mapping[WorkerName, float], policy: Policy, now: float
 ) -> tuple[Worker, ...]:
     """The workers among these jobs, oldest first. `dropped`: since when their scheduler has missed whom."""
-    workers = (judge(job, observed, dropped, policy, now) for job in jobs if job.may_be_worker)
-    return tuple(sorted(workers, key=lambda worker: (worker.job.queued_at, worker.job.worker)))
+    us, runs, connected = observed.condor_identity, JobStatus.RUNNING, State.CONNECTED
+    named = observed.connected if isinstance(observed.connected, frozenset) else frozenset()
+    workers = [
+        Worker(job, connected)  # nearly all of a large pool: asked here, as each call would cost
+        if job.worker in named and job.status is runs and job.role is Role.WORKER and us in (None, job.owner)
+        else judge(job, observed, dropped, policy, now)
+        for job in jobs
+        if job.may_be_worker
+    ]
+    workers.sort(key=lambda worker: (worker.job.queued_at, worker.job.worker))
+    return tuple(workers)
 
 
 def judge(
@@ -89,8 +96,6 @@ def judge(
     """The state of one worker job."""
     if identity.is_foreign(job, observed.condor_identity):
         return _foreign(job)
-    if _is_plainly_connected(job, observed):  # nearly all of a large pool
-        return Worker(job, State.CONNECTED)
     if not job.understood:
         return _not_understood(job)
     match job.status:
@@ -115,11 +120,6 @@ def judge(
     assert_never(job.status)
 
 
-def _is_plainly_connected(job: Job, observed: Observed) -> bool:
-    plain = job.status is JobStatus.RUNNING and job.role is Role.WORKER
-    return plain and isinstance(observed.connected, frozenset) and job.worker in observed.connected
-
-
 def never_spooled(job: Job, now: float) -> bool:
     """Whether this job will wait for its input for ever: nobody else can spool it, only replace it."""
     return job.spooling and now > spooled_by(job)
@@ -141,7 +141,8 @@ def of_pool(workers: Iterable[Worker], pool_uid: str) -> tuple[Worker, ...]:
 
 def live(workers: Iterable[Worker]) -> int:
     """How many are there or on their way: what counts against the number wanted."""
-    return sum(worker.state in LIVE and counts(worker) for worker in workers)
+    there = [worker for worker in workers if worker.state in LIVE]
+    return len(there) - sum([worker.succeeded or worker.early for worker in there])
 
 
 def counts(worker: Worker) -> bool:
@@ -170,9 +171,14 @@ def is_held(job: Job) -> bool:
     return job.status is JobStatus.HELD
 
 
-def is_running(job: Job) -> bool:
-    """Its process runs now, by the queue's word."""
-    return job.status is JobStatus.RUNNING
+def leaving(jobs: Iterable[Job]) -> list[Job]:
+    """Those of them."""
+    return [job for job in jobs if job.status is JobStatus.REMOVED]
+
+
+def running(jobs: Iterable[Job]) -> list[Job]:
+    """Those whose process runs now, by the queue's word."""
+    return [job for job in jobs if job.status is JobStatus.RUNNING]
 
 
 def may_have_process(job: Job) -> bool:

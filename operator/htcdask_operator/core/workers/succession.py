@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from htcdask_operator.core.model import Job, WorkerName
@@ -67,9 +67,9 @@ def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
     found = []
     for worker in workers:
         if _is_succeeded(worker, heirs.get(worker.job.worker), now):
-            found.append(replace(worker, succeeded=True))
+            found.append(worker._replace(succeeded=True))
         elif worker.job.succeeds and worker.job.succeeds not in there and _waits(worker, now):
-            found.append(replace(worker, early=True))
+            found.append(worker._replace(early=True))
         else:
             found.append(worker)
     return tuple(found)
@@ -107,7 +107,8 @@ def given(
     before: Collection[WorkerName], now: Collection[WorkerName], workers: Sequence[Worker]
 ) -> frozenset[str]:
     """Who got a successor, of those that are there."""
-    return frozenset({*before, *now}.intersection(worker.job.worker for worker in workers))
+    every = {*before, *now}
+    return frozenset(every.intersection(worker.job.worker for worker in workers) if every else ())
 
 
 def retires_at(job: Job) -> float | None:

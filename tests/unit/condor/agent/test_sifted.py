@@ -44,6 +44,7 @@ def test_one_that_cannot_be_asked_is_left_out_alone(
 
 def test_many_of_one_place_leave_most_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of 500 slots among 3,000: more than all children can tell apart."""
+    monkeypatch.setattr(sifted, "SECONDS", 60.0)
     children, fork = [0], os.fork
 
     def counted() -> int:
