@@ -5,6 +5,7 @@ configuration. The object has the pool's name; that it belongs to this pool, and
 name, its owner reference says.
 """
 
+import json
 from typing import Any
 
 from kubernetes_asyncio.client.rest import ApiException
@@ -32,12 +33,21 @@ async def answer(client: Any, where: tuple[str, str, str], pool: Json, worker: s
     raise error(404, f"Nothing is kept of what worker {worker[:80]!r} printed; there is: {names}. {text}")
 
 
+def _names_it(body: Any, name: str) -> bool:
+    """Whether the object is not there: of a kind that the API server does not know it says less."""
+    try:
+        found = json.loads(body)
+        return bool(found["details"]["name"] == name)
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
 async def _entries(client: Any, where: tuple[str, str, str], pool: Json) -> list[Any]:
     try:
         found = await client.get_namespaced_custom_object(*where, PLURAL, pool["name"])
     except ApiException as exc:
-        if exc.status != 404:
-            raise
+        if exc.status != 404 or not _names_it(exc.body, pool["name"]):
+            raise  # such as where the CRD is not installed
         return []
     owners = found["metadata"].get("ownerReferences") or []
     entries = found.get("workers") if pool["uid"] in [owner["uid"] for owner in owners] else None

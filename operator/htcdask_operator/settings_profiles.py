@@ -38,6 +38,17 @@ class ProfileSettings(Section):
     users: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
+    def _more_memory_is_more(self) -> Self:
+        most, own = self.out_of_memory.max_memory, self.template.memory
+        if (
+            most is not None
+            and "memory" in self.template.model_fields_set
+            and self.template.memory_bytes > most
+        ):
+            raise ValueError(f"outOfMemory.maxMemory must not be less than template.memory ({own})")
+        return self
+
+    @model_validator(mode="after")
     def _attributes_are_several(self) -> Self:
         """To HTCondor case is nothing in the name of an attribute, and the last one counts."""
         folded: dict[str, str] = {}

@@ -63,8 +63,7 @@ The site stays up. What to try next:
                   cluster = HTCGateway().new_cluster(); cluster.adapt(0, 8); client = cluster.get_client()
   by kubectl    {play} kubectl -n gateway get htcwp --watch
                 {play} kubectl explain htcworkerpools.spec.template
-                {play} kubectl apply -f crds/samples/…
   by condor     {play} condor condor_q -allusers
   the gateway   {site.gateway_url}   (user alice, password {site.password})
-  take it away  make down
+  take it away  {play} down
 """

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from htcdask_api import PoolStatus, WorkerLog
 from htcdask_api.worker_log import MAX_WORKERS
-from htcdask_operator.condor.errors import RuleRefused
+from htcdask_operator.condor.errors import RuleRefused, SubmitRefused
 from htcdask_operator.core.actions import (
     CreatePool,
     HoldAnchor,
@@ -192,6 +193,15 @@ class Promises:
             self.breaks(f"no worker requests less memory than the one before: {asked} MiB of {before[0]}")
         self.memory[pool] = (asked, self.schedd.now)
 
+    @contextmanager
+    def unless_refused(self, description: Mapping[str, str]) -> Iterator[None]:
+        """What the access point does not take is no submit, and costs no pace."""
+        try:
+            yield
+        except SubmitRefused:
+            self.paid[description["My.HTCDaskPoolUID"].strip('"')].pop()
+            raise
+
     def _keeps_pace(self, pool: PoolUid, count: int) -> None:
         """No history submits more than the pace allows: whatever becomes of the jobs, but for good ends."""
         now, burst = self.schedd.now, BURST
@@ -347,7 +357,8 @@ class WatchedCondor(FakeCondor):
         self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         self._promises.submits(description, names, self.ahead)
-        return await super().submit_workers(description, names, identity)
+        with self._promises.unless_refused(description):
+            return await super().submit_workers(description, names, identity)
 
     async def spool_workers(
         self,
@@ -359,7 +370,8 @@ class WatchedCondor(FakeCondor):
         self._promises.submits(description, names, self.ahead)
         if _template(description) not in self._promises.refused_anchors:
             self._promises.breaks("files come with workers only where their anchor was refused")
-        return await super().spool_workers(description, names, bundle, identity)
+        with self._promises.unless_refused(description):
+            return await super().spool_workers(description, names, bundle, identity)
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
         self._promises.deeds.append(f"hold {', '.join(jobs)}")

@@ -177,6 +177,10 @@ def profile(**content: object) -> dict[str, object]:
         ({"limits": {"maxMemoryPerUser": 8}}, "limits.maxMemoryPerUser: must be a Kubernetes quantity"),
         ({"limits": {"maxGpus": -1}}, "limits.maxGpus: "),
         (profile(users="alice"), "profiles.gpu.users: "),
+        (
+            profile(template={"memory": "4Gi"}, outOfMemory={"maxMemory": "2Gi"}),
+            "gpu: outOfMemory.maxMemory must not be less than template.memory (4Gi)",
+        ),
         (profile(outOfMemory={"maxMemory": 16}), "gpu.outOfMemory.maxMemory: must be a Kubernetes quantity"),
         (profile(outOfMemory={"maxMemory": "1Mi"}), "profiles.gpu.outOfMemory.maxMemory: "),
         (profile(outOfMemory={"maxMemory": "1Pi"}), "profiles.gpu.outOfMemory.maxMemory: "),

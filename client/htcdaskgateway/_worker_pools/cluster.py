@@ -5,6 +5,7 @@ for what, and the pools in the widget; changes nothing of what `dask_gateway.Gat
 """
 
 import asyncio
+import math
 import os
 import warnings
 import weakref
@@ -32,7 +33,7 @@ from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.adapting import Adapting
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.keywords import KEYWORDS, SYNONYMS
-from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, chosen, of_ended, of_running
+from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, chosen, line_count, of_ended, of_running
 from htcdaskgateway._worker_pools.pool import Pool, one_line
 
 _ASK_SECONDS: Final = 10.0
@@ -88,9 +89,9 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
 
     def adapt(self, minimum: Any = None, maximum: Any = None, active: bool = True, **kwargs: Any) -> Any:
         """Follow the work with `minimum` to `maximum` workers (to be awaited if asynchronous)."""
+        managed.tell_if_adapting_ends(self._last_pools or (), minimum if active else math.inf)
         answer = super().adapt(minimum=minimum, maximum=maximum, active=active, **kwargs)
-        # In another thread, such as a widget's, somebody hands it to this loop.
-        is_here = asyncio.iscoroutine(answer) and self.gateway._runs_here()
+        is_here = asyncio.iscoroutine(answer) and self.gateway._runs_here()  # or a widget hands it over
         return Adapting(answer, minimum, maximum) if is_here else answer
 
     @property
@@ -139,12 +140,12 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     def logs(self, lines: int = LINES, worker: str | None = None) -> Any:
         """The last lines of the scheduler, of workers that run, and of those that ended lately, by name.
 
-        `lines`: of each process that runs. `worker`: of this one alone, HTCDaskError if nobody has any. A
-        dict of texts, with HTML in a notebook (to be awaited if asynchronous).
+        `lines`: of each that runs. `worker`: of this one alone, by name or address; HTCDaskError if it has
+        none. A dict of texts, with HTML in a notebook (to be awaited if asynchronous).
         """
         if not self.asynchronous and not self.gateway._loop_runner.is_started():
             return ClusterLogs()  # closed: whoever has a name can connect to the cluster again
-        return self.gateway.sync(self._logs, lines, worker)
+        return self.gateway.sync(self._logs, line_count(lines), worker)
 
     async def _start_async(self) -> None:
         is_new = self.name is None
@@ -233,10 +234,11 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
             await self._refuse_ended()
         except GatewayClusterError:
             return chosen(found, worker, self.name)  # nobody is there to be asked
+        workers = self.scheduler_info.get("workers", {})
+        worker = str(workers.get(worker, {}).get("name", worker)) if worker else None  # by its address, too
         if self.scheduler_comm is not None and self.status == "running":
-            workers = self.scheduler_info.get("workers", {})
             found = {**await of_running(self.scheduler_comm, workers, lines, worker), **found}
-        return chosen(found, worker, self.name)
+        return chosen(found, worker, self.name, [str(its.get("name")) for its in workers.values()])
 
     def __repr__(self) -> str:
         name, status = getattr(self, "name", None), getattr(self, "status", "failed")

@@ -36,6 +36,13 @@ class ClusterLogs(Logs):  # type: ignore[misc]
         return html
 
 
+def line_count(lines: int) -> int:
+    """`lines`, if it is a number of lines."""
+    if isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
+        raise ValueError(f"lines must be a whole number above 0, not {lines!r}")
+    return lines
+
+
 class KeptLogs(Protocol):
     """The part of `access.PoolAccess` that is needed here."""
 
@@ -73,13 +80,16 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:500] or type(error).__name__
 
 
-def chosen(found: Mapping[str, str], worker: str | None, cluster: str) -> ClusterLogs:
-    """All of them, or those of this worker; HTCDaskError if it has none."""
+def chosen(
+    found: Mapping[str, str], worker: str | None, cluster: str, running: Sequence[str] = ()
+) -> ClusterLogs:
+    """All of them, or those of this worker; HTCDaskError if it has none. `running`: who could be asked."""
     if worker is None:
         return ClusterLogs(found)
     if worker in found:
         return ClusterLogs({worker: found[worker]})
-    there = ", ".join(name for name in found if not name.startswith(_POOL)) or "none"
+    names = dict.fromkeys((*running, *(name for name in found if not name.startswith(_POOL))))
+    there = ", ".join(names) or "none"
     unread = "".join(f". {name}: {text}" for name, text in found.items() if name.startswith(_POOL))
     raise HTCDaskError(
         f"Nobody has lines of worker {worker!r} of cluster {cluster}; there is: {there}. The last few of "

@@ -5,11 +5,12 @@ number is its own, beside the pool that follows `cluster.scale()` and `adapt()`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dask_gateway import Gateway
+from dask_gateway import Gateway, GatewayWarning
 
 from htcdask_api import Template
 from htcdaskgateway._config import ClientConfig
@@ -58,6 +59,14 @@ class ManagedPool(Pool):
 def managed(gateway: Gateway, cluster: str, pool: Pool) -> ManagedPool:
     """The same pool, with methods."""
     return ManagedPool(pool.name, pool.spec, pool.status, pool.created, _gateway=gateway, _cluster=cluster)
+
+
+def tell_if_adapting_ends(pools: Iterable[Pool], minimum: Any) -> None:
+    """A GatewayWarning if adapt() from this minimum on may ask for fewer workers than these Manual pools."""
+    own = sum(pool.spec.replicas for pool in pools if pool.spec.scaling == "Manual")
+    if own > (minimum if isinstance(minimum, int | float) else 0):
+        text = f"adapt() ends once it asks for fewer workers than the pools of add_pool() have: {own}"
+        warnings.warn(GatewayWarning(f"{text}. adapt(minimum={own}, ...) goes on"), stacklevel=3)
 
 
 def template_for(name: str, keywords: Mapping[str, Any]) -> Template:

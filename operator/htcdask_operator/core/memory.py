@@ -6,6 +6,7 @@ The shell never looks into it: it hands it to `plan`, takes the new one from the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -67,7 +68,7 @@ class PoolMemory:
     ledger: Ledger | None = None  # None: nobody has looked yet
     analyzed: Analyzed | None = None  # None: no worker waits, or it was not asked yet
     logs: Pending = field(default_factory=Pending)  # workers that ended, on their way into the HTCWorkerLog
-    succeeded: frozenset[WorkerName] = frozenset()  # who got a successor
+    succeeded: Mapping[WorkerName, float] = field(default_factory=dict)  # who got a successor: until when
     refused_anchor: RefusedAnchor | None = None  # None: none was refused by a rule since one was accepted
     memory_request: MemoryRequest | None = None  # instead of the template's; None: as the status says
 
@@ -111,6 +112,7 @@ class Results:
     workers: Mapping[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: Mapping[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: Mapping[PoolUid, RefusedSubmit] = field(default_factory=dict)
+    declined: Mapping[PoolUid, Collection[WorkerName]] = field(default_factory=dict)  # successors, of whom
     unanswered: Mapping[PoolUid, int] = field(default_factory=dict)  # submits of so many jobs
     failed: Mapping[PoolUid, Setback] = field(default_factory=dict)  # actions that failed, or were left out
     logs: Mapping[WorkerName, str] = field(default_factory=dict)
@@ -160,6 +162,9 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
         pools[uid] = _accepted(pools.get(uid, _NOTHING), (job,), now, anchor=True)
     for uid, refused in results.refused.items():
         pools[uid] = _refused(pools.get(uid, _NOTHING), refused, now)
+    for uid, workers in results.declined.items():  # there is no second try
+        its = pools.get(uid, _NOTHING)
+        pools[uid] = replace(its, succeeded={**its.succeeded, **dict.fromkeys(workers, math.inf)})
     for uid, count in results.unanswered.items():
         pools[uid] = _smaller(pools.get(uid, _NOTHING), count, now)
     for uid, failure in results.failed.items():
@@ -200,11 +205,16 @@ def _refused(its: PoolMemory, refused: RefusedSubmit, now: float) -> PoolMemory:
     """A smaller submit may pass at once; of one job, there is no smaller."""
     if refused.template_hash is not None:  # its workers may pass
         return replace(its, refused_anchor=RefusedAnchor(refused.template_hash, now, refused.why))
-    its = _smaller(its, refused.count, now)
+    its = _not_taken(_smaller(its, refused.count, now), refused.count)
     if refused.count > 1:
         return its
     times = its.refusal.times + 1 if its.refusal is not None else 1
     return replace(its, refusal=Refusal(refused.why, now, times, refused.anchor))
+
+
+def _not_taken(its: PoolMemory, count: int) -> PoolMemory:
+    known = its.ledger or Ledger()
+    return replace(its, ledger=replace(known, refused=known.refused + count))
 
 
 def _smaller(its: PoolMemory, count: int, now: float) -> PoolMemory:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Final
 
 from htcdask_api import PoolStatus
@@ -80,6 +81,7 @@ class Common:
     scheduler_retires: bool = True
     wants_fewer: bool = False
     all_there: bool = False  # no pool lacks a worker
+    unasked: int = 0  # workers that the pools should have, beyond what the scheduler asks for
 
 
 def plan(
@@ -89,7 +91,7 @@ def plan(
     memory = replace(memories.answered(memory, observed, now), ended=memory.ended.after(pools))
     if not pools:
         missing = default_pool.missing(observed, policy)
-        return Plan((missing,) if missing is not None else (), memory=replace(memory, pools={}))
+        return Plan(() if missing is None else (missing,), memory=replace(memory, pools={}))
     sights = cluster.seen(pools, observed, memory, policy, now)
     if (knowing := cluster.with_avoided(sights, memory, policy, now)) is not memory:
         memory = knowing
@@ -129,10 +131,7 @@ def plan(
         vote=machines.vote(observed.cluster, memory.avoided),
         mistakes=_mistakes(sights, failed),
         memory=replace(
-            memory,
-            demand=demand,
-            logs=memories.wanted_logs(memory, statuses, now),
-            pools=remembered,
+            memory, demand=demand, logs=memories.wanted_logs(memory, statuses, now), pools=remembered
         ),
     )
 
@@ -165,21 +164,21 @@ def _shared(
     allocations = cluster.allocations(sights, asked, policy)
     return Common(
         allocations,
-        min((cluster.submit_budget(sights, seen, policy) for seen in _both(observed, asked)), key=_workers),
+        min(
+            (cluster.submit_budget(sights, seen, policy) for seen in _both(observed, asked)),
+            key=attrgetter("workers"),
+        ),
         cluster.names_taken(sights, observed, memory),
         cluster.scheduler_retires(observed),
         cluster.wants_fewer(sights, observed),
         cluster.all_there(sights, allocations),
+        cluster.unasked(sights, allocations, asked),
     )
 
 
 def _both(one: Observed, other: Observed) -> tuple[Observed, ...]:
     """The two, if they differ."""
     return (one,) if one is other or one.cluster == other.cluster else (one, other)
-
-
-def _workers(budget: SubmitBudget) -> int:
-    return budget.workers
 
 
 def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) -> Decision:
@@ -198,6 +197,7 @@ def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) ->
                 scheduler_retires=common.scheduler_retires,
                 wants_fewer=common.wants_fewer,
                 all_there=common.all_there,
+                unasked=common.unasked,
             )
             if sight.pool.deleting:
                 return finalize.of_pool(state)

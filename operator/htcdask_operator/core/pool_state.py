@@ -165,9 +165,10 @@ class PoolState(Sight):
     """The same, with what its cluster has for it, and what became of its workers."""
 
     allocation: Allocation | None = None  # None: it cannot be known now
-    submit_budget: int = 0  # workers that the cluster may still get of this pool
-    asked_for: int = 0  # and that its scheduler asks for, whatever limits say
-    successors: int = 0  # likewise, of those that come when others have gone
+    asked_for: int = 0  # workers that the cluster may still get, by what its scheduler asks for
+    room: int = 0  # and this pool, by the limits, which count both of a pair
+    unasked: int = 0  # workers that its pools should have in all, beyond what the scheduler asks for
+    all_there: bool = False  # no pool of the cluster lacks a worker
     taken: Collection[WorkerName] = ()  # names that nobody may get
     template_hash: str | None = None  # None: nothing can be submitted of this template
     anchors: Anchors = field(default_factory=Anchors)
@@ -189,7 +190,16 @@ class PoolState(Sight):
     @property
     def may_come(self) -> int:
         """How many workers may be submitted now."""
-        most = [self.missing, self.submit_budget, self.ledger.left(self.pace, self.now)]
+        return min(self._could_come, self.room)
+
+    @property
+    def lacks_room(self) -> int:
+        """How many more could come, were it not for limits."""
+        return max(0, self._could_come - max(0, self.room))
+
+    @property
+    def _could_come(self) -> int:
+        most = [self.missing, self.asked_for, self.ledger.left(self.pace, self.now)]
         if self.backoff.allowed is not None:
             most.append(self.backoff.allowed)
         return min(*most, self.ledger.batch.size(self.now))
@@ -237,7 +247,14 @@ class PoolState(Sight):
     @property
     def unaffordable(self) -> int:
         """Workers that it lacks, and that the scheduler does not ask for now."""
-        return max(0, self.missing - max(0, self.asked_for))
+        return min(self.missing, self.unasked) if self.refused is None else 0
+
+    @property
+    def crowded_out(self) -> int:
+        """Workers that it lacks until others, which the scheduler counts as well, have left."""
+        if self.refused is not None:
+            return 0
+        return max(0, self.missing - self.unaffordable - max(0, self.asked_for))
 
 
 Check = Callable[[PoolState], Finding | None]

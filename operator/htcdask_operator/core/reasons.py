@@ -133,6 +133,8 @@ HELD_BY_USER: Final = "HeldByUser"
 """A person (or the site) holds the job; it is theirs to release."""
 MACHINES_AVOIDED: Final = "MachinesAvoided"
 """Workers failed one after the other on a machine, while others lived elsewhere: new ones do not go there."""
+OTHERS_LEAVE_FIRST: Final = "OthersLeaveFirst"
+"""The workers are asked for, and others of the cluster, which are too many now, have not left yet."""
 CAPPED: Final = "Capped"
 """More workers are asked for than a limit allows."""
 

@@ -27,9 +27,15 @@ from htcdask_operator.state.withheld import Kept
 _log = logging.getLogger(__name__)
 
 _INTERVAL: Final = 5.0
+_MAY_NOT: Final = 403
 _TOO_MANY: Final = 429
 _FAILS: Final = 500
 _UNPOSTED: Final = 20  # announcements that wait for the API server, the newest
+
+
+def _is_for_all(error: KubeError) -> bool:
+    """Whether it would be the same with any other Event: the API server is busy, silent, or out of order."""
+    return error.status is None or error.status == _TOO_MANY or error.status >= _FAILS
 
 
 class Announcer:
@@ -85,7 +91,7 @@ class Announcer:
                 await self._kube.post_event(pool, event.kind, event.reason, event.message)
                 self._busy = False
             except KubeError as error:
-                if error.status in (None, _TOO_MANY) or error.status >= _FAILS:  # as it would with the others
+                if _is_for_all(error):
                     self._known.withheld.last(pool.uid)
                     if not self._busy:
                         _log.warning("Events of pools are not taken, and are kept: %s", error)
@@ -126,8 +132,10 @@ class Announcer:
                 if self._said != str(error):
                     self._said = str(error)
                     _log.warning("Trouble of the whole site could not be announced: %s", error)
-                return
-            self._said = None
+                if _is_for_all(error) or error.status == _MAY_NOT:  # as a right can still be given
+                    return
+            else:
+                self._said = None
             self._unposted = [other for other in self._unposted if other is not event]
 
     def _count(self, statuses: Mapping[str, PoolStatus]) -> None:

@@ -40,6 +40,7 @@ class Outcome:
     workers: dict[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
+    declined: dict[PoolUid, set[WorkerName]] = field(default_factory=dict)  # whose successors were refused
     unanswered: dict[PoolUid, int] = field(default_factory=dict)
     recorded: dict[PoolUid, str] = field(default_factory=dict)
     scaled: tuple[int, int] | None = None
@@ -56,6 +57,7 @@ class Outcome:
             workers=self.workers,
             anchors=self.anchors,
             refused=self.refused,
+            declined=self.declined,
             unanswered=self.unanswered,
             failed=self.setbacks,
             logs=self.logs,

@@ -81,6 +81,7 @@ async def perform(
             if isinstance(action, SubmitWorkers) and action.succeeds and not _is_silence(error):
                 _log.warning("No successor of worker %s: %s", action.succeeds, sanitize.line(str(error)))
                 metrics.FAILED_ACTIONS.labels("SubmitSuccessor").inc()
+                outcome.declined.setdefault(action.pool, set()).add(action.succeeds)
                 continue
             if isinstance(error, SubmitRefused) and isinstance(action, SubmitAnchor | SubmitWorkers):
                 outcome.refused[action.pool] = _refused(action, error)

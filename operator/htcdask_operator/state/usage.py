@@ -7,6 +7,7 @@ all clusters.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -157,6 +158,7 @@ class Usages:
 
     def _entries(self, pool: PoolUid, jobs: Collection[Job], named: str | None) -> Entries:
         found: Entries = {}
+        there = {job.worker for job in jobs if counts_as_live(job)}
         self._foreign.pop(pool, None)
         for job in jobs:
             if identity.is_foreign(job, self._identity):
@@ -165,7 +167,9 @@ class Usages:
                     continue
             if not counts_as_live(job):
                 continue
-            entry = (job.place, job.size)
+            # Of a pair the successor is the first that is too much, whosever the others are.
+            place = (math.inf, job.id) if job.succeeds and job.succeeds in there else job.place
+            entry = (place, job.size)
             found.setdefault(("user", job.user), []).append(entry)
             found.setdefault(EVERYBODY, []).append(entry)
             if job.profile:

@@ -84,11 +84,13 @@ def test_one_worker_is_asked_for_by_its_name(site: Site) -> None:
         with cluster.get_client() as client:
             client.wait_for_workers(1, timeout=60)
             client.submit(say, "from one that runs").result()
-            [worker] = {its["name"] for its in client.scheduler_info()["workers"].values()}
+            [(address, its)] = client.scheduler_info()["workers"].items()
+            worker = its["name"]
         assert "from one that runs" in cluster.logs(worker=worker)[worker]
         assert list(cluster.logs(worker=worker)) == [worker]
+        assert list(cluster.logs(worker=address)) == [worker], "as KilledWorker names it"
         with pytest.raises(
-            HTCDaskError, match=r"worker 'w-9' of cluster .*; there is: .*w-2, w-1\. The last"
+            HTCDaskError, match=rf"worker 'w-9' of cluster .*; there is: {worker}, .*w-2, w-1\. The last"
         ):
             cluster.logs(worker="w-9")
 
@@ -175,3 +177,13 @@ async def test_who_does_not_answer_is_no_reason_to_lose_the_rest(monkeypatch: py
     odd = await logs.of_running(Odd(), {"tls://b": {"name": "<b>"}}, 5)
     assert (odd["tls://a"], odd["<b>"]) == ("(no lines, but 'OK')", "fine")
     assert "<summary style='display:list-item'>&lt;b&gt;" in logs.ClusterLogs(odd)._repr_html_()
+
+
+@pytest.mark.parametrize("lines", [0, -1, True, "all", 1.5])
+def test_a_number_of_lines_that_is_none_is_refused(site: Site, lines: Any) -> None:
+    with (
+        site.gateway("logs-lines") as gateway,
+        gateway.new_cluster() as cluster,
+        pytest.raises(ValueError, match="lines must be a whole number above 0"),
+    ):
+        cluster.logs(lines)

@@ -1,7 +1,9 @@
 """Pools of one's own beside the one that follows `scale()`: a real gateway."""
 
+import warnings
+
 import pytest
-from dask_gateway import GatewayClusterError
+from dask_gateway import GatewayClusterError, GatewayWarning
 from dask_gateway.auth import BasicAuth
 
 from htcdaskgateway import HTCDaskError, PoolRefusedError
@@ -37,6 +39,18 @@ def test_a_pool_is_added_sized_and_deleted(site: Site) -> None:
             pool.delete()
         with pytest.raises(PoolRefusedError, match=r"a new number.* has no pool 'gpu'"):
             pool.scale(1)
+
+
+def test_adapt_says_when_it_would_end_for_such_a_pool(site: Site) -> None:
+    with site.gateway("adds-adapt") as gateway, gateway.new_cluster() as cluster:
+        cluster.add_pool("gpu", 2)
+        assert len(cluster.pools) == 2
+        with pytest.warns(GatewayWarning, match=r"add_pool\(\) have: 2\. adapt\(minimum=2, \.\.\.\) goes on"):
+            cluster.adapt(0, 4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            cluster.adapt(2, 4)
+            cluster.adapt(active=False)
 
 
 async def test_an_asynchronous_cluster_is_awaited_for_the_same(site: Site) -> None:

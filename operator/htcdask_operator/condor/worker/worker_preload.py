@@ -23,6 +23,10 @@ from distributed.security import Security
 
 _log = logging.getLogger("distributed.htcdask")
 _ends: list[tuple[str, Callable[[], Any]]] = []
+_closing: set[asyncio.Task[None]] = set()  # a loop keeps no task alive
+
+AGAIN_SECONDS = 5.0
+"""So long after a retirement that failed it is tried again."""
 
 # bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
 SERVER_NAME = ""  # by which the proxy knows the scheduler
@@ -94,11 +98,26 @@ async def _start_others(worker: Any) -> None:
 
 
 def _retire_in_time(worker: Any) -> None:
-    """As Dask's own --lifetime, which a restarted process would begin anew."""
-    loop = asyncio.get_running_loop()
-    closing: set[asyncio.Task[None]] = set()
-    left = max(0.0, RETIRES_AT - time.time())
-    loop.call_later(left, lambda: closing.add(loop.create_task(worker.close_gracefully())))
+    """As Dask's own --lifetime, which a restarted process would begin anew, and a failure would end."""
+
+    async def retire() -> None:
+        await asyncio.sleep(max(0.0, RETIRES_AT - time.time()))
+        _log.info("Its time is over: handing over data and closing")
+        while True:
+            try:
+                await _hand_over(worker)
+                break
+            except Exception:
+                _log.exception("Nothing could be handed over; it is tried again")
+                await asyncio.sleep(AGAIN_SECONDS)
+        await worker.close()
+
+    _closing.add(asyncio.get_running_loop().create_task(retire()))
+
+
+async def _hand_over(worker: Any) -> None:
+    """The scheduler gives its tasks and data to others."""
+    await worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=True)
 
 
 def _close_gracefully_on_sigterm(worker: Any) -> None:
@@ -108,10 +127,7 @@ def _close_gracefully_on_sigterm(worker: Any) -> None:
 
     async def close() -> None:
         try:
-            retire = worker.scheduler.retire_workers(
-                workers=[worker.address], close_workers=False, remove=True
-            )
-            await asyncio.wait_for(retire, RETIRE_SECONDS)
+            await asyncio.wait_for(_hand_over(worker), RETIRE_SECONDS)
         except Exception:
             _log.exception("No graceful end; closing at once")
         # A task that still runs has been given to another worker: nobody waits for it here.

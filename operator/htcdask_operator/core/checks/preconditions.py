@@ -153,7 +153,11 @@ def workers_fail(state: PoolState) -> Finding | None:
     if found.stalled is not None:
         return Finding(found.stalled, f"{found.why}{next_try}", stalled=True, until=found.until)
     if found.until is None:
-        return Finding(reasons.BACKING_OFF, f"One worker is on trial. {found.why}")
+        there = len(state.live)
+        trial = (
+            "One worker is on trial." if there <= 1 else f"{there} wait; no more come until one is connected."
+        )
+        return Finding(reasons.BACKING_OFF, f"{trial} {found.why}")
     return Finding(reasons.BACKING_OFF, f"{found.why}{next_try}", until=found.until)
 
 

@@ -68,7 +68,9 @@ def profile_is_unknown(state: Sight) -> Finding | None:
     profile, known = state.template.profile, state.policy.profiles
     if profile is None or profile in known:
         return None
-    there = f"there are {', '.join(sorted(known))}" if known else "it has none"
+    user = "" if state.cluster is None else state.cluster.username
+    theirs = sorted(name for name, its in known.items() if its.is_for(user))
+    there = f"there are {', '.join(theirs)}" if theirs else f"it has none{' for you' if known else ''}"
     return Finding(reasons.UNKNOWN_PROFILE, f"The site has no profile {profile}: {there}.", stalled=True)
 
 

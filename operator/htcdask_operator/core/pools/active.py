@@ -5,6 +5,7 @@ Called by `plan` for each pool that is not at its end. What is done is listed in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from htcdask_operator.core import reasons
@@ -54,9 +55,9 @@ def decide(state: PoolState) -> Decision:
     )
 
 
-def _succeeded(state: PoolState, actions: tuple[Action, ...]) -> frozenset[WorkerName]:
+def _succeeded(state: PoolState, actions: tuple[Action, ...]) -> Mapping[WorkerName, float]:
     new = [action.succeeds for action in actions if isinstance(action, SubmitWorkers) and action.succeeds]
-    return succession.given(state.remembered.succeeded, new, state.workers)
+    return succession.given(state.remembered.succeeded, new, state.workers, state.now)
 
 
 def _after(state: PoolState, actions: tuple[Action, ...]) -> Ledger:

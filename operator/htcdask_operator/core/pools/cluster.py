@@ -163,7 +163,7 @@ def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> 
         return {sight.uid: Allocation(0) for sight in sights}
     if isinstance(observed.cluster, Unseen):
         return {}
-    own = _live(sights)
+    own = {sight.uid: sight.live for sight in sights}
     understood = [sight for sight in sights if sight.understood]
     if not observed.cluster.htcondor:
         return {sight.uid: Allocation(0) for sight in understood}
@@ -243,10 +243,6 @@ def kept(sights: Sequence[Sight]) -> int | None:
     return sum(left_alone) if left_alone else None
 
 
-def _live(sights: Sequence[Sight]) -> dict[PoolUid, Sequence[Job]]:
-    return {sight.uid: sight.live for sight in sights}
-
-
 def wants_fewer(sights: Sequence[Sight], observed: Observed) -> bool:
     """Whether the scheduler asks, or has asked meanwhile, for fewer workers than there are.
 
@@ -260,11 +256,15 @@ def wants_fewer(sights: Sequence[Sight], observed: Observed) -> bool:
 
 def all_there(sights: Sequence[Sight], allocations: Mapping[PoolUid, Allocation]) -> bool:
     """Whether no pool lacks a worker: those come before anybody's successor."""
-    return all(
-        allocations[sight.uid].replicas <= len(sight.live) + sight.expected
-        for sight in sights
-        if sight.uid in allocations
-    )
+    known = [sight for sight in sights if sight.uid in allocations]
+    return all(allocations[each.uid].replicas <= len(each.live) + each.expected for each in known)
+
+
+def unasked(sights: Sequence[Sight], allocations: Mapping[PoolUid, Allocation], seen: Observed) -> int:
+    """How many workers the pools that may have any should have, beyond what the scheduler asks for."""
+    asked = seen.cluster.replicas if isinstance(seen.cluster, ClusterFacts) else limits.NONE
+    able = {sight.uid for sight in sights if sight.refused is None}
+    return max(0, sum(each.replicas for uid, each in allocations.items() if uid in able) - asked)
 
 
 def scheduler_retires(observed: Observed) -> bool:

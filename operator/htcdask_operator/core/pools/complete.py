@@ -28,15 +28,17 @@ def state_of(
     scheduler_retires: bool,
     wants_fewer: bool,
     all_there: bool = True,
+    unasked: int = 0,
 ) -> PoolState:
-    """All that follows from what is seen, remembered, and wanted. `all_there`: no pool lacks a worker."""
-    worker, profile = sight.worker, sight.template.profile
+    """All that follows from what is seen, remembered, and wanted. The rest is what `plan.Common` has."""
+    worker = sight.worker
     state = PoolState(
         **{field.name: getattr(sight, field.name) for field in fields(sight)},
         allocation=allocation,
-        submit_budget=budget.of(worker, profile),
         asked_for=budget.workers,
-        successors=_successors(sight, budget, worker) if all_there else 0,
+        room=_room(sight, budget, worker),
+        unasked=unasked,
+        all_there=all_there,
         taken=taken,
         standing=sight.remembered.standing,
         ledger=ledger.known(sight.remembered.ledger, sight.pool.status),
@@ -51,8 +53,7 @@ def state_of(
     return _with_workers(_with_ends(state, allocation, wants_fewer), allocation, scheduler_retires)
 
 
-def _successors(sight: Sight, budget: SubmitBudget, worker: Size) -> int:
-    """Limits count them and those whose places they take."""
+def _room(sight: Sight, budget: SubmitBudget, worker: Size) -> int:
     own = min(limits.of_pool(sight.pool, sight.policy)).count - len(sight.there) - sight.expected
     return max(0, min(own, budget.beyond(worker, sight.template.profile)))
 
@@ -75,6 +76,7 @@ def _with_ends(state: PoolState, allocation: Allocation, wants_fewer: bool) -> P
         state.memory.logs,
         now,
     )
+    known = known.settled(ledger.pace(allocation.replicas), now)
     known = known.failed(new, now).told(record.recent).succeeded(workers, state.policy, now)
     return replace(
         state, workers=workers, ended=ended, lost=lost, ledger=known, record=record, missing=max(0, lacks)

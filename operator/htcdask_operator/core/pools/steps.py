@@ -27,7 +27,7 @@ from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.pools import kept_logs, submit
 from htcdask_operator.core.pools.step import Step, first, may_submit
 from htcdask_operator.core.submit import anchor, descriptions, spooled
-from htcdask_operator.core.workers import contact, failures, ledger, states
+from htcdask_operator.core.workers import contact, failures, ledger, states, succession
 from htcdask_operator.core.workers.states import State
 
 BUSY_SECONDS: Final = 2.0
@@ -140,6 +140,13 @@ def scale_down(state: PoolState) -> Step:
     return Step((*gone.actions, *late.actions), first((busy, state.surplus.until)))
 
 
+def make_room(state: PoolState) -> Step:
+    """A successor, which nobody misses yet, gives way to a worker that is missing."""
+    return _removal(
+        (worker.job for worker in submit.in_the_way(state)), "a worker that is missing comes first"
+    )
+
+
 def read_logs(state: PoolState) -> Step:
     """What workers that ended have printed; it lies in the anchor's directory, or their own."""
     own = _with_log(state)
@@ -194,6 +201,8 @@ def wait_for_workers(state: PoolState) -> Step:
             times.append(job.status_since + state.policy.suspended_seconds)
     if state.allocation is not None and state.allocation.waits:
         times.append(state.now + NEIGHBOUR_SECONDS)
+    if state.template.max_runtime_seconds is not None:
+        times += succession.counts_otherwise_at(state.workers, state.now)
     times += state.avoided.values()  # the status says so no longer than that
     return Step((), first(times))
 
@@ -213,6 +222,7 @@ STEPS: Final[tuple[Callable[[PoolState], Step], ...]] = (
     remove_ended,
     remove_outdated,
     scale_down,
+    make_room,
     submit.missing,
     submit.successors,
     read_logs,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from htcdask_operator.core.actions import SubmitWorkers
 from htcdask_operator.core.model import Unseen, WorkerName
 from htcdask_operator.core.pool_state import PoolState
 from htcdask_operator.core.pools.step import Step, first, may_submit
 from htcdask_operator.core.submit import descriptions, spooled, worker_names
 from htcdask_operator.core.workers import states, succession
+from htcdask_operator.core.workers.states import Worker
 from htcdask_operator.core.workers.succession import Succession
 
 
@@ -23,23 +26,33 @@ def missing(state: PoolState) -> Step:
     return Step((_submission(state, names),), recheck)
 
 
+def in_the_way(state: PoolState) -> tuple[Worker, ...]:
+    """Successors that are given up, as a limit has no room for them and for workers that are missing."""
+    lacks = state.lacks_room if _may_submit_workers(state) else 0
+    return succession.last(state.workers, lacks) if lacks else ()
+
+
 def successors(state: PoolState) -> Step:
     """Who is about to retire gets a successor, if nothing else is to be done about the pool's number."""
     if state.template.max_runtime_seconds is None or state.allocation is None or state.missing:
+        return Step()
+    if not state.all_there:
         return Step()
     if states.live(state.workers) != state.allocation.replicas or state.backoff.allowed is not None:
         return Step()
     if state.expected:  # for whom they are, the queue will show
         return Step()
-    due = succession.due(state.workers, state.remembered.succeeded, state.now)
-    count = min(len(due.now), state.successors, state.ledger.left(state.pace, state.now))
+    given = {worker: at for worker, at in state.remembered.succeeded.items() if at > state.now}
+    due = succession.due(state.workers, given, state.now)
+    recheck = first((due.recheck_at, *(at for at in given.values() if at < math.inf)))
+    count = min(len(due.now), state.room, state.ledger.left(state.pace, state.now))
     if state.anchors.refused is not None:
         count = min(count, 1)  # its files take a second
     if count <= 0 or not _may_submit_workers(state):
-        return Step((), due.recheck_at)
+        return Step((), recheck)
     names = worker_names.new_names(state.uid, count, state.taken, state.now)
     pairs = zip(names, due.now, strict=False)
-    return Step(tuple(_submission(state, (name,), successor) for name, successor in pairs), due.recheck_at)
+    return Step(tuple(_submission(state, (name,), successor) for name, successor in pairs), recheck)
 
 
 def _may_submit_workers(state: PoolState) -> bool:

@@ -33,8 +33,13 @@ def standing(before: Standing, count: int, now: float) -> Standing:
 
 
 def too_many(workers: Sequence[Worker], desired: int) -> int:
-    """How many are too many, beyond those that cost nothing and go at once; nobody who has a successor."""
-    return max(0, states.live([worker for worker in workers if worker.state in DRAINED]) - desired)
+    """How many are too many, beyond those that cost nothing and go at once; of a pair one."""
+    there = [worker for worker in workers if worker.state in DRAINED]
+    count = states.live(there)
+    if count < len(there):
+        heirs = {worker.job.succeeds for worker in there}
+        count += sum(worker.succeeded and worker.job.worker not in heirs for worker in there)
+    return max(0, count - desired)
 
 
 def limited(

@@ -72,12 +72,8 @@ class SubmitBudget:
     workers: int = 0
     limits: tuple[ClusterLimit, ...] = ()
 
-    def of(self, worker: Size, profile: str | None = None) -> int:
-        """How many workers of a pool."""
-        return max(0, min(self.workers, self.beyond(worker, profile)))
-
     def beyond(self, worker: Size, profile: str | None = None) -> int:
-        """How many that no scheduler counts yet, as they come when others have gone."""
+        """How many workers of a pool, whatever the scheduler counts."""
         return min((limit.fits(worker) for limit in self.limits if limit.concerns(profile)), default=NONE)
 
     def less(self, count: int, worker: Size, profile: str | None = None) -> SubmitBudget:

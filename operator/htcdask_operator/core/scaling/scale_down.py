@@ -36,18 +36,27 @@ def surplus(
     too_many = max(0, live(workers) - desired)
     if not too_many and desired:
         return Surplus()
-    early = tuple(worker for worker in workers if worker.early and worker.state in FIRST_TO_GO)
+    waiting = succession.waiting(workers)
+    # Without a successor its predecessor counts again, and as many are too many as before: so it goes only
+    # where nobody is wanted.
+    early = tuple(
+        worker
+        for worker in workers
+        if worker.state in FIRST_TO_GO and (worker.early if desired else worker.job.worker in waiting)
+    )
     if not too_many:
         return Surplus(early)
-    # Without a successor its predecessor would count again: as many would be too many as before.
-    waiting = succession.waiting(workers)
     candidates = [
-        worker for worker in workers if worker.state in FIRST_TO_GO and worker.job.worker not in waiting
+        worker
+        for worker in workers
+        if worker.state in FIRST_TO_GO and not worker.succeeded and worker.job.worker not in waiting
     ]
     # The last that were queued are the last that would have started.
     candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     candidates.sort(key=lambda worker: FIRST_TO_GO.index(worker.state))
-    free = (*early, *candidates[:too_many])
+    # Whom the scheduler has dropped ends by itself: nobody else goes in its place.
+    dropped = sum(worker.state is State.DISCONNECTED for worker in workers)
+    free = (*early, *candidates[: max(0, too_many - dropped)])
     leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED, State.UNNAMED) for worker in workers)
     rest = max(0, too_many - len(free) + len(early) - leaving)
     if scheduler_knows or not rest:

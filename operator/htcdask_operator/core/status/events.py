@@ -94,7 +94,8 @@ def _conditions(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
                 told.append(bad)
         elif condition.type in _BAD_WHEN_FALSE:
             if condition.status == "False" and was != "False":
-                told.append(bad)
+                ended = condition.reason == reasons.CLUSTER_INACTIVE  # as all do, mostly by their users' wish
+                told.append(replace(bad, kind="Normal") if ended else bad)
             elif condition.status == "True" and (was == "False" or _is_new_road(before, condition)):
                 told.append(Event("Normal", condition.reason, condition.message or "It is back.", since))
     return tuple(told)

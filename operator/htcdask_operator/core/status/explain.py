@@ -26,11 +26,13 @@ def explanations(
     workers: Sequence[Worker],
     allocation: Allocation,
     unaffordable: int,
+    crowded_out: int,
     address: str,
     analysis: Analysis | None = None,
     avoided: Sequence[str] = (),
 ) -> tuple[Explanation, ...]:
-    """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for.
+    """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for, and
+    `crowded_out` are asked for, but others that it counts have to leave before.
 
     `analysis`: how slots look to those that are idle; `avoided`: machines that eat workers.
     """
@@ -44,6 +46,12 @@ def explanations(
             "The scheduler asks for fewer workers now than the cluster's pools should have together. With "
             "adapt() that passes by itself; with scale() and Manual pools, cluster.scale(n) asks for more.",
         ] = unaffordable
+    if crowded_out:
+        found[
+            reasons.OTHERS_LEAVE_FIRST,
+            "The scheduler counts workers of the cluster's other pools, or of pools that are gone, too: they "
+            "leave before others come in their place, and those that are busy finish their tasks first.",
+        ] = crowded_out
     if allocation.capped_by is not None:
         found[reasons.CAPPED, allocation.capped_by] = allocation.withheld
     if avoided:
@@ -83,7 +91,7 @@ def _why(worker: Worker, address: str, analysis: Analysis | None) -> tuple[str, 
             # Also of a pool that is merely full: what it means, the analysis tells.
             return (
                 reasons.WAITING_FOR_MATCH,
-                f"HTCondor has not given the job a slot yet: {job.reject_reason}.",
+                f"HTCondor has not given the job a slot yet ({job.reject_reason}); it is looked up why.",
             )
         case State.IDLE:
             return reasons.WAITING_FOR_MATCH, "The job is idle and waits for its turn in HTCondor's queue."

@@ -24,6 +24,8 @@ CLUSTERS: Final = 3
 """of at least so many clusters, and half of all pools that could have it;"""
 USERS: Final = 3
 """or, of what a user may bring about alone, at least so many users, and half of all who could have it."""
+KEPT_SECONDS: Final = 600.0
+"""An Event that could not be posted for so long, and is true no more, is not posted any more."""
 HOLD_SECONDS: Final = 30.0
 """For so long a pool's own Event waits for others that say the same: a thousand clusters need some of it."""
 
@@ -156,6 +158,8 @@ def fate(
         return Fate.WAIT
     if reason in before:  # it is over: who has it still is alone with it, and is told
         return Fate.POST if event.kind == "Warning" and reason in says else Fate.DROP
+    if now - kept_at >= KEPT_SECONDS and reason is not None and reason not in says:
+        return Fate.DROP
     return Fate.POST if now - kept_at >= HOLD_SECONDS else Fate.WAIT
 
 

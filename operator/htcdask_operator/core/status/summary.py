@@ -56,6 +56,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
             state.missed,
             state.allocation or Allocation(0),
             state.unaffordable,
+            state.crowded_out,
             state.policy.scheduler_address,
             analyzed.found if analyzed is not None and state.idle else None,
             tuple(state.avoided),
@@ -242,12 +243,8 @@ def _deleting(state: PoolState) -> tuple[bool, str, str, bool]:
         message = f"The pool's finalizer cannot be taken away: {failed.why}. It is tried again."
         return False, reasons.ACTION_FAILED, message, failed.times >= STALLED
     if why is None:
-        return (
-            False,
-            reasons.REMOVING_JOBS,
-            f"{counted(len(state.jobs), 'job', 'are')} leaving the queue.",
-            False,
-        )
+        leaving = f"{counted(len(state.jobs), 'job', 'are')} leaving the queue."
+        return False, reasons.REMOVING_JOBS, leaving, False
     message = (
         f"The pool's jobs cannot be removed: {why}. It is tried again until it works; to let the pool go "
         f"without, set the annotation {names.RELEASE_ANNOTATION} (jobs that are left end with their lease)."

@@ -86,6 +86,7 @@ class Ledger:
     succeeded_at: float = 0.0  # when the youngest worker that was of use had started
     submits: Spent = field(default_factory=Spent)
     batch: Batch = field(default_factory=Batch)
+    refused: int = 0  # jobs that the access point did not take, and that are still counted as submitted
 
     def failed(self, new: Iterable[Failure], now: float) -> Ledger:
         """With these events, newest first; those that are long ago are forgotten."""
@@ -122,6 +123,10 @@ class Ledger:
     def gave_back(self, count: int, rate: Rate, now: float) -> Ledger:
         """So many workers ended as somebody wished: whoever comes in their place is free."""
         return replace(self, submits=_within(self.submits, rate).more(-count, rate, now)) if count else self
+
+    def settled(self, rate: Rate, now: float) -> Ledger:
+        """Where the access point took no job, none was submitted."""
+        return replace(self.gave_back(self.refused, rate, now), refused=0) if self.refused else self
 
     def left(self, rate: Rate, now: float) -> int:
         """How many jobs may be submitted now."""

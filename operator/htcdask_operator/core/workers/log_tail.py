@@ -74,7 +74,7 @@ _GOES_ON: Final = 1  # after an error that is logged, a worker may live for long
 _EMPTY: Final = re.compile(
     r"(?:RuntimeError: (?:Nanny|Worker) failed to start(?: worker process)?\.?"
     r"|(?:asyncio\.exceptions\.|concurrent\.futures\._base\.)?(?:TimeoutError|CancelledError)"
-    r"|KeyboardInterrupt|SystemExit.{0,20})"
+    r"|AssertionError: Status\.\w{1,20}|KeyboardInterrupt|SystemExit.{0,20})"
 )
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _CAUSED: Final = "The above exception was the direct cause of the following exception:"

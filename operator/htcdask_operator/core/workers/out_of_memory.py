@@ -81,8 +81,8 @@ def _kept(known: MemoryRequest, template: int) -> MemoryRequest | None:
         return known.model_copy(update={"template_mib": template}) if known.request_mib > template else None
     if before == template:
         return known
-    message = f"Workers request {size(template)} of memory, as their profile or the site says by now: "
-    message += f"it was {size(before)} before"
+    message = f"Workers request {size(template)} of memory, as is written by now: it was "
+    message += f"{size(before)} before"
     if known.request_mib > before:
         message += f", and {size(known.request_mib)} after workers had run out of it"
     return MemoryRequest(request_mib=template, template_mib=template, message=f"{message}.")

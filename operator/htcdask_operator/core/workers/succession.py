@@ -4,7 +4,7 @@ Called by `pools.cluster` (who counts) and by `steps` (who comes). The wait for 
 falls into the time in which the worker still works. The scheduler retires whoever connects beyond its number,
 and would choose the newcomer, who holds nothing: so the successor waits in its slot until its predecessor has
 retired, and nobody has to tell the scheduler, which would end adapt(). Both names are in the queue. It is a
-courtesy: nothing waits for a successor, and what comes of it is nobody's failure.
+courtesy: nothing waits for a successor, and where a limit has no room for both, it gives way.
 
     works -> soon retires: its successor is submitted, and it is not counted -> retired -> successor connects
 """
@@ -12,7 +12,7 @@ courtesy: nothing waits for a successor, and what comes of it is nobody's failur
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,12 +30,15 @@ EARLY_SECONDS: Final = AFTER_SECONDS + 15.0
 """If its predecessor goes sooner than this before its turn, it waits too long; clocks may differ a little."""
 GRACE_SECONDS: Final = 60.0
 """So long may a retirement take; who stays on counts again, and the scheduler has one too many."""
+ASKED_SECONDS: Final = 30.0
+"""For so long a successor that was asked for may take to be in the queue."""
 AT_ONCE: Final = 10
 """Each is a submit of its own."""
 _BEFORE: Final = (
     *(State.SUBMITTING, State.IDLE, State.HELD, State.STARTING),
     *(State.NOT_ASKED, State.UNNAMED),
 )
+_STOPPED: Final = (State.HELD, State.SUSPENDED)
 SHARE: Final = 10
 """One successor for so many workers, and one at the least, is on its way at a time."""
 
@@ -58,9 +61,10 @@ class Due:
 
 def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
     """With those marked whose successors are there, and successors that came early."""
-    heirs = {
-        worker.job.succeeds: worker for worker in workers if worker.job.succeeds and worker.state in LIVE
-    }
+    heirs: dict[WorkerName, Worker] = {}
+    for worker in workers:
+        if worker.job.succeeds and worker.state in LIVE:
+            heirs.setdefault(worker.job.succeeds, worker)
     if not heirs:
         return tuple(workers)
     there = {worker.job.worker for worker in workers if worker.state in LIVE}
@@ -68,17 +72,38 @@ def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
     for worker in workers:
         if _is_succeeded(worker, heirs.get(worker.job.worker), now):
             found.append(worker._replace(succeeded=True))
-        elif worker.job.succeeds and worker.job.succeeds not in there and _waits(worker, now):
+        elif worker.job.succeeds and _is_not_needed(worker, heirs, there, now):
             found.append(worker._replace(early=True))
         else:
             found.append(worker)
     return tuple(found)
 
 
+def last(workers: Sequence[Worker], count: int) -> tuple[Worker, ...]:
+    """So many successors that give way: those that nobody misses yet, the last to connect first."""
+    idle = [worker for worker in workers if worker.job.worker in waiting(workers) and worker.state in _BEFORE]
+    idle.sort(key=lambda worker: (-(worker.job.connects_at or 0.0), worker.job.worker))
+    return tuple(idle[: max(0, count)])
+
+
+def counts_otherwise_at(workers: Sequence[Worker], now: float) -> list[float]:
+    """When time alone makes others of pairs count, if nothing happens before."""
+    retire = {worker.job.worker: retires_at(worker.job) or 0.0 for worker in workers if worker.succeeded}
+    times = []
+    for worker in workers:
+        if (connects_at := worker.job.connects_at) is None:
+            continue
+        if worker.early:
+            times.append(connects_at - EARLY_SECONDS)
+        elif worker.job.succeeds in retire and worker.state in RUNS:
+            times.append(max(retire[worker.job.succeeds], connects_at) + GRACE_SECONDS)
+    return [at for at in times if at > now]
+
+
 def due(workers: Sequence[Worker], given: Collection[WorkerName], now: float) -> Due:
     """The successors that are needed, for a pool that has all it should have, and of which all is shown.
 
-    `given`: who got one already. Whatever became of it, there is no second one.
+    `given`: who got one already. Whatever became of one that was there, there is no second one.
     """
     usual, soon, later = _usual_lead(workers), [], []
     for worker in workers:
@@ -104,11 +129,19 @@ def waiting(workers: Sequence[Worker]) -> frozenset[WorkerName]:
 
 
 def given(
-    before: Collection[WorkerName], now: Collection[WorkerName], workers: Sequence[Worker]
-) -> frozenset[str]:
-    """Who got a successor, of those that are there."""
-    every = {*before, *now}
-    return frozenset(every.intersection(worker.job.worker for worker in workers) if every else ())
+    before: Mapping[WorkerName, float], new: Collection[WorkerName], workers: Sequence[Worker], now: float
+) -> Mapping[WorkerName, float]:
+    """Who got a successor, of those that are there, and until when that is believed.
+
+    A successor that was in the queue is proof for good. One that is only asked for now may get no answer, or
+    be left out: nobody asks again before the queue has had the time to show it.
+    """
+    asked = {worker: at for worker, at in before.items() if at > now} | dict.fromkeys(
+        new, now + ASKED_SECONDS
+    )
+    shown = {worker.job.succeeds: math.inf for worker in workers if worker.job.succeeds}
+    every = asked | shown
+    return {worker.job.worker: every[worker.job.worker] for worker in workers if worker.job.worker in every}
 
 
 def retires_at(job: Job) -> float | None:
@@ -123,8 +156,21 @@ def _waits(worker: Worker, now: float) -> bool:
     return worker.state in _BEFORE and (worker.job.connects_at or 0.0) > now + EARLY_SECONDS
 
 
+def _is_not_needed(
+    worker: Worker, heirs: Mapping[WorkerName, Worker], there: Collection[WorkerName], now: float
+) -> bool:
+    """Whether its predecessor has gone, or has another successor, from a submit whose answer was lost."""
+    if worker.job.succeeds not in there:
+        return _waits(worker, now)
+    return heirs.get(worker.job.succeeds) is not worker and worker.state in _BEFORE
+
+
 def _is_succeeded(worker: Worker, heir: Worker | None, now: float) -> bool:
-    if heir is None or worker.state not in RUNS:
+    if heir is None:
+        return False
+    if worker.state in _STOPPED:  # whoever has stopped it may want to look at it, or let it go on
+        return True
+    if worker.state not in RUNS:
         return False
     retired = max(retires_at(worker.job) or 0.0, heir.job.connects_at or 0.0)
     return heir.state not in RUNS or now < retired + GRACE_SECONDS

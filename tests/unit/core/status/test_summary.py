@@ -207,6 +207,17 @@ def test_a_manual_pool_beyond_what_the_scheduler_asks_for_says_so() -> None:
     assert truths(status)["Ready"] == "False WaitingForScheduler"
 
 
+def test_a_pool_that_waits_for_another_pool_s_workers_is_not_told_to_ask_for_more() -> None:
+    busy = [make_job(name, JobStatus.RUNNING, pool_uid="old") for name in "abc"]
+    pools = [make_pool("old"), make_pool("new", scaling="Manual", replicas=2, created_at=NOW)]
+    observed = make_observed(
+        make_cluster(3), busy, [job.worker for job in busy], busy=[job.worker for job in busy]
+    )
+    status = plan_for(pools, observed, make_policy()).statuses["new"]
+    assert [(why.reason, why.count) for why in status.explanation] == [("OthersLeaveFirst", 2)]
+    assert truths(status)["Ready"] != "False WaitingForScheduler"
+
+
 def test_at_most_five_explanations() -> None:
     jobs = [ANCHOR, *(make_job(f"w{n}", reject_reason=f"reason {n}") for n in range(9))]
     assert len(explained(make_observed(make_cluster(9), jobs))) == 5
@@ -254,6 +265,11 @@ def test_the_same_status_twice_says_nothing() -> None:
             condition("ClusterActive", "True"),
             condition("ClusterActive", "False"),
             [("Warning", "SomeReason")],
+        ),
+        (
+            condition("ClusterActive", "True"),
+            condition("ClusterActive", "False", "ClusterInactive"),
+            [("Normal", "ClusterInactive")],
         ),
         (condition("Reconciling", "False"), condition("Reconciling", "True"), []),
     ],

@@ -46,6 +46,8 @@ def test_after_the_pause_one_worker_is_on_trial() -> None:
     assert look(failed(11)).allowed == 1
     assert look(failed(11), workers=(worker(State.IDLE),)).allowed == 0
     assert look(failed(11), workers=(worker(State.HELD),)).allowed == 1, "a paused one tries nothing"
+    early = worker(State.STARTING)._replace(early=True)
+    assert look(failed(11), workers=(early,)).allowed == 1, "nor does one that waits for its turn in its slot"
 
 
 def test_a_worker_that_was_of_use_since_clears_all_and_one_that_has_just_connected_lets_others_come() -> None:

@@ -13,7 +13,7 @@ import pytest
 from htcdask_api import Failure, PoolStatus
 from htcdask_operator.core import memory, timestamps
 from htcdask_operator.core.actions import Remove, SubmitAnchor, SubmitWorkers
-from htcdask_operator.core.memory import ClusterMemory, RefusedSubmit, Results
+from htcdask_operator.core.memory import ClusterMemory, PoolMemory, RefusedSubmit, Results
 from htcdask_operator.core.model import JobStatus, Role
 from htcdask_operator.core.workers import ledger
 from htcdask_operator.core.workers.ledger import Batch, Ledger
@@ -440,3 +440,15 @@ def test_a_remembered_failure_says_what_its_last_lines_said_when_they_came_later
     told = first.model_copy(update={"message": "It said: KeyError: 'x'", "log_tail": "KeyError: 'x'"})
     assert known.told([told]).failures == (told, other)
     assert known.told([first]) is known
+
+
+def test_jobs_that_the_access_point_did_not_take_cost_no_pace() -> None:
+    rate = ledger.pace(40)
+    spent = Ledger().submitting(40, rate, NOW)
+    before = ClusterMemory(pools={"pool": PoolMemory(ledger=spent)})
+    refused = {"pool": RefusedSubmit("MAX_JOBS_PER_OWNER is reached", 40)}
+    after = memory.performed(before, Results(refused=refused), NOW).of("pool").ledger
+    assert after is not None
+    assert after.left(rate, NOW) == rate.burst - 40
+    assert after.settled(rate, NOW).left(rate, NOW) == rate.burst
+    assert after.settled(rate, NOW).settled(rate, NOW).left(rate, NOW) == rate.burst, "given back once"

@@ -13,7 +13,7 @@ from tests.builders import NOW, POOL
 
 @pytest.mark.parametrize(
     ("may_run", "works"),
-    [(None, None), (300, 240), (600, 540), (3600, 3240), (28_800, 28_200), (31_536_000, 31_535_400)],
+    [(None, None), (300, 192), (600, 507), (3600, 3240), (28_800, 28_200), (31_536_000, 31_535_400)],
 )
 def test_a_worker_retires_before_htcondor_would_end_it(may_run: int | None, works: int | None) -> None:
     assert lifetime.of_runtime(may_run) == works
@@ -38,4 +38,15 @@ def test_workers_that_started_together_retire_evenly(count: int) -> None:
 
 @pytest.mark.parametrize("name", ["", "w1", "x-1", "worker.7", "ÄÖÜ", "٣٣٣"])
 def test_every_name_has_a_lifetime(name: str) -> None:
-    assert 228 <= lifetime.of_worker(240, name) <= 252
+    assert 132 <= lifetime.of_worker(192, name) <= 252
+
+
+@pytest.mark.parametrize("may_run", [300, 600, 900, 1200, 1800, 28_800])
+def test_of_two_workers_that_started_together_one_is_there_when_the_other_retires(may_run: int) -> None:
+    """Its successor begins to connect half a minute later."""
+    works = lifetime.of_runtime(may_run)
+    assert works is not None
+    for count in (2, 3, 5):
+        names = worker_names.new_names(POOL, count, (), NOW)
+        ends = sorted(lifetime.of_worker(works, name) for name in names)
+        assert ends[-1] - ends[0] >= 40

@@ -166,8 +166,8 @@ def test_another_memory_of_the_template_is_the_later_word(template: int) -> None
     found = out_of_memory.request(known, template, [], BIG)
     assert found is not None and (found.request_mib, found.template_mib) == (template, template)
     assert found.message == (
-        f"Workers request {template // 1024} GiB of memory, as their profile or the site says by now: "
-        "it was 4 GiB before, and 13.5 GiB after workers had run out of it."
+        f"Workers request {template // 1024} GiB of memory, as is written by now: it was "
+        "4 GiB before, and 13.5 GiB after workers had run out of it."
     )
     assert out_of_memory.request(found, template, [], BIG) == found, "it stays"
     again = out_of_memory.request(found, template, lost(held(requested=template)), BIG)

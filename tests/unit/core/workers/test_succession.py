@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from htcdask_api import names
-from htcdask_operator.core.actions import Action, Analyze, SubmitWorkers
+from htcdask_operator.core.actions import Action, Analyze, Remove, SubmitWorkers
 from htcdask_operator.core.model import ClusterFacts, Job, JobStatus
+from htcdask_operator.core.scaling import scale_down
 from htcdask_operator.core.submit import descriptions, spooled
 from htcdask_operator.core.workers import lifetime, succession
 from htcdask_operator.core.workers.states import State, Worker, live
@@ -324,3 +325,137 @@ def test_a_worker_that_lacks_for_a_limit_is_not_said_to_wait_for_the_scheduler()
     ready = world.pools[POOL].status.condition("Ready")
     assert ready is not None
     assert ready.reason == "WaitingForWorkers"
+
+
+def a_pair(count: int, **policy: object) -> tuple[World, Job, Job]:
+    """A pool, its worker that is about to retire, and that one's successor, which waits for a slot."""
+    world = a_pool(count, **policy)
+    job = next_to_retire(world)
+    at_the_end_of(world, job, 59)
+    (new,) = [each for each in world.workers() if each.succeeds]
+    return world, job, new
+
+
+def capped(world: World, most: int) -> None:
+    spec = world.pools[POOL].spec.model_copy(update={"max_replicas": most})
+    world.pools[POOL] = replace(world.pools[POOL], spec=spec)
+
+
+@pytest.mark.parametrize("limit", ["max_replicas_per_pool", "max_replicas_per_user", "max_replicas"])
+def test_where_a_limit_has_no_room_for_both_a_successor_gives_way_to_a_worker_that_is_missing(
+    limit: str,
+) -> None:
+    world, _, new = a_pair(2, **{limit: 3})
+    assert isinstance(world.cluster, ClusterFacts)
+    world.cluster = replace(world.cluster, replicas=3)
+    came = []
+    for _ in range(3):
+        came += submitted(world.settle())
+        world.now += 1
+    assert [action.succeeds for action in came] == [""]
+    assert new.id not in world.jobs
+    assert len(world.workers()) == 3
+
+
+def test_a_worker_that_a_person_holds_stays_though_it_has_a_successor() -> None:
+    world, job, new = a_pair(3)
+    world.hold(world.jobs[job.id], 1)
+    for _ in range(90):
+        assert submitted(world.settle()) == []
+        world.now += 1
+    assert {job.id, new.id} <= world.jobs.keys()
+
+
+def test_a_pair_has_as_much_time_to_finish_as_others_when_fewer_are_wanted() -> None:
+    world, job, new = a_pair(1, drain_seconds=60.0)
+    world.busy.add(job.worker)
+    capped(world, 0)
+    world.settle()
+    assert new.id not in world.jobs, "nobody is wanted"
+    world.now += 59
+    assert world.settle() == []
+    world.now += 1
+    (gone,) = world.settle()
+    assert isinstance(gone, Remove)
+    assert gone.jobs == (job.id,)
+
+
+def test_a_pair_counts_as_one_of_those_that_have_had_their_time() -> None:
+    world = a_pool(40, drain_seconds=60.0)
+    first = sorted(world.workers(), key=lambda job: succession.retires_at(job) or 0)
+    retires = succession.retires_at(first[3])
+    assert retires is not None
+    world.now = retires - 50
+    world.settle(12)
+    world.busy.update(job.worker for job in world.workers())
+    capped(world, 36)
+    for _ in range(14):
+        world.settle(12)
+        world.processes_end()
+        world.now += 5
+    assert sum(job.status is JobStatus.RUNNING for job in world.workers()) == 36
+
+
+def test_it_is_looked_again_when_time_alone_makes_another_one_of_a_pair_count() -> None:
+    world, job, new = a_pair(2)
+    world.start(new)
+    world.settle()
+    world.now = (new.connects_at or 0.0) + 2
+    world.connect(world.jobs[new.id])
+    world.settle()
+    late = max(succession.retires_at(job) or 0.0, new.connects_at or 0.0) + succession.GRACE_SECONDS
+    wake = world.plan().wake_at
+    assert wake is not None
+    assert wake <= late
+
+
+def test_a_successor_that_could_not_be_asked_for_is_asked_for_again() -> None:
+    world = a_pool(2)
+    job = next_to_retire(world)
+    retires = succession.retires_at(job)
+    assert retires is not None
+    world.now = retires - 55
+    planned = world.plan()
+    assert [action.succeeds for action in submitted(list(planned.actions))] == [job.worker]
+    world.memory = planned.memory  # and the access point was silent
+    world.now += succession.ASKED_SECONDS - 1
+    assert job.worker not in [action.succeeds for action in submitted(world.settle())]
+    world.now += 2
+    assert job.worker in [action.succeeds for action in submitted(world.settle())]
+
+
+def test_of_two_successors_of_one_worker_the_second_counts_for_nothing() -> None:
+    old, first = a_worker("a", left("a") - 30), heir("a", State.STARTING)
+    second = Worker(replace(first.job, worker="second", id="9.9"), State.STARTING)
+    for now in (NOW, NOW + 40):
+        found = succession.judged([old, first, second], now)
+        assert [(each.succeeded, each.early) for each in found] == [
+            (True, False),
+            (False, False),
+            (False, True),
+        ]
+        assert live(found) == 1
+
+
+def test_who_waits_for_a_predecessor_that_has_failed_is_not_the_one_on_trial() -> None:
+    world, job, new = a_pair(1)
+    world.start(new)
+    world.end(job, exit_code=1)
+    came = []
+    for _ in range(20):
+        came += submitted(world.settle())
+        world.now += 1
+    assert [action.succeeds for action in came] == [""], "after the usual pause, and not at the other's turn"
+
+
+def test_whom_the_scheduler_has_dropped_costs_no_successor_its_place() -> None:
+    workers = [
+        a_worker("old", left("old") + 200, State.DISCONNECTED),
+        a_worker("other", 100),
+        a_worker("heir", 0, State.STARTING, succeeds="old", connects_at=NOW - 100),
+    ]
+    found = succession.judged(workers, NOW)
+    assert live(found) == 3
+    assert scale_down.surplus(found, 2, (), scheduler_knows=True).go == ()
+    (gone,) = scale_down.surplus(found, 1, (), scheduler_knows=True).go
+    assert gone.job.worker == "heir"
