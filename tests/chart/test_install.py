@@ -495,7 +495,7 @@ def test_a_second_release_needs_no_other_values_and_leaves_the_first_ones_crd_al
     example = ("--values", str(EXAMPLE))
     helm(plane, "install", "second", str(CHART), *example)
     notes = helm(plane, "get", "notes", "second")
-    assert "kubectl -n gateway get htcworkerpools -o wide" in notes
+    assert "kubectl -n gateway get htcworkerpools\n" in notes
     assert "belongs to htcdask/htcdask, and was left as it is" in notes
     helm(plane, "upgrade", "second", str(CHART), *example, "--set", "settings.jobExpirySeconds=7200")
     assert crd(plane) == before

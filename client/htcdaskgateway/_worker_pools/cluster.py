@@ -235,7 +235,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         except GatewayClusterError:
             return chosen(found, worker, self.name)  # nobody is there to be asked
         workers = self.scheduler_info.get("workers", {})
-        worker = str(workers.get(worker, {}).get("name", worker)) if worker else None  # by its address, too
+        worker = workers.get(worker, {}).get("name", worker)  # by its address, too
         if self.scheduler_comm is not None and self.status == "running":
             found = {**await of_running(self.scheduler_comm, workers, lines, worker), **found}
         return chosen(found, worker, self.name, [str(its.get("name")) for its in workers.values()])
