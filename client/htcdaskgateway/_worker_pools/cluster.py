@@ -5,7 +5,6 @@ for what, and the pools in the widget; changes nothing of what `dask_gateway.Gat
 """
 
 import asyncio
-import math
 import os
 import warnings
 import weakref
@@ -89,7 +88,8 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
 
     def adapt(self, minimum: Any = None, maximum: Any = None, active: bool = True, **kwargs: Any) -> Any:
         """Follow the work with `minimum` to `maximum` workers (to be awaited if asynchronous)."""
-        managed.tell_if_adapting_ends(self._last_pools or (), minimum if active else math.inf)
+        if active:
+            managed.tell_if_adapting_ends(self._last_pools or (), minimum)
         answer = super().adapt(minimum=minimum, maximum=maximum, active=active, **kwargs)
         is_here = asyncio.iscoroutine(answer) and self.gateway._runs_here()  # or a widget hands it over
         return Adapting(answer, minimum, maximum) if is_here else answer

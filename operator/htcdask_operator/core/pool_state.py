@@ -195,7 +195,7 @@ class PoolState(Sight):
     @property
     def lacks_room(self) -> int:
         """How many more could come, were it not for limits."""
-        return max(0, self._could_come - max(0, self.room))
+        return max(0, self._could_come - self.room)
 
     @property
     def _could_come(self) -> int:

@@ -158,14 +158,13 @@ class Usages:
 
     def _entries(self, pool: PoolUid, jobs: Collection[Job], named: str | None) -> Entries:
         found: Entries = {}
-        there = {job.worker for job in jobs if counts_as_live(job)}
         self._foreign.pop(pool, None)
-        for job in jobs:
-            if identity.is_foreign(job, self._identity):
-                self._foreign[pool] = named
-                if job.owner != named:
-                    continue
-            if not counts_as_live(job):
+        if any(identity.is_foreign(job, self._identity) for job in jobs):
+            self._foreign[pool] = named
+        live = [job for job in jobs if counts_as_live(job)]
+        there = {job.worker for job in live}
+        for job in live:
+            if identity.is_foreign(job, self._identity) and job.owner != named:
                 continue
             # Of a pair the successor is the first that is too much, whosever the others are.
             place = (math.inf, job.id) if job.succeeds and job.succeeds in there else job.place

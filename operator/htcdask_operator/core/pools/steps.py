@@ -42,9 +42,6 @@ ANALYZE_LAST_SECONDS: Final = 300.0
 """but no less often than that: a thousand pools that wait ask three questions a second."""
 LEAVE_SECONDS: Final = 60.0
 """So much longer than its process may take does a removed job stay, if its execute node is there."""
-_AWAITED: Final = frozenset(
-    {State.SUBMITTING, State.STARTING, State.UNNAMED, State.DISCONNECTED, State.SUSPENDED}
-)
 
 
 def add_finalizer(state: Sight) -> Step:
@@ -187,7 +184,7 @@ def wait_for_workers(state: PoolState) -> Step:
     """It is looked again when one has had the time to come, to connect, to end, or to go on."""
     times: list[float] = []
     for worker in state.workers:
-        if worker.state not in _AWAITED:
+        if worker.state is State.CONNECTED:  # nearly all of a large pool
             continue
         job = worker.job
         if worker.state in (State.STARTING, State.UNNAMED):

@@ -141,8 +141,7 @@ def of_pool(workers: Iterable[Worker], pool_uid: str) -> tuple[Worker, ...]:
 
 def live(workers: Iterable[Worker]) -> int:
     """How many are there or on their way: what counts against the number wanted."""
-    there = [worker for worker in workers if worker.state in LIVE]
-    return len(there) - sum([worker.succeeded or worker.early for worker in there])
+    return sum([counts(worker) for worker in workers if worker.state in LIVE])
 
 
 def counts(worker: Worker) -> bool:

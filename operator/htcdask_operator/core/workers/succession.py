@@ -81,7 +81,8 @@ def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
 
 def last(workers: Sequence[Worker], count: int) -> tuple[Worker, ...]:
     """So many successors that give way: those that nobody misses yet, the last to connect first."""
-    idle = [worker for worker in workers if worker.job.worker in waiting(workers) and worker.state in _BEFORE]
+    not_missed = waiting(workers)
+    idle = [worker for worker in workers if worker.job.worker in not_missed and worker.state in _BEFORE]
     idle.sort(key=lambda worker: (-(worker.job.connects_at or 0.0), worker.job.worker))
     return tuple(idle[: max(0, count)])
 
@@ -136,11 +137,8 @@ def given(
     A successor that was in the queue is proof for good. One that is only asked for now may get no answer, or
     be left out: nobody asks again before the queue has had the time to show it.
     """
-    asked = {worker: at for worker, at in before.items() if at > now} | dict.fromkeys(
-        new, now + ASKED_SECONDS
-    )
     shown = {worker.job.succeeds: math.inf for worker in workers if worker.job.succeeds}
-    every = asked | shown
+    every = {**before, **dict.fromkeys(new, now + ASKED_SECONDS), **shown}
     return {worker.job.worker: every[worker.job.worker] for worker in workers if worker.job.worker in every}
 
 
