@@ -30,9 +30,14 @@ def worker_count(name: str, value: Any) -> int:
     return count
 
 
-def adaptive_bounds(minimum: Any, maximum: Any) -> tuple[int | None, int | None]:
+def read_bounds(minimum: Any, maximum: Any) -> tuple[int | None, int | None]:
     """Both bounds as the gateway wants them; None is none, and so is a maximum of infinity."""
-    low, high = _bound("minimum", minimum), _bound("maximum", None if maximum == math.inf else maximum)
+    return _bound("minimum", minimum), _bound("maximum", None if maximum == math.inf else maximum)
+
+
+def adaptive_bounds(minimum: Any, maximum: Any) -> tuple[int | None, int | None]:
+    """The same, and a GatewayWarning if they do not fit each other."""
+    low, high = read_bounds(minimum, maximum)
     if low is not None and high is not None and low > high:
         warnings.warn(
             GatewayWarning(f"adapt(minimum={low}, maximum={high}): the maximum holds, so {high} workers"),

@@ -84,6 +84,6 @@ def test_the_notebook_about_adapting_runs_without_jupyter(
         with site.gateway("example") as gateway:
             assert gateway.list_clusters() == []
     printed = capsys.readouterr().out
-    assert f"sum of squares: {sum(number**2 for number in range(60))}\n" in printed
+    assert f"sum of squares: {sum(number**2 for number in range(240))}\n" in printed
     assert "pool default: " in printed
     assert "again: 6\n" in printed

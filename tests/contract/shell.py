@@ -29,7 +29,11 @@ from tests.unit.site import KEY, LEASE, cluster_manifest, pool_manifest
 
 
 class Operator:
-    """The shell with empty memory and an agent of its own; `asked` counts its questions to the schedd."""
+    """The shell with empty memory and an agent of its own.
+
+    `asked` counts its questions to the schedd, `seen` has each job as often as an answer named it: what
+    stands for a moment only, as a held job that is replaced at once, is in no later look.
+    """
 
     def __init__(
         self,
@@ -46,13 +50,20 @@ class Operator:
         self.parts = assemble(ports, policy, ("gateway",), clock, lease=("gateway", "operator"))
         self.task = ClusterTask()
         self.asked: Counter[str] = Counter()
-        ask = self.agent._process.ask
+        self.seen: list[Job] = []
+        ask, query = self.agent._process.ask, self.agent._query
 
         async def counted(method: str, *arguments: Any) -> Any:
             self.asked[method] += 1
             return await ask(method, *arguments)
 
+        async def noted(constraint: str) -> tuple[Job, ...]:
+            jobs = await query(constraint)
+            self.seen.extend(jobs)
+            return jobs
+
         self.agent._process.ask = counted  # type: ignore[method-assign]
+        self.agent._query = noted  # type: ignore[method-assign]
 
     async def round(self) -> None:
         """One poll and one cycle."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def hungry(shell: Shell, big: Profile = BIG) -> Operator:
     return operator
 
 
-def workers(jobs: tuple[Job, ...]) -> list[Job]:
+def workers(jobs: Iterable[Job]) -> list[Job]:
     return [job for job in jobs if job.role is Role.WORKER and job.status is not JobStatus.REMOVED]
 
 
@@ -86,14 +86,13 @@ async def test_where_its_profile_allows_it_the_next_worker_asks_for_what_was_mea
 ) -> None:
     operator = hungry(shell)
     shell.want(1)
-    held: list[Job] = []
 
     def is_replaced(jobs: tuple[Job, ...]) -> bool:
-        held.extend(job for job in workers(jobs) if job.status is JobStatus.HELD and job.hold_code == 21)
         larger = [job for job in workers(jobs) if (job.request_memory_mib or 0) > 100]
         return bool(larger) and all(job.status is JobStatus.RUNNING for job in larger)
 
     await operator.until(is_replaced, 90)
+    held = [job for job in workers(operator.seen) if job.status is JobStatus.HELD and job.hold_code == 21]
     peak = max(job.memory_mib or 0 for job in held)
     assert peak > 1100, held
     await operator.go_on(8)  # four looks of the execute node

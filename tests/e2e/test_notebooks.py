@@ -84,7 +84,7 @@ def test_first_cluster(runs: dict[str, Future[Executed]]) -> None:
 def test_adapting(runs: dict[str, Future[Executed]]) -> None:
     printed = executed(runs, "adapting").printed
     assert "workers before: 0\n" in printed
-    assert f"sum of squares: {sum(number**2 for number in range(60))}\n" in printed
+    assert f"sum of squares: {sum(number**2 for number in range(240))}\n" in printed
     found = re.search(r"workers that computed: (\d)", printed)
     assert found is not None
     assert 2 <= int(found[1]) <= 4

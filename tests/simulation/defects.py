@@ -24,7 +24,7 @@ from htcdask_operator.reconcile import cycle, observe
 from htcdask_operator.watch import schedulers
 from tests.simulation.search import search
 
-HISTORIES = 1000
+HISTORIES = 350
 SEEDS = (1, 3)  # the second where the first finds nothing
 Plant = Callable[[pytest.MonkeyPatch], None]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
-from dask_gateway import GatewayCluster, GatewayClusterError, GatewayServerError, GatewayWarning
+from dask_gateway import GatewayClusterError, GatewayServerError, GatewayWarning
 from dask_gateway.client import ClusterReport, ClusterStatus
 
 from htcdask_api import names
@@ -30,6 +30,7 @@ from htcdaskgateway._worker_pools import creation, managed, panel, progress, sta
 from htcdaskgateway._worker_pools import explanation as told
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.adapting import Adapting
+from htcdaskgateway._worker_pools.addresses import ClusterWithAddresses
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.keywords import KEYWORDS, SYNONYMS
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, chosen, line_count, of_ended, of_running
@@ -39,7 +40,7 @@ _ASK_SECONDS: Final = 10.0
 _WORD_SECONDS: Final = 3.0  # that a client which works may be held up for a word about its cluster
 
 
-class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
+class ClusterWithPools(ClusterWithAddresses):
     """A cluster whose workers come from worker pools."""
 
     _last_pools: tuple[Pool, ...] | None = None
@@ -89,7 +90,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
     def adapt(self, minimum: Any = None, maximum: Any = None, active: bool = True, **kwargs: Any) -> Any:
         """Follow the work with `minimum` to `maximum` workers (to be awaited if asynchronous)."""
         if active:
-            managed.tell_if_adapting_ends(self._last_pools or (), minimum)
+            managed.tell_if_adapting_ends(self._last_pools or (), minimum, maximum)
         answer = super().adapt(minimum=minimum, maximum=maximum, active=active, **kwargs)
         is_here = asyncio.iscoroutine(answer) and self.gateway._runs_here()  # or a widget hands it over
         return Adapting(answer, minimum, maximum) if is_here else answer
@@ -145,7 +146,7 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         """
         if not self.asynchronous and not self.gateway._loop_runner.is_started():
             return ClusterLogs()  # closed: whoever has a name can connect to the cluster again
-        return self.gateway.sync(self._logs, line_count(lines), worker)
+        return self.gateway.sync(self._logs, line_count(lines), worker and self._addresses.name(str(worker)))
 
     async def _start_async(self) -> None:
         is_new = self.name is None
@@ -235,7 +236,6 @@ class ClusterWithPools(GatewayCluster):  # type: ignore[misc]
         except GatewayClusterError:
             return chosen(found, worker, self.name)  # nobody is there to be asked
         workers = self.scheduler_info.get("workers", {})
-        worker = workers.get(worker, {}).get("name", worker)  # by its address, too
         if self.scheduler_comm is not None and self.status == "running":
             found = {**await of_running(self.scheduler_comm, workers, lines, worker), **found}
         return chosen(found, worker, self.name, [str(its.get("name")) for its in workers.values()])

@@ -7,6 +7,7 @@ over the cluster's own TLS.
 
 import asyncio
 import logging
+import operator
 from collections.abc import Awaitable, Mapping, Sequence
 from html import escape
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ LINES = 100
 """Of each process that runs; it keeps a hundred times as many."""
 SECONDS = 10.0
 """For the answer of the scheduler, and for those of all workers together."""
+_ALL = 2**31 - 1  # nobody keeps as many
+_NAMED = 20  # workers in an error
 _POOL = "pool "
 """So begins what stands in the place of a pool's workers; no worker's name has a blank."""
 
@@ -36,11 +39,11 @@ class ClusterLogs(Logs):  # type: ignore[misc]
         return html
 
 
-def line_count(lines: int) -> int:
-    """`lines`, if it is a number of lines."""
-    if isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
-        raise ValueError(f"lines must be a whole number above 0, not {lines!r}")
-    return lines
+def line_count(lines: Any) -> int:
+    """`lines`, if it is a number of lines, also of numpy's kinds."""
+    if isinstance(lines, bool) or not hasattr(lines, "__index__") or lines < 1:
+        raise ValueError(f"lines must be a whole number above 0, not {lines!r:.80}")
+    return min(operator.index(lines), _ALL)
 
 
 class KeptLogs(Protocol):
@@ -89,7 +92,8 @@ def chosen(
     if worker in found:
         return ClusterLogs({worker: found[worker]})
     names = dict.fromkeys((*running, *(name for name in found if not name.startswith(_POOL))))
-    there = ", ".join(names) or "none"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    there = ", ".join(list(names)[:_NAMED]) + more or "none"
     unread = "".join(f". {name}: {text}" for name, text in found.items() if name.startswith(_POOL))
     raise HTCDaskError(
         f"Nobody has lines of worker {worker!r} of cluster {cluster}; there is: {there}. The last few of "
@@ -106,18 +110,22 @@ async def of_running(
     `scheduler`: distributed's rpc; `workers`: what the scheduler says of each, by address. Who does not
     answer says so in the place of lines.
     """
-    chosen = [address for address, its in workers.items() if str(its.get("name")) == worker]
-    only = {} if worker is None else {"workers": chosen}
+    only = {} if worker is None else {"workers": _named(worker, workers)}
     asked = scheduler.get_logs(n=lines), scheduler.worker_logs(n=lines, **only)
     own, theirs = await asyncio.gather(*map(_answer, asked))
     if not isinstance(own, str):
         own = _text(own)
     if isinstance(theirs, str):
-        return {SCHEDULER: Log(own), "workers": Log(theirs)}
+        of = "workers" if worker is None else worker
+        return {SCHEDULER: Log(own)} if only == {"workers": []} else {SCHEDULER: Log(own), of: Log(theirs)}
     named = {
         str(workers.get(address, {}).get("name", address)): _text(its) for address, its in theirs.items()
     }
     return {SCHEDULER: Log(own), **{name: Log(text) for name, text in sorted(named.items())}}
+
+
+def _named(worker: str, workers: Mapping[str, Any]) -> list[str]:
+    return [address for address, its in workers.items() if str(its.get("name")) == worker]
 
 
 async def _answer(asked: Awaitable[Any]) -> Any:

@@ -14,7 +14,7 @@ from dask_gateway import Gateway, GatewayWarning
 
 from htcdask_api import Template
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._scaling import pool_size
+from htcdaskgateway._scaling import pool_size, read_bounds
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.keywords import read_keywords
 from htcdaskgateway._worker_pools.pool import Pool
@@ -61,12 +61,15 @@ def managed(gateway: Gateway, cluster: str, pool: Pool) -> ManagedPool:
     return ManagedPool(pool.name, pool.spec, pool.status, pool.created, _gateway=gateway, _cluster=cluster)
 
 
-def tell_if_adapting_ends(pools: Iterable[Pool], minimum: Any) -> None:
-    """A GatewayWarning if adapt() from this minimum on may ask for fewer workers than these Manual pools."""
+def tell_if_adapting_ends(pools: Iterable[Pool], minimum: Any, maximum: Any) -> None:
+    """A GatewayWarning if adapt() within these bounds may ask for fewer workers than these Manual pools."""
+    low, high = read_bounds(minimum, maximum)
     own = sum(pool.spec.replicas for pool in pools if pool.spec.scaling == "Manual")
-    if own > (minimum if isinstance(minimum, int | float) else 0):
-        text = f"adapt() ends once it asks for fewer workers than the pools of add_pool() have: {own}"
-        warnings.warn(GatewayWarning(f"{text}. adapt(minimum={own}, ...) goes on"), stacklevel=3)
+    if own <= min(low or 0, own if high is None else high):
+        return
+    text = f"adapt() ends once it asks for fewer workers than the pools of add_pool() have: {own}"
+    needs = f"minimum={own}, ..." if high is None or high >= own else f"minimum={own}, maximum={own}"
+    warnings.warn(GatewayWarning(f"{text}. adapt({needs}) goes on"), stacklevel=3)
 
 
 def template_for(name: str, keywords: Mapping[str, Any]) -> Template:

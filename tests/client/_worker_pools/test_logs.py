@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -88,9 +89,15 @@ def test_one_worker_is_asked_for_by_its_name(site: Site) -> None:
             worker = its["name"]
         assert "from one that runs" in cluster.logs(worker=worker)[worker]
         assert list(cluster.logs(worker=worker)) == [worker]
-        assert list(cluster.logs(worker=address)) == [worker], "as KilledWorker names it"
+        assert list(cluster.logs(worker=address)) == [worker]
+        cluster.scale(0)
+        while cluster.scheduler_info["workers"]:
+            time.sleep(0.1)
+        site.keep(cluster.name, {**KEPT[1], "name": worker, "text": "its last words\n"})
+        assert cluster.logs(worker=address) == {worker: "its last words\n"}, "as KilledWorker names it"
+        site.keep(cluster.name, *KEPT)
         with pytest.raises(
-            HTCDaskError, match=rf"worker 'w-9' of cluster .*; there is: {worker}, .*w-2, w-1\. The last"
+            HTCDaskError, match=r"worker 'w-9' of cluster .*; there is: scheduler, w-2, w-1\. The last"
         ):
             cluster.logs(worker="w-9")
 
