@@ -25,9 +25,9 @@ class Addresses:
         while len(self._names) > _MOST:
             del self._names[next(iter(self._names))]
 
-    def name(self, worker: str) -> str:
-        """The name of the worker at this address; what is no address that was seen is taken for a name."""
-        return self._names.get(worker, worker)
+    def name(self, worker: object) -> str | None:
+        """Of the worker at this address; what was never seen as an address is a name. None stays None."""
+        return None if worker is None else self._names.get(str(worker), str(worker))
 
 
 class Listening:

@@ -146,7 +146,7 @@ class ClusterWithPools(ClusterWithAddresses):
         """
         if not self.asynchronous and not self.gateway._loop_runner.is_started():
             return ClusterLogs()  # closed: whoever has a name can connect to the cluster again
-        return self.gateway.sync(self._logs, line_count(lines), worker and self._addresses.name(str(worker)))
+        return self.gateway.sync(self._logs, line_count(lines), self._addresses.name(worker))
 
     async def _start_async(self) -> None:
         is_new = self.name is None

@@ -110,22 +110,19 @@ async def of_running(
     `scheduler`: distributed's rpc; `workers`: what the scheduler says of each, by address. Who does not
     answer says so in the place of lines.
     """
-    only = {} if worker is None else {"workers": _named(worker, workers)}
+    these = [address for address, its in workers.items() if str(its.get("name")) == worker]
+    only = {} if worker is None else {"workers": these}
     asked = scheduler.get_logs(n=lines), scheduler.worker_logs(n=lines, **only)
     own, theirs = await asyncio.gather(*map(_answer, asked))
     if not isinstance(own, str):
         own = _text(own)
     if isinstance(theirs, str):
-        of = "workers" if worker is None else worker
-        return {SCHEDULER: Log(own)} if only == {"workers": []} else {SCHEDULER: Log(own), of: Log(theirs)}
+        silent = ["workers"] if worker is None else [worker] * len(these)
+        return {SCHEDULER: Log(own), **dict.fromkeys(silent, Log(theirs))}
     named = {
         str(workers.get(address, {}).get("name", address)): _text(its) for address, its in theirs.items()
     }
     return {SCHEDULER: Log(own), **{name: Log(text) for name, text in sorted(named.items())}}
-
-
-def _named(worker: str, workers: Mapping[str, Any]) -> list[str]:
-    return [address for address, its in workers.items() if str(its.get("name")) == worker]
 
 
 async def _answer(asked: Awaitable[Any]) -> Any:

@@ -90,16 +90,28 @@ def test_one_worker_is_asked_for_by_its_name(site: Site) -> None:
         assert "from one that runs" in cluster.logs(worker=worker)[worker]
         assert list(cluster.logs(worker=worker)) == [worker]
         assert list(cluster.logs(worker=address)) == [worker]
+        with pytest.raises(
+            HTCDaskError, match=rf"worker 'w-9' of cluster .*; there is: {worker}, .*w-2, w-1\. The last"
+        ):
+            cluster.logs(worker="w-9")
         cluster.scale(0)
         while cluster.scheduler_info["workers"]:
             time.sleep(0.1)
         site.keep(cluster.name, {**KEPT[1], "name": worker, "text": "its last words\n"})
         assert cluster.logs(worker=address) == {worker: "its last words\n"}, "as KilledWorker names it"
-        site.keep(cluster.name, *KEPT)
-        with pytest.raises(
-            HTCDaskError, match=r"worker 'w-9' of cluster .*; there is: scheduler, w-2, w-1\. The last"
-        ):
-            cluster.logs(worker="w-9")
+
+
+async def test_a_worker_that_does_not_answer_is_said_to_be_there() -> None:
+    class Silent:
+        async def get_logs(self, n: int) -> list[tuple[str, str]]:
+            return []
+
+        async def worker_logs(self, n: int, workers: list[str]) -> dict[str, Any]:
+            raise OSError("Timed out trying to connect")
+
+    there = {"tls://a": {"name": "w-1"}}
+    assert "Timed out" in (await logs.of_running(Silent(), there, 5, "w-1"))["w-1"]
+    assert list(await logs.of_running(Silent(), there, 5, "w-2")) == ["scheduler"]
 
 
 async def test_one_worker_is_asked_for_by_an_asynchronous_cluster(site: Site) -> None:
