@@ -163,6 +163,19 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _more_memory_is_more(self) -> Self:
+        """Else a profile's workers would never get more, without a word."""
+        own = self.template.memory_bytes
+        for name, profile in self.profiles.items():
+            most = profile.out_of_memory.max_memory
+            if most is not None and "memory" not in profile.template.model_fields_set and own > most:
+                raise ValueError(
+                    f"profiles.{name}.outOfMemory.maxMemory must not be less than template.memory "
+                    f"({self.template.memory})"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _times_fit_each_other(self) -> Self:
         healing, expiry, quiet = self.healing, self.job_expiry_seconds, self.poll.quiet_seconds
         wrong = []

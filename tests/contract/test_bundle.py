@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -302,6 +303,36 @@ async def test_a_worker_retires_by_its_time_and_its_successor_comes_when_it_has_
             assert await asyncio.wait_for(retiring.process.wait(), 10) == 0
             assert await kept["data"] == 42
             assert {its.name for its in cluster.scheduler.workers.values()} == {"stays", "new"}
+
+
+async def test_a_worker_whose_data_nobody_can_take_tries_again_for_as_long_as_the_site_gives(
+    tmp_path: Path,
+) -> None:
+    old = replace(PLAIN, lifetime=16, nanny=False)
+    asked: Counter[str] = Counter()
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(replace(PLAIN, nanny=False), cluster, "stays", tmp_path),
+        running(old, cluster, "later", tmp_path) as later,
+        running(replace(old, retire_seconds=8), cluster, "never", tmp_path) as never,
+    ):
+        await cluster.client.wait_for_workers(3)
+        retire = cluster.scheduler.handlers["retire_workers"]
+
+        async def while_others_are_full(*args: object, workers: list[str], **options: object) -> object:
+            name = str(cluster.scheduler.workers[workers[0]].name)
+            asked[name] += 1
+            if name == "never" or asked[name] < 3:
+                return {}  # as the scheduler says it
+            return await retire(*args, workers=workers, **options)
+
+        cluster.scheduler.handlers["retire_workers"] = while_others_are_full
+        kept = await cluster.client.scatter("data", workers=["later"], hash=False)
+        assert await asyncio.wait_for(never.process.wait(), 60) == 0
+        assert "Nobody took its data in 8 s" in await never.output()
+        assert await asyncio.wait_for(later.process.wait(), 60) == 0
+        assert await kept == "data"
+    assert asked == {"never": 2, "later": 3}
 
 
 async def test_a_worker_that_its_nanny_restarts_retires_when_it_would_have(tmp_path: Path) -> None:

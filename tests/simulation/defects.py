@@ -24,8 +24,11 @@ from htcdask_operator.reconcile import cycle, observe
 from htcdask_operator.watch import schedulers
 from tests.simulation.search import search
 
-HISTORIES = 350
-SEEDS = (1, 3)  # the second where the first finds nothing
+HISTORIES = 250
+# Each where those before found nothing. What one seed finds is chance, and changes with the code: a mistake
+# that half of them find is found by one of twelve.
+SEEDS = (1, 3, 4, 6, 2, 5, 7, 8, 9, 10, 11, 12)
+LINES = 12  # of a story
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -193,7 +196,7 @@ def story_of(defect: str) -> str | None:
     """What the simulation says when this mistake is planted; in a process of its own."""
     with pytest.MonkeyPatch.context() as patch:
         DEFECTS[defect][0](patch)
-        found = (search(seed, HISTORIES) for seed in SEEDS)
+        found = (search(seed, HISTORIES, enough=LINES) for seed in SEEDS)
         return next((story for story in found if story is not None), None)
 
 

@@ -42,7 +42,7 @@ from htcdask_operator.core.model import (
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.workers import ledger, lifetime, worker_logs
-from htcdask_operator.core.workers.succession import EARLY_SECONDS, LEAD
+from htcdask_operator.core.workers.succession import LEAD, TURN_SECONDS
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.reconcile.cycle import Planner
@@ -136,7 +136,7 @@ class Promises:
         retiring = [job for job in its if job.worker in succeeded]
         self._succeeds(description, its, ahead)
         there = {job.worker for job in its}
-        turn = self.schedd.now + EARLY_SECONDS - A_MOMENT
+        turn = self.schedd.now + TURN_SECONDS - A_MOMENT
         # Nor does who waits for its turn, and whose predecessor went before its time.
         retiring += [job for job in its if job.succeeds not in ("", *there) and (job.connects_at or 0) > turn]
         count = own - sum(self._known(job) for job in retiring)

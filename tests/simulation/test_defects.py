@@ -7,10 +7,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.simulation.defects import DEFECTS, lines_of, story_of
+from tests.simulation.defects import DEFECTS, LINES, lines_of, story_of
 from tests.simulation.search import processes
-
-LINES = 12
 
 
 @pytest.fixture(scope="module")

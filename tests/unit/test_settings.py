@@ -181,6 +181,10 @@ def profile(**content: object) -> dict[str, object]:
             profile(template={"memory": "4Gi"}, outOfMemory={"maxMemory": "2Gi"}),
             "gpu: outOfMemory.maxMemory must not be less than template.memory (4Gi)",
         ),
+        (
+            {"template": {"memory": "4Gi"}, **profile(outOfMemory={"maxMemory": "2Gi"})},
+            "profiles.gpu.outOfMemory.maxMemory must not be less than template.memory (4Gi)",
+        ),
         (profile(outOfMemory={"maxMemory": 16}), "gpu.outOfMemory.maxMemory: must be a Kubernetes quantity"),
         (profile(outOfMemory={"maxMemory": "1Mi"}), "profiles.gpu.outOfMemory.maxMemory: "),
         (profile(outOfMemory={"maxMemory": "1Pi"}), "profiles.gpu.outOfMemory.maxMemory: "),

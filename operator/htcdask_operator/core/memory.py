@@ -68,7 +68,7 @@ class PoolMemory:
     ledger: Ledger | None = None  # None: nobody has looked yet
     analyzed: Analyzed | None = None  # None: no worker waits, or it was not asked yet
     logs: Pending = field(default_factory=Pending)  # workers that ended, on their way into the HTCWorkerLog
-    succeeded: Mapping[WorkerName, float] = field(default_factory=dict)  # who got a successor: until when
+    successors: Mapping[WorkerName, float] = field(default_factory=dict)  # whose were asked for: until when
     refused_anchor: RefusedAnchor | None = None  # None: none was refused by a rule since one was accepted
     memory_request: MemoryRequest | None = None  # instead of the template's; None: as the status says
 
@@ -112,6 +112,9 @@ class Results:
     workers: Mapping[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: Mapping[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: Mapping[PoolUid, RefusedSubmit] = field(default_factory=dict)
+    untaken: Mapping[PoolUid, int] = field(
+        default_factory=dict
+    )  # jobs that were not submitted for other reasons
     declined: Mapping[PoolUid, Collection[WorkerName]] = field(default_factory=dict)  # successors, of whom
     unanswered: Mapping[PoolUid, int] = field(default_factory=dict)  # submits of so many jobs
     failed: Mapping[PoolUid, Setback] = field(default_factory=dict)  # actions that failed, or were left out
@@ -164,7 +167,9 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
         pools[uid] = _refused(pools.get(uid, _NOTHING), refused, now)
     for uid, workers in results.declined.items():  # there is no second try
         its = pools.get(uid, _NOTHING)
-        pools[uid] = replace(its, succeeded={**its.succeeded, **dict.fromkeys(workers, math.inf)})
+        pools[uid] = replace(its, successors={**its.successors, **dict.fromkeys(workers, math.inf)})
+    for uid, count in results.untaken.items():
+        pools[uid] = _not_taken(pools.get(uid, _NOTHING), count)
     for uid, count in results.unanswered.items():
         pools[uid] = _smaller(pools.get(uid, _NOTHING), count, now)
     for uid, failure in results.failed.items():
@@ -214,7 +219,7 @@ def _refused(its: PoolMemory, refused: RefusedSubmit, now: float) -> PoolMemory:
 
 def _not_taken(its: PoolMemory, count: int) -> PoolMemory:
     known = its.ledger or Ledger()
-    return replace(its, ledger=replace(known, refused=known.refused + count))
+    return replace(its, ledger=replace(known, untaken=known.untaken + count))
 
 
 def _smaller(its: PoolMemory, count: int, now: float) -> PoolMemory:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
 from typing import Final
 
 from htcdask_api import PoolStatus
@@ -162,23 +161,23 @@ def _shared(
     sights: Sequence[Sight], observed: Observed, asked: Observed, memory: ClusterMemory, policy: Policy
 ) -> Common:
     allocations = cluster.allocations(sights, asked, policy)
+    fewest = _fewer(observed, asked)
     return Common(
         allocations,
-        min(
-            (cluster.submit_budget(sights, seen, policy) for seen in _both(observed, asked)),
-            key=attrgetter("workers"),
-        ),
+        cluster.submit_budget(sights, fewest, policy),
         cluster.names_taken(sights, observed, memory),
         cluster.scheduler_retires(observed),
         cluster.wants_fewer(sights, observed),
         cluster.all_there(sights, allocations),
-        cluster.unasked(sights, allocations, asked),
+        cluster.unasked(sights, allocations, fewest),
     )
 
 
-def _both(one: Observed, other: Observed) -> tuple[Observed, ...]:
-    """The two, if they differ."""
-    return (one,) if one is other or one.cluster == other.cluster else (one, other)
+def _fewer(one: Observed, other: Observed) -> Observed:
+    """That of the two in which the scheduler asks for fewer workers."""
+    if not isinstance(one.cluster, ClusterFacts) or not isinstance(other.cluster, ClusterFacts):
+        return one
+    return other if other.cluster.replicas < one.cluster.replicas else one
 
 
 def _decide(sight: Sight, common: Common, followed: Mapping[PoolUid, Demand]) -> Decision:

@@ -198,6 +198,11 @@ class PoolState(Sight):
         return max(0, self._could_come - self.room)
 
     @property
+    def held_back(self) -> int:
+        """Those of them that nobody makes room for now."""
+        return self.lacks_room - len(succession.giving_way(self.workers, self.lacks_room))
+
+    @property
     def _could_come(self) -> int:
         most = [self.missing, self.asked_for, self.ledger.left(self.pace, self.now)]
         if self.backoff.allowed is not None:
@@ -221,11 +226,10 @@ class PoolState(Sight):
 
     @cached_property
     def missed(self) -> Sequence[Worker]:
-        """Its workers, but for those that nobody misses yet: their predecessors work."""
+        """Its workers, but for successors before their turn."""
         if self.template.max_runtime_seconds is None:
             return self.workers
-        waiting = succession.waiting(self.workers)
-        return [worker for worker in self.workers if worker.job.worker not in waiting]
+        return [worker for worker in self.workers if not worker.early]
 
     @cached_property
     def outdated(self) -> tuple[Job, ...]:

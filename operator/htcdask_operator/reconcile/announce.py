@@ -27,6 +27,7 @@ from htcdask_operator.state.withheld import Kept
 _log = logging.getLogger(__name__)
 
 _INTERVAL: Final = 5.0
+_UNKNOWN_TO_IT: Final = 401  # the operator's own token, while it is renewed
 _MAY_NOT: Final = 403
 _TOO_MANY: Final = 429
 _FAILS: Final = 500
@@ -35,7 +36,7 @@ _UNPOSTED: Final = 20  # announcements that wait for the API server, the newest
 
 def _is_for_all(error: KubeError) -> bool:
     """Whether it would be the same with any other Event: the API server is busy, silent, or out of order."""
-    return error.status is None or error.status == _TOO_MANY or error.status >= _FAILS
+    return error.status is None or error.status in (_UNKNOWN_TO_IT, _TOO_MANY) or error.status >= _FAILS
 
 
 class Announcer:

@@ -41,6 +41,7 @@ class Outcome:
     anchors: dict[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: dict[PoolUid, RefusedSubmit] = field(default_factory=dict)
     declined: dict[PoolUid, set[WorkerName]] = field(default_factory=dict)  # whose successors were refused
+    untaken: dict[PoolUid, int] = field(default_factory=dict)  # jobs that were certainly not submitted
     unanswered: dict[PoolUid, int] = field(default_factory=dict)
     recorded: dict[PoolUid, str] = field(default_factory=dict)
     scaled: tuple[int, int] | None = None
@@ -58,6 +59,7 @@ class Outcome:
             anchors=self.anchors,
             refused=self.refused,
             declined=self.declined,
+            untaken=self.untaken,
             unanswered=self.unanswered,
             failed=self.setbacks,
             logs=self.logs,
@@ -80,10 +82,17 @@ class Outcome:
     def leave_out(self, action: Action, now: float) -> None:
         """It is not done. Where the silence of HTCondor is all the reason, its pool has not failed itself."""
         self.undone.append(action)
+        self.not_submitted(action)
         pool = pool_of(action)
         if pool is not None and pool not in self.setbacks and not isinstance(action, Courtesy):
             removal = isinstance(action, _REMOVALS)
             self.setbacks[pool] = Setback(self.silent or "", now, times=0, condor=True, removal=removal)
+
+    def not_submitted(self, action: Action) -> None:
+        """Of a submit that certainly did not happen: its jobs are not counted as submitted."""
+        if isinstance(action, SubmitAnchor | SubmitWorkers):
+            count = len(action.names) if isinstance(action, SubmitWorkers) else 1
+            self.untaken[action.pool] = self.untaken.get(action.pool, 0) + count
 
     def fail(self, action: Action, why: str, now: float) -> None:
         """It could not be done, and what its pool waits for is not done in this round."""

@@ -20,6 +20,7 @@ from htcdask_operator.condor.errors import (
     CondorUnreachable,
     RuleRefused,
     SubmitRefused,
+    SubmitTooLate,
 )
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core import mistake, sanitize
@@ -78,6 +79,8 @@ async def perform(
         try:
             await _one(ports, action, pools, observed, outcome, clock, budget)
         except CondorError as error:
+            if _is_not_sent(action, error):
+                outcome.not_submitted(action)
             if isinstance(action, SubmitWorkers) and action.succeeds and not _is_silence(error):
                 _log.warning("No successor of worker %s: %s", action.succeeds, sanitize.line(str(error)))
                 metrics.FAILED_ACTIONS.labels("SubmitSuccessor").inc()
@@ -93,6 +96,7 @@ async def perform(
                     outcome.unanswered[action.pool] = len(action.names)
             outcome.fail(action, str(error), clock())
         except KubeError as error:
+            outcome.not_submitted(action)  # its files were not even made
             if not _is_overtaken(action, error):
                 outcome.fail(action, str(error), clock())
         except SchedulerError as error:
@@ -110,6 +114,16 @@ async def perform(
 def _is_silence(error: CondorError) -> bool:
     """It concerns all that is asked of the access point."""
     return isinstance(error, CondorUnreachable | CondorRefused)
+
+
+def _is_not_sent(action: Action, error: CondorError) -> bool:
+    """Whether a submit certainly left no job; what `refused` tells the core is not told twice."""
+    if not isinstance(action, SubmitWorkers):
+        return False
+    if isinstance(error, SubmitRefused):
+        return bool(action.succeeds)
+    # A token that expires between a job and its files leaves the job.
+    return isinstance(error, SubmitTooLate) or (isinstance(error, CondorRefused) and action.bundle is None)
 
 
 def _refused(action: SubmitAnchor | SubmitWorkers, error: SubmitRefused) -> RefusedSubmit:

@@ -166,7 +166,7 @@ class Usages:
         for job in live:
             if identity.is_foreign(job, self._identity) and job.owner != named:
                 continue
-            # Of a pair the successor is the first that is too much, whosever the others are.
+            # No worker of another cluster leaves for a successor: it goes with its pair's time, or gives way.
             place = (math.inf, job.id) if job.succeeds and job.succeeds in there else job.place
             entry = (place, job.size)
             found.setdefault(("user", job.user), []).append(entry)

@@ -168,7 +168,7 @@ async def test_an_announcement_is_tried_again_and_what_is_of_pools_that_are_gone
     assert gone not in clusters.site.known.withheld.kept
 
 
-@pytest.mark.parametrize("status", [429, 503, None])
+@pytest.mark.parametrize("status", [401, 429, 503, None])
 async def test_a_busy_api_server_is_asked_once_a_round_by_turns_and_what_it_did_not_take_is_posted_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int | None
 ) -> None:

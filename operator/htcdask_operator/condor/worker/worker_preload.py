@@ -26,7 +26,7 @@ _ends: list[tuple[str, Callable[[], Any]]] = []
 _closing: set[asyncio.Task[None]] = set()  # a loop keeps no task alive
 
 AGAIN_SECONDS = 5.0
-"""So long after a retirement that failed it is tried again."""
+"""So long after a retirement that failed, or found nobody, it is tried again."""
 
 # bundle.py sets them at the end of this file. HTCondor's SIGKILL comes after both times together.
 SERVER_NAME = ""  # by which the proxy knows the scheduler
@@ -103,21 +103,31 @@ def _retire_in_time(worker: Any) -> None:
     async def retire() -> None:
         await asyncio.sleep(max(0.0, RETIRES_AT - time.time()))
         _log.info("Its time is over: handing over data and closing")
-        while True:
-            try:
-                await _hand_over(worker)
-                break
-            except Exception:
-                _log.exception("Nothing could be handed over; it is tried again")
-                await asyncio.sleep(AGAIN_SECONDS)
+        try:
+            await asyncio.wait_for(_until_handed_over(worker), RETIRE_SECONDS)
+        except asyncio.TimeoutError:  # noqa: UP041  (another one before Python 3.11)
+            _log.error("Nobody took its data in %g s; closing without", RETIRE_SECONDS)
         await worker.close()
 
     _closing.add(asyncio.get_running_loop().create_task(retire()))
 
 
-async def _hand_over(worker: Any) -> None:
-    """The scheduler gives its tasks and data to others."""
-    await worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=True)
+async def _until_handed_over(worker: Any) -> None:
+    """The others may be full or paused for a moment, and a successor comes half a minute later."""
+    while True:
+        try:
+            if await _hand_over(worker):
+                return
+            _log.warning("No other worker can take its data now; it is tried again")
+        except Exception:
+            _log.exception("Nothing could be handed over; it is tried again")
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _hand_over(worker: Any) -> bool:
+    """The scheduler gives its tasks and data to others; False: nobody can take them, so it stays."""
+    retire = worker.scheduler.retire_workers
+    return bool(await retire(workers=[worker.address], close_workers=False, remove=True))
 
 
 def _close_gracefully_on_sigterm(worker: Any) -> None:
@@ -135,6 +145,8 @@ def _close_gracefully_on_sigterm(worker: Any) -> None:
 
     def begin() -> None:
         if not closing:
+            for retiring in _closing:
+                retiring.cancel()
             _log.info("SIGTERM: handing over data and closing")
             closing.add(loop.create_task(close()))
 

@@ -153,9 +153,8 @@ def workers_fail(state: PoolState) -> Finding | None:
     if found.stalled is not None:
         return Finding(found.stalled, f"{found.why}{next_try}", stalled=True, until=found.until)
     if found.until is None:
-        there = len(state.live)
-        trial = (
-            "One worker is on trial." if there <= 1 else f"{there} wait; no more come until one is connected."
+        trial = {0: "The next worker is on trial.", 1: "One worker is on trial."}.get(
+            found.on_trial, f"{found.on_trial} wait; no more come until one is connected."
         )
         return Finding(reasons.BACKING_OFF, f"{trial} {found.why}")
     return Finding(reasons.BACKING_OFF, f"{found.why}{next_try}", until=found.until)

@@ -47,7 +47,7 @@ def decide(state: PoolState) -> Decision:
             analyzed=state.remembered.analyzed if state.idle else None,
             logs=kept_logs.after(state),
             memory_request=state.memory_request,
-            succeeded=_succeeded(state, actions),
+            successors=_successors(state, actions),
         ),
         min((at for at in times if at is not None), default=None),
         ask_first=bool(state.lost) or any(isinstance(a, SubmitAnchor | SubmitWorkers) for a in actions),
@@ -55,9 +55,9 @@ def decide(state: PoolState) -> Decision:
     )
 
 
-def _succeeded(state: PoolState, actions: tuple[Action, ...]) -> Mapping[WorkerName, float]:
+def _successors(state: PoolState, actions: tuple[Action, ...]) -> Mapping[WorkerName, float]:
     new = [action.succeeds for action in actions if isinstance(action, SubmitWorkers) and action.succeeds]
-    return succession.given(state.remembered.succeeded, new, state.workers, state.now)
+    return succession.given(state.remembered.successors, new, state.workers, state.now)
 
 
 def _after(state: PoolState, actions: tuple[Action, ...]) -> Ledger:

@@ -256,15 +256,16 @@ def wants_fewer(sights: Sequence[Sight], observed: Observed) -> bool:
 
 def all_there(sights: Sequence[Sight], allocations: Mapping[PoolUid, Allocation]) -> bool:
     """Whether no pool lacks a worker: those come before anybody's successor."""
-    known = [sight for sight in sights if sight.uid in allocations]
+    known = [sight for sight in sights if sight.uid in allocations and sight.refused is None]
     return all(allocations[each.uid].replicas <= len(each.live) + each.expected for each in known)
 
 
 def unasked(sights: Sequence[Sight], allocations: Mapping[PoolUid, Allocation], seen: Observed) -> int:
-    """How many workers the pools that may have any should have, beyond what the scheduler asks for."""
+    """How many workers the pools should have beyond what is asked for; those that get none keep theirs."""
     asked = seen.cluster.replicas if isinstance(seen.cluster, ClusterFacts) else limits.NONE
-    able = {sight.uid for sight in sights if sight.refused is None}
-    return max(0, sum(each.replicas for uid, each in allocations.items() if uid in able) - asked)
+    known = [sight for sight in sights if sight.uid in allocations]
+    wanted = [len(its.live) if its.refused else allocations[its.uid].replicas for its in known]
+    return max(0, sum(wanted) - asked)
 
 
 def scheduler_retires(observed: Observed) -> bool:

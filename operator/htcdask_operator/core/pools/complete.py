@@ -27,8 +27,8 @@ def state_of(
     *,
     scheduler_retires: bool,
     wants_fewer: bool,
-    all_there: bool = True,
-    unasked: int = 0,
+    all_there: bool,
+    unasked: int,
 ) -> PoolState:
     """All that follows from what is seen, remembered, and wanted. The rest is what `plan.Common` has."""
     worker = sight.worker

@@ -27,24 +27,23 @@ def missing(state: PoolState) -> Step:
 
 
 def in_the_way(state: PoolState) -> tuple[Worker, ...]:
-    """Successors that are given up, as a limit has no room for them and for workers that are missing."""
+    """Who is given up, as a limit has no room for both of a pair and for workers that are missing."""
     lacks = state.lacks_room if _may_submit_workers(state) else 0
-    return succession.last(state.workers, lacks) if lacks else ()
+    return succession.giving_way(state.workers, lacks) if lacks else ()
 
 
 def successors(state: PoolState) -> Step:
     """Who is about to retire gets a successor, if nothing else is to be done about the pool's number."""
-    if state.template.max_runtime_seconds is None or state.allocation is None or state.missing:
+    if state.template.max_runtime_seconds is None or state.allocation is None:
         return Step()
-    if not state.all_there:
-        return Step()
-    if states.live(state.workers) != state.allocation.replicas or state.backoff.allowed is not None:
-        return Step()
-    if state.expected:  # for whom they are, the queue will show
-        return Step()
-    given = {worker: at for worker, at in state.remembered.succeeded.items() if at > state.now}
+    given = {worker: at for worker, at in state.remembered.successors.items() if at > state.now}
     due = succession.due(state.workers, given, state.now)
-    recheck = first((due.recheck_at, *(at for at in given.values() if at < math.inf)))
+    paused = (state.backoff.until, state.more_at) if due.now else ()
+    recheck = first((due.recheck_at, *paused, *(at for at in given.values() if at < math.inf)))
+    lacks = state.missing or not state.all_there or state.backoff.allowed is not None
+    # Or it is about to change, or the queue will show for whom they are.
+    if lacks or states.live(state.workers) != state.allocation.replicas or state.expected:
+        return Step((), recheck)
     count = min(len(due.now), state.room, state.ledger.left(state.pace, state.now))
     if state.anchors.refused is not None:
         count = min(count, 1)  # its files take a second

@@ -37,7 +37,7 @@ def too_many(workers: Sequence[Worker], desired: int) -> int:
     there = [worker for worker in workers if worker.state in DRAINED]
     count = states.live(there)
     if count < len(there):
-        heirs = {worker.job.succeeds for worker in there}
+        heirs = {worker.job.succeeds for worker in there if states.counts(worker)}
         count += sum(worker.succeeded and worker.job.worker not in heirs for worker in there)
     return max(0, count - desired)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from htcdask_operator.core.model import Job, WorkerName
 from htcdask_operator.core.workers import states, succession
-from htcdask_operator.core.workers.states import State, Worker, live
+from htcdask_operator.core.workers.states import RUNS, State, Worker, live
 
 FIRST_TO_GO: Final = (State.SUBMITTING, State.HELD, State.IDLE, State.NOT_CONNECTED, State.STARTING)
 
@@ -36,32 +36,32 @@ def surplus(
     too_many = max(0, live(workers) - desired)
     if not too_many and desired:
         return Surplus()
-    waiting = succession.waiting(workers)
-    # Without a successor its predecessor counts again, and as many are too many as before: so it goes only
-    # where nobody is wanted.
+    # A successor before its turn is none of those that are too many: it goes where nobody needs it any more.
+    alone = succession.without_predecessors(workers) if desired else ()
     early = tuple(
         worker
         for worker in workers
-        if worker.state in FIRST_TO_GO and (worker.early if desired else worker.job.worker in waiting)
+        if worker.early and worker.state in FIRST_TO_GO and (not desired or worker.job.worker in alone)
     )
     if not too_many:
         return Surplus(early)
+    counted = [worker for worker in workers if states.counts(worker)]
+    # Of a pair the scheduler knows who retires, and chooses among those.
+    retiring = {worker.job.worker for worker in workers if worker.succeeded and worker.state in RUNS}
     candidates = [
-        worker
-        for worker in workers
-        if worker.state in FIRST_TO_GO and not worker.succeeded and worker.job.worker not in waiting
+        worker for worker in counted if worker.state in FIRST_TO_GO and worker.job.succeeds not in retiring
     ]
     # The last that were queued are the last that would have started.
     candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     candidates.sort(key=lambda worker: FIRST_TO_GO.index(worker.state))
     # Whom the scheduler has dropped ends by itself: nobody else goes in its place.
-    dropped = sum(worker.state is State.DISCONNECTED for worker in workers)
+    dropped = sum(worker.state is State.DISCONNECTED for worker in counted)
     free = (*early, *candidates[: max(0, too_many - dropped)])
-    leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED, State.UNNAMED) for worker in workers)
+    leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED, State.UNNAMED) for worker in counted)
     rest = max(0, too_many - len(free) + len(early) - leaving)
     if scheduler_knows or not rest:
         return Surplus(free)
-    connected = [worker for worker in workers if worker.state is State.CONNECTED]
+    connected = [worker for worker in counted if worker.state is State.CONNECTED]
     connected.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     quiet = [worker for worker in connected if worker.job.worker not in busy][:rest]
     return Surplus((*free, *quiet), rest - len(quiet))

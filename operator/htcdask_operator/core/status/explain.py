@@ -27,12 +27,14 @@ def explanations(
     allocation: Allocation,
     unaffordable: int,
     crowded_out: int,
+    held_back: int,
     address: str,
     analysis: Analysis | None = None,
     avoided: Sequence[str] = (),
 ) -> tuple[Explanation, ...]:
-    """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for, and
-    `crowded_out` are asked for, but others that it counts have to leave before.
+    """The reasons for what is missing; `unaffordable` workers exceed what the scheduler asks for,
+    `crowded_out` are asked for, but others that it counts have to leave before, and so have others that a
+    limit counts for those that are `held_back`.
 
     `analysis`: how slots look to those that are idle; `avoided`: machines that eat workers.
     """
@@ -52,6 +54,12 @@ def explanations(
             "The scheduler counts workers of the cluster's other pools, or of pools that are gone, too: they "
             "leave before others come in their place, and those that are busy finish their tasks first.",
         ] = crowded_out
+    if held_back:
+        found[
+            reasons.CAPPED,
+            "A limit counts workers that are stopped, about to retire or leaving, too: these come when such "
+            "have gone.",
+        ] = held_back
     if allocation.capped_by is not None:
         found[reasons.CAPPED, allocation.capped_by] = allocation.withheld
     if avoided:

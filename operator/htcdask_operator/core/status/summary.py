@@ -21,7 +21,7 @@ from htcdask_operator.core.pool_state import Finding, PoolState, Sight
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.setback import STALLED
 from htcdask_operator.core.status.explain import explanations, reachable
-from htcdask_operator.core.workers import identity
+from htcdask_operator.core.workers import identity, succession
 from htcdask_operator.core.workers.states import RUNS, State, live
 
 Truth = Literal["True", "False", "Unknown"]
@@ -57,6 +57,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
             state.allocation or Allocation(0),
             state.unaffordable,
             state.crowded_out,
+            state.held_back,
             state.policy.scheduler_address,
             analyzed.found if analyzed is not None and state.idle else None,
             tuple(state.avoided),
@@ -130,7 +131,7 @@ def _counts(state: PoolState) -> Counts:
         if unknown
         else states[State.CONNECTED] + states[State.UNNAMED],
         held=states[State.HELD],
-        retiring=states[State.REMOVED] + sum([worker.succeeded for worker in state.workers]),
+        retiring=states[State.REMOVED] + succession.retiring(state.workers),
     )
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from htcdask_api import Failure
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.workers import contact, failure_policy, succession
+from htcdask_operator.core.workers import contact, failure_policy
 from htcdask_operator.core.workers.ledger import FORGET_SECONDS
 from htcdask_operator.core.workers.states import LIVE, State, Worker
 
@@ -29,6 +29,7 @@ class Backoff:
     until: float | None = None  # when more may be
     stalled: str | None = None  # the reason for which somebody should look
     why: str = ""  # the last failure, in words
+    on_trial: int = 0  # workers of which one has to be of use before more may come
 
 
 def after(
@@ -55,12 +56,11 @@ def after(
     if until > now:
         return Backoff(0, until, stalled, why)
     if events and not connected:
-        waiting = succession.waiting(workers)  # who waits for a predecessor that has gone proves nothing yet
+        # A successor before its turn proves nothing yet.
         on_trial = sum(
-            worker.state in LIVE and worker.state is not State.HELD and worker.job.worker not in waiting
-            for worker in workers
+            worker.state in LIVE and worker.state is not State.HELD and not worker.early for worker in workers
         )
-        return Backoff(max(0, 1 - on_trial), None, stalled, why)
+        return Backoff(max(0, 1 - on_trial), None, stalled, why, on_trial)
     return Backoff(None, None, stalled, why)
 
 

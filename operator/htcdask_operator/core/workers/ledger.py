@@ -86,7 +86,7 @@ class Ledger:
     succeeded_at: float = 0.0  # when the youngest worker that was of use had started
     submits: Spent = field(default_factory=Spent)
     batch: Batch = field(default_factory=Batch)
-    refused: int = 0  # jobs that the access point did not take, and that are still counted as submitted
+    untaken: int = 0  # jobs that were refused or never sent, and are still counted as submitted
 
     def failed(self, new: Iterable[Failure], now: float) -> Ledger:
         """With these events, newest first; those that are long ago are forgotten."""
@@ -126,7 +126,7 @@ class Ledger:
 
     def settled(self, rate: Rate, now: float) -> Ledger:
         """Where the access point took no job, none was submitted."""
-        return replace(self.gave_back(self.refused, rate, now), refused=0) if self.refused else self
+        return replace(self.gave_back(self.untaken, rate, now), untaken=0) if self.untaken else self
 
     def left(self, rate: Rate, now: float) -> int:
         """How many jobs may be submitted now."""

@@ -69,8 +69,8 @@ class Worker(NamedTuple):  # a plan makes one of each job: a frozen dataclass ta
     state: State
     reason: str | None = None
     message: str = ""
-    succeeded: bool = False  # about to retire, and its successor is there: it is no longer counted
-    early: bool = False  # a successor before its turn, and its predecessor has gone: it is not counted yet
+    succeeded: bool = False  # its successor's turn has come: it is no longer counted
+    early: bool = False  # a successor before its turn: it is not counted yet
 
 
 def judged(
@@ -132,11 +132,6 @@ def spooled_by(job: Job) -> float:
     """
     # StageInStart tells nothing: the schedd sets it a second later even if nobody sends anything.
     return max(job.queued_at, job.stage_in_finish or job.queued_at) + SPOOL_SECONDS
-
-
-def of_pool(workers: Iterable[Worker], pool_uid: str) -> tuple[Worker, ...]:
-    """The workers of one pool."""
-    return tuple(worker for worker in workers if worker.job.pool_uid == pool_uid)
 
 
 def live(workers: Iterable[Worker]) -> int:

@@ -6,7 +6,8 @@ and would choose the newcomer, who holds nothing: so the successor waits in its 
 retired, and nobody has to tell the scheduler, which would end adapt(). Both names are in the queue. It is a
 courtesy: nothing waits for a successor, and where a limit has no room for both, it gives way.
 
-    works -> soon retires: its successor is submitted, and it is not counted -> retired -> successor connects
+    works -> its successor is submitted, and is early -> the successor's turn: it is counted, and who retires
+    is not -> retired -> the successor connects
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ LEAD: Final = 600.0
 _LEAD_SHARE: Final = 4  # of its lifetime
 AFTER_SECONDS: Final = 30.0
 """So long after it began may a retirement take, data and all, before the successor begins to connect."""
-EARLY_SECONDS: Final = AFTER_SECONDS + 15.0
-"""If its predecessor goes sooner than this before its turn, it waits too long; clocks may differ a little."""
+TURN_SECONDS: Final = AFTER_SECONDS + 15.0
+"""So long before it connects is it a successor's turn; clocks may differ a little."""
 GRACE_SECONDS: Final = 60.0
 """So long may a retirement take; who stays on counts again, and the scheduler has one too many."""
 ASKED_SECONDS: Final = 30.0
@@ -60,31 +61,48 @@ class Due:
 
 
 def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
-    """With those marked whose successors are there, and successors that came early."""
+    """With successors marked before their turn, and those in whose place one counts."""
     heirs: dict[WorkerName, Worker] = {}
     for worker in workers:
         if worker.job.succeeds and worker.state in LIVE:
             heirs.setdefault(worker.job.succeeds, worker)
     if not heirs:
         return tuple(workers)
-    there = {worker.job.worker for worker in workers if worker.state in LIVE}
     found = []
     for worker in workers:
-        if _is_succeeded(worker, heirs.get(worker.job.worker), now):
-            found.append(worker._replace(succeeded=True))
-        elif worker.job.succeeds and _is_not_needed(worker, heirs, there, now):
+        if worker.job.succeeds and _is_early(worker, heirs, now):
             found.append(worker._replace(early=True))
+        elif (heir := heirs.get(worker.job.worker)) is not None and _is_succeeded(worker, heir, heirs, now):
+            found.append(worker._replace(succeeded=True))
         else:
             found.append(worker)
     return tuple(found)
 
 
-def last(workers: Sequence[Worker], count: int) -> tuple[Worker, ...]:
-    """So many successors that give way: those that nobody misses yet, the last to connect first."""
-    not_missed = waiting(workers)
-    idle = [worker for worker in workers if worker.job.worker in not_missed and worker.state in _BEFORE]
-    idle.sort(key=lambda worker: (-(worker.job.connects_at or 0.0), worker.job.worker))
-    return tuple(idle[: max(0, count)])
+def retiring(workers: Sequence[Worker]) -> int:
+    """How many run and have a successor."""
+    have = {worker.job.succeeds for worker in workers if worker.job.succeeds and worker.state in LIVE}
+    return sum(worker.job.worker in have and worker.state in RUNS for worker in workers)
+
+
+def giving_way(workers: Sequence[Worker], count: int) -> tuple[Worker, ...]:
+    """So many that leave for workers that are missing.
+
+    First successors before their turn, the last to connect first. Then those that were stopped before they
+    could retire, and whose successors count in their place.
+    """
+    early = [worker for worker in workers if worker.early and worker.state is not State.HELD]
+    early.sort(key=lambda worker: (-(worker.job.connects_at or 0.0), worker.job.worker))
+    stopped = [worker for worker in workers if worker.succeeded and worker.state in _STOPPED]
+    return (*early, *stopped)[: max(0, count)]
+
+
+def without_predecessors(workers: Sequence[Worker]) -> frozenset[WorkerName]:
+    """Successors before their turn whose predecessors have gone already: others have come in their place."""
+    there = {worker.job.worker for worker in workers if worker.state in LIVE}
+    return frozenset(
+        worker.job.worker for worker in workers if worker.early and worker.job.succeeds not in there
+    )
 
 
 def counts_otherwise_at(workers: Sequence[Worker], now: float) -> list[float]:
@@ -95,7 +113,7 @@ def counts_otherwise_at(workers: Sequence[Worker], now: float) -> list[float]:
         if (connects_at := worker.job.connects_at) is None:
             continue
         if worker.early:
-            times.append(connects_at - EARLY_SECONDS)
+            times.append(connects_at - TURN_SECONDS)
         elif worker.job.succeeds in retire and worker.state in RUNS:
             times.append(max(retire[worker.job.succeeds], connects_at) + GRACE_SECONDS)
     return [at for at in times if at > now]
@@ -107,26 +125,20 @@ def due(workers: Sequence[Worker], given: Collection[WorkerName], now: float) ->
     `given`: who got one already. Whatever became of one that was there, there is no second one.
     """
     usual, soon, later = _usual_lead(workers), [], []
+    have = {worker.job.succeeds for worker in workers if worker.job.succeeds}
     for worker in workers:
         at = retires_at(worker.job)
-        if at is None or worker.state is not State.CONNECTED or worker.succeeded:
+        if at is None or worker.state is not State.CONNECTED or worker.job.worker in have:
             continue
         begins = at - min(usual, (worker.job.lifetime or 0) / _LEAD_SHARE)
         if now < begins:
             later.append(begins)
         elif now < at and worker.job.worker not in given:
             soon.append(Succession(worker.job.worker, at + AFTER_SECONDS))
-    room = max(0, math.ceil(live(workers) / SHARE) - sum(worker.succeeded for worker in workers))
+    on_their_way = sum(worker.early or (worker.succeeded and worker.state in RUNS) for worker in workers)
+    room = max(0, math.ceil(live(workers) / SHARE) - on_their_way)
     soon.sort(key=lambda succession: (succession.connects_at, succession.of))
     return Due(tuple(soon[: min(room, AT_ONCE)]), min(later, default=None))
-
-
-def waiting(workers: Sequence[Worker]) -> frozenset[WorkerName]:
-    """Successors that nobody misses yet: their predecessors work, or others have come in their place."""
-    succeeded = {worker.job.worker for worker in workers if worker.succeeded}
-    return frozenset(
-        worker.job.worker for worker in workers if worker.early or worker.job.succeeds in succeeded
-    )
 
 
 def given(
@@ -149,24 +161,21 @@ def retires_at(job: Job) -> float | None:
     return job.started_at + lifetime.of_worker(job.lifetime, job.worker)
 
 
-def _waits(worker: Worker, now: float) -> bool:
-    """Whether it does not run, or as far as anybody can tell only holds its slot, and will for a while."""
-    return worker.state in _BEFORE and (worker.job.connects_at or 0.0) > now + EARLY_SECONDS
+def _is_early(worker: Worker, heirs: Mapping[WorkerName, Worker], now: float) -> bool:
+    """Whether it does not run, or as far as anybody can tell only holds its slot, and will for a while.
 
-
-def _is_not_needed(
-    worker: Worker, heirs: Mapping[WorkerName, Worker], there: Collection[WorkerName], now: float
-) -> bool:
-    """Whether its predecessor has gone, or has another successor, from a submit whose answer was lost."""
-    if worker.job.succeeds not in there:
-        return _waits(worker, now)
-    return heirs.get(worker.job.succeeds) is not worker and worker.state in _BEFORE
-
-
-def _is_succeeded(worker: Worker, heir: Worker | None, now: float) -> bool:
-    if heir is None:
+    The second successor of one worker, from a submit whose answer was lost, has no turn.
+    """
+    if worker.state not in _BEFORE:
         return False
-    if worker.state in _STOPPED:  # whoever has stopped it may want to look at it, or let it go on
+    has_no_turn = heirs.get(worker.job.succeeds) is not worker
+    return has_no_turn or (worker.job.connects_at or 0.0) > now + TURN_SECONDS
+
+
+def _is_succeeded(worker: Worker, heir: Worker, heirs: Mapping[WorkerName, Worker], now: float) -> bool:
+    if _is_early(heir, heirs, now):
+        return False
+    if worker.state in _STOPPED:  # whoever has stopped it may want to look at it; its time is over
         return True
     if worker.state not in RUNS:
         return False
