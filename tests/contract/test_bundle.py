@@ -509,6 +509,42 @@ async def test_a_worker_ends_by_itself_when_its_life_is_over(tmp_path: Path, nan
         assert {worker.name for worker in cluster.scheduler.workers.values()} == {"w2"}
 
 
+@pytest.mark.parametrize("_", range(3))  # it would close twice about every other time
+async def test_the_last_worker_closes_once_though_it_is_told_late_that_it_stays(
+    tmp_path: Path, _: int
+) -> None:
+    bundle = replace(PLAIN, nanny=False, retire_seconds=30, close_seconds=30)
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(bundle, cluster, "last", tmp_path) as worker,
+    ):
+        await cluster.client.wait_for_workers(1)
+        assert await cluster.client.submit(pow, 2, 10) == 1024
+        kept = await cluster.client.scatter("data", hash=False)
+        assert kept.key in cluster.scheduler.tasks
+        (address,) = cluster.scheduler.workers
+        stream = cluster.scheduler.stream_comms[address]
+        retire = cluster.scheduler.handlers["retire_workers"]
+        late: list[asyncio.Task[None]] = []
+
+        async def tell() -> None:
+            while address in cluster.scheduler.workers:
+                stream.send({"op": "worker-status-change", "status": "running", "stimulus_id": "late"})
+                await asyncio.sleep(0.001)
+
+        async def told_late(*args: object, **options: object) -> object:
+            answer = await retire(*args, **options)
+            late.append(asyncio.create_task(tell()))
+            await asyncio.sleep(0.1)
+            return answer
+
+        cluster.scheduler.handlers["retire_workers"] = told_late
+        worker.process.terminate()
+        assert await asyncio.wait_for(worker.process.wait(), 10) == 0
+        assert len(late) == 1, "it has asked, and nobody could take its data"
+        assert (await worker.output()).count("Stopping worker at") == 1
+
+
 @nanny_or_not
 async def test_the_time_to_hand_over_is_what_the_site_gives(tmp_path: Path, nanny: bool) -> None:
     """A scheduler that is slow to retire: a patient site keeps the data, an impatient one the deadline."""

@@ -5,6 +5,7 @@ The tests build on each other's node and run in their order; each begins with an
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -65,11 +66,21 @@ def node(before: machine.Machine) -> Iterator[Node]:
 
 
 def _await_web(node: Node) -> str:
-    """Wait until the pod runs, and ask it something through a forward."""
+    """Wait until the pod runs, and ask it something through a forward.
+
+    Of a node that has just come back kubectl may show the pod of before.
+    """
     node.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     port = node.forward("web", "web.default", 80)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/hostname", timeout=10) as answer:
-        return str(answer.read().decode().strip())
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/hostname", timeout=10) as answer:
+                return str(answer.read().decode().strip())
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 def _kill(node: Node, *names: str) -> None:

@@ -107,6 +107,7 @@ def _retire_in_time(worker: Any) -> None:
             await asyncio.wait_for(_until_handed_over(worker), RETIRE_SECONDS)
         except asyncio.TimeoutError:  # noqa: UP041  (another one before Python 3.11)
             _log.error("Nobody took its data in %g s; closing without", RETIRE_SECONDS)
+        _stay_closing(worker)
         await worker.close()
 
     _closing.add(asyncio.get_running_loop().create_task(retire()))
@@ -130,6 +131,14 @@ async def _hand_over(worker: Any) -> bool:
     return bool(await retire(workers=[worker.address], close_workers=False, remove=True))
 
 
+def _stay_closing(worker: Any) -> None:
+    """The scheduler's word that it runs on, as nobody can take its data, may come when it closes already.
+
+    Distributed then closes it a second time, and the two wait for each other for half a minute.
+    """
+    worker.stream_handlers["worker-status-change"] = lambda **message: None
+
+
 def _close_gracefully_on_sigterm(worker: Any) -> None:
     """Distributed's own handler closes without handing anything over."""
     loop = asyncio.get_running_loop()
@@ -140,6 +149,7 @@ def _close_gracefully_on_sigterm(worker: Any) -> None:
             await asyncio.wait_for(_hand_over(worker), RETIRE_SECONDS)
         except Exception:
             _log.exception("No graceful end; closing at once")
+        _stay_closing(worker)
         # A task that still runs has been given to another worker: nobody waits for it here.
         await worker.close(timeout=CLOSE_SECONDS, executor_wait=False)
 
