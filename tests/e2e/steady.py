@@ -15,6 +15,8 @@ from tests.e2e.clusters import SMALL
 from tests.e2e.look import bare, eventually, queue
 from tests.e2e.notebook import Notebook
 
+REMOVED = 3  # HTCondor's JobStatus
+
 RETIRE = """
 client = gateway.connect(cluster).get_client()
 client.retire_workers(names=workers, close_workers=True)
@@ -62,6 +64,12 @@ def at_rest(site: Site, notebook: Notebook) -> Steady:
     apply(site, "evening", beside, 1)
     numbers = {night: 1, day: 2, evening: 1}
     have(site, numbers)
+    eventually(
+        lambda: [job for each in (alone, beside) for job in queue(site, each) if job["JobStatus"] == REMOVED],
+        60,
+        "who was one too many has handed over its data and left",
+        lambda leaving: not leaving,
+    )
     there = jobs(site, alone, beside)
     return Steady((alone, beside), there, numbers, gone(site, *numbers), time.monotonic())
 
