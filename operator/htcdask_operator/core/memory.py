@@ -112,9 +112,7 @@ class Results:
     workers: Mapping[PoolUid, tuple[JobId, ...]] = field(default_factory=dict)  # accepted
     anchors: Mapping[PoolUid, JobId] = field(default_factory=dict)  # accepted
     refused: Mapping[PoolUid, RefusedSubmit] = field(default_factory=dict)
-    untaken: Mapping[PoolUid, int] = field(
-        default_factory=dict
-    )  # jobs that were not submitted for other reasons
+    untaken: Mapping[PoolUid, int] = field(default_factory=dict)  # jobs that were surely not submitted
     declined: Mapping[PoolUid, Collection[WorkerName]] = field(default_factory=dict)  # successors, of whom
     unanswered: Mapping[PoolUid, int] = field(default_factory=dict)  # submits of so many jobs
     failed: Mapping[PoolUid, Setback] = field(default_factory=dict)  # actions that failed, or were left out
