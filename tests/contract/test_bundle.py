@@ -545,6 +545,29 @@ async def test_the_last_worker_closes_once_though_it_is_told_late_that_it_stays(
         assert (await worker.output()).count("Stopping worker at") == 1
 
 
+async def test_sigterm_while_it_closes_after_its_time_does_not_keep_it(tmp_path: Path) -> None:
+    short = replace(PLAIN, nanny=False, lifetime=8, retire_seconds=40, close_seconds=20)
+    async with (
+        dask_cluster(tmp_path) as cluster,
+        running(replace(PLAIN, nanny=False), cluster, "stays", tmp_path),
+        running(short, cluster, "old", tmp_path) as worker,
+    ):
+        await cluster.client.wait_for_workers(2)
+        busy = cluster.client.submit(sleep_after_saying_so, workers=["old"], pure=False)
+        await distributed.Event("busy", cluster.client).wait()
+        for _ in range(3000):
+            if len(cluster.scheduler.workers) == 1:
+                break
+            await asyncio.sleep(0.01)
+        for _ in range(20):
+            if worker.process.returncode is None:
+                worker.process.terminate()
+            await asyncio.sleep(0.05)
+        # The last signals may find an interpreter that is about to end, and end it themselves.
+        assert await asyncio.wait_for(worker.process.wait(), 20) in (0, 128 + signal.SIGTERM)
+        await busy.cancel()
+
+
 @nanny_or_not
 async def test_the_time_to_hand_over_is_what_the_site_gives(tmp_path: Path, nanny: bool) -> None:
     """A scheduler that is slow to retire: a patient site keeps the data, an impatient one the deadline."""

@@ -23,7 +23,9 @@ from distributed.security import Security
 
 _log = logging.getLogger("distributed.htcdask")
 _ends: list[tuple[str, Callable[[], Any]]] = []
-_closing: set[asyncio.Task[None]] = set()  # a loop keeps no task alive
+# A loop keeps no task alive.
+_retiring: set[asyncio.Task[None]] = set()
+_closing: set[asyncio.Task[None]] = set()
 
 AGAIN_SECONDS = 5.0
 """So long after a retirement that failed, or found nobody, it is tried again."""
@@ -107,10 +109,11 @@ def _retire_in_time(worker: Any) -> None:
             await asyncio.wait_for(_until_handed_over(worker), RETIRE_SECONDS)
         except asyncio.TimeoutError:  # noqa: UP041  (another one before Python 3.11)
             _log.error("Nobody took its data in %g s; closing without", RETIRE_SECONDS)
-        _stay_closing(worker)
-        await worker.close()
+        # A close that is broken off never ends: it is a task of its own, which SIGTERM lets go on.
+        _closing.add(loop.create_task(_close(worker)))
 
-    _closing.add(asyncio.get_running_loop().create_task(retire()))
+    loop = asyncio.get_running_loop()
+    _retiring.add(loop.create_task(retire()))
 
 
 async def _until_handed_over(worker: Any) -> None:
@@ -131,34 +134,31 @@ async def _hand_over(worker: Any) -> bool:
     return bool(await retire(workers=[worker.address], close_workers=False, remove=True))
 
 
-def _stay_closing(worker: Any) -> None:
-    """The scheduler's word that it runs on, as nobody can take its data, may come when it closes already.
-
-    Distributed then closes it a second time, and the two wait for each other for half a minute.
-    """
+async def _close(worker: Any) -> None:
+    """A task that still runs has been given to another worker: nobody waits for it here."""
+    # The scheduler's word that it runs on, as nobody can take its data, may come when it closes already.
+    # Distributed then closes it a second time, and the two wait for each other for half a minute.
     worker.stream_handlers["worker-status-change"] = lambda **message: None
+    await worker.close(timeout=CLOSE_SECONDS, executor_wait=False)
 
 
 def _close_gracefully_on_sigterm(worker: Any) -> None:
     """Distributed's own handler closes without handing anything over."""
     loop = asyncio.get_running_loop()
-    closing: set[asyncio.Task[None]] = set()
 
     async def close() -> None:
         try:
             await asyncio.wait_for(_hand_over(worker), RETIRE_SECONDS)
         except Exception:
             _log.exception("No graceful end; closing at once")
-        _stay_closing(worker)
-        # A task that still runs has been given to another worker: nobody waits for it here.
-        await worker.close(timeout=CLOSE_SECONDS, executor_wait=False)
+        await _close(worker)
 
     def begin() -> None:
-        if not closing:
-            for retiring in _closing:
-                retiring.cancel()
+        if not _closing:
+            for retirement in _retiring:
+                retirement.cancel()
             _log.info("SIGTERM: handing over data and closing")
-            closing.add(loop.create_task(close()))
+            _closing.add(loop.create_task(close()))
 
     # Once the command line has installed its own handler.
     loop.call_soon(loop.add_signal_handler, signal.SIGTERM, begin)
