@@ -200,7 +200,8 @@ class PoolState(Sight):
     @property
     def held_back(self) -> int:
         """Those of them that nobody makes room for now."""
-        return self.lacks_room - len(succession.giving_way(self.workers, self.lacks_room))
+        lacks = self.lacks_room
+        return lacks - len(succession.giving_way(self.workers, lacks))
 
     @property
     def _could_come(self) -> int:

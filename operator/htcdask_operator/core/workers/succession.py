@@ -82,7 +82,7 @@ def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
 def retiring(workers: Sequence[Worker]) -> int:
     """How many run and have a successor."""
     have = {worker.job.succeeds for worker in workers if worker.job.succeeds and worker.state in LIVE}
-    return sum(worker.job.worker in have and worker.state in RUNS for worker in workers)
+    return sum(worker.job.worker in have and worker.state in RUNS for worker in workers) if have else 0
 
 
 def giving_way(workers: Sequence[Worker], count: int) -> tuple[Worker, ...]:
@@ -91,10 +91,12 @@ def giving_way(workers: Sequence[Worker], count: int) -> tuple[Worker, ...]:
     First successors before their turn, the last to connect first. Then those that were stopped before they
     could retire, and whose successors count in their place.
     """
+    if count <= 0:
+        return ()
     early = [worker for worker in workers if worker.early and worker.state is not State.HELD]
     early.sort(key=lambda worker: (-(worker.job.connects_at or 0.0), worker.job.worker))
     stopped = [worker for worker in workers if worker.succeeded and worker.state in _STOPPED]
-    return (*early, *stopped)[: max(0, count)]
+    return (*early, *stopped)[:count]
 
 
 def without_predecessors(workers: Sequence[Worker]) -> frozenset[WorkerName]:
