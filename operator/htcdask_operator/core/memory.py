@@ -206,9 +206,10 @@ def _accepted(its: PoolMemory, jobs: Collection[JobId], now: float, *, anchor: b
 
 def _refused(its: PoolMemory, refused: RefusedSubmit, now: float) -> PoolMemory:
     """A smaller submit may pass at once; of one job, there is no smaller."""
+    its = _not_taken(its, refused.count)
     if refused.template_hash is not None:  # its workers may pass
         return replace(its, refused_anchor=RefusedAnchor(refused.template_hash, now, refused.why))
-    its = _not_taken(_smaller(its, refused.count, now), refused.count)
+    its = _smaller(its, refused.count, now)
     if refused.count > 1:
         return its
     times = its.refusal.times + 1 if its.refusal is not None else 1

@@ -34,23 +34,16 @@ def surplus(
 ) -> Surplus:
     """The workers to remove so that no more than `desired` live, as far as that is ours to do."""
     too_many = max(0, live(workers) - desired)
-    if not too_many and desired:
-        return Surplus()
-    # A successor before its turn is none of those that are too many: it goes where nobody needs it any more.
-    alone = succession.without_predecessors(workers) if desired else ()
-    early = tuple(
-        worker
-        for worker in workers
-        if worker.early and worker.state in FIRST_TO_GO and (not desired or worker.job.worker in alone)
-    )
+    early = _early(workers, desired, too_many)
     if not too_many:
         return Surplus(early)
     counted = [worker for worker in workers if states.counts(worker)]
-    # Of a pair the scheduler knows who retires, and chooses among those.
+    # Who retires within the minute is on its way out. Only then does its successor, in whose place it would
+    # count again, cost nothing.
     retiring = {worker.job.worker for worker in workers if worker.succeeded and worker.state in RUNS}
-    candidates = [
-        worker for worker in counted if worker.state in FIRST_TO_GO and worker.job.succeeds not in retiring
-    ]
+    first = [worker for worker in counted if worker.state in FIRST_TO_GO]
+    candidates = [worker for worker in first if not desired or worker.job.succeeds not in retiring]
+    pairs = len(first) - len(candidates)
     # The last that were queued are the last that would have started.
     candidates.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     candidates.sort(key=lambda worker: FIRST_TO_GO.index(worker.state))
@@ -58,13 +51,24 @@ def surplus(
     dropped = sum(worker.state is State.DISCONNECTED for worker in counted)
     free = (*early, *candidates[: max(0, too_many - dropped)])
     leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED, State.UNNAMED) for worker in counted)
-    rest = max(0, too_many - len(free) + len(early) - leaving)
+    rest = max(0, too_many - len(free) + len(early) - leaving - pairs)
     if scheduler_knows or not rest:
         return Surplus(free)
     connected = [worker for worker in counted if worker.state is State.CONNECTED]
     connected.sort(key=lambda worker: (-worker.job.queued_at, worker.job.worker))
     quiet = [worker for worker in connected if worker.job.worker not in busy][:rest]
     return Surplus((*free, *quiet), rest - len(quiet))
+
+
+def _early(workers: Sequence[Worker], desired: int, too_many: int) -> tuple[Worker, ...]:
+    """Successors before their turn, which are none of those that are too many, and which nobody needs."""
+    waiting = [worker for worker in workers if worker.early and worker.state in FIRST_TO_GO]
+    if not waiting or not desired:
+        return tuple(waiting)
+    unneeded = succession.second(workers)
+    if too_many:
+        unneeded |= succession.without_predecessors(workers)
+    return tuple(worker for worker in waiting if worker.job.worker in unneeded)
 
 
 def everything(jobs: Sequence[Job]) -> tuple[Job, ...]:

@@ -122,7 +122,7 @@ class Ledger:
 
     def gave_back(self, count: int, rate: Rate, now: float) -> Ledger:
         """So many workers ended as somebody wished: whoever comes in their place is free."""
-        return replace(self, submits=_within(self.submits, rate).more(-count, rate, now)) if count else self
+        return replace(self, submits=_within(self.submits.more(-count, rate, now), rate)) if count else self
 
     def settled(self, rate: Rate, now: float) -> Ledger:
         """Where the access point took no job, none was submitted."""

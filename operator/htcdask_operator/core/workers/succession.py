@@ -35,11 +35,12 @@ ASKED_SECONDS: Final = 30.0
 """For so long a successor that was asked for may take to be in the queue."""
 AT_ONCE: Final = 10
 """Each is a submit of its own."""
-_BEFORE: Final = (
-    *(State.SUBMITTING, State.IDLE, State.HELD, State.STARTING),
-    *(State.NOT_ASKED, State.UNNAMED),
+_WAITS: Final = frozenset(
+    {State.SUBMITTING, State.IDLE, State.HELD, State.SUSPENDED, State.KEPT, State.STARTING}
 )
+_WHO_CAN_TELL: Final = frozenset({State.NOT_ASKED, State.UNNAMED})
 _STOPPED: Final = (State.HELD, State.SUSPENDED)
+_NOT_GIVEN_UP: Final = (State.HELD, State.KEPT)
 SHARE: Final = 10
 """One successor for so many workers, and one at the least, is on its way at a time."""
 
@@ -62,10 +63,7 @@ class Due:
 
 def judged(workers: Sequence[Worker], now: float) -> tuple[Worker, ...]:
     """With successors marked before their turn, and those in whose place one counts."""
-    heirs: dict[WorkerName, Worker] = {}
-    for worker in workers:
-        if worker.job.succeeds and worker.state in LIVE:
-            heirs.setdefault(worker.job.succeeds, worker)
+    heirs = _heirs(workers)
     if not heirs:
         return tuple(workers)
     found = []
@@ -93,7 +91,7 @@ def giving_way(workers: Sequence[Worker], count: int) -> tuple[Worker, ...]:
     """
     if count <= 0:
         return ()
-    early = [worker for worker in workers if worker.early and worker.state is not State.HELD]
+    early = [worker for worker in workers if worker.early and worker.state not in _NOT_GIVEN_UP]
     early.sort(key=lambda worker: (-(worker.job.connects_at or 0.0), worker.job.worker))
     stopped = [worker for worker in workers if worker.succeeded and worker.state in _STOPPED]
     return (*early, *stopped)[:count]
@@ -104,6 +102,14 @@ def without_predecessors(workers: Sequence[Worker]) -> frozenset[WorkerName]:
     there = {worker.job.worker for worker in workers if worker.state in LIVE}
     return frozenset(
         worker.job.worker for worker in workers if worker.early and worker.job.succeeds not in there
+    )
+
+
+def second(workers: Sequence[Worker]) -> frozenset[WorkerName]:
+    """Successors of a worker that has one already, from a submit whose answer was lost: nobody needs them."""
+    heirs = _heirs(workers)
+    return frozenset(
+        worker.job.worker for worker in workers if worker.early and heirs[worker.job.succeeds] is not worker
     )
 
 
@@ -163,15 +169,24 @@ def retires_at(job: Job) -> float | None:
     return job.started_at + lifetime.of_worker(job.lifetime, job.worker)
 
 
+def _heirs(workers: Sequence[Worker]) -> dict[WorkerName, Worker]:
+    """The successor of each that has one: the first, where a submit's lost answer has made two."""
+    heirs: dict[WorkerName, Worker] = {}
+    for worker in workers:
+        if worker.job.succeeds and worker.state in LIVE:
+            heirs.setdefault(worker.job.succeeds, worker)
+    return heirs
+
+
 def _is_early(worker: Worker, heirs: Mapping[WorkerName, Worker], now: float) -> bool:
     """Whether it does not run, or as far as anybody can tell only holds its slot, and will for a while.
 
-    The second successor of one worker, from a submit whose answer was lost, has no turn.
+    A second successor of one worker has no turn.
     """
-    if worker.state not in _BEFORE:
-        return False
-    has_no_turn = heirs.get(worker.job.succeeds) is not worker
-    return has_no_turn or (worker.job.connects_at or 0.0) > now + TURN_SECONDS
+    before = (worker.job.connects_at or 0.0) > now + TURN_SECONDS
+    if worker.state in _WAITS:
+        return before or heirs.get(worker.job.succeeds) is not worker
+    return before and worker.state in _WHO_CAN_TELL
 
 
 def _is_succeeded(worker: Worker, heir: Worker, heirs: Mapping[WorkerName, Worker], now: float) -> bool:

@@ -452,3 +452,19 @@ def test_jobs_that_the_access_point_did_not_take_cost_no_pace() -> None:
     assert after.left(rate, NOW) == rate.burst - 40
     assert after.settled(rate, NOW).left(rate, NOW) == rate.burst
     assert after.settled(rate, NOW).settled(rate, NOW).left(rate, NOW) == rate.burst, "given back once"
+
+
+def test_what_was_not_taken_is_given_back_before_a_smaller_pool_has_less_to_spend() -> None:
+    large, small = ledger.pace(100), ledger.pace(5)
+    its = Ledger().submitting(100, large, NOW)
+    its = replace(its, untaken=80).settled(small, NOW)
+    assert its.left(small, NOW) == small.burst - 20
+
+
+def test_an_anchor_that_a_rule_refused_costs_no_pace() -> None:
+    rate = ledger.pace(1)
+    before = ClusterMemory(pools={POOL: PoolMemory(ledger=Ledger().submitting(1, rate, NOW))})
+    refused = {POOL: RefusedSubmit("SUBMIT_REQUIREMENT", 1, anchor=True, template_hash="mark")}
+    after = memory.performed(before, Results(refused=refused), NOW).of(POOL).ledger
+    assert after is not None
+    assert after.settled(rate, NOW).left(rate, NOW) == rate.burst

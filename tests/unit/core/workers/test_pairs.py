@@ -70,6 +70,64 @@ def test_no_connected_worker_goes_while_a_held_one_and_its_waiting_successor_are
     assert not connected & set(gone)
 
 
+@pytest.mark.parametrize("starts", [False, True])
+def test_nor_while_an_idle_successor_whose_turn_has_come_is_there(starts: bool) -> None:
+    world, job, new = a_pair(3)
+    assert new.connects_at is not None
+    world.now = new.connects_at - succession.TURN_SECONDS + 1
+    if starts:
+        world.start(new)
+    world.settle()
+    # The cluster's number stays, so the scheduler retires nobody for it.
+    world.pools["other"] = make_pool("other", scaling="Manual", replicas=1, created_at=NOW)
+    gone = removed(world)
+    while world.now < new.connects_at:
+        if job.id in world.jobs and world.now >= (succession.retires_at(job) or 0):
+            world.connected.discard(job.worker)
+            world.end(world.jobs[job.id])
+        world.stage()
+        world.now += 1
+        gone += removed(world)
+    assert gone == [job.id, new.id], "the first had ended by itself"
+
+
+def test_an_idle_successor_whose_turn_has_come_goes_at_once_where_nobody_is_wanted() -> None:
+    world, _, new = a_pair(2)
+    assert new.connects_at is not None
+    world.now = new.connects_at - succession.TURN_SECONDS + 1
+    world.settle()
+    wanted(world, 0)
+    gone = removed(world)
+    while world.now < new.connects_at and new.id not in gone:
+        world.now += 1
+        gone += removed(world)
+    assert new.connects_at - world.now > succession.TURN_SECONDS - 5
+
+
+def test_a_suspended_successor_counts_from_its_turn_as_well() -> None:
+    world, job, new = a_pair(3)
+    world.start(new)
+    world.change(world.jobs[new.id], JobStatus.SUSPENDED)
+    world.settle()
+    status = world.pools[POOL].status
+    assert (status.replicas, status.connected) == (3, 3)
+    world.connected.discard(job.worker)
+    world.end(world.jobs[job.id], exit_code=1)  # long before its time
+    world.settle()
+    world.now += 15
+    world.settle()
+    assert sum(not each.succeeds for each in world.workers()) == 3, "one comes in its place"
+
+
+def test_a_second_successor_of_the_same_worker_goes() -> None:
+    world, _, new = a_pair(2)
+    lost = replace(new, id="999.0", worker=f"{new.worker}-again", queued_at=new.queued_at + 1)
+    world.jobs[lost.id] = lost  # of a submit whose answer was lost
+    world.now += 1
+    assert removed(world) == [lost.id]
+    assert new.id in world.jobs
+
+
 @stopped
 def test_it_leaves_where_a_limit_has_no_room_for_a_worker_that_is_missing(how: str) -> None:
     world, job, new = a_pair(2, max_replicas_per_user=3)
