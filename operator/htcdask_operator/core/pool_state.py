@@ -211,6 +211,14 @@ class PoolState(Sight):
         return min(*most, self.ledger.batch.size(self.now))
 
     @property
+    def pause_ends_at(self) -> float | None:
+        """When it may, after failures: a worker that is of use ends a pause before its time. None: now."""
+        if self.backoff.until is None:
+            return None
+        of_use_at = ledger.of_use_at(self.workers, self.policy, self.now)
+        return self.backoff.until if of_use_at is None else min(self.backoff.until, of_use_at)
+
+    @property
     def more_at(self) -> float | None:
         """When the pool's pace allows another job; None: now."""
         waits = self.ledger.left(self.pace, self.now) <= 0

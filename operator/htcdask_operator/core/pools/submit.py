@@ -16,7 +16,7 @@ from htcdask_operator.core.workers.succession import Succession
 
 def missing(state: PoolState) -> Step:
     """The workers that are missing come, as many as may come now."""
-    recheck = first((state.backoff.until, state.more_at)) if state.missing else None
+    recheck = first((state.pause_ends_at, state.more_at)) if state.missing else None
     count = state.may_come if state.anchors.refused is None else min(state.may_come, spooled.LARGEST_SUBMIT)
     if count <= 0 or not _may_submit_workers(state):
         return Step((), recheck)
@@ -38,7 +38,7 @@ def successors(state: PoolState) -> Step:
         return Step()
     given = {worker: at for worker, at in state.remembered.successors.items() if at > state.now}
     due = succession.due(state.workers, given, state.now)
-    paused = (state.backoff.until, state.more_at) if due.now else ()
+    paused = (state.pause_ends_at, state.more_at) if due.now else ()
     recheck = first((due.recheck_at, *paused, *(at for at in given.values() if at < math.inf)))
     lacks = state.missing or not state.all_there or state.backoff.allowed is not None
     # Or it is about to change, or the queue will show for whom they are.

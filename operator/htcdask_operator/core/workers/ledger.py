@@ -151,6 +151,16 @@ def known(remembered: Ledger | None, status: PoolStatus) -> Ledger:
     return remembered or Ledger(failures=tuple(status.recent_failures))
 
 
+def of_use_at(workers: Iterable[Worker], policy: Policy, now: float) -> float | None:
+    """When the next of these has been connected for so long that it is of use."""
+    began = (
+        worker.job.started_at or worker.job.status_since
+        for worker in workers
+        if contact.serves(worker, policy, now)
+    )
+    return min((at + states.EARLY_SECONDS for at in began if at + states.EARLY_SECONDS > now), default=None)
+
+
 def pace(replicas: int) -> Rate:
     """How many jobs a pool of so many workers may submit: at once, and one more after so many seconds."""
     burst = max(_FEWEST, _LIVES * replicas)

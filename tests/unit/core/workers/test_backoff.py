@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from htcdask_api import Failure, PoolStatus
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import JobStatus
-from htcdask_operator.core.workers import backoff, failures
+from htcdask_operator.core.workers import backoff, failures, states
 from htcdask_operator.core.workers.backoff import Backoff
 from htcdask_operator.core.workers.failures import Record
+from htcdask_operator.core.workers.ledger import Ledger
 from htcdask_operator.core.workers.states import State, Worker
-from tests.builders import NOW, make_job, make_policy
+from tests.builders import NOW, POOL, make_job, make_policy
+from tests.unit.core.workers.pairs import a_pool, wanted
 
 POLICY = make_policy()
 
@@ -55,6 +59,27 @@ def test_a_worker_that_was_of_use_since_clears_all_and_one_that_has_just_connect
     assert look(*failures, workers=young, succeeded_at=NOW - 10) == Backoff()
     assert look(*failures, workers=young).until == NOW + 9
     assert look(failed(21), failed(30), workers=young).allowed is None
+
+
+def test_somebody_looks_when_a_worker_becomes_of_use_and_so_ends_a_pause() -> None:
+    world = a_pool(1)
+    (job,) = world.workers()
+    time = timestamps.written(world.now - 5)
+    times = tuple(
+        Failure(time=time, worker=f"w{number}", reason=reasons.WORKER_FAILED) for number in range(5)
+    )
+    known = world.memory.pools[POOL]
+    world.memory = replace(world.memory, pools={POOL: replace(known, ledger=Ledger(failures=times))})
+    wanted(world, 2)
+    world.now += 1
+    world.settle()
+    assert len(world.workers()) == 1, "the pause"
+    wake_at = world.plan().wake_at
+    assert job.started_at is not None
+    assert wake_at == job.started_at + states.EARLY_SECONDS
+    world.now = wake_at
+    world.settle()
+    assert len(world.workers()) == 2
 
 
 def test_a_worker_that_nobody_names_lets_others_come_once_it_had_the_time_to_fail() -> None:
