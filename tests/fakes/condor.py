@@ -32,6 +32,8 @@ def ended(job: Job) -> bool:
 
 def moved(job: Job, seconds: float) -> Job:
     """The job as a clock that is so far ahead shows it."""
+    if not seconds:
+        return job
     times = ("queued_at", "status_since", "lease", "started_at", "stage_in_finish", "connects_at")
     shown = {name: time + seconds for name in times if (time := getattr(job, name)) is not None}
     return replace(job, **shown)
@@ -148,7 +150,7 @@ class FakeSchedd:
                 profile=_string(description, attributes.AD_PROFILE),
                 lifetime=_number(description, attributes.AD_LIFETIME),
                 succeeds=_string(description, attributes.AD_SUCCEEDS),
-                connects_at=_number(description, attributes.AD_CONNECTS_AT),
+                connects_at=_time(description, attributes.AD_CONNECTS_AT),
             )
             anchor = source.removeprefix("/spool/") or None
             self.queue[job.id] = Entry(job, operator, owner, matches, anchor, self.hides, avoids)
@@ -427,6 +429,11 @@ def refused() -> CondorError:
 def _number(description: Mapping[str, str], attribute: str) -> int | None:
     text = description.get(f"My.{attribute}")
     return None if text is None else int(text)
+
+
+def _time(description: Mapping[str, str], attribute: str) -> float | None:
+    seconds = _number(description, attribute)
+    return None if seconds is None else float(seconds)
 
 
 def _string(description: Mapping[str, str], attribute: str) -> str:
