@@ -54,7 +54,10 @@ def lines(text: str, longest: int = MAX_LOG_TAIL) -> str:
 
 def line(text: str, longest: int = MAX_MESSAGE) -> str:
     """A text of one line: its beginning. A line end would let it pass for more of `kubectl describe`."""
-    return _LINE_ENDS.sub(_visible, _ODD.sub(_visible, text[:longest]))
+    shown = text[:longest]
+    if shown.isprintable():  # nothing of what is looked for, as nearly always
+        return shown
+    return _LINE_ENDS.sub(_visible, _ODD.sub(_visible, shown))
 
 
 def name(text: str) -> str:

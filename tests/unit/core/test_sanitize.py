@@ -74,6 +74,11 @@ def test_what_is_replaced_can_be_seen(text: str, made: str) -> None:
     assert sanitize.lines(text) == made
 
 
+def test_what_python_calls_printable_is_never_replaced() -> None:
+    printable = "".join(filter(str.isprintable, map(chr, range(0x110000))))
+    assert sanitize.line(f"\n{printable}", len(printable) + 1) == f"␊{printable}"
+
+
 def test_a_message_cannot_pass_for_more_lines_of_a_description() -> None:
     assert sanitize.line("held\nEvents:  <none>") == "held␊Events:  <none>"
 
