@@ -68,6 +68,7 @@ class Sight:
     over: Finding | None = None  # its cluster has ended
     refused: Finding | None = None  # what is asked for makes no sense, or the site does not allow it
     memory_request: MemoryRequest | None = None  # which the template has, as workers ran out of less
+    made_from: str | None = None  # the hash of the template as it is now, once it was worked out
     mistake: Mistake | None = None  # of ours: nothing can be decided about the middle of its life
 
     @property
@@ -83,8 +84,8 @@ class Sight:
     @cached_property
     def current_hash(self) -> str | None:
         """Of what its next worker is made from; None: that cannot be submitted, which a check says."""
-        if self.cluster is None:
-            return None
+        if self.cluster is None or self.made_from is not None:
+            return self.made_from
         try:
             return descriptions.template_hash(self.pool, self.cluster, self.template, self.policy)
         except ValueError:

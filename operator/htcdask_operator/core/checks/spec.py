@@ -171,9 +171,9 @@ def expressions_name_the_profiles(state: Sight) -> Finding | None:
 
 def template_is_unusable(state: Sight) -> Finding | None:
     """Make sure that what the site's profile adds can be written down."""
-    if state.cluster is None:
+    if state.cluster is None or state.current_hash is not None:
         return None
-    try:
+    try:  # once more, for the words
         descriptions.template_hash(state.pool, state.cluster, state.template, state.policy)
     except quoting.UnquotableError as error:
         return Finding(

@@ -98,7 +98,8 @@ def _judged(sight: Sight) -> Sight:
         over=chains.cluster_is_over(sight),
     )
     sight = memory_request.with_memory(sight)
-    return replace(sight, refused=chains.first(chains.SPEC, sight))
+    refused = chains.first(chains.SPEC, sight)
+    return replace(sight, refused=refused, made_from=sight.current_hash)
 
 
 def _rule(error: ValueError) -> str:
