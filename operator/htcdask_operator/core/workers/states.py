@@ -78,13 +78,17 @@ def judged(
 ) -> tuple[Worker, ...]:
     """The workers among these jobs, oldest first. `dropped`: since when their scheduler has missed whom."""
     us, runs, connected = observed.condor_identity, JobStatus.RUNNING, State.CONNECTED
+    worker, anchor = Role.WORKER, Role.ANCHOR
     named = observed.connected if isinstance(observed.connected, frozenset) else frozenset()
     workers = [
         Worker(job, connected)  # nearly all of a large pool: asked here, as each call would cost
-        if job.worker in named and job.status is runs and job.role is Role.WORKER and us in (None, job.owner)
+        if job.worker in named
+        and job.status is runs
+        and job.role is worker
+        and (us is None or us == job.owner)
         else judge(job, observed, dropped, policy, now)
         for job in jobs
-        if job.may_be_worker
+        if job.role is not anchor
     ]
     workers.sort(key=lambda worker: (worker.job.queued_at, worker.job.worker))
     return tuple(workers)
@@ -136,7 +140,8 @@ def spooled_by(job: Job) -> float:
 
 def live(workers: Iterable[Worker]) -> int:
     """How many are there or on their way: what counts against the number wanted."""
-    return sum([counts(worker) for worker in workers if worker.state in LIVE])
+    # As `counts` says, without a call for each.
+    return sum([not (worker.succeeded or worker.early) for worker in workers if worker.state in LIVE])
 
 
 def counts(worker: Worker) -> bool:
