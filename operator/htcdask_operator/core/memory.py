@@ -136,7 +136,7 @@ def begun(memory: ClusterMemory, pools: Collection[PoolUid], now: float) -> Clus
     for pool in pools:
         its, last = memory.of(pool), memory.of(pool).setback
         again = setback.in_next_cycle(last, now) if last is not None and last.times else None
-        kept[pool] = replace(its, setback=again)
+        kept[pool] = its if again is last else replace(its, setback=again)
     return replace(memory, pools=kept)
 
 

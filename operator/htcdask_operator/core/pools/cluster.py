@@ -98,8 +98,7 @@ def _judged(sight: Sight) -> Sight:
         over=chains.cluster_is_over(sight),
     )
     sight = memory_request.with_memory(sight)
-    refused = chains.first(chains.SPEC, sight)
-    return replace(sight, refused=refused, made_from=sight.current_hash)
+    return replace(sight, refused=chains.first(chains.SPEC, sight), made_from=sight.current_hash)
 
 
 def _rule(error: ValueError) -> str:
@@ -153,9 +152,10 @@ def demand(observed: Observed, memory: ClusterMemory, now: float) -> Demand | No
 
 def asked_for(observed: Observed, demand: Demand | None) -> Observed:
     """What is seen, as if the scheduler asked for what is acted on."""
-    if demand is None or not isinstance(observed.cluster, ClusterFacts):
+    cluster = observed.cluster
+    if demand is None or not isinstance(cluster, ClusterFacts) or cluster.replicas == demand.acted_on:
         return observed
-    return replace(observed, cluster=replace(observed.cluster, replicas=demand.acted_on))
+    return replace(observed, cluster=replace(cluster, replicas=demand.acted_on))
 
 
 def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> dict[PoolUid, Allocation]:

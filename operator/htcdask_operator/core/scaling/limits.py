@@ -62,7 +62,7 @@ class ClusterLimit:
 
     def less(self, taken: float) -> ClusterLimit:
         """What is left when so much is taken."""
-        return replace(self, left=self.left - taken)
+        return replace(self, left=self.left - taken) if taken else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ def follow(before: Demand | None, heard: int, now: float) -> Demand:
     after = _listen(before, heard, now)
     stands = now >= after.since + STILL_SECONDS
     if len(after.turns) <= FREE_TURNS or stands:
+        if after.acted_on == heard and after.held_since is None:  # as nearly always: no copy
+            return after
         return replace(after, acted_on=heard, held_since=None, least=0)
     if before.held_since is None:
         return replace(after, held_since=now, least=heard)
@@ -66,7 +68,7 @@ def follow(before: Demand | None, heard: int, now: float) -> Demand:
 def _listen(before: Demand, heard: int, now: float) -> Demand:
     turns = tuple(at for at in before.turns if now - at < WINDOW_SECONDS)
     if heard == before.heard:
-        return replace(before, turns=turns)
+        return before if turns == before.turns else replace(before, turns=turns)
     rising = heard > before.heard
     if before.rising not in (None, rising):
         turns = (*turns, now)[-FREE_TURNS - 1 :]

@@ -90,8 +90,10 @@ class Ledger:
 
     def failed(self, new: Iterable[Failure], now: float) -> Ledger:
         """With these events, newest first; those that are long ago are forgotten."""
-        kept, alike = [], Counter[str]()
-        for failure in (*new, *self.failures):
+        kept, alike, every = [], Counter[str](), (*new, *self.failures)
+        if not every:
+            return self
+        for failure in every:
             alike[failure.reason] += 1
             if alike[failure.reason] <= _ALIKE and now - timestamps.read(failure.time) < FORGET_SECONDS:
                 kept.append(failure)
@@ -110,7 +112,7 @@ class Ledger:
             began = worker.job.started_at or worker.job.status_since
             if latest < began <= now - states.EARLY_SECONDS and contact.serves(worker, policy, now):
                 latest = began
-        return replace(self, succeeded_at=latest)
+        return self if latest == self.succeeded_at else replace(self, succeeded_at=latest)
 
     def removing(self, jobs: Iterable[JobId], now: float) -> Ledger:
         """We ask for the removal of these jobs."""
