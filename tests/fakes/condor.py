@@ -222,16 +222,13 @@ class FakeSchedd:
     def _step(self, entry: Entry) -> None:
         job = entry.job
         age = self.now - job.status_since
-        process = job.started_at is not None and not ended(job)
-        closing = self.life(job.worker).closing if process else 0.0
-        if job.status is JobStatus.REMOVED and process and (self.silent or job.machine in self.dead):
-            pass
-        elif (job.status is JobStatus.REMOVED and age >= closing) or (
-            job.status is JobStatus.COMPLETED and age >= ENDED_SECONDS
-        ):
+        if job.status is JobStatus.REMOVED:
+            process = job.started_at is not None and not ended(job)
+            unreachable = process and (self.silent or job.machine in self.dead)
+            if not unreachable and age >= (self.life(job.worker).closing if process else 0.0):
+                self._forget(job.id)
+        elif job.status is JobStatus.COMPLETED and age >= ENDED_SECONDS:
             self._forget(job.id)
-        elif job.status is JobStatus.REMOVED:
-            pass
         elif job.status is not JobStatus.RUNNING and job.lease is not None and self.now > job.lease:
             if not job.spooling:  # periodic_remove does not see those
                 self.remove(job.id)

@@ -195,6 +195,8 @@ class World:
 
     def _do_to_workers(self) -> None:
         """What happens to every one of them, while it does."""
+        if not any(map(self.is_bad, self.bad)):
+            return
         codes = {BAD_IMAGE: 45, BAD_IMAGE_UNSAID: None, EVICTOR: 1022}
         for job in self.workers(JobStatus.RUNNING):
             age = 0.0 if job.started_at is None else self.schedd.now - job.started_at
@@ -235,6 +237,8 @@ class World:
             if body["metadata"].get("deletionTimestamp")
         }
         self.deleted = {uid: self.deleted.get(uid, now) for uid in deleted}
+        if not deleted:
+            return
         for job in self.ours():
             if self.schedd.queue[job.id].hidden:
                 continue  # nobody removes what no answer shows
