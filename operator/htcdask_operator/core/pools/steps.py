@@ -120,7 +120,7 @@ def remove_ended(state: PoolState) -> Step:
 def remove_outdated(state: PoolState) -> Step:
     """A job that waits and can never start rightly makes room for one that can."""
     outdated = state.outdated
-    if not may_submit(state):  # nothing could come in its place, and without its files it would only fail
+    if outdated and not may_submit(state):  # nothing could come in their place, and without files they fail
         there = {job.id for job in state.anchors.all}
         outdated = tuple(job for job in outdated if job.anchor and job.anchor not in there)
     return _removal(outdated, "the pool's template or its files are others now")

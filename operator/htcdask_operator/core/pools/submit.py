@@ -28,8 +28,8 @@ def missing(state: PoolState) -> Step:
 
 def in_the_way(state: PoolState) -> tuple[Worker, ...]:
     """Who is given up, as a limit has no room for both of a pair and for workers that are missing."""
-    lacks = state.lacks_room if _may_submit_workers(state) else 0
-    return succession.giving_way(state.workers, lacks)
+    lacks = state.lacks_room
+    return succession.giving_way(state.workers, lacks) if lacks and _may_submit_workers(state) else ()
 
 
 def successors(state: PoolState) -> Step:
