@@ -1,13 +1,19 @@
-"""Nobody knows whether a submit was done: agent or operator died in the middle. On a real HTCondor."""
+"""Nobody knows whether a submit was done: agent, operator or connection died in the middle.
+
+On a real HTCondor.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -35,6 +41,32 @@ made = htcondor2.Submit({
 ad = htcondor2.Collector(collector).locate(htcondor2.DaemonType.Schedd, schedd)
 htcondor2.Schedd(ad).submit(made, count=1, spool=True)
 """
+
+# Submits through each of these ports, and then by the schedd's own, and says what it heard and what is there.
+_THROUGH = """
+import json, math, re, sys
+from pathlib import Path
+from htcdask_operator.condor.agent.schedd import Schedd
+from htcdask_operator.condor.errors import CondorError
+collector, name, scratch, *ports = sys.argv[1:]
+schedd = Schedd(collector, name, Path(scratch), lambda: 0.0)
+for port in ports:
+    described = {
+        "executable": "/bin/true", "transfer_executable": "false", "My.Requirements": "false",
+        "should_transfer_files": "yes", "My.HTCDaskOperator": '"unknown-outcomes"', "My.Through": port,
+    }
+    schedd._ad = None
+    ad = schedd._located()
+    ad["MyAddress"] = re.sub(r"127[.]0[.]0[.]1([:-])[0-9]+", rf"127.0.0.1\\g<1>{port}", ad["MyAddress"])
+    heard = ""
+    try:
+        schedd.submit(described, [{"wname": f"w{number}"} for number in range(5)], math.inf)
+    except CondorError as error:
+        heard = type(error).__name__
+    schedd._ad = None
+    print(json.dumps([heard, len(schedd.query(f"Through == {port}", ["ClusterId"]))]))
+"""
+ANSWERS = 24  # more than a connection and a submit of five jobs take
 
 
 @pytest.fixture
@@ -73,6 +105,66 @@ async def test_an_agent_killed_in_the_middle_of_a_submit_leaves_all_or_nothing_a
         await another.parts.reconciler.cycle.run(KEY, another.task)
     names = idle(await another.agent.jobs())
     assert len(names) == len(set(names)) == WORKERS
+
+
+async def test_a_submit_whose_answer_is_lost_was_refused_only_if_nothing_is_in_the_queue(
+    lab: Shell, tmp_path: Path
+) -> None:
+    agent = lab.operator().agent
+    await agent.whoami()  # its folder with the token is there from then on
+    outcomes: list[tuple[str, int]] = []
+    for _ in range(4):  # two answers may come as one, so that a cut comes an answer later
+        outcomes += await submits_of_five(lab, agent, tmp_path)
+        if ("CondorUnreachable", 5) in outcomes:  # the answer to the end of the transaction was lost
+            break
+    assert {heard for heard, there in outcomes if there} == {"", "CondorUnreachable"}
+    assert ("SubmitRefused", 0) in outcomes
+
+
+async def submits_of_five(lab: Shell, agent: CondorClient, scratch: Path) -> list[tuple[str, int]]:
+    """What was heard of each, and how many of its jobs are in the queue; each loses a later answer."""
+    port = int(lab.pool.address.rpartition(":")[2])
+    async with AsyncExitStack() as stack:
+        ports = [await stack.enter_async_context(cut_once(port, after)) for after in range(ANSWERS)]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", _THROUGH, lab.pool.address, lab.pool.schedd, str(scratch), *ports],
+            env=agent._environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    outcomes = [(heard, there) for heard, there in map(json.loads, done.stdout.splitlines())]
+    assert len(outcomes) == ANSWERS
+    return outcomes
+
+
+@asynccontextmanager
+async def cut_once(port: int, after: int) -> AsyncIterator[str]:
+    """A port that leads to this one, and closes its connection in place of one answer after so many."""
+    left = [after]
+
+    async def pump(source: asyncio.StreamReader, to: asyncio.StreamWriter, *, answers: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(1 << 16):
+                if answers and left[0] == 0:
+                    break
+                left[0] -= answers
+                to.write(data)
+                await to.drain()
+        to.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_connection("127.0.0.1", port)
+        asking = asyncio.create_task(pump(reader, outer, answers=False))
+        await pump(inner, writer, answers=True)
+        outer.close()
+        await asking
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield str(server.sockets[0].getsockname()[1])
 
 
 async def test_a_new_operator_adopts_everything_by_what_the_queue_says(lab: Shell) -> None:

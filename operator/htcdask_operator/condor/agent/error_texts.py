@@ -13,7 +13,8 @@ from typing import Final
 LONGEST: Final = 1500
 """Characters of a site's words: all of a status' message is 4096, and it says more than these."""
 
-_COMMIT: Final = "Unable to commit transaction, SCHEDD:"
+_UNCOMMITTED: Final = "Unable to commit transaction"
+_COMMIT: Final = f"{_UNCOMMITTED}, SCHEDD:"
 _REFUSAL: Final = re.compile(
     r"(?:Unable to commit transaction, |Failed to create new cluster\.)SCHEDD:[0-9]+:(.*)"
 )
@@ -40,6 +41,11 @@ def refusal(text: str, schedd: str) -> str | None:
     words = refused[1].strip() or "It gives no reason"
     cut = f"{words[:LONGEST]}..." if len(words) > LONGEST else words
     return f"{cut} [said by the schedd {schedd}]"
+
+
+def is_open(text: str) -> bool:
+    """Whether a submit may have been done all the same: the end of its transaction got no answer in words."""
+    return text.startswith(_UNCOMMITTED) and _REFUSAL.fullmatch(text) is None
 
 
 def is_of_rule(text: str) -> bool:

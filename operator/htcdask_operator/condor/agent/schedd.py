@@ -254,6 +254,11 @@ class Schedd:
                 if refusal is not None:
                     by_rule = otherwise is SubmitRefused and error_texts.is_of_rule(text)
                     raise (RuleRefused if by_rule else otherwise)(refusal) from error
+                if error_texts.is_open(text):
+                    raise CondorUnreachable(
+                        f"the schedd {self._name} did not say whether it has taken the submit ({text}): its "
+                        "queue will show"
+                    ) from error
                 if not last and any(mark in text for mark in _STALE):
                     continue
                 raise self._why(text, otherwise) from error

@@ -74,3 +74,17 @@ def test_what_is_no_refusal_of_a_submit_is_none(text: str) -> None:
 )
 def test_a_rule_is_what_refuses_a_job_and_not_its_owner(text: str, by_rule: bool) -> None:
     assert error_texts.is_of_rule(text) is by_rule
+
+
+@pytest.mark.parametrize(
+    ("text", "is_open"),
+    [
+        ("Unable to commit transaction, ", True),
+        ("Unable to commit transaction, CEDAR:6001:DENIED in a proxy's words", True),
+        ("Unable to commit transaction, SCHEDD:2:No project", False),
+        ("Failed to create new cluster.", False),
+        ("expected next ProcId to be 4, but Schedd says -1", False),
+    ],
+)
+def test_a_transaction_whose_end_was_not_answered_may_be_in_the_queue(text: str, is_open: bool) -> None:
+    assert error_texts.is_open(text) is is_open
