@@ -26,7 +26,7 @@ from htcdask_operator.core.model import (
     WorkerName,
 )
 from htcdask_operator.core.policy import Policy
-from htcdask_operator.core.scaling import drain
+from htcdask_operator.core.scaling import drain, limits
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.scaling.scale_down import Surplus
 from htcdask_operator.core.setback import Setback
@@ -143,6 +143,14 @@ class Sight:
             return [worker.job for worker in self.workers if worker.state in states.LIVE]
         return [job for job in self.jobs if states.counts_as_live(job)]
 
+    def sizes(self, jobs: Sequence[Job]) -> Mapping[Size, int]:
+        """How many of these there are of each size. Nearly always they are all that are there."""
+        return self._sizes_there if len(jobs) == len(self.there) else limits.sizes(jobs)
+
+    @cached_property
+    def _sizes_there(self) -> Mapping[Size, int]:
+        return limits.sizes(self.there)
+
     @cached_property
     def not_yet_shown(self) -> Mapping[JobId, Submitted]:
         """Jobs that the access point accepted, and that no answer has shown yet."""
@@ -246,12 +254,11 @@ class PoolState(Sight):
         """Jobs that wait, of another template, or whose files are gone: they can never start rightly."""
         there = {job.id for job in self.anchors.all}
         going = {worker.job.id for worker in (*self.surplus.go, *self.surplus.overdue)}
+        idle = State.IDLE  # named once: a large pool has few
         return tuple(
             worker.job
             for worker in self.workers
-            if worker.state is State.IDLE
-            and worker.job.id not in going
-            and self._is_outdated(worker.job, there)
+            if worker.state is idle and worker.job.id not in going and self._is_outdated(worker.job, there)
         )
 
     def _is_outdated(self, job: Job, anchors: Collection[JobId]) -> bool:

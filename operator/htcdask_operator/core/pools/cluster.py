@@ -32,7 +32,7 @@ from htcdask_operator.core.scaling import desired, limits, stabilization
 from htcdask_operator.core.scaling.desired import Allocation, Request
 from htcdask_operator.core.scaling.limits import ClusterLimit, SubmitBudget
 from htcdask_operator.core.scaling.stabilization import Demand
-from htcdask_operator.core.size import Kind
+from htcdask_operator.core.size import Kind, Size
 from htcdask_operator.core.submit import template
 from htcdask_operator.core.workers import ledger, machines, states, succession
 
@@ -182,9 +182,8 @@ def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> 
 def _request(sight: Sight, live: Sequence[Job], cluster_limits: Sequence[ClusterLimit]) -> Request:
     worker = sight.worker
     refused = sight.refused is not None
-    if all(limit.kind is Kind.WORKERS for limit in cluster_limits):  # nobody asks how large they are
-        return Request(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
-    if limits.sizes(live).keys() <= {worker}:
+    unasked = all(limit.kind is Kind.WORKERS for limit in cluster_limits)  # how large they are
+    if unasked or sight.sizes(live).keys() <= {worker}:
         return Request(sight.pool, worker, sight.template.profile, [worker] * len(live), refused)
     return Request(sight.pool, worker, sight.template.profile, [job.size for job in live], refused, False)
 
@@ -222,7 +221,8 @@ def _without(
     cluster_limits: Sequence[ClusterLimit], sight: Sight, live: Sequence[Job]
 ) -> tuple[ClusterLimit, ...]:
     """What a pool's workers leave, with those that no answer has shown yet."""
-    taken = limits.requested(live, {limit.kind for limit in cluster_limits})
+    unasked = all(limit.kind is Kind.WORKERS for limit in cluster_limits)  # how large they are
+    taken = Size(len(live)) if unasked else limits.total(sight.sizes(live))
     taken = size.plus(taken, sight.worker, sight.expected)
     profile = sight.template.profile
     return tuple(

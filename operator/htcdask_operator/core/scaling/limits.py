@@ -155,10 +155,15 @@ def requested(jobs: Iterable[Job], kinds: Collection[Kind] = tuple(Kind)) -> Siz
     """What these jobs request together, of these kinds at the least."""
     if not set(kinds) - {Kind.WORKERS}:
         return Size(sum(1 for _ in jobs))
-    total = NOTHING
-    for size, count in sizes(jobs).items():
-        total = plus(total, size, count)
-    return total
+    return total(sizes(jobs))
+
+
+def total(sizes: Mapping[Size, int]) -> Size:
+    """What so many of each size request together."""
+    found = NOTHING
+    for size, count in sizes.items():
+        found = plus(found, size, count)
+    return found
 
 
 def sizes(jobs: Iterable[Job]) -> Mapping[Size, int]:
