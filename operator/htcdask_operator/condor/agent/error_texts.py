@@ -19,6 +19,9 @@ _REFUSAL: Final = re.compile(
     r"(?:Unable to commit transaction, |Failed to create new cluster\.)SCHEDD:[0-9]+:(.*)"
 )
 _NO_JOB: Final = re.compile(r"expected next ProcId to be [0-9]+, but Schedd says (-[0-9]+)")
+_BROKEN_OFF: Final = re.compile(
+    r"Failed to create new cluster\.|expected next ProcId to be [0-9]+, but Schedd says -1"
+)
 # qmgmt_constants.h; htcondor2 shows the bare numbers.
 _LIMITS: Final = {"-3": "MAX_JOBS_PER_OWNER", "-4": "MAX_JOBS_PER_SUBMISSION"}
 
@@ -46,6 +49,21 @@ def refusal(text: str, schedd: str) -> str | None:
 def is_open(text: str) -> bool:
     """Whether a submit may have been done all the same: the end of its transaction got no answer in words."""
     return text.startswith(_UNCOMMITTED) and _REFUSAL.fullmatch(text) is None
+
+
+def is_broken_off(text: str) -> bool:
+    """Whether a submit got no answer in words before that end: nothing was submitted, and nobody said why."""
+    return _BROKEN_OFF.fullmatch(text) is not None
+
+
+def has_cause(text: str) -> bool:
+    """Whether it tells why; many say no more than that something failed."""
+    return any(mark in text for mark in ("AUTHENTICATE", "SECMAN", "SCHEDD:", "CEDAR", "ad, errmsg="))
+
+
+def denies(text: str) -> bool:
+    """Whether the daemon does not accept the operator's token, or not for this."""
+    return any(mark in text for mark in ("AUTHENTICATE", "DENIED", "SECMAN:2010"))
 
 
 def is_of_rule(text: str) -> bool:

@@ -255,10 +255,8 @@ class Schedd:
                     by_rule = otherwise is SubmitRefused and error_texts.is_of_rule(text)
                     raise (RuleRefused if by_rule else otherwise)(refusal) from error
                 if error_texts.is_open(text):
-                    raise CondorUnreachable(
-                        f"the schedd {self._name} did not say whether it has taken the submit ({text}): its "
-                        "queue will show"
-                    ) from error
+                    doubt = f"the schedd {self._name} did not say whether it took a submit ({text})"
+                    raise CondorUnreachable(f"{doubt}: its queue will show") from error
                 if not last and any(mark in text for mark in _STALE):
                     continue
                 raise self._why(text, otherwise) from error
@@ -266,7 +264,9 @@ class Schedd:
 
     def _why(self, text: str, otherwise: type[CondorError]) -> CondorError:
         """What an HTCondor error means: many say no more than that something failed."""
-        if not _says(text):
+        if error_texts.is_broken_off(text):
+            return CondorError(f"the schedd {self._name} broke off a submit, and gave no reason ({text})")
+        if not error_texts.has_cause(text):
             try:
                 if self._may("WRITE"):
                     return otherwise(f"the schedd {self._name} says: {text}")
@@ -274,7 +274,7 @@ class Schedd:
             except CondorError as error:
                 return error
         else:
-            refused = any(mark in text for mark in ("AUTHENTICATE", "DENIED", "SECMAN:2010"))
+            refused = error_texts.denies(text)
         if refused:
             return CondorRefused(
                 f"the schedd {self._name} does not accept the operator's token ({text}): it must be signed "
@@ -295,7 +295,3 @@ class Schedd:
 def _ids(result: Any) -> list[str]:
     first = result.first_proc()
     return [f"{result.cluster()}.{proc}" for proc in range(first, first + result.num_procs())]
-
-
-def _says(text: str) -> bool:
-    return any(mark in text for mark in ("AUTHENTICATE", "SECMAN", "SCHEDD:", "CEDAR", "ad, errmsg="))

@@ -42,7 +42,8 @@ async def dask_setup(nanny: Any) -> None:
                 retire = nanny.scheduler.retire_workers(
                     workers=[nanny.worker_address], close_workers=True, remove=True
                 )
-                await asyncio.wait_for(retire, RETIRE_SECONDS)
+                if not await asyncio.wait_for(retire, RETIRE_SECONDS):
+                    _log.error("No other worker can take its data; closing without")
         except Exception:
             _log.exception("No graceful end; closing at once")
         await nanny.close(timeout=CLOSE_SECONDS)

@@ -147,8 +147,10 @@ def _close_gracefully_on_sigterm(worker: Any) -> None:
     loop = asyncio.get_running_loop()
 
     async def close() -> None:
+        # Once: the last worker of a cluster that ends would wait for nobody.
         try:
-            await asyncio.wait_for(_hand_over(worker), RETIRE_SECONDS)
+            if not await asyncio.wait_for(_hand_over(worker), RETIRE_SECONDS):
+                _log.error("No other worker can take its data; closing without")
         except Exception:
             _log.exception("No graceful end; closing at once")
         await _close(worker)

@@ -88,3 +88,16 @@ def test_a_rule_is_what_refuses_a_job_and_not_its_owner(text: str, by_rule: bool
 )
 def test_a_transaction_whose_end_was_not_answered_may_be_in_the_queue(text: str, is_open: bool) -> None:
     assert error_texts.is_open(text) is is_open
+
+
+@pytest.mark.parametrize(
+    ("text", "broken_off"),
+    [
+        ("Failed to create new cluster.", True),
+        ("Failed to create new cluster.SCHEDD:28:AP user has OS user value ghost", False),
+        ("expected next ProcId to be 4, but Schedd says -1", True),
+        ("expected next ProcId to be 4, but Schedd says -4", False),
+    ],
+)
+def test_a_submit_that_ends_without_a_word_is_no_refusal(text: str, broken_off: bool) -> None:
+    assert error_texts.is_broken_off(text) is broken_off
