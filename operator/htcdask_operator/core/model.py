@@ -140,6 +140,11 @@ class Job:
         return max(0, self.shadow_starts - self.reconnects)
 
     @property
+    def ran(self) -> float | None:
+        """For how many seconds, if it does not run any more; None: it never did."""
+        return None if self.started_at is None else self.status_since - self.started_at
+
+    @property
     def vacated(self) -> bool:
         """Idle again after a run: its one life is over (its Requirements see to that)."""
         return self.status is JobStatus.IDLE and self.starts > 0

@@ -50,6 +50,13 @@ def test_a_released_job_has_no_hold_code() -> None:
     assert read(2, 'HoldReasonCode = 16; HoldReason = "old";').hold_code is None
 
 
+def test_two_slots_of_one_node_are_one_machine() -> None:
+    first, other = read(2, 'RemoteHost = "slot1_1@node7";'), read(2, 'RemoteHost = "slot1_2@node7";')
+    assert [(job.slot, job.machine) for job in (first, other)] == [("slot1_1", "node7"), ("slot1_2", "node7")]
+    assert read(1, 'LastRemoteHost = "slot1_1@node7";').machine == "node7"
+    assert (read(1).slot, read(1).machine) == (None, None)
+
+
 def test_a_held_job_says_why() -> None:
     held = read(5, 'HoldReasonCode = 6; HoldReasonSubCode = 2; HoldReason = "no such file";')
     assert (held.hold_code, held.hold_subcode, held.hold_reason) == (6, 2, "no such file")

@@ -239,7 +239,11 @@ class Schedd:
         raise CondorUnreachable(
             f"the collector {self._address} knows {'several schedds' if found else 'no schedd'} named "
             f"{self._name!r}; "
-            + (f"it knows: {', '.join(sorted(by_name)[:10])}" if by_name else "it knows none at all now")
+            + (
+                f"it knows: {', '.join(sorted(by_name)[:10])}"
+                if by_name
+                else "it knows none at all now: is it running?"
+            )
         )
 
     def _do(self, call: Callable[[Any], T], otherwise: type[CondorError] = CondorError) -> T:

@@ -166,8 +166,9 @@ def pace_is_reached(state: PoolState) -> Finding | None:
         return None
     return Finding(
         reasons.SUBMITTING_SLOWLY,
-        f"{state.pace.burst} jobs in ten minutes are the most for this pool, as its workers end soon and are "
-        f"replaced: see recentFailures. The next comes at {timestamps.written(until)}.",
+        f"{counted(state.pace.burst, 'job')} at once, and one more in each {state.pace.seconds:.0f} s, are "
+        "the most for this pool, as its workers end soon and are replaced: see recentFailures. "
+        f"The next comes at {timestamps.written(until)}.",
         until=until,
     )
 

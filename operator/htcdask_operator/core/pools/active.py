@@ -71,7 +71,10 @@ def _after(state: PoolState, actions: tuple[Action, ...]) -> Ledger:
         elif isinstance(action, SubmitAnchor):
             submitted += 1
     # Who ended well, or goes because fewer are wanted, makes room for another that costs nothing.
-    finished = sum(worker.state is State.FINISHED and worker.reason is None for worker in state.ended)
+    finished = sum(
+        worker.state is State.FINISHED and worker.reason is None and state.ledger.owes_nothing(worker.job)
+        for worker in state.ended
+    )
     after = after.gave_back(finished + len(state.surplus.go), state.pace, state.now)
     return after.submitting(submitted, state.pace, state.now) if submitted else after
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import fields, replace
 
+from htcdask_operator.core import reasons
 from htcdask_operator.core.model import Job, Role, Unseen, WorkerName
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.scaling import drain, limits, scale_down
@@ -103,7 +104,13 @@ def _with_workers(state: PoolState, allocation: Allocation, scheduler_retires: b
     return replace(
         state,
         template_hash=template_hash,
-        anchors=anchor.sort(state.ours, template_hash, now, state.remembered.refused_anchor),
+        anchors=anchor.sort(
+            state.ours,
+            template_hash,
+            now,
+            state.remembered.refused_anchor,
+            failures.last_at(events, reasons.ACCESS_POINT_FILES),
+        ),
         backoff=backoff.after(backoff.of_workers(events), workers, policy, now, since),
         anchor_backoff=backoff.after(backoff.of_anchors(events), (), policy, now),
         surplus=drain.limited(surplus, workers, standing, now, policy.drain_seconds),

@@ -188,8 +188,8 @@ def wait_for_workers(state: PoolState) -> Step:
             continue
         job = worker.job
         if worker.state in (State.STARTING, State.UNNAMED):
-            at = states.connected_by(job, state.policy)
-            times += [at] if at > state.now else []
+            ends = (states.slow_from(job), states.connected_by(job, state.policy))
+            times += [at for at in ends if at > state.now]
         elif worker.state is State.SUBMITTING:
             times.append(states.spooled_by(job) + 1)
         elif worker.state is State.DISCONNECTED:  # lost only by answers that were asked for

@@ -17,6 +17,7 @@ from htcdask_operator.core.model import Analysis
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.status import slots
 from htcdask_operator.core.submit.spooled import RefusedAnchor
+from htcdask_operator.core.workers import states
 from htcdask_operator.core.workers.states import State, Worker
 
 _NAMED: Final = 5  # machines in a message
@@ -29,6 +30,7 @@ def explanations(
     crowded_out: int,
     held_back: int,
     address: str,
+    now: float,
     analysis: Analysis | None = None,
     avoided: Sequence[str] = (),
 ) -> tuple[Explanation, ...]:
@@ -40,7 +42,7 @@ def explanations(
     """
     found: Counter[tuple[str, str]] = Counter()
     for worker in workers:
-        if worker.state is not State.CONNECTED and (why := _why(worker, address, analysis)) is not None:
+        if worker.state is not State.CONNECTED and (why := _why(worker, address, now, analysis)) is not None:
             found[why] += 1
     if unaffordable:
         found[
@@ -90,7 +92,7 @@ def _avoided(machines: Sequence[str]) -> str:
     return f"Workers kept failing on {some} while others lived elsewhere: for an hour no new one goes there."
 
 
-def _why(worker: Worker, address: str, analysis: Analysis | None) -> tuple[str, str] | None:
+def _why(worker: Worker, address: str, now: float, analysis: Analysis | None) -> tuple[str, str] | None:
     job = worker.job
     match worker.state:
         case State.IDLE if analysis is not None:
@@ -103,6 +105,12 @@ def _why(worker: Worker, address: str, analysis: Analysis | None) -> tuple[str, 
             )
         case State.IDLE:
             return reasons.WAITING_FOR_MATCH, "The job is idle and waits for its turn in HTCondor's queue."
+        case State.STARTING if now >= states.slow_from(job):
+            return (
+                reasons.STARTING,
+                f"The worker runs and is still to connect. If that lasts: can execute nodes reach {address}, "
+                "by name and port? When it gives up, it says what failed.",
+            )
         case State.NOT_CONNECTED:
             return (
                 reasons.NOT_CONNECTING,

@@ -59,6 +59,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
             state.crowded_out,
             state.held_back,
             state.policy.scheduler_address,
+            state.now,
             analyzed.found if analyzed is not None and state.idle else None,
             tuple(state.avoided),
         )

@@ -5,6 +5,7 @@ Called by `pool_state` for each pool. The road of an anchor:
     SubmitAnchor -> code 16, spooling -> staged, idle -> HoldAnchor -> held: usable -> ... -> Remove
                          -> still code 16 after 2 min, or 2 min after StageInFinish: Remove, and a new one
     the template's hash changed: a new one; the old goes when no worker of its template is left
+    a worker did not find its files there: a new one; the old goes when no worker of it runs any more
 """
 
 from __future__ import annotations
@@ -31,14 +32,21 @@ class Anchors:
     pending: Job | None = None  # on its way to be usable
     hold: tuple[Job, ...] = ()
     remove: tuple[Job, ...] = ()
-    all: tuple[Job, ...] = ()  # but for those that are leaving the queue anyway
+    all: tuple[Job, ...] = ()  # but for those that are leaving the queue anyway, or have lost their files
     refused: RefusedAnchor | None = None  # there is none, and this is why none is asked for now
 
 
 def sort(
-    jobs: Sequence[Job], template_hash: str | None, now: float, refused: RefusedAnchor | None = None
+    jobs: Sequence[Job],
+    template_hash: str | None,
+    now: float,
+    refused: RefusedAnchor | None = None,
+    missed_at: float = 0.0,
 ) -> Anchors:
-    """What the pool's anchors are, for workers of this template_hash (None: it cannot be known)."""
+    """What the pool's anchors are, for workers of this template_hash (None: it cannot be known).
+
+    `missed_at`: when a worker did not find its files the last time; an anchor from before may have lost them.
+    """
     anchors = sorted(
         (job for job in jobs if job.role is Role.ANCHOR), key=lambda job: (job.queued_at, job.id)
     )
@@ -48,7 +56,8 @@ def sort(
     hold = tuple(job for job in sound if _to_hold(job))
     if template_hash is None:
         return Anchors(None, None, hold, tuple(broken), tuple(there))
-    ours = [job for job in sound if job.template_hash == template_hash]
+    lost = [job for job in sound if job.queued_at < missed_at and job.understood]
+    ours = [job for job in sound if job.template_hash == template_hash and job not in lost]
     usable = next((job for job in ours if _usable(job)), None)
     pending = None if usable else next(iter(ours), None)
     # A second one, from a submit whose answer was lost, has no workers unless it is usable too.
@@ -58,7 +67,9 @@ def sort(
         used = {job.template_hash for job in jobs if job.may_be_worker and not states.has_ended(job)}
         # A worker that does not say which anchor it uses may use any.
         stale = [job for job in stale if not used & {job.template_hash, ""}]
-    gone = (*broken, *twins, *stale)
+    in_use = {job.anchor for job in jobs if lost and states.may_have_process(job)}
+    gone = (*broken, *twins, *stale, *(job for job in lost if job not in stale and not in_use & {job.id, ""}))
+    there = [job for job in there if job not in lost]
     why = None if ours or refused is None or not refused.holds(template_hash, now) else refused
     return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there), why)
 

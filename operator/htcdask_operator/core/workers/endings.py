@@ -6,7 +6,7 @@ came; who writes them down makes them harmless.
 
 from __future__ import annotations
 
-from htcdask_operator.core import timestamps
+from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import Job
 from htcdask_operator.core.workers import failure_policy
 
@@ -29,9 +29,9 @@ def lost(job: Job) -> str:
     return f"The scheduler lost worker {whom}, and its job did not end: is the execute node there?"
 
 
-def vacated(job: Job) -> str:
+def vacated(job: Job, reason: str) -> str:
     """HTCondor took its slot."""
-    return f"Worker {job.worker} lost its slot{_where(job)}: {_quoted(job.vacate_reason)}."
+    return f"Worker {job.worker} lost its slot{_where(job)}: {_quoted(job.vacate_reason)}.{_remedy(reason)}"
 
 
 def suspended(job: Job) -> str:
@@ -46,9 +46,10 @@ def suspended_too_long(job: Job, seconds: float) -> str:
     )
 
 
-def held(job: Job) -> str:
+def held(job: Job, reason: str) -> str:
     """HTCondor, or a site's rule, holds its job."""
     said = f"The job of worker {job.worker} was held (code {job.hold_code or 0}): {_quoted(job.hold_reason)}."
+    said += _remedy(reason)
     if not failure_policy.takes_too_much_memory(job):
         return said
     used = f"{job.memory_mib} MiB of memory and asked for {job.request_memory_mib} MiB"
@@ -67,6 +68,12 @@ def outgrew(job: Job, more: str) -> str:
 def who_removed(job: Job) -> str:
     """As the queue said; most jobs have left it by the next answer, and only the access point knows then."""
     return job.remove_reason or f"`condor_history {job.id}` on the access point says who, and why"
+
+
+def _remedy(reason: str) -> str:
+    if reason != reasons.BAD_IMAGE:
+        return ""
+    return " Is the image's name right, is it there, and can execute nodes read it?"
 
 
 def _where(job: Job) -> str:

@@ -51,6 +51,7 @@ def _wait(reason: str, *codes: int) -> dict[int, HoldPolicy]:
 
 _WANT_HOLD: Final = 21  # a rule of the execute node; which one is not said in a way that programs understand
 _OUT_OF_RESOURCES: Final = 34
+_OUTPUT_NOT_BROUGHT: Final = 12
 
 HOLD_CODES: Final[Mapping[int, HoldPolicy]] = {
     **_wait(reasons.HELD_BY_USER, 1, 15),  # by a person; submitted on hold by a site's transform
@@ -59,7 +60,8 @@ HOLD_CODES: Final[Mapping[int, HoldPolicy]] = {
     **_replace(reasons.POLICY_BROKEN, 5, 27),
     **_replace(reasons.BAD_IMAGE, 6, 35, 45),
     **_replace(reasons.ACCESS_POINT_FILES, 7, 8, 9, 10, 13, 14),
-    **_replace(reasons.TRANSFER_FAILED, 11, 12, 18, 33),  # 33: it printed more than may be brought back
+    # 33: it printed more than may be brought back.
+    **_replace(reasons.TRANSFER_FAILED, 11, _OUTPUT_NOT_BROUGHT, 18, 33),
     **_replace(reasons.NEVER_SPOOLED, 16),  # only once it has waited too long: `states`
     **_replace(reasons.MACHINE_REFUSED, 19, 21),
     **_replace(reasons.HELD_BY_SITE, 22, 23, 26, 32, 43, 44, 48),
@@ -67,17 +69,20 @@ HOLD_CODES: Final[Mapping[int, HoldPolicy]] = {
     **_replace(reasons.RUN_TIME_OVER, 46, 47),
 }
 _TOO_LARGE: Final = HoldPolicy(HoldAction.REPLACE, reasons.OUT_OF_RESOURCES)
+_OVER: Final = HoldPolicy(HoldAction.REPLACE, reasons.OUTPUT_LOST)
 _UNKNOWN_HOLD: Final = HoldPolicy(HoldAction.REPLACE, reasons.HELD)
 
 VACATE_CODES: Final[Mapping[int, str]] = {
     45: reasons.BAD_IMAGE,
-    1001: reasons.VACATED_BY_POLICY,
+    **dict.fromkeys(
+        (1000, 1001), reasons.VACATED_BY_POLICY
+    ),  # of the job, as a transform sets it; of the site
     1008: reasons.CONTACT_LOST,
     1023: reasons.REMOVED_BY_OTHERS,
     **dict.fromkeys((1004, 1009, 1010, 1013, 1014, 1016, 1017, 1018, 1019, 1022), reasons.EVICTED),
     **dict.fromkeys((1002, 1007, 1012, 1021, 1024, 1031, 1036), reasons.MACHINE_FAILED),
     **dict.fromkeys(
-        (1003, 1005, 1006, 1026, 1027, 1028, 1029, 1030, 1032, 1033, 1034, 1035), reasons.NEVER_STARTED
+        (1003, 1005, 1006, 1026, 1027, 1028, 1029, 1030, 1032, 1033, 1034, 1035), reasons.SLOT_LOST
     ),
 }
 
@@ -95,9 +100,11 @@ BY_REASON: Final[Mapping[str, FailurePolicy]] = {
     reasons.MEMORY_RAISED: _FREE,  # what was wrong with it is mended
     reasons.MACHINE_FAILED: _PAUSE,
     reasons.NEVER_SPOOLED: _PAUSE,
+    reasons.SLOT_LOST: _PAUSE,
+    reasons.OUTPUT_LOST: _PAUSE,
     reasons.NEVER_STARTED: FailurePolicy(),
     reasons.BAD_IMAGE: FailurePolicy(machines=2),
-    reasons.MACHINE_REFUSED: FailurePolicy(machines=3),
+    reasons.MACHINE_REFUSED: FailurePolicy(events=3),
     reasons.OUT_OF_RESOURCES: FailurePolicy(events=3),
     reasons.REMOVED_BY_OTHERS: FailurePolicy(events=3),
     reasons.ANCHOR_REMOVED: FailurePolicy(events=3),
@@ -111,8 +118,10 @@ BY_REASON: Final[Mapping[str, FailurePolicy]] = {
 _DEFAULT: Final = FailurePolicy()
 
 
-def of_hold(job: Job) -> HoldPolicy:
-    """What to do with this held job."""
+def of_hold(job: Job, *, early: bool) -> HoldPolicy:
+    """What to do with this held job. `early`: held before its worker can have been of use."""
+    if job.hold_code == _OUTPUT_NOT_BROUGHT and not early:
+        return _OVER
     if job.hold_code == _WANT_HOLD and takes_too_much_memory(job):
         return _TOO_LARGE  # the job's doing, and not the machine's
     return HOLD_CODES.get(job.hold_code or 0, _UNKNOWN_HOLD)

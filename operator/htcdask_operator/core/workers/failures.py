@@ -65,6 +65,11 @@ def record(
     return Record(before.finished + finished, before.failed + len(failed), recent), new
 
 
+def last_at(events: Sequence[Failure], reason: str) -> float:
+    """When the last of this reason was recorded; 0: there is none."""
+    return max((timestamps.read(event.time) for event in events if event.reason == reason), default=0.0)
+
+
 def missing_logs(recent: Sequence[Failure], now: float) -> tuple[WorkerName, ...]:
     """Workers whose last lines are worth asking for."""
     return tuple(

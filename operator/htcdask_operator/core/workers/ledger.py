@@ -126,6 +126,13 @@ class Ledger:
         """So many workers ended as somebody wished: whoever comes in their place is free."""
         return replace(self, submits=_within(self.submits.more(-count, rate, now), rate)) if count else self
 
+    def owes_nothing(self, job: Job) -> bool:
+        """Whether the next worker costs nothing, as this one ended well: after its share of the time, or as
+        somebody wished. Workers that end by themselves soon after a minute would else be jobs without end.
+        """
+        lived = job.ran is not None and job.ran >= _WINDOW / _LIVES
+        return lived or bool(job.succeeds) or job.id in self.let_go
+
     def settled(self, rate: Rate, now: float) -> Ledger:
         """Where the access point took no job, none was submitted."""
         return replace(self.gave_back(self.untaken, rate, now), untaken=0) if self.untaken else self

@@ -17,6 +17,7 @@ from htcdask_operator.core.workers import endings, failure_policy, identity
 from htcdask_operator.core.workers.failure_policy import HoldAction
 
 SPOOL_SECONDS: Final = 120.0  # a submitter has 30 s in all; the rest is for clocks that differ
+SLOW_SECONDS: Final = 20.0  # most workers are connected long before; who waits hears what may be wrong
 EARLY_SECONDS: Final = 60.0  # a worker that ended within them was of no use
 
 
@@ -151,8 +152,17 @@ def counts(worker: Worker) -> bool:
 
 def connected_by(job: Job, policy: Policy) -> float:
     """When a worker that runs has had the time to connect; one that cannot has ended by then."""
+    return _begins_to_connect(job) + policy.connect_seconds
+
+
+def slow_from(job: Job) -> float:
+    """When a worker that runs, and is not connected, takes longer than most."""
+    return _begins_to_connect(job) + SLOW_SECONDS
+
+
+def _begins_to_connect(job: Job) -> float:
     began = job.started_at if job.started_at is not None else job.status_since
-    return max(began, job.connects_at or began) + policy.connect_seconds
+    return max(began, job.connects_at or began)
 
 
 def is_leaving(job: Job) -> bool:
@@ -234,21 +244,24 @@ def _is_lost(
 
 
 def _completed(job: Job) -> Worker:
-    ran = None if job.started_at is None else job.status_since - job.started_at
     if job.exit_signal is not None:
         reason = reasons.WORKER_KILLED
     elif job.exit_code:
         reason = reasons.WORKER_FAILED
-    elif ran is not None and ran < EARLY_SECONDS and not job.succeeds:  # it may have come one too many
+    elif job.ran is not None and _ended_early(job) and not job.succeeds:  # it may have come one too many
         reason = reasons.ENDED_EARLY
     else:
         return Worker(job, State.FINISHED)
-    return Worker(job, State.FAILED, reason, endings.exited(job, ran))
+    return Worker(job, State.FAILED, reason, endings.exited(job, job.ran))
 
 
 def _vacated(job: Job) -> Worker:
-    early = job.started_at is None or job.status_since - job.started_at < EARLY_SECONDS
-    return Worker(job, State.FAILED, failure_policy.of_vacate(job, early=early), endings.vacated(job))
+    reason = failure_policy.of_vacate(job, early=_ended_early(job))
+    return Worker(job, State.FAILED, reason, endings.vacated(job, reason))
+
+
+def _ended_early(job: Job) -> bool:
+    return job.ran is None or job.ran < EARLY_SECONDS
 
 
 def _suspended(job: Job, policy: Policy, now: float) -> Worker:
@@ -261,10 +274,10 @@ def _suspended(job: Job, policy: Policy, now: float) -> Worker:
 def _held(job: Job, now: float) -> Worker:
     if job.spooling and not never_spooled(job, now):
         return Worker(job, State.SUBMITTING)
-    hold = failure_policy.of_hold(job)
+    hold = failure_policy.of_hold(job, early=_ended_early(job))
     match hold.action:
         case HoldAction.WAIT:
             return Worker(job, State.HELD, hold.reason, job.hold_reason or "")
         case HoldAction.REPLACE:
-            return Worker(job, State.FAILED, hold.reason, endings.held(job))
+            return Worker(job, State.FAILED, hold.reason, endings.held(job, hold.reason))
     assert_never(hold.action)

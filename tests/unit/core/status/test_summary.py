@@ -163,10 +163,13 @@ def test_why_workers_are_not_there() -> None:
         make_job("c"),
         make_job("d", R, started_at=NOW - 200),
         make_job("e", R),
+        make_job("f", R, started_at=NOW - 20),
+        make_job("g", R, started_at=NOW - 19),
     ]
-    assert explained(make_observed(make_cluster(5), jobs, ["e"])) == [
+    assert explained(make_observed(make_cluster(7), jobs, ["e"])) == [
         ("WaitingForMatch", 2),
         ("NotConnecting", 1),
+        ("Starting", 1),
         ("WaitingForMatch", 1),
     ]
 

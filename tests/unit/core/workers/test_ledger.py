@@ -112,6 +112,13 @@ def they_end_with_0_after_six_seconds(world: World) -> None:
     start_all(world)
 
 
+def they_end_with_0_after_seventy_seconds(world: World) -> None:
+    for job in world.workers():
+        if job.status is RUNNING and world.now - job.status_since >= 70:
+            world.end(job)
+    start_all(world)
+
+
 def one_survives_and_the_others_die(world: World) -> None:
     start_all(world)
     for job in world.workers():
@@ -137,6 +144,7 @@ def failures_hide_behind_evictions(world: World) -> None:
         (they_are_evicted_at_once, 30, ""),
         (an_old_access_point_evicts_them_for_a_bad_image, 30, "WorkersKeepFailing"),
         (they_end_with_0_after_six_seconds, 160, None),
+        (they_end_with_0_after_seventy_seconds, 120, None),
         (one_survives_and_the_others_die, 160, ""),
         (failures_hide_behind_evictions, 160, "WorkersKeepFailing"),
         (somebody_removes_running_ones, 60, None),

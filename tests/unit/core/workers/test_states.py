@@ -8,9 +8,7 @@ import pytest
 
 from htcdask_operator.core import reasons
 from htcdask_operator.core.model import JobStatus, Role, Unnamed
-from htcdask_operator.core.workers import failure_policy
-from htcdask_operator.core.workers.failure_policy import HoldAction
-from htcdask_operator.core.workers.states import LIVE, State, judge
+from htcdask_operator.core.workers.states import LIVE, State, Worker, judge
 from tests.builders import NOW, SCHEDULER_SILENT, make_job, make_observed, make_policy
 
 R = JobStatus.RUNNING
@@ -88,6 +86,23 @@ def test_what_a_job_is(sentence: str) -> None:
     assert judge(job, observed, dropped, make_policy(), NOW).state is state
 
 
+def test_a_suspended_worker_is_replaced_after_as_long_as_the_site_says() -> None:
+    job = make_job("a", JobStatus.SUSPENDED, status_since=NOW - 600, machine="node7")
+
+    def judged(suspended_seconds: float | None) -> Worker:
+        return judge(job, make_observed(), {}, make_policy(suspended_seconds=suspended_seconds), NOW)
+
+    assert [judged(seconds).state for seconds in (None, 601, 600)] == [
+        State.SUSPENDED,
+        State.SUSPENDED,
+        State.FAILED,
+    ]
+    assert judged(None).message == (
+        "HTCondor has suspended worker a on node7; it goes on when its machine allows it."
+    )
+    assert judged(600).message == "Worker a was suspended on node7 for 10 min, and is replaced."
+
+
 def test_a_running_worker_is_not_judged_while_the_scheduler_is_silent() -> None:
     assert judge(
         make_job("a", R), make_observed(connected=SCHEDULER_SILENT), {}, make_policy(), NOW
@@ -116,23 +131,6 @@ def test_what_is_over_has_a_reason_and_a_sentence_and_is_not_live() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        (1, "HeldByUser"),
-        (6, "BadImage"),
-        (13, "AccessPointFiles"),
-        (26, "HeldBySite"),
-        (34, "OutOfResources"),
-        (47, "RunTimeOver"),
-        (None, "Held"),
-        (4711, "Held"),
-    ],
-)
-def test_hold_codes(code: int | None, reason: str) -> None:
-    assert failure_policy.of_hold(make_job("a", H, hold_code=code)).reason == reason
-
-
-@pytest.mark.parametrize(
     ("used", "asked", "reason"),
     [
         (2100, 2048, "OutOfResources"),
@@ -151,40 +149,3 @@ def test_a_machine_is_not_to_blame_for_a_job_that_takes_too_much_memory(
     assert ("It had used 2100 MiB of memory and asked for 2048 MiB" in worker.message) == (
         (used, asked) == (2100, 2048)
     )
-
-
-def test_every_hold_code_that_is_known_has_a_line_and_only_a_person_s_holds_are_waited_for() -> None:
-    known = {*range(3, 17), 18, 19, 21, 22, 23, 26, 27, *range(32, 36), 43, 44, 45, 46, 47, 48, 1} - {17}
-    assert known <= failure_policy.HOLD_CODES.keys()
-    waits = {code for code, line in failure_policy.HOLD_CODES.items() if line.action is HoldAction.WAIT}
-    assert waits == {1, 15}
-
-
-@pytest.mark.parametrize(
-    ("code", "later", "early"),
-    [
-        (None, "Evicted", "NeverStarted"),
-        (45, "BadImage", "BadImage"),
-        (1002, "MachineFailed", "MachineFailed"),
-        (1008, "ContactLost", "ContactLost"),
-        (1022, "Evicted", "EvictedEarly"),
-        (1026, "NeverStarted", "NeverStarted"),
-        (9999, "Evicted", "NeverStarted"),
-    ],
-)
-def test_vacate_codes(code: int | None, later: str, early: str) -> None:
-    job = make_job("a", shadow_starts=1, vacate_code=code)
-    assert failure_policy.of_vacate(job, early=False) == later
-    assert failure_policy.of_vacate(job, early=True) == early
-
-
-def test_every_end_has_a_policy_on_purpose() -> None:
-    ends = {line.reason for line in failure_policy.HOLD_CODES.values() if line.action is HoldAction.REPLACE}
-    ends |= {
-        *failure_policy.VACATE_CODES.values(),
-        reasons.WORKER_FAILED,
-        reasons.WORKER_KILLED,
-        reasons.ENDED_EARLY,
-    }
-    doubling = {"WorkerFailed", "WorkerKilled", "EndedEarly", "TransferFailed", "VacatedByPolicy"}
-    assert ends - failure_policy.BY_REASON.keys() == doubling
