@@ -1,4 +1,4 @@
-"""What the gateway's own configuration says of a cluster's workers, for those in HTCondor.
+"""What the gateway's own configuration says of a cluster's workers, for those in HTCondor; and who adds.
 
 Used by `htcdask_gateway`, and pasted beside it into the API server's configuration. A DaskCluster holds the
 whole configuration of its cluster: the values of the gateway's chart, and what an options handler said over
@@ -8,6 +8,7 @@ cannot be put anywhere: it is told.
 """
 
 import re
+from pathlib import Path
 from typing import Any
 
 # htcdask_api.spec has these too, but is not installed where this runs; a test compares them.
@@ -15,6 +16,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 VALUE = re.compile(r"[^\x00-\x1f\x7f]{0,16384}")
 MOST_VARIABLES, MOST_CHARACTERS, MOST_THREADS = 256, 32_768, 1024
 
+ENTRY = "# From gateway.extraConfig."  # so the chart begins each, in the order of their keys
 # What makes a Kubernetes worker another one, and can be in no job.
 OF_PODS = ("worker_extra_pod_config", "worker_extra_container_config", "worker_cmd")
 Json = dict[str, Any]
@@ -41,6 +43,13 @@ def fill(template: Any, said: Any, backend: Any) -> list[str]:
     # What a site gives all its pods no user has chosen: it is in the configuration before any option.
     usual = backend.cluster_config_class(parent=backend).to_dict()
     return lacking + [name for name in OF_PODS if said.get(name) and said[name] != usual.get(name)]
+
+
+def later_entries(file: str | None) -> list[str]:
+    """The entries of `gateway.extraConfig` that run after ours, in the file that its chart writes."""
+    text = Path(file).read_text() if file else ""
+    _, ours, after = text.partition(f"{ENTRY}zz-htcdask\n")
+    return re.findall(f"^{ENTRY}(.+)$", after, re.MULTILINE) if ours else []
 
 
 def _is_chosen(threads: Any, config: Json) -> bool:

@@ -9,6 +9,7 @@ The gateway's configuration calls `configure(c)`, which adds this to whatever ba
 """
 
 import asyncio
+import logging
 import re
 from typing import Any
 from weakref import WeakValueDictionary
@@ -24,7 +25,7 @@ from traitlets.config import LoggingConfigurable
 from traitlets.utils.importstring import import_item
 
 from htcdask_bodies import Bodies
-from htcdask_config import fill
+from htcdask_config import fill, later_entries
 from htcdask_errors import error, from_kubernetes
 from htcdask_heartbeats import DaskClusters, Heartbeats
 from htcdask_logs import answer as logs
@@ -37,11 +38,18 @@ CLUSTER_LABEL, WANTED_FIELD = "htcdask.org/cluster", "htcondorReplicas"
 WORKER_BACKEND_OPTION = "worker_backend"
 WORKER_BACKENDS = KUBERNETES, HTCONDOR = "kubernetes", "htcondor"
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+LOG = logging.getLogger("DaskGateway")  # the server's own
 Json = dict[str, Any]
 
 
-def configure(c: Any) -> None:
-    """Put the pools on top of the backend class that the configuration `c` names so far."""
+def configure(c: Any, file: str | None = None) -> None:
+    """Put the pools on top of the backend class that the configuration `c`, of this file, names so far."""
+    if later := later_entries(file):
+        LOG.warning(
+            "gateway.extraConfig: %s come after zz-htcdask, which does not find what they set, and may be "
+            "replaced by it: give them keys that sort before",
+            ", ".join(later),
+        )
     base = c.DaskGateway.get("backend_class", KubeBackend)
     base = import_item(base) if isinstance(base, str) else base
     if not issubclass(base, KubeBackend):

@@ -46,7 +46,7 @@ _htcdask = __import__("types").ModuleType("{name}")
 exec(compile(_htcdask_source, "<gateway.extraConfig.zz-htcdask {name}>", "exec"), _htcdask.__dict__)
 __import__("sys").modules["{name}"] = _htcdask
 """
-CLOSING = "_htcdask.configure(c)\n"
+CLOSING = '_htcdask.configure(c, globals().get("__file__"))\n'
 
 
 def render(sources: list[Path]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -23,5 +25,17 @@ POOLS_BY_REASON = Gauge(
     "htcdask_pools_by_reason", "Pools by the reason of their condition Ready.", ["reason"]
 )
 SITE_TROUBLE = Gauge("htcdask_site_trouble", "1 while many pools have this one trouble.", ["reason"])
-AVOIDED = Gauge("htcdask_machines_avoided", "Machines where workers kept failing: no new ones go there.")
+AVOIDED = Gauge(
+    "htcdask_machines_avoided",
+    "1 for each machine where workers kept failing: no new ones go there.",
+    ["machine"],
+)
+MOST_MACHINES = 100  # their names are others' words
 JOBS = Gauge("htcdask_jobs", "Worker jobs of ours in the queue.", ["status"])
+
+
+def avoid(machines: Collection[str]) -> None:
+    """These are avoided now."""
+    AVOIDED.clear()
+    for machine in sorted(machines)[:MOST_MACHINES]:
+        AVOIDED.labels(machine).set(1)

@@ -46,7 +46,12 @@ def extra_config(values: Path) -> dict[str, str]:
 
 def configuration(extra: Mapping[str, str], port: int = 0, instance: str = "dask-gateway") -> str:
     """dask_gateway_config.py as the upstream chart renders it: the entries follow, sorted by their keys."""
-    return "\n".join([BASE.format(port=port, instance=instance), *(extra[key] for key in sorted(extra))])
+    return "\n".join(
+        [
+            BASE.format(port=port, instance=instance),
+            *(f"# From gateway.extraConfig.{key}\n{extra[key]}" for key in sorted(extra)),
+        ]
+    )
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,16 @@ def served(site: Site, folder: Path, **extra: str) -> Iterator[Any]:
         yield pool
 
 
+def test_what_comes_after_ours_is_said_in_the_log(site: Site, tmp_path: Path) -> None:
+    others = {"a-site": "c.KubeClusterConfig.worker_threads = 2", "zzz-late": "late = True", "zzz": ""}
+    with running_api(tmp_path, "late", site.kubeconfig, {**others, **extra_config(OURS)}) as api:
+        (line,) = [line for line in api.log.read_text().splitlines() if "zz-htcdask" in line]
+    assert "gateway.extraConfig: zzz, zzz-late come after zz-htcdask" in line
+    assert "a-site" not in line
+    with running_api(tmp_path, "first", site.kubeconfig, {"a": "", **extra_config(OURS)}) as api:
+        assert "come after zz-htcdask" not in api.log.read_text()
+
+
 @pytest.fixture(scope="module")
 def by_chart(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield from served(site, tmp_path_factory.mktemp("by-chart"), of_site=SITE)

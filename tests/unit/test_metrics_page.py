@@ -1,4 +1,4 @@
-"""docs/operations.md names each metric of the operator, and none that is not there."""
+"""docs/operations.md names each metric of the operator and no other; and what names machines."""
 
 import re
 from pathlib import Path
@@ -20,3 +20,16 @@ def shown() -> set[str]:
 def test_the_page_names_each_metric_and_no_other() -> None:
     table = PAGE.partition("## What to watch")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(htcdask_\w+)", table, re.MULTILINE)) == shown()
+
+
+def test_the_machines_that_are_avoided_are_named_while_they_are() -> None:
+    def shown_machines() -> dict[str, float]:
+        (family,) = metrics.AVOIDED.collect()
+        return {sample.labels["machine"]: sample.value for sample in family.samples}
+
+    metrics.avoid({"node7", "node9"})
+    assert shown_machines() == {"node7": 1, "node9": 1}
+    metrics.avoid({f"node{number:03}" for number in range(500)})
+    assert len(shown_machines()) == metrics.MOST_MACHINES
+    metrics.avoid(())
+    assert shown_machines() == {}

@@ -231,7 +231,7 @@ class Cycle:
         cluster.memory = planned.memory
         if planned.vote is not None:
             self._known.clusters.avoids(key, *planned.vote)
-        metrics.AVOIDED.set(self._known.clusters.count_avoided())
+            metrics.avoid(self._known.clusters.avoided_machines())
         cluster.unpublished.statuses |= planned.statuses
         self._known.clusters.decided(planned.statuses)
         self._tell_mistakes(key, cluster, planned.mistakes)

@@ -84,9 +84,9 @@ class ClusterState:
         if machines:
             self.avoided[key] = (user, machines)
 
-    def count_avoided(self) -> int:
-        """How many machines some cluster avoids."""
-        return len({machine for _, known in self.avoided.values() for machine in known})
+    def avoided_machines(self) -> set[str]:
+        """Those that some cluster avoids."""
+        return {machine for _, known in self.avoided.values() for machine in known}
 
     def forget(self, pool: PoolUid) -> None:
         """The pool is gone."""

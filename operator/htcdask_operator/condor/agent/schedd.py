@@ -236,14 +236,10 @@ class Schedd:
         found = [name] if name in by_name else [full for full in by_name if full.partition(".")[0] == name]
         if len(found) == 1:
             return by_name[found[0]]
+        others = ", ".join(sorted(by_name)[:10])
         raise CondorUnreachable(
             f"the collector {self._address} knows {'several schedds' if found else 'no schedd'} named "
-            f"{self._name!r}; "
-            + (
-                f"it knows: {', '.join(sorted(by_name)[:10])}"
-                if by_name
-                else "it knows none at all now: is it running?"
-            )
+            f"{self._name!r}; it knows{f': {others}' if others else ' none at all now: is it running?'}"
         )
 
     def _do(self, call: Callable[[Any], T], otherwise: type[CondorError] = CondorError) -> T:
