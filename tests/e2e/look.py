@@ -11,7 +11,7 @@ from playground.site.site import Site
 T = TypeVar("T")
 ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,Owner,NumShadowStarts,RemoteHost,HoldReasonCode,HoldReason,"
-    f"{names.AD_ROLE},{names.AD_WORKER},{names.AD_POOL},{names.AD_POOL_UID},{names.AD_LEASE}"
+    f"{names.AD_ROLE},{names.AD_WORKER},{names.AD_POOL},{names.AD_POOL_UID},{names.AD_LEASE},{names.AD_SUCCEEDS}"
 )
 LIVE = {1, 2, 5, 6, 7}  # idle, running, held, transferring output, suspended
 
