@@ -143,11 +143,11 @@ def failures_hide_behind_evictions(world: World) -> None:
         (somebody_removes_them, 30, "RemovedByOthers"),
         (they_are_evicted_at_once, 30, ""),
         (an_old_access_point_evicts_them_for_a_bad_image, 30, "WorkersKeepFailing"),
-        (they_end_with_0_after_six_seconds, 160, None),
-        (they_end_with_0_after_seventy_seconds, 120, None),
-        (one_survives_and_the_others_die, 160, ""),
+        (they_end_with_0_after_six_seconds, 100, "WorkersKeepFailing"),
+        (they_end_with_0_after_seventy_seconds, 120, ""),
+        (one_survives_and_the_others_die, 100, ""),
         (failures_hide_behind_evictions, 160, "WorkersKeepFailing"),
-        (somebody_removes_running_ones, 60, None),
+        (somebody_removes_running_ones, 30, "RemovedByOthers"),
     ],
 )
 def test_whatever_ends_them_few_are_submitted_in_ten_minutes(
