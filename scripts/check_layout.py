@@ -1,9 +1,11 @@
-"""Hold the tree to its own rules: module length, no `operator/__init__.py`, what the extension may import.
+"""Hold the tree to its own rules: module length, no `operator/__init__.py`, what the extension may import,
+where the operator's docstrings say that things are.
 
 Run by `make check`; prints what is wrong and exits with 1.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,9 +73,43 @@ def problems(root: Path) -> list[str]:
     return found
 
 
+def untold(root: Path) -> list[str]:
+    """What a folder's `__init__` leaves out of what lives there; and who is said to call, and does not."""
+    modules = {_dotted(path, root): path.read_text(encoding="utf-8") for path in root.rglob("*.py")}
+    found = []
+    for name, source in modules.items():
+        path, doc = root.parent / name.replace(".", "/"), ast.get_docstring(ast.parse(source)) or ""
+        if path.is_dir():
+            words = set(re.findall(r"\w+", doc))
+            inside = {other.stem for other in path.glob("*.py")} | {
+                other.name for other in path.iterdir() if (other / "__init__.py").exists()
+            }
+            for missing in sorted(inside - words - {"__init__", "__main__"}):
+                found.append(f"{name}: its docstring says nothing of {missing}")
+        callers = {other for other, text in modules.items() if re.search(_imports(name), text)}
+        for said in re.findall(
+            r"`([\w.]+)`", "".join(re.findall(r"^Called by ((?:`[\w.]+`|,|\s|and)+)", doc, re.M))
+        ):
+            of = said.rpartition(".")[0] or said  # or a function of it
+            if not any(other.endswith((f".{said}", f".{of}")) or f".{said}." in other for other in callers):
+                found.append(f"{name}: is not called by {said}, as its docstring says")
+    return found
+
+
+def _dotted(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(name: str) -> str:
+    """A pattern of how another module imports this one."""
+    package, _, module = name.rpartition(".")
+    return rf"from {re.escape(name)}[. ]|from {re.escape(package)} import (?:\([^)]*?|[^(\n]*?)\b{module}\b"
+
+
 def main() -> int:
     """Exit status: 0 when the tree is in order."""
-    found = problems(Path(__file__).resolve().parent.parent)
+    root = Path(__file__).resolve().parent.parent
+    found = problems(root) + untold(root / "operator/htcdask_operator")
     for line in found:
         sys.stderr.write(line + "\n")
     return 1 if found else 0

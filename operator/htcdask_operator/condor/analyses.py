@@ -1,4 +1,4 @@
-"""What the agent tells of a job's slots, as the core knows it. Used by `client`, after `wire`."""
+"""What the agent tells of a job's slots, as the core knows it. Used by `client`."""
 
 from __future__ import annotations
 

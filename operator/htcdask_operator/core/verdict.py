@@ -1,6 +1,6 @@
 """Whether two looks at the slots come to the same: by every word that people read (`status/slots`).
 
-Called by `model.Analysis`, for `memory`, which tells what was found as it was until it comes to something
+Used by `model.Analysis`, for `memory`, which tells what was found as it was until it comes to something
 else. Counts of slots and users move by themselves, and so do free disk and such, a little.
 """
 

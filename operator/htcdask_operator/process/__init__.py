@@ -3,5 +3,6 @@
 leader_election  one lease                 claims     all leases that an operator holds
 health       /healthz, /readyz, /metrics   supervise  when one task ends, all do
 unexpected   exceptions that a loop survives
+offer        what notebooks are told of the site
 small_http   the server under health, for anybody, at a bounded cost
 """

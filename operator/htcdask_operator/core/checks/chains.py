@@ -1,8 +1,8 @@
 """What keeps a pool from having workers: ordered, named checks; the first that finds something wins.
 
-Called by `steps`, `active` and `cluster` for each pool. `SPEC` and `MOMENT` decide whether an anchor may be
-submitted, `WORKERS` in addition whether workers may; the conditions say what was found. The order has a test
-of its own.
+Called by `pools.step`, `active` and `cluster` for each pool. `SPEC` and `MOMENT` decide whether an anchor may
+be submitted, `WORKERS` in addition whether workers may; the conditions say what was found. The order has a
+test of its own.
 """
 
 from __future__ import annotations

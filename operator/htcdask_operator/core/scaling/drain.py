@@ -1,6 +1,6 @@
 """For how long surplus workers may stay because they are busy, or because their scheduler should retire them.
 
-Called by `pool_state` for each pool. The scheduler's word is user code's: one that calls everybody busy,
+Called by `pools.complete` for each pool. The scheduler's word is user code's: one that calls everybody busy,
 retires nobody, names nobody, or does not answer at all, would keep a lowered cap from ever coming true. So
 what has been too many for `limits.drainSeconds` goes, gracefully, whatever the scheduler says. How many are
 too many, and which jobs there are, is not its word.

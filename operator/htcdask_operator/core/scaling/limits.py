@@ -1,9 +1,13 @@
 """How many workers a pool may have at the most: the smallest limit wins and is named.
 
-Called by `desired`. Some limits are a pool's own (`Limit`), others hold for all pools of a cluster together
-and count cores, memory or GPUs too (`ClusterLimit`). A limit for one user or for the site counts workers of
-other clusters; when such a limit is lowered below what is there, the jobs that were queued last are over it,
-whosever they are.
+Called by `desired`, for what is wanted, and by `pools.cluster` and `pools.complete`, for what may be
+submitted. Some limits are a pool's own (`Limit`), others hold for all pools of a cluster together and count
+cores, memory or GPUs too (`ClusterLimit`). What counts is worked out where it is seen: for what is wanted a
+pool's `live` workers (of a predecessor and its successor one), for a submit all that are `there`, and those
+`expected` that the queue does not show yet (`pool_state`); of pools that are gone what is left
+(`pools.cluster.orphans`); of other clusters what their jobs request (`state.usage`). A limit for one user or
+for the site counts workers of other clusters; when such a limit is lowered below what is there, the jobs that
+were queued last are over it, whosever they are.
 """
 
 from __future__ import annotations

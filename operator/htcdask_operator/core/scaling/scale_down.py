@@ -1,9 +1,9 @@
 """Which workers go when fewer are wanted.
 
-Called by `pool_state` for each pool. What costs nothing goes first, the newest first. The scheduler retires
-its own surplus, because it knows which worker holds what; only where it cannot know, because the cluster's
-total fits what it asked for, a connected worker goes here: gracefully, and one in the middle of a task only
-once its time is up (`drain`).
+Called by `pools.complete` for each pool. What costs nothing goes first, the newest first. The scheduler
+retires its own surplus, because it knows which worker holds what; only where it cannot know, because the
+cluster's total fits what it asked for, a connected worker goes here: gracefully, and one in the middle of a
+task only once its time is up (`drain`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The pool's anchor: the held job whose spool directory keeps the workers' files.
 
-Called by `pool_state` for each pool. The road of an anchor:
+Called by `pools.complete` for each pool. The road of an anchor:
 
     SubmitAnchor -> code 16, spooling -> staged, idle -> HoldAnchor -> held: usable -> ... -> Remove
                          -> still code 16 after 2 min, or 2 min after StageInFinish: Remove, and a new one

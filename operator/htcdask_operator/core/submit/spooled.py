@@ -1,7 +1,7 @@
 """The other road of the workers' files: spooled with each worker, where the access point refuses the anchor.
 
 A site's rule may refuse the anchor for all that it looks like its workers, and take them. Used by `memory`,
-which keeps what was refused, and by `pool_state` and `steps`:
+which keeps what was refused, by `anchor`, and by `pools.steps` and `pools.submit`:
 
     SubmitAnchor -> refused by a rule -> SubmitWorkers, each with the bundle -> code 16, spooling -> idle
                                          an hour later, or the template's hash changed: SubmitAnchor

@@ -1,9 +1,10 @@
 """Names for new workers: at most 12 characters, never all digits, never used twice in a cluster.
 
-Called by `steps`. Without dice: the pool gives the first letter, the time of the decision (milliseconds) the
-next eight characters, and a slot the last three: the lowest that no name in sight has. What a worker printed
-lies on the access point in a file of its slot, so there are no more files than there were workers at a time:
-a file is written over by a later worker, never by one that is there, and not while its log is wanted.
+Called by `pools.submit`. Without dice: the pool gives the first letter, the time of the decision
+(milliseconds) the next eight characters, and a slot the last three: the lowest that no name in sight has.
+What a worker printed lies on the access point in a file of its slot, so there are no more files than there
+were workers at a time: a file is written over by a later worker, never by one that is there, and not while
+its log is wanted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When the next workers may be submitted, after some ended badly.
 
-Called by `pool_state`, with the failures that the pool's ledger remembers: one for each *event*, as workers
-that ended together are one. Each reason is counted by itself, and an hour later it is forgotten.
+Called by `pools.complete`, with the failures that the pool's ledger remembers: one for each *event*, as
+workers that ended together are one. Each reason is counted by itself, and an hour later it is forgotten.
 
     event -> pause (10 s, doubling) -> one worker on trial while none is connected -> it is of use: all clear
                                                                                    -> it fails: next event

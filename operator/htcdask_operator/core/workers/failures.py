@@ -1,6 +1,6 @@
 """The memory of workers that ended: two counters and the five last events, newest first.
 
-Called by `pool_state` for each pool. A job that is over is recorded in the plan that removes it from the
+Called by `pools.complete` for each pool. A job that is over is recorded in the plan that removes it from the
 queue, so it is counted once; were that removal to fail, it would be counted again, and nothing else would go
 wrong.
 """

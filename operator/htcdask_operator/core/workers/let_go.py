@@ -1,6 +1,6 @@
 """Who ended early because fewer workers were wanted: that is no failure.
 
-Called by `pool_state` for each pool. Work that comes in bursts makes `adapt()` let workers go within a
+Called by `pools.complete` for each pool. Work that comes in bursts makes `adapt()` let workers go within a
 minute, and ask for others before their jobs have ended. So whoever was there when its cluster had more than
 the scheduler asked for is remembered until its job is out of the queue.
 

@@ -1,6 +1,6 @@
 """How much memory a pool's next workers request, after some ran out of it: a profile's `outOfMemory`.
 
-Called by `pools.cluster` for each pool whose profile allows more than its template asks for.
+Called by `pools.memory_request` for each pool whose profile allows more than its template asks for.
 
     a worker is lost to memory -> the next ones request half as much again, and no less than what was measured
     and a quarter -> another is lost -> ... -> the most that is allowed: then it is a failure like others

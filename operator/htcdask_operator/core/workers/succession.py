@@ -1,10 +1,10 @@
 """A worker that is about to retire has a successor: submitted before, and connected when it has gone.
 
-Called by `pools.cluster` (who counts) and by `steps` (who comes). The wait for a slot, which may be long, so
-falls into the time in which the worker still works. The scheduler retires whoever connects beyond its number,
-and would choose the newcomer, who holds nothing: so the successor waits in its slot until its predecessor has
-retired, and nobody has to tell the scheduler, which would end adapt(). Both names are in the queue. It is a
-courtesy: nothing waits for a successor, and where a limit has no room for both, it gives way.
+Called by `pools.cluster` (who counts) and by `pools.submit` (who comes). The wait for a slot, which may be
+long, so falls into the time in which the worker still works. The scheduler retires whoever connects beyond
+its number, and would choose the newcomer, who holds nothing: so the successor waits in its slot until its
+predecessor has retired, and nobody has to tell the scheduler, which would end adapt(). Both names are in the
+queue. It is a courtesy: nothing waits for a successor, and where a limit has no room for both, it gives way.
 
     works -> its successor is submitted, and is early -> the successor's turn: it is counted, and who retires
     is not -> retired -> the successor connects

@@ -1,7 +1,7 @@
 """What workers printed, for their pool's HTCWorkerLog: who is asked for it, what is written, what is kept.
 
-Called by `steps` for each pool. Only the newest few of those that ended are asked for, at most once in
-`PAUSE_SECONDS` for all of them, so a thousand that end in a minute cost six questions. Who was asked stays
+Called by `pools.kept_logs` for each pool. Only the newest few of those that ended are asked for, at most once
+in `PAUSE_SECONDS` for all of them, so a thousand that end in a minute cost six questions. Who was asked stays
 until the answer, or with an end in each second no answer would find anybody. What is written is put before
 what the object has (`merged`), so nothing of it has to be remembered here, and a new operator wipes nothing.
 """
