@@ -68,7 +68,7 @@ def test_kubectl_autoscale_finds_the_pools_scale(plane: ControlPlane) -> None:
 
 @pytest.fixture
 def metric(plane: ControlPlane) -> None:
-    """How many events wait, as the API of a metrics adapter shows it: here objects of the API server's own."""
+    """How many events wait, as the API of a metrics adapter shows it: here by objects of a kind of ours."""
     group, kind = "external.metrics.k8s.io", "ExternalMetricValue"
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1beta1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}

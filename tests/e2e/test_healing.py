@@ -6,7 +6,7 @@ from htcdask_api import names
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.actions import Bundle
 from playground.site.site import Site
-from tests.e2e.look import clean, eventually, settled, status, workers
+from tests.e2e.look import clean, condition, eventually, settled, status, workers
 from tests.e2e.notebook import Notebook
 
 
@@ -128,3 +128,40 @@ def test_a_cluster_that_the_proxy_does_not_know_is_told(site: Site, notebook: No
         "shows another certificate than this cluster's (self-signed certificate): its proxy has no route"
         in said[1]
     )
+
+
+def test_a_scheduler_that_has_no_pages_gets_its_workers(site: Site, notebook: Notebook) -> None:
+    """As an image's `distributed.scheduler.http.routes` can make it: then the queue's word has to do."""
+    cluster = notebook.new_cluster()
+    wiped = notebook.run(
+        """
+        def wipe(dask_scheduler):
+            app = dask_scheduler.http_application
+            for router in (app.default_router, app.wildcard_router):
+                router.rules.clear()
+                router.named_rules.clear()
+
+        client = gateway.connect(cluster).get_client()
+        client.run_on_scheduler(wipe)
+        left = lambda dask_scheduler: len(dask_scheduler.http_application.wildcard_router.rules)
+        result = client.run_on_scheduler(left)
+        """,
+        cluster=cluster,
+    )
+    assert wiped == 0
+    notebook.scale(cluster, 1)
+    works = notebook.run(
+        """
+        client = gateway.connect(cluster).get_client()
+        client.wait_for_workers(1, timeout=90)
+        result = client.submit(sum, [1, 2]).result(timeout=30)
+        """,
+        cluster=cluster,
+    )
+    assert works == 3
+    ready = eventually(
+        lambda: condition(site, cluster, "Ready"), 60, "ready", lambda found: found["status"] == "True"
+    )
+    assert ready["reason"] == "WorkersRunning"
+    notebook.shutdown(cluster)
+    clean(site, cluster)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from htcdask_api import MemoryRequest, PoolStatus
-from htcdask_operator.core import setback
+from htcdask_operator.core import setback, verdict
 from htcdask_operator.core.model import Analysis, JobId, Observed, PoolUid, WorkerName
 from htcdask_operator.core.scaling import scale_scheduler
 from htcdask_operator.core.scaling.drain import Standing
@@ -51,7 +51,7 @@ class Analyzed:
 
     def after(self, found: Analysis | None, now: float) -> Analyzed:
         """After another look. What differs in numbers alone is not told anew, nor forgotten for a failure."""
-        same = self.found is not None and (found is None or found.verdict == self.found.verdict)
+        same = self.found is not None and (found is None or verdict.of(found) == verdict.of(self.found))
         if same and now - self.found_at < TOLD_SECONDS:
             return replace(self, at=now)
         return Analyzed(now, found, now)

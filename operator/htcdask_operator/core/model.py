@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from htcdask_api import PoolSpec, PoolStatus, names
-from htcdask_operator.core import verdict
 from htcdask_operator.core.size import NOTHING, Kind, Size, of_worker
 
 JobId = str
@@ -256,11 +255,6 @@ class Analysis:
     def reached(self) -> bool:
         """Whether the group has all of its quota."""
         return self.quota is not None and self.used is not None and self.used >= self.quota
-
-    @property
-    def verdict(self) -> tuple[object, ...]:
-        """What it comes to, without the numbers that move from one look to the next."""
-        return verdict.of(self)
 
 
 @dataclass(frozen=True, slots=True)

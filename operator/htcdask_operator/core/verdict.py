@@ -1,16 +1,15 @@
 """Whether two looks at the slots come to the same: by every word that people read (`status/slots`).
 
-Used by `model.Analysis`, for `memory`, which tells what was found as it was until it comes to something
-else. Counts of slots and users move by themselves, and so do free disk and such, a little.
+Used by `memory`, which tells what was found as it was until it comes to something else. Counts of slots and
+users move by themselves, and so do free disk and such, a little.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from htcdask_operator.core.model import Analysis, Clause
+from htcdask_operator.core.model import Analysis, Clause
 
 _TOLD: Final = 2  # of the rarest
 _MOVES: Final = 0.1  # of a number, by itself

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from htcdask_operator.core import verdict
 from htcdask_operator.core.model import Analysis, Clause
 from htcdask_operator.core.status import slots
 from tests.builders import make_job
@@ -257,7 +258,7 @@ def test_what_is_told_in_other_words_comes_to_something_else(case: str) -> None:
     different = [found for found in others if words(found) != words(before)]
     assert len(different) > len(CASES) // 2
     for found in different:
-        assert found.verdict != before.verdict, slots.told(found, make_job())[1]
+        assert verdict.of(found) != verdict.of(before), slots.told(found, make_job())[1]
 
 
 MOVED: list[tuple[str, dict[str, object]]] = [
@@ -277,14 +278,14 @@ MOVED: list[tuple[str, dict[str, object]]] = [
 def test_what_moves_by_itself_is_not_told_anew(case: str, moved: dict[str, Any]) -> None:
     before = CASES[case][0]
     assert replace(before, **moved) != before
-    assert replace(before, **moved).verdict == before.verdict
+    assert verdict.of(replace(before, **moved)) == verdict.of(before)
 
 
 def test_a_number_that_moved_far_is_told_anew() -> None:
     """However slowly it went: it is held to what was told, not to what was seen last."""
-    told = Analysis(40, (FINE, MEMORY)).verdict
+    told = verdict.of(Analysis(40, (FINE, MEMORY)))
     near = [524288 + step * 16384 for step in range(12)]
-    same = [Analysis(40, (FINE, replace(MEMORY, nearest=(most,)))).verdict == told for most in near]
+    same = [verdict.of(Analysis(40, (FINE, replace(MEMORY, nearest=(most,))))) == told for most in near]
     assert same == [True] * 4 + [False] * 8
 
 
