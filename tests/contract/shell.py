@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from htcdask_operator.assemble import assemble
 from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.client import CondorClient
-from htcdask_operator.core.model import Job, JobStatus, Role
+from htcdask_operator.core.model import Job, JobId, JobStatus, Role
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.ports import Ports
 from htcdask_operator.reconcile.cycle import ClusterTask
@@ -42,6 +42,8 @@ class Operator:
         kube: FakeKube,
         clock: Callable[[], float],
         operator_id: str,
+        payload: bytes | None,
+        pause: float,
         **settings: Any,
     ) -> None:
         self.agent = CondorClient(AccessPoint(operator_id, pool.address, pool.schedd, token))
@@ -51,7 +53,8 @@ class Operator:
         self.task = ClusterTask()
         self.asked: Counter[str] = Counter()
         self.seen: list[Job] = []
-        ask, query = self.agent._process.ask, self.agent._query
+        self._pause = pause
+        ask, query, submit = self.agent._process.ask, self.agent._query, self.agent.submit_anchor
 
         async def counted(method: str, *arguments: Any) -> Any:
             self.asked[method] += 1
@@ -62,8 +65,14 @@ class Operator:
             self.seen.extend(jobs)
             return jobs
 
+        async def with_payload(
+            description: Mapping[str, str], bundle: bytes, identity: str | None = None
+        ) -> JobId:
+            return await submit(description, bundle if payload is None else payload, identity)
+
         self.agent._process.ask = counted  # type: ignore[method-assign]
         self.agent._query = noted  # type: ignore[method-assign]
+        self.agent.submit_anchor = with_payload  # type: ignore[method-assign]
 
     async def round(self) -> None:
         """One poll and one cycle."""
@@ -75,14 +84,14 @@ class Operator:
         async with asyncio.timeout(seconds):
             while not holds(await self.agent.jobs()):
                 await self.round()
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(self._pause)
 
     async def go_on(self, seconds: float) -> None:
         """Poll and cycle for so long."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             await self.round()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(self._pause)
 
 
 class Shell:
@@ -103,10 +112,15 @@ class Shell:
         self.uid = self.kube.make_pool(written)
         self._operators: list[Operator] = []
 
-    def operator(self, **settings: Any) -> Operator:
-        """One more, by these settings of the site."""
+    def operator(self, payload: bytes | None = None, pause: float = 0.1, **settings: Any) -> Operator:
+        """One more, by these settings of the site.
+
+        `payload`: what its workers run in place of their bundle; `pause`: seconds between its rounds.
+        """
         clock = lambda: time.time() + self.late  # noqa: E731
-        made = Operator(self.pool, self._token, self.kube, clock, self._operator_id, **settings)
+        made = Operator(
+            self.pool, self._token, self.kube, clock, self._operator_id, payload, pause, **settings
+        )
         made.parts.known.clusters.saw_pools(KEY, [self.uid])
         self._operators.append(made)
         return made
@@ -136,10 +150,14 @@ class Shell:
         failed = self.status.get("recentFailures", ())
         return bool(failed) and all(its.get("logTail") is not None for its in failed)
 
-    async def close(self) -> None:
-        """End what was started, and take its jobs out of the queue."""
+    async def leave(self) -> None:
+        """End what was started; its jobs go with HTCondor."""
         for operator in self._operators:
             await operator.agent.close()
+
+    async def close(self) -> None:
+        """End what was started, and take its jobs out of the queue."""
+        await self.leave()
         remove_jobs(self.pool, self._operator_id)
 
 

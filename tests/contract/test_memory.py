@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from htcdask_api import Template
-from htcdask_operator.core.model import Job, JobId, JobStatus, Role
+from htcdask_operator.core.model import Job, JobStatus, Role
 from htcdask_operator.core.policy import Profile
 from htcdask_operator.core.submit import descriptions
 from htcdask_operator.core.workers.states import State, judge
@@ -65,16 +65,7 @@ async def shell(bare_pool: BarePool, tmp_path: Path) -> AsyncIterator[Shell]:
 
 def hungry(shell: Shell, big: Profile = BIG) -> Operator:
     """An operator whose workers' files are those of a worker that eats."""
-    operator = shell.operator(profiles={"big": big})
-    submit = operator.agent.submit_anchor
-
-    async def submit_anchor(
-        description: Mapping[str, str], bundle: bytes, identity: str | None = None
-    ) -> JobId:
-        return await submit(description, HUNGRY, identity)
-
-    operator.agent.submit_anchor = submit_anchor  # type: ignore[method-assign]
-    return operator
+    return shell.operator(HUNGRY, profiles={"big": big})
 
 
 def workers(jobs: Iterable[Job]) -> list[Job]:

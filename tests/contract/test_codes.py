@@ -1,0 +1,264 @@
+"""HTCondor's codes of held and vacated jobs, each provoked on a real pool: what the operator makes of it.
+
+One pool has all the rules, and one operator for each code; they work side by side, and each test looks at
+what became of one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from htcdask_operator.core.model import Job, JobStatus, Role
+from playground.build import rootfs_condor
+from playground.condor.bare import BarePool
+from tests.contract.container import make_image
+from tests.contract.labs import IMAGE
+from tests.contract.shell import Operator, Shell, anchors, is_held
+
+RUNS_ON: Final = b"trap 'exit 0' TERM; while true; do sleep 0.1; done\n"
+LOSES_ITS_OUTPUT: Final = b'rm -f "$_CONDOR_SCRATCH_DIR/_condor_stdout"; exit 3\n'
+_SECONDS: Final = 60.0  # for one case, while all the others are about: alone each takes less than 15
+
+KEPT, REPLACED, STALLED, MENDED = "kept", "replaced", "stalled", "replaced with new files, and runs"
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a code comes about, and what follows."""
+
+    code: int
+    reason: str
+    follows: str
+    says: str  # of the message
+    rule: str = ""  # a transform of its workers
+    beforehand: Callable[[BarePool, Job], object] | None = None  # with the anchor
+    to_running: Callable[[BarePool, Job], object] | None = None
+    payload: bytes = RUNS_ON
+    image: str = IMAGE
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def operator_id(self) -> str:
+        return f"code-{self.code}"
+
+
+def lose_files(pool: BarePool, anchor: Job) -> None:
+    pool.path(f"{anchor.iwd}/bundle.sh").unlink()
+
+
+def lose_folder(pool: BarePool, anchor: Job) -> None:
+    pool.run("rm", "-r", anchor.iwd or "")
+
+
+def hold(pool: BarePool, worker: Job) -> None:
+    pool.run("condor_hold", worker.id)
+
+
+def kill_starter(pool: BarePool, worker: Job) -> None:
+    slot = pool.run("condor_q", "-allusers", worker.id, "-af", "RemoteHost").partition("@")[0]
+    pool.run("pkill", "-KILL", "-f", f"^condor_starter .* -a {slot} ")
+
+
+def drain(pool: BarePool, worker: Job) -> None:
+    pool.run("condor_drain", "-fast", "-resume-on-completion", "slot1@condor")
+
+
+CASES: Final = (
+    Case(1, "HeldByUser", KEPT, "via condor_hold (by user", to_running=hold),
+    Case(
+        3,
+        "HeldByPolicy",
+        STALLED,
+        "the group's own policy",
+        rule="""
+  SET PeriodicHold (JobStatus == 2)
+  SET PeriodicHoldReason "the group's own policy\"""",
+    ),
+    Case(10, "AccessPointFiles", MENDED, "standard input", beforehand=lose_folder),
+    Case(12, "TransferFailed", REPLACED, "_condor_stdout", payload=LOSES_ITS_OUTPUT),
+    Case(
+        13, "AccessPointFiles", MENDED, "bundle.sh", beforehand=lose_files, settings={"delivery": "transfer"}
+    ),
+    Case(
+        15,
+        "HeldByUser",
+        KEPT,
+        "submitted on hold",
+        rule="""
+  SET JobStatus 5
+  SET HoldReasonCode 15
+  SET HoldReason "submitted on hold at user's request\"""",
+    ),
+    Case(
+        19,
+        "MachineRefused",
+        REPLACED,
+        "PREPARE_JOB",
+        rule="""
+  SET HookKeyword "REFUSES\"""",
+    ),
+    Case(21, "MachineRefused", STALLED, "the machine's own rule"),
+    Case(
+        45,
+        "BadImage",
+        REPLACED,
+        "Is the image's name right, is it there, and can execute nodes read it?",
+        image="/cvmfs/nowhere/typo:latest",
+    ),
+    Case(
+        46,
+        "RunTimeOver",
+        REPLACED,
+        "allowed job duration",
+        rule="""
+  SET AllowedJobDuration 4""",
+    ),
+    Case(
+        47,
+        "RunTimeOver",
+        REPLACED,
+        "allowed execute duration",
+        rule="""
+  SET AllowedExecuteDuration 3""",
+    ),
+    Case(
+        1000,
+        "VacatedByPolicy",
+        REPLACED,
+        "PeriodicVacate",
+        rule="""
+  SET PeriodicVacate (JobStatus == 2)""",
+    ),
+    Case(1008, "ContactLost", REPLACED, "not found at execution machine", to_running=kill_starter),
+)
+DRAINED: Final = Case(1014, "EvictedEarly", REPLACED, "draining", to_running=drain)  # and so are all others
+
+RULES = "".join(
+    [
+        "use POLICY : WANT_HOLD_IF(REFUSED, 77, the machine's own rule)\n",
+        'REFUSED = (HTCDaskOperator =?= "code-21")\n',
+        "REFUSES_HOOK_PREPARE_JOB = /usr/local/bin/refuse\n",
+        f"JOB_TRANSFORM_NAMES = {' '.join(f'C{case.code}' for case in CASES if case.rule)}\n",
+        *(
+            f'JOB_TRANSFORM_C{case.code} @=end\n  REQUIREMENTS HTCDaskOperator =?= "{case.operator_id}" && '
+            f'HTCDaskRole == "worker"{case.rule}\n@end\n'
+            for case in CASES
+            if case.rule
+        ),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a pool."""
+
+    codes: frozenset[int]
+    reasons: frozenset[str]
+    messages: str
+    submits: int
+    follows: str
+
+
+class Story:
+    """One code, provoked."""
+
+    def __init__(self, case: Case, pool: BarePool, folder: Path) -> None:
+        self._case = case
+        self._pool = pool
+        self._shell = Shell(
+            pool, folder, case.operator_id, cores=1, memory="100Mi", containerImage=case.image
+        )
+        self._operator: Operator = self._shell.operator(
+            case.payload, pause=0.5, backoff_first_seconds=1.0, **case.settings
+        )
+
+    async def run(self) -> Outcome:
+        """Until what should follow has, or for long enough."""
+        case, operator = self._case, self._operator
+        try:
+            await operator.until(is_held, _SECONDS)
+            if case.beforehand is not None:
+                (anchor,) = anchors(await operator.agent.jobs())
+                case.beforehand(self._pool, anchor)
+            self._shell.want(1)
+            if case.to_running is not None:
+                await operator.until(running, _SECONDS)
+                (worker,) = running(await operator.agent.jobs())
+                case.to_running(self._pool, worker)
+            try:
+                await operator.until(lambda jobs: self._follows(jobs) == case.follows, _SECONDS)
+                if case.follows in (KEPT, STALLED):
+                    await operator.go_on(4)
+            except TimeoutError:
+                pass  # the test shows what there is
+            return self._outcome(await operator.agent.jobs())
+        finally:
+            await self._shell.leave()
+
+    def _follows(self, jobs: tuple[Job, ...]) -> str:
+        if self._shell.said("Stalled")[0] == self._case.reason:
+            return STALLED
+        if self._operator.asked["submit"] == 1:
+            held = [job for job in workers(jobs) if job.status is JobStatus.HELD]
+            return KEPT if held and self._shell.status.get("explanation") else ""
+        if self._case.follows == MENDED:
+            return MENDED if self._operator.asked["spool"] == 2 and running(jobs) else ""
+        return REPLACED if self._shell.status.get("recentFailures") else ""
+
+    def _outcome(self, jobs: tuple[Job, ...]) -> Outcome:
+        told = [*self._shell.status.get("recentFailures", ()), *self._shell.status.get("explanation", ())]
+        codes = {
+            job.hold_code if job.status is JobStatus.HELD else job.vacate_code
+            for job in workers(self._operator.seen)
+        }
+        return Outcome(
+            frozenset(code for code in codes if code is not None),
+            frozenset(its["reason"] for its in told),
+            " ".join(its["message"] for its in told),
+            self._operator.asked["submit"],
+            self._follows(jobs),
+        )
+
+
+def workers(jobs: Any) -> list[Job]:
+    return [job for job in jobs if job.role is Role.WORKER]
+
+
+def running(jobs: tuple[Job, ...]) -> list[Job]:
+    return [job for job in workers(jobs) if job.status is JobStatus.RUNNING and job.started_at]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Outcome]]:
+    """Of each code."""
+    folder = tmp_path_factory.mktemp("codes")
+    make_image(rootfs_condor.unpacked(), folder / "cvmfs/img")
+    with BarePool(folder / "pool", folder / "cvmfs", RULES) as pool:
+        hook = pool.path("/usr/local/bin/refuse")
+        hook.write_text("#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+
+        async def all_of_them() -> dict[int, Outcome]:
+            found = await asyncio.gather(*(Story(case, pool, folder).run() for case in CASES))
+            last = await Story(DRAINED, pool, folder).run()
+            return {case.code: its for case, its in zip((*CASES, DRAINED), (*found, last), strict=True)}
+
+        yield asyncio.run(all_of_them())
+
+
+@pytest.mark.parametrize("case", [*CASES, DRAINED], ids=lambda case: str(case.code))
+def test_each_code_has_its_reason_and_what_follows(outcomes: dict[int, Outcome], case: Case) -> None:
+    found = outcomes[case.code]
+    assert case.code in found.codes, found
+    assert case.reason in found.reasons, found
+    assert case.says in found.messages, found
+    assert found.follows == case.follows, found
+    if case.follows == KEPT or case.reason == "HeldByPolicy":
+        assert found.submits == 1, found
