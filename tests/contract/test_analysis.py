@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -13,6 +12,10 @@ from typing import Any
 import pytest
 
 from htcdask_api import Template
+from htcdask_operator.condor import constraints
+from htcdask_operator.condor.access_point import AccessPoint
+from htcdask_operator.condor.client import CondorClient
+from htcdask_operator.condor.errors import CondorRefused
 from htcdask_operator.core.model import JobId, JobStatus
 from htcdask_operator.core.policy import Profile
 from htcdask_operator.core.status import slots
@@ -20,7 +23,6 @@ from htcdask_operator.core.submit import descriptions
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.labs import IMAGE, PAYLOAD, RealLab
-from tests.contract.shell import Shell, idle
 
 _numbers = count(1)
 
@@ -213,8 +215,22 @@ async def test_who_has_a_better_priority_is_counted(bare_pool: BarePool, waiting
         while "comes first" not in told[1]:
             told = await waiting.why(job)
             await asyncio.sleep(0.2)
-    assert "Another user with idle jobs and a better priority (condor_userprio) comes first." in told[1]
+    assert "Another user with idle jobs and a better priority (condor_userprio) comes first: " in told[1]
     bare_pool.run("condor_rm", "alice")
+
+
+async def test_the_right_to_read_is_enough(bare_pool: BarePool, waiting: Waiting, tmp_path: Path) -> None:
+    job = await waiting.submit(memory="4Ti")
+    ours = constraints.of_operator(waiting.operator_id, (), ["dask@htcdask.test"])
+    one = constraints.of_waiting(ours, job)
+    token = tmp_path / "reader"
+    token.write_text(bare_pool.token("dask", "READ"))
+    reader = CondorClient(AccessPoint(waiting.operator_id, bare_pool.address, bare_pool.schedd, token))
+    with pytest.raises(CondorRefused):
+        await reader.whoami()  # which asks for more
+    found = await reader._ask("analyze", one, of=reader._analyst)
+    assert found["slots"] == 1 and "TARGET.Memory >= RequestMemory" in str(found["clauses"])
+    await reader.close()
 
 
 @pytest.fixture
@@ -349,23 +365,15 @@ SAID = "HasContainer HasSandboxImage"
 FALSE = f"HasContainer = False\nHasSandboxImage = False\nSTARTD_ATTRS = $(STARTD_ATTRS) {SAID}\n"
 
 
-@pytest.mark.parametrize("settings", [NO_APPTAINER, NO_APPTAINER + FALSE], ids=["undefined", "false"])
-async def test_execute_nodes_without_apptainer_are_told_with_what_to_do(
-    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, settings: str
+async def test_execute_nodes_that_say_that_they_run_no_containers_are_told_with_what_to_do(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    """By the whole operator, as `kubectl describe` shows it, within 30 s of the submit."""
-    with BarePool(tmp_path_factory.mktemp("bare") / "pool", settings=settings) as pool:
-        shell = Shell(pool, tmp_path, "no-apptainer", cores=1)
-        shell.want(1)
-        operator = shell.operator()
-        await operator.until(idle)
-        began, told = time.monotonic(), ""
-        while "containers" not in told:
-            assert time.monotonic() - began < 30, told
-            await operator.go_on(0.5)
-            told = " ".join(its["message"] for its in shell.status.get("explanation", ()))
-        assert told == (
+    """Those that say nothing of it are in test_causes."""
+    with BarePool(tmp_path_factory.mktemp("bare") / "pool", settings=NO_APPTAINER + FALSE) as pool:
+        waiting = Waiting(pool, tmp_path)
+        assert await waiting.why(await waiting.submit()) == (
+            "NoMatchingSlots",
             "No slot of 1 runs containers: no execute node has Apptainer, or HTCondor does not find it "
-            "(SINGULARITY in its configuration). Ask the site."
+            "(SINGULARITY in its configuration). Ask the site.",
         )
-        await shell.close()
+        await waiting.close()

@@ -109,7 +109,8 @@ class AgentProcess:
     def _too_late(self, method: str) -> CondorTimeout:
         return CondorTimeout(
             f"HTCondor has not answered for {self._deadline:g} s ({method}): the schedd is overloaded, or "
-            "something between takes connections and drops what they carry"
+            "something between takes connections and drops what they carry. Does condor_q answer on "
+            "the access point?"
         )
 
     async def _exchange(self, method: str, arguments: tuple[Any, ...]) -> Any:

@@ -67,7 +67,7 @@ def _told(analysis: Analysis, job: Job) -> tuple[str, str]:
         return (
             reasons.QUOTA_REACHED,
             f"{fit}, and the accounting group {analysis.group} has {analysis.used:g} of its quota of "
-            f"{analysis.quota:g}: the job starts when others of the group end.",
+            f"{analysis.quota:g}: the job starts when others of the group end. Who needs more asks the site.",
         )
     if analysis.limit is not None:
         return reasons.LIMIT_REACHED, f"{fit}, and {_limited(analysis)}"
@@ -141,7 +141,10 @@ def _fair_share(analysis: Analysis) -> str:
     who, come = (
         ("Another user", "comes") if analysis.ahead == 1 else (f"{analysis.ahead} other users", "come")
     )
-    return f" {who} with idle jobs and a better priority (condor_userprio) {come} first."
+    return (
+        f" {who} with idle jobs and a better priority (condor_userprio) {come} first: this user's improves "
+        "while fewer of their jobs run."
+    )
 
 
 def _first_causes(unmet: Sequence[Clause]) -> Sequence[Clause]:

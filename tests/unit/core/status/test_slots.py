@@ -132,7 +132,8 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
     "full, and others come first": (
         Analysis(40, fit=12, looked_at=12, take=12, ahead=2),
         "PoolFull",
-        "sooner. 2 other users with idle jobs and a better priority (condor_userprio) come first.",
+        "sooner. 2 other users with idle jobs and a better priority (condor_userprio) come first: this "
+        "user's improves while fewer of their jobs run.",
     ),
     "its turn": (
         Analysis(40, fit=12, looked_at=12, take=12, room=3),
@@ -143,12 +144,14 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
     "its turn, and another comes first": (
         Analysis(40, fit=12, looked_at=12, take=12, room=3, ahead=1),
         "WaitingForMatch",
-        "Another user with idle jobs and a better priority (condor_userprio) comes first.",
+        "Another user with idle jobs and a better priority (condor_userprio) comes first: this user's "
+        "improves while fewer of their jobs run.",
     ),
     "a quota": (
         Analysis(40, fit=12, looked_at=12, take=12, room=3, group="group_dask", quota=8.0, used=8.0),
         "QuotaReached",
-        "and the accounting group group_dask has 8 of its quota of 8: the job starts when others of",
+        "and the accounting group group_dask has 8 of its quota of 8: the job starts when others of the "
+        "group end. Who needs more asks the site.",
     ),
     "no negotiator": (
         Analysis(40, fit=12, looked_at=12, take=12, room=3, ahead=1, negotiators=0),
