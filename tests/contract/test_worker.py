@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import distributed
 import pytest
 
 from htcdask_operator.condor.worker.bundle import render
@@ -153,4 +154,29 @@ async def test_workers_come_compute_and_hand_over_when_they_are_removed(
         anchor = next(job.id for job in jobs if not job.worker)
         assert await condor.logs(anchor, ["w1", "w2"]) == {}
         await condor.remove([job.id for job in jobs], "the end of the test")
+        await lab.until(condor, lambda jobs: not jobs)
+
+
+@pytest.mark.parametrize("nanny", [True, False], ids=["nanny", "no-nanny"])
+async def test_a_busy_worker_that_is_evicted_hands_its_data_over(
+    lab: RealLab, tmp_path: Path, nanny: bool
+) -> None:
+    def sleep_after_saying_so() -> None:  # in here, as there is no module of tests in the container
+        distributed.Event("busy").set()
+        time.sleep(600)
+
+    async with dask_cluster(tmp_path, "127.0.0.1") as cluster:
+        await submit(lab, cluster, ["w1", "w2"], nanny)
+        condor = lab.operator(OPERATOR)
+        await cluster.client.wait_for_workers(2, timeout=60)
+        kept = await cluster.client.scatter("data", workers=["w1"], hash=False)
+        busy = cluster.client.submit(sleep_after_saying_so, workers=["w1"], pure=False)
+        await asyncio.wait_for(distributed.Event("busy", cluster.client).wait(), 30)
+        first = next(job.id for job in await condor.jobs() if job.worker == "w1")
+        lab.vacate(first)
+        await lab.until(condor, lambda jobs: any(job.id == first and job.vacated for job in jobs))
+        assert await asyncio.wait_for(kept, 10) == "data"
+        assert [worker.name for worker in cluster.scheduler.workers.values()] == ["w2"]
+        await busy.cancel()
+        await condor.remove([job.id for job in await condor.jobs()], "the end of the test")
         await lab.until(condor, lambda jobs: not jobs)
