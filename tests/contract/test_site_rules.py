@@ -27,7 +27,7 @@ from playground.build import rootfs_condor
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.container import make_image
-from tests.contract.labs import IMAGE, RealLab
+from tests.contract.labs import IMAGE, PAYLOAD, RealLab
 from tests.contract.shell import Shell, idle, is_held
 from tests.contract.test_unknown_outcomes import kill
 
@@ -336,6 +336,16 @@ async def test_a_documented_profile_is_what_its_submit_file_was(made: Made, numb
     await ended(shell)
 
 
+@pytest.mark.parametrize(("number", "rule"), [(0, "flavour"), (1, "sites"), (2, "walltime")])
+async def test_a_worker_of_a_documented_profile_runs(made: Made, number: int, rule: str) -> None:
+    _, name, profiles = documented(number)
+    shell = made(rule, cores=None, profile=name, containerImage=IMAGE)
+    operator = shell.operator(PAYLOAD, profiles=profiles)
+    shell.want(1)
+    await operator.until(lambda jobs: any(job.worker and job.started_at for job in jobs))
+    await ended(shell)
+
+
 async def test_workers_that_the_site_holds_are_not_replaced_for_ever(made: Made) -> None:
     shell = made("holds")
     operator = shell.operator(backoff_first_seconds=0.5)
@@ -411,6 +421,7 @@ async def test_as_many_workers_come_as_the_access_point_takes_of_one_owner(made:
     await operator.until(lambda _: shell.ready[0] == "SubmitRefused")
     assert "MAX_JOBS_PER_OWNER. Refused was a worker" in shell.ready[1]
     asked = operator.asked["submit"]
+    assert asked >= 3, "at most 20 come in one"
     await operator.go_on(4)
     assert len(idle(await operator.agent.jobs())) == 29, "the anchor is a job of this owner, too"
     assert operator.asked["submit"] == asked
