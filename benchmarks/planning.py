@@ -50,9 +50,9 @@ def steady(count: int) -> Figures:
     jobs = [_running(number) for number in range(count)]
     names = [job.worker for job in jobs]
     first = plan([pool], make_observed(cluster, jobs, names), make_memory(cluster), policy, NOW)
-    (mark,) = [action.template_hash for action in first.actions if isinstance(action, SubmitAnchor)]
-    jobs = [replace(job, template_hash=mark, anchor="1.0") for job in jobs]
-    observed = make_observed(cluster, [make_anchor(mark), *jobs], names)
+    (template_hash,) = [action.template_hash for action in first.actions if isinstance(action, SubmitAnchor)]
+    jobs = [replace(job, template_hash=template_hash, anchor="1.0") for job in jobs]
+    observed = make_observed(cluster, [make_anchor(template_hash), *jobs], names)
     memory = plan([pool], observed, make_memory(cluster), policy, NOW).memory
     assert not plan([pool], observed, memory, policy, NOW + 1).actions, "it has all that it wants"
     ours = _fastest(lambda: plan([pool], observed, memory, policy, NOW + 1))

@@ -108,7 +108,7 @@ def make_job(worker: str = "w1", status: JobStatus = JobStatus.IDLE, **facts: An
     return Job(worker=worker, status=status, **(defaults | facts))
 
 
-def make_anchor(mark: str, status: JobStatus = JobStatus.HELD, **facts: Any) -> Job:
+def make_anchor(template_hash: str, status: JobStatus = JobStatus.HELD, **facts: Any) -> Job:
     """An anchor that is staged and held by us: usable."""
     defaults: dict[str, Any] = {
         "id": "1.0",
@@ -117,7 +117,7 @@ def make_anchor(mark: str, status: JobStatus = JobStatus.HELD, **facts: Any) -> 
         "cluster_uid": CLUSTER,
         "worker": "",
         "owner": IDENTITY,
-        "template_hash": mark,
+        "template_hash": template_hash,
         "queued_at": NOW - 100,
         "status_since": NOW - 90,
         "stage_in_finish": NOW - 99,

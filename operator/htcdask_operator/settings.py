@@ -47,7 +47,7 @@ class SettingsError(Exception):
     """The settings cannot be used; the message names the file and each bad key."""
 
 
-class AccessPoint(Section):
+class AccessPointAddress(Section):
     """Which schedd, and which collector knows it, or which collectors of one pool."""
 
     collector: Annotated[Text, BeforeValidator(collectors)]
@@ -103,7 +103,7 @@ class Settings(Section):
 
     operator_id: Label
     gateway_namespaces: Annotated[tuple[Label, ...], Field(min_length=1)]
-    access_point: AccessPoint
+    access_point: AccessPointAddress
     token_file: Path
     scheduler_address: Annotated[str, BeforeValidator(address)]
     worker_ports: Ports | None = None

@@ -43,7 +43,7 @@ class AgentProcess:
         self._scratch = scratch
         self._environment = environment
         self._deadline = deadline
-        self._not_after = valid_until
+        self._valid_until = valid_until
         self._turn_seconds = turn_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
@@ -117,7 +117,7 @@ class AgentProcess:
         process = await self._started()
         assert process.stdin is not None and process.stdout is not None
         self._asked += 1
-        request = [self._asked, method, arguments, self._deadline + _GRACE, self._not_after()]
+        request = [self._asked, method, arguments, self._deadline + _GRACE, self._valid_until()]
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             await process.stdin.drain()

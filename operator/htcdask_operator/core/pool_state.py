@@ -175,7 +175,7 @@ class PoolState(Sight):
 
     allocation: Allocation | None = None  # None: it cannot be known now
     asked_for: int = 0  # workers that the cluster may still get, by what its scheduler asks for
-    room: int = 0  # and this pool, by the limits, which count both of a pair
+    submit_budget: int = 0  # and this pool, by the limits, which count both of a pair
     unasked: int = 0  # workers that its pools should have in all, beyond what the scheduler asks for
     all_there: bool = False  # no pool of the cluster lacks a worker
     taken: Collection[WorkerName] = ()  # names that nobody may get
@@ -199,12 +199,12 @@ class PoolState(Sight):
     @property
     def may_come(self) -> int:
         """How many workers may be submitted now."""
-        return min(self._could_come, self.room)
+        return min(self._could_come, self.submit_budget)
 
     @property
     def lacks_room(self) -> int:
         """How many more could come, were it not for limits."""
-        return max(0, self._could_come - self.room)
+        return max(0, self._could_come - self.submit_budget)
 
     @property
     def held_back(self) -> int:

@@ -49,7 +49,7 @@ class Poller:
         self._ports = ports
         self._known = known
         self._intervals = intervals
-        self._lease = job_expiry_seconds
+        self._job_expiry_seconds = job_expiry_seconds
         self._orphans = orphans
         self._wake = wake
         self._clock = clock
@@ -130,7 +130,7 @@ class Poller:
                 self._tell(set(known.clusters.pools.values()))
             raise
         self._renewals = self._renewals.look(jobs, asked_at)
-        known.queue.unseen = self._renewals.dispute(asked_at, self._lease)
+        known.queue.unseen = self._renewals.dispute(asked_at, self._job_expiry_seconds)
         metrics.POLL_SECONDS.observe(time.monotonic() - began)
         metrics.CONDOR_UP.set(1)
         _count(self._all_jobs())
@@ -149,10 +149,13 @@ class Poller:
         with self._survived.attempt("Renewing the leases"):
             try:
                 if self._known.queue.jobs and (now >= self._renew_at or self._is_behind(now)):
-                    self._renewed_at, self._renew_at = now, now + min(_RENEW_AGAIN, self._lease / 30)
-                    self._renewals = self._renewals.renewed(now + self._lease)
-                    await self._ports.condor.renew(now + self._lease)
-                    self._renew_at = now + self._lease / 3
+                    self._renewed_at, self._renew_at = (
+                        now,
+                        now + min(_RENEW_AGAIN, self._job_expiry_seconds / 30),
+                    )
+                    self._renewals = self._renewals.renewed(now + self._job_expiry_seconds)
+                    await self._ports.condor.renew(now + self._job_expiry_seconds)
+                    self._renew_at = now + self._job_expiry_seconds / 3
             except CondorError as error:
                 _log.warning("Leases could not be renewed: %s", error)
         if self._known.queue.unseen is None:
@@ -164,10 +167,10 @@ class Poller:
 
     def _is_behind(self, now: float) -> bool:
         """Not more often than it may cost, if there is one that no renewal reaches."""
-        queue, pause = self._known.queue, self._lease / _BEHIND
+        queue, pause = self._known.queue, self._job_expiry_seconds / _BEHIND
         if now < self._renewed_at + pause:
             return False
-        return polling.lease_is_behind(self._all_jobs(), queue.identity, self._lease, now)
+        return polling.lease_is_behind(self._all_jobs(), queue.identity, self._job_expiry_seconds, now)
 
     def _all_jobs(self) -> Iterable[Job]:
         return (job for jobs in self._known.queue.jobs.values() for job in jobs)

@@ -30,8 +30,8 @@ def told(policy: Policy, user: str = "alice") -> Offer:
 def operator_takes(template: Template, policy: Policy, config: dict[str, Any]) -> bool:
     """Whether a pool of a new cluster that asks for one worker gets it, where nobody else is."""
     pool, cluster = make_pool(template=template), make_cluster(1, config=config)
-    mark = descriptions.template_hash(pool, cluster, resolve(pool, cluster, policy), policy)
-    planned = plan_for([pool], make_observed(cluster, [make_anchor(mark)]), policy)
+    template_hash = descriptions.template_hash(pool, cluster, resolve(pool, cluster, policy), policy)
+    planned = plan_for([pool], make_observed(cluster, [make_anchor(template_hash)]), policy)
     return any(isinstance(action, SubmitWorkers) for action in planned.actions)
 
 

@@ -46,8 +46,8 @@ from tests.builders import (
 from tests.unit.core.world import World
 
 POLICY = make_policy()
-MARK = descriptions.template_hash(make_pool(), make_cluster(), make_template(), POLICY)
-ANCHOR = make_anchor(MARK)
+TEMPLATE_HASH = descriptions.template_hash(make_pool(), make_cluster(), make_template(), POLICY)
+ANCHOR = make_anchor(TEMPLATE_HASH)
 FOUR = make_cluster(4)
 
 
@@ -80,8 +80,8 @@ def test_a_new_pool_gets_its_anchor_before_anybody_scales() -> None:
 @pytest.mark.parametrize(
     "anchor",
     [
-        make_anchor(MARK, hold_code=16, stage_in_finish=None, iwd=None, queued_at=NOW - 119),
-        make_anchor(MARK, hold_code=16),
+        make_anchor(TEMPLATE_HASH, hold_code=16, stage_in_finish=None, iwd=None, queued_at=NOW - 119),
+        make_anchor(TEMPLATE_HASH, hold_code=16),
     ],
     ids=["its files are on their way", "staged, and still held by the schedd"],
 )
@@ -90,7 +90,7 @@ def test_an_anchor_under_way_is_waited_for(anchor: object) -> None:
 
 
 def test_a_staged_anchor_is_held_with_a_reason_that_says_what_it_is() -> None:
-    (action,) = actions(make_pool(), make_observed(FOUR, [make_anchor(MARK, JobStatus.IDLE)]))
+    (action,) = actions(make_pool(), make_observed(FOUR, [make_anchor(TEMPLATE_HASH, JobStatus.IDLE)]))
     assert action == HoldAnchor(
         POOL,
         ("1.0",),
@@ -101,14 +101,14 @@ def test_a_staged_anchor_is_held_with_a_reason_that_says_what_it_is() -> None:
 @pytest.mark.parametrize("stage_in_finish", [None, NOW - 121])
 def test_an_anchor_that_was_never_spooled_is_replaced(stage_in_finish: float | None) -> None:
     """Or was, by a schedd that ended before it let the job go."""
-    lost = make_anchor(MARK, hold_code=16, stage_in_finish=stage_in_finish, queued_at=NOW - 125)
+    lost = make_anchor(TEMPLATE_HASH, hold_code=16, stage_in_finish=stage_in_finish, queued_at=NOW - 125)
     found = actions(make_pool(), make_observed(jobs=[lost]))
     assert kinds(found) == [Remove, SubmitAnchor]
     assert removed(found) == ["1.0"]
 
 
 def test_it_is_looked_again_when_a_worker_s_files_will_never_come() -> None:
-    sent = make_job("a", JobStatus.HELD, template_hash=MARK, hold_code=16, queued_at=NOW - 100)
+    sent = make_job("a", JobStatus.HELD, template_hash=TEMPLATE_HASH, hold_code=16, queued_at=NOW - 100)
     assert plan_for([make_pool()], make_observed(make_cluster(1), [ANCHOR, sent]), POLICY).wake_at == NOW + 21
 
 
@@ -124,7 +124,7 @@ def test_an_old_anchor_goes_with_its_last_worker() -> None:
 
 
 def test_a_second_anchor_from_a_lost_answer_goes() -> None:
-    twin = make_anchor(MARK, hold_code=16, stage_in_finish=None, id="2.0", queued_at=NOW - 10)
+    twin = make_anchor(TEMPLATE_HASH, hold_code=16, stage_in_finish=None, id="2.0", queued_at=NOW - 10)
     assert removed(actions(make_pool(), make_observed(jobs=[ANCHOR, twin]))) == ["2.0"]
 
 

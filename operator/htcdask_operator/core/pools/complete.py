@@ -37,7 +37,7 @@ def state_of(
         **{field.name: getattr(sight, field.name) for field in fields(sight)},
         allocation=allocation,
         asked_for=budget.workers,
-        room=_room(sight, budget, worker),
+        submit_budget=_submit_budget(sight, budget, worker),
         unasked=unasked,
         all_there=all_there,
         taken=taken,
@@ -54,7 +54,7 @@ def state_of(
     return _with_workers(_with_ends(state, allocation, wants_fewer), allocation, scheduler_retires)
 
 
-def _room(sight: Sight, budget: SubmitBudget, worker: Size) -> int:
+def _submit_budget(sight: Sight, budget: SubmitBudget, worker: Size) -> int:
     own = min(limits.of_pool(sight.pool, sight.policy)).count - len(sight.there) - sight.expected
     return max(0, min(own, budget.beyond(worker, sight.template.profile)))
 

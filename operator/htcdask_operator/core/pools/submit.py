@@ -44,7 +44,7 @@ def successors(state: PoolState) -> Step:
     # Or it is about to change, or the queue will show for whom they are.
     if lacks or states.live(state.workers) != state.allocation.replicas or state.expected:
         return Step((), recheck)
-    count = min(len(due.now), state.room, state.ledger.left(state.pace, state.now))
+    count = min(len(due.now), state.submit_budget, state.ledger.left(state.pace, state.now))
     if state.anchors.refused is not None:
         count = min(count, 1)  # its files take a second
     if count <= 0 or not _may_submit_workers(state):

@@ -17,7 +17,7 @@ from htcdask_api.status import MAX_RECENT_FAILURES
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.model import Job, WorkerName
 from htcdask_operator.core.workers import endings, log_tail, states
-from htcdask_operator.core.workers.log_tail import Told
+from htcdask_operator.core.workers.log_tail import Excerpt
 from htcdask_operator.core.workers.states import State, Worker
 
 EVENT_SECONDS: Final = 120.0
@@ -159,7 +159,7 @@ def _its_line(text: str, worker: WorkerName) -> re.Match[str] | None:
     return re.search(rf"^htcdask: worker {re.escape(worker)} on (?P<rest>.*)", text, re.MULTILINE)
 
 
-def _told(text: str, worker: WorkerName, *, killed: bool) -> Told:
+def _told(text: str, worker: WorkerName, *, killed: bool) -> Excerpt:
     its = _its_line(text, worker)
     if its is None:
         return log_tail.of(own_words(text, worker))

@@ -87,7 +87,7 @@ _NOISE: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Excerpt:
     """What a status shows of a worker's words."""
 
     tail: str  # at most MAX_LOG_TAIL characters
@@ -102,7 +102,7 @@ class _Candidate:
     says_killed: bool = False  # it tells of somebody who does not go on
 
 
-def of(text: str, *, killed: bool = False) -> Told:
+def of(text: str, *, killed: bool = False) -> Excerpt:
     """The lines to show, and the cause. `killed`: by a signal, which no exception sends."""
     lines = [line for line in text[-_MAX_TEXT:].replace("\r\n", "\n").split("\n") if line][-_MAX_LINES:]
     found: Sequence[_Candidate] = (*_known(lines), *_exceptions(lines))
@@ -110,12 +110,12 @@ def of(text: str, *, killed: bool = False) -> Told:
     found = [said for said in found if said.says_killed or said.line >= end]
     cause = (max(found).cause if found else _last(lines[end:]))[:MAX_CAUSE]
     if len(text) <= MAX_LOG_TAIL:
-        return Told(text, cause)
+        return Excerpt(text, cause)
     shown = "\n".join(_without_noise(lines))
     if cause and cause[:_MIN_CAUSE] not in shown[-MAX_LOG_TAIL:]:
         first = f"{cause}\n[...]\n"
-        return Told(first + shown[-(MAX_LOG_TAIL - len(first)) :], cause)
-    return Told(shown[-MAX_LOG_TAIL:], cause)
+        return Excerpt(first + shown[-(MAX_LOG_TAIL - len(first)) :], cause)
+    return Excerpt(shown[-MAX_LOG_TAIL:], cause)
 
 
 def of_verdict(verdict: str) -> str:

@@ -23,7 +23,7 @@ from tests.builders import (
 THREE = [make_job(name, JobStatus.RUNNING) for name in "abc"]
 
 
-def room(wanted: int, others: tuple[Job, ...] = (), **policy: Any) -> int:
+def submit_budget(wanted: int, others: tuple[Job, ...] = (), **policy: Any) -> int:
     """Of a cluster with three workers."""
     site = make_policy(**policy)
     observed = make_observed(make_cluster(wanted), THREE, orphans=others, usage=make_usage(others, site))
@@ -33,26 +33,28 @@ def room(wanted: int, others: tuple[Job, ...] = (), **policy: Any) -> int:
 
 
 def test_a_cluster_may_get_what_its_scheduler_wants_and_has_not() -> None:
-    assert room(5) == 2
-    assert room(2) == 0
+    assert submit_budget(5) == 2
+    assert submit_budget(2) == 0
 
 
 def test_workers_of_a_pool_that_is_gone_count_until_they_have_left() -> None:
-    stray = make_job("stray", pool_uid="gone", user="alice")
-    assert room(5, (stray,)) == 1
-    assert room(5, (make_job("ended", JobStatus.COMPLETED, pool_uid="gone"),)) == 2
-    assert room(5, (make_job("bobs", pool_uid="other", cluster_uid="another"),)) == 2
+    orphan = make_job("orphan", pool_uid="gone", user="alice")
+    assert submit_budget(5, (orphan,)) == 1
+    assert submit_budget(5, (make_job("ended", JobStatus.COMPLETED, pool_uid="gone"),)) == 2
+    assert submit_budget(5, (make_job("bobs", pool_uid="other", cluster_uid="another"),)) == 2
 
 
 def test_a_limit_counts_what_is_there_and_not_only_what_should_be() -> None:
-    assert room(5, max_replicas=4) == 1
-    assert room(5, max_replicas=2) == 0, "a smaller share than the workers of another pool"
-    assert room(5, (make_job("x", cluster_uid="another", user="alice"),), max_replicas_per_user=4) == 0
+    assert submit_budget(5, max_replicas=4) == 1
+    assert submit_budget(5, max_replicas=2) == 0, "a smaller share than the workers of another pool"
+    assert (
+        submit_budget(5, (make_job("x", cluster_uid="another", user="alice"),), max_replicas_per_user=4) == 0
+    )
 
 
 def test_while_strays_are_there_the_plan_looks_again_soon() -> None:
-    stray = make_job("stray", pool_uid="gone")
-    observed = make_observed(make_cluster(3), THREE, orphans=(stray,))
+    orphan = make_job("orphan", pool_uid="gone")
+    observed = make_observed(make_cluster(3), THREE, orphans=(orphan,))
     planned = plan_for([make_pool()], observed, make_policy(), NOW)
     assert planned.wake_at is not None and planned.wake_at <= NOW + 2
 

@@ -42,8 +42,8 @@ def test_without_failures_everything_may_come() -> None:
 @pytest.mark.parametrize(("events", "pause"), [(1, 10), (2, 20), (3, 40), (4, 80)])
 def test_the_pause_doubles_with_each_event(events: int, pause: int) -> None:
     streak = [failed(ago) for ago in range(1, 1 + events)]
-    outlook = look(*streak)
-    assert (outlook.allowed, outlook.until, outlook.stalled) == (0, NOW - 1 + pause, None)
+    found = look(*streak)
+    assert (found.allowed, found.until, found.stalled) == (0, NOW - 1 + pause, None)
 
 
 def test_after_the_pause_one_worker_is_on_trial() -> None:
@@ -142,8 +142,8 @@ def test_an_image_that_two_machines_cannot_run_is_bad_and_one_machine_proves_not
 
 
 def test_a_site_s_hold_stalls_at_once() -> None:
-    outlook = look(failed(1, reasons.HELD_BY_SITE))
-    assert (outlook.stalled, outlook.until) == (reasons.HELD_BY_SITE, NOW + 599)
+    found = look(failed(1, reasons.HELD_BY_SITE))
+    assert (found.stalled, found.until) == (reasons.HELD_BY_SITE, NOW + 599)
 
 
 def test_the_last_failure_is_told() -> None:

@@ -472,7 +472,7 @@ def test_what_was_not_taken_is_given_back_before_a_smaller_pool_has_less_to_spen
 def test_an_anchor_that_a_rule_refused_costs_no_pace() -> None:
     rate = ledger.pace(1)
     before = ClusterMemory(pools={POOL: PoolMemory(ledger=Ledger().submitting(1, rate, NOW))})
-    refused = {POOL: RefusedSubmit("SUBMIT_REQUIREMENT", 1, anchor=True, template_hash="mark")}
+    refused = {POOL: RefusedSubmit("SUBMIT_REQUIREMENT", 1, anchor=True, template_hash="hash")}
     after = memory.performed(before, Results(refused=refused), NOW).of(POOL).ledger
     assert after is not None
     assert after.settled(rate, NOW).left(rate, NOW) == rate.burst

@@ -128,14 +128,16 @@ def test_where_workers_live_well() -> None:
 def test_the_next_worker_does_not_go_there_and_the_pool_says_so(restarted: bool) -> None:
     """Also the first one that a new operator submits: failures outlive it in the status."""
     pool, cluster, policy = make_pool(), make_cluster(2), make_policy()
-    mark = descriptions.template_hash(pool, cluster, make_template(), policy)
-    lives = make_job("a", JobStatus.RUNNING, machine="node1", started_at=NOW - 90, template_hash=mark)
+    template_hash = descriptions.template_hash(pool, cluster, make_template(), policy)
+    lives = make_job(
+        "a", JobStatus.RUNNING, machine="node1", started_at=NOW - 90, template_hash=template_hash
+    )
     memory = make_memory(cluster)
     failures = tuple(failed(70, 300, 900))
     pool = replace(pool, status=PoolStatus(recent_failures=failures if restarted else ()))
     known = None if restarted else Ledger(failures=failures)
     memory = replace(memory, pools={POOL: PoolMemory(ledger=known)})
-    seen = make_observed(cluster, [make_anchor(mark), lives], ["a"])
+    seen = make_observed(cluster, [make_anchor(template_hash), lives], ["a"])
     planned = plan([pool], seen, memory, policy, NOW)
     (submitted,) = (action for action in planned.actions if isinstance(action, SubmitWorkers))
     assert submitted.description["My.Requirements"].endswith(
@@ -145,6 +147,6 @@ def test_the_next_worker_does_not_go_there_and_the_pool_says_so(restarted: bool)
     (why,) = planned.statuses[POOL].explanation
     assert (why.reason, why.count) == ("MachinesAvoided", 1)
     assert "kept failing on node2 while others lived elsewhere" in why.message
-    assert descriptions.template_hash(pool, cluster, make_template(), policy) == mark, (
+    assert descriptions.template_hash(pool, cluster, make_template(), policy) == template_hash, (
         "no file is spooled anew"
     )

@@ -36,9 +36,13 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
         State.FAILED,
     ),
     "a worker that runs is starting": (R, {}, State.STARTING),
-    "a worker that runs and does not connect is late": (R, {"started_at": NOW - 121}, State.NOT_CONNECTED),
+    "a worker that the scheduler does not know after two minutes is not connected": (
+        R,
+        {"started_at": NOW - 121},
+        State.NOT_CONNECTED,
+    ),
     "a worker that the scheduler knows is connected": (R, {"worker": "known"}, State.CONNECTED),
-    "a worker that the scheduler dropped is leaving": (R, {"worker": "dropped"}, State.DISCONNECTED),
+    "a worker that the scheduler dropped is disconnected": (R, {"worker": "dropped"}, State.DISCONNECTED),
     "a worker that the scheduler dropped and that did not end is over": (
         R,
         {"worker": "lost", "started_at": NOW - 999},
@@ -46,7 +50,11 @@ CASES: dict[str, tuple[JobStatus, dict[str, Any], State]] = {
     ),
     "transferring output is running": (JobStatus.TRANSFERRING_OUTPUT, {"worker": "known"}, State.CONNECTED),
     "a suspended worker is there": (JobStatus.SUSPENDED, {"worker": "known"}, State.SUSPENDED),
-    "a removed job is retiring until it is gone": (JobStatus.REMOVED, {"machine": "node7"}, State.REMOVED),
+    "a removed job counts as removed until it is gone": (
+        JobStatus.REMOVED,
+        {"machine": "node7"},
+        State.REMOVED,
+    ),
     "a job in an unknown state is kept": (JobStatus.UNKNOWN, {"worker": "known"}, State.KEPT),
     "a job of an unknown role is kept": (R, {"role": Role.UNKNOWN, "worker": "known"}, State.KEPT),
     "a job of an unknown role that ended is kept": (C, {"role": Role.UNKNOWN}, State.KEPT),
