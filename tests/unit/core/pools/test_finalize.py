@@ -8,7 +8,7 @@ from htcdask_api import Condition, PoolStatus, names
 from htcdask_operator.core import reasons
 from htcdask_operator.core.actions import Action, AddFinalizer, Adopt, Remove, RemoveFinalizer
 from htcdask_operator.core.memory import ClusterMemory, PoolMemory
-from htcdask_operator.core.model import Gone, Observed, PoolFacts
+from htcdask_operator.core.model import Gone, JobStatus, Observed, PoolFacts
 from htcdask_operator.core.plan import Plan, plan
 from htcdask_operator.core.setback import STALLED, Setback
 from tests.builders import (
@@ -16,11 +16,14 @@ from tests.builders import (
     API_SILENT,
     NOW,
     POOL,
+    make_cluster,
     make_job,
     make_observed,
     make_policy,
     make_pool,
+    plan_for,
 )
+from tests.unit.core.planned import ANCHOR, FOUR, POLICY, kinds, removed
 
 THEIRS = "example.org/audit"
 BARE = make_pool(finalized=False, owner_uid=None)
@@ -113,3 +116,54 @@ def test_a_pool_that_others_keep_says_who_and_waits_for_nothing_of_ours(jobs: ob
     assert condition("Reconciling", status).status == (
         "True" if isinstance(jobs, tuple) and jobs else "False"
     )
+
+
+GONE_WAYS = {
+    "stopped": make_cluster(4, active=False, running=False, phase="Stopped"),
+    "failed": make_cluster(4, active=False, running=False, phase="Failed"),
+    "gone": Gone(),
+    "another cluster of the same name": make_cluster(4, uid="another"),
+}
+
+
+@pytest.mark.parametrize("cluster", GONE_WAYS.values(), ids=GONE_WAYS)
+def test_a_cluster_that_ended_loses_its_workers_then_its_anchor_and_the_pool_stays(cluster: object) -> None:
+    jobs = [ANCHOR, make_job("a"), make_job("b", JobStatus.RUNNING)]
+    observed = make_observed(cluster, jobs, ["b"])  # type: ignore[arg-type]
+    assert removed(actions(make_pool(), observed)) == ["a.0", "b.0"]
+    closing = replace(observed, jobs=(ANCHOR, make_job("b", JobStatus.REMOVED)))
+    assert plan_for([make_pool()], closing, POLICY, NOW, dropped={"b": NOW - 1}).actions == ()
+    assert removed(actions(make_pool(), replace(observed, jobs=(ANCHOR,)))) == ["1.0"]
+    over = plan_for([make_pool()], replace(observed, jobs=()), POLICY, NOW)
+    assert over.actions == ()
+    active = over.statuses[POOL].condition("ClusterActive")
+    assert active is not None and active.status == "False"
+
+
+def test_a_deleted_pool_is_released_when_nothing_of_it_is_left() -> None:
+    pool = make_pool(deleting=True)
+    jobs = [ANCHOR, make_job("a", JobStatus.RUNNING)]
+    assert removed(actions(pool, make_observed(FOUR, jobs, ["a"]))) == ["a.0"], "although connected"
+    assert actions(pool, make_observed(FOUR, [ANCHOR, make_job("a", JobStatus.REMOVED)])) == ()
+    assert removed(actions(pool, make_observed(FOUR, [ANCHOR]))) == ["1.0"]
+    assert actions(pool, make_observed(FOUR)) == (RemoveFinalizer(POOL),)
+    assert actions(replace(pool, finalizers=()), make_observed(FOUR)) == ()
+
+
+def test_a_deleted_pool_is_cleaned_up_although_its_cluster_cannot_be_seen() -> None:
+    assert removed(actions(make_pool(deleting=True), make_observed(API_SILENT, [make_job("a")]))) == ["a.0"]
+
+
+def test_a_deleted_pool_whose_jobs_cannot_be_seen_waits_and_says_so() -> None:
+    pool = make_pool(deleting=True)
+    planned = plan_for([pool], make_observed(FOUR, ACCESS_POINT_SILENT), POLICY, NOW)
+    ready = planned.statuses[POOL].condition("Ready")
+    assert planned.actions == ()
+    assert ready is not None and ready.reason == "CleanupBlocked"
+    assert "htcdask.org/release-without-cleanup" in ready.message
+
+
+def test_a_pool_released_by_hand_goes_whatever_is_left() -> None:
+    pool = make_pool(deleting=True, release_without_cleanup=True)
+    assert actions(pool, make_observed(FOUR, ACCESS_POINT_SILENT)) == (RemoveFinalizer(POOL),)
+    assert kinds(actions(pool, make_observed(FOUR, [make_job("a")]))) == [RemoveFinalizer, Remove]

@@ -1,16 +1,14 @@
-"""What is published: counts, conditions by the kstatus rules, explanations, Events."""
+"""What is published: counts, conditions by the kstatus rules, explanations."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pytest
 
-from htcdask_api import Condition, Failure, PoolStatus
-from htcdask_operator.core import reasons, timestamps
+from htcdask_api import PoolStatus
+from htcdask_operator.core import timestamps
 from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts, Unnamed
-from htcdask_operator.core.status.events import Event, between
 from htcdask_operator.core.submit import descriptions
 from tests.builders import (
     ACCESS_POINT_SILENT,
@@ -224,119 +222,6 @@ def test_a_pool_that_waits_for_another_pool_s_workers_is_not_told_to_ask_for_mor
 def test_at_most_five_explanations() -> None:
     jobs = [ANCHOR, *(make_job(f"w{n}", reject_reason=f"reason {n}") for n in range(9))]
     assert len(explained(make_observed(make_cluster(9), jobs))) == 5
-
-
-# --- Events.
-
-
-def condition(kind: str, status: str, reason: str = "SomeReason", message: str = "So.") -> Condition:
-    return Condition(
-        type=kind,
-        status=status,  # type: ignore[arg-type]
-        reason=reason,
-        message=message,
-        last_transition_time=timestamps.written(NOW),
-    )
-
-
-def test_the_same_status_twice_says_nothing() -> None:
-    status = status_of(make_observed(make_cluster(2), [ANCHOR]))
-    assert between(status, status) == ()
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "told"),
-    [
-        (None, condition("Ready", "True"), [("Normal", "SomeReason")]),
-        (condition("Ready", "True"), condition("Ready", "False"), []),
-        (condition("Ready", "True"), condition("Ready", "True", "Other"), []),
-        (condition("Stalled", "False"), condition("Stalled", "True"), [("Warning", "SomeReason")]),
-        (condition("Stalled", "True"), condition("Stalled", "True", "Other"), [("Warning", "Other")]),
-        (condition("Stalled", "True"), condition("Stalled", "True", message="New words."), []),
-        (None, condition("CondorReachable", "True"), []),
-        (
-            condition("CondorReachable", "True"),
-            condition("CondorReachable", "False"),
-            [("Warning", "SomeReason")],
-        ),
-        (
-            condition("CondorReachable", "False"),
-            condition("CondorReachable", "True"),
-            [("Normal", "SomeReason")],
-        ),
-        (
-            condition("ClusterActive", "True"),
-            condition("ClusterActive", "False"),
-            [("Warning", "SomeReason")],
-        ),
-        (
-            condition("ClusterActive", "True"),
-            condition("ClusterActive", "False", "ClusterInactive"),
-            [("Normal", "ClusterInactive")],
-        ),
-        (condition("Reconciling", "False"), condition("Reconciling", "True"), []),
-    ],
-)
-def test_events_are_told_on_transitions(
-    old: Condition | None, new: Condition, told: list[tuple[str, str]]
-) -> None:
-    before = PoolStatus(conditions=(old,) if old else ())
-    found = between(before, PoolStatus(conditions=(new,)))
-    assert [(event.kind, event.reason) for event in found] == told
-
-
-def test_an_event_says_what_it_is_about_also_when_that_is_over() -> None:
-    bad, good = condition("CondorReachable", "False"), condition("CondorReachable", "True", "Back")
-    began = between(PoolStatus(), PoolStatus(conditions=(bad,)))
-    over = between(PoolStatus(conditions=(bad,)), PoolStatus(conditions=(good,)))
-    assert [(event.reason, event.about) for event in (*began, *over)] == [
-        ("SomeReason", "SomeReason"),
-        ("Back", "SomeReason"),
-    ]
-
-
-def test_scaling_and_new_failures_are_told() -> None:
-    known, fresh = failure("old", "Evicted", "old"), failure("new", "WorkerFailed", "It died.")
-    old = PoolStatus(desired_replicas=2, recent_failures=(known,))
-    new = PoolStatus(desired_replicas=4, recent_failures=(fresh, known))
-    assert between(old, new) == (
-        Event("Normal", "Scaled", "Workers wanted: 4 instead of 2."),
-        Event("Warning", "WorkerFailed", "It died.", about="WorkerFailed"),
-    )
-
-
-def test_a_failure_is_told_once_when_its_last_lines_have_come_or_will_not() -> None:
-    waiting = failure("w1", "WorkerFailed", "It died.", None)
-    told = failure("w1", "WorkerFailed", "It died. It said: KeyError: 'x'", "KeyError: 'x'")
-    none, early, late = PoolStatus(), *(PoolStatus(recent_failures=(one,)) for one in (waiting, told))
-    assert between(none, early) == ()
-    assert between(early, late) == (Event("Warning", "WorkerFailed", told.message, about="WorkerFailed"),)
-    assert between(none, late) == between(early, late)
-    assert between(late, late) == ()
-
-
-def failure(worker: str, reason: str, message: str, log_tail: str | None = "") -> Failure:
-    return Failure(
-        time=timestamps.written(NOW), worker=worker, reason=reason, message=message, log_tail=log_tail
-    )
-
-
-# --- Reasons and times.
-
-
-def test_reasons_are_names_each_once() -> None:
-    values = [value for name, value in vars(reasons).items() if name.isupper()]
-    assert len(values) == len(set(values)) > 50
-    for name, value in vars(reasons).items():
-        if name.isupper():
-            assert value == "".join(word.capitalize() for word in name.split("_"))
-            assert re.fullmatch(r"[A-Za-z]{1,128}", value)
-
-
-@pytest.mark.parametrize("seconds", [0, NOW, NOW + 0.9])
-def test_times_are_read_as_they_were_written(seconds: float) -> None:
-    assert timestamps.read(timestamps.written(seconds)) == int(seconds)
-    assert timestamps.read("yesterday") == 0.0
 
 
 def test_a_pool_that_is_being_deleted_says_how_far_it_is() -> None:

@@ -1,4 +1,4 @@
-"""When the next worker may come; and that workers that end together are one event."""
+"""When the next worker may come."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from htcdask_api import Failure, PoolStatus
+from htcdask_api import Failure
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.model import JobStatus
-from htcdask_operator.core.workers import backoff, failures, states
+from htcdask_operator.core.workers import backoff, states
 from htcdask_operator.core.workers.backoff import Backoff
-from htcdask_operator.core.workers.failures import Record
 from htcdask_operator.core.workers.ledger import Ledger
 from htcdask_operator.core.workers.states import State, Worker
 from tests.builders import NOW, POOL, make_job, make_policy
+from tests.unit.core.workers.ended import failed
 from tests.unit.core.workers.pairs import a_pool, wanted
 
 POLICY = make_policy()
-
-
-def failed(ago: float, reason: str = reasons.WORKER_FAILED, machine: str = "node1") -> Failure:
-    name = f"w{ago:.0f}"
-    return Failure(
-        time=timestamps.written(NOW - ago), worker=name, reason=reason, machine=machine, message="It died."
-    )
 
 
 def worker(state: State, started_ago: float = 5) -> Worker:
@@ -148,61 +141,3 @@ def test_a_site_s_hold_stalls_at_once() -> None:
 
 def test_the_last_failure_is_told() -> None:
     assert look(failed(1), failed(9)).why == "It died."
-
-
-# --- Recording.
-
-
-def recorded(status: PoolStatus, over: list[Worker], logs: dict[str, str], now: float) -> Record:
-    return failures.record(failures.remembered(status), over, (), logs, now)[0]
-
-
-def over(name: str, queued_ago: float = 60, reason: str = reasons.WORKER_FAILED) -> Worker:
-    job = make_job(name, JobStatus.COMPLETED, exit_code=1, queued_at=NOW - queued_ago)
-    return Worker(job, State.FAILED, reason, f"{name} died.")
-
-
-def test_workers_that_end_together_are_one_event_and_all_counted() -> None:
-    record = recorded(PoolStatus(), [over("a"), over("b"), over("c")], {}, NOW)
-    assert (record.failed, [failure.worker for failure in record.recent]) == (3, ["a"])
-
-
-def test_stragglers_of_an_event_belong_to_it_and_the_next_try_does_not() -> None:
-    first = recorded(PoolStatus(), [over("a")], {}, NOW)
-    status = PoolStatus(failed=first.failed, recent_failures=first.recent)
-    later = recorded(status, [over("b")], {}, NOW + 30)
-    assert (later.failed, len(later.recent)) == (2, 1)
-    trial = recorded(status, [over("c", queued_ago=-10)], {}, NOW + 30)
-    assert [failure.worker for failure in trial.recent] == ["c", "a"]
-
-
-def test_another_reason_is_another_event() -> None:
-    record = recorded(PoolStatus(), [over("a"), over("b", reason=reasons.EVICTED)], {}, NOW)
-    assert [failure.reason for failure in record.recent] == [reasons.EVICTED, reasons.WORKER_FAILED]
-
-
-def test_a_job_that_could_not_be_removed_is_not_counted_twice() -> None:
-    once = recorded(PoolStatus(), [over("a")], {}, NOW)
-    again = recorded(PoolStatus(failed=1, recent_failures=once.recent), [over("a")], {}, NOW + 100)
-    assert (again.failed, again.recent) == (1, once.recent)
-
-
-def test_five_events_are_remembered() -> None:
-    status = PoolStatus(failed=9, recent_failures=tuple(failed(ago) for ago in (100, 200, 300, 400, 500)))
-    record = recorded(status, [over("new", queued_ago=1)], {}, NOW)
-    assert [failure.worker for failure in record.recent] == ["new", "w100", "w200", "w300", "w400"]
-
-
-def test_an_old_failure_s_log_is_not_asked_for_for_ever() -> None:
-    assert failures.missing_logs([failed(1), failed(121)], NOW) == ("w1",)
-
-
-@pytest.mark.parametrize("ahead", [1, 240, 600, 10**9])
-def test_a_failure_that_was_written_in_the_future_is_one_of_now(ahead: float) -> None:
-    """Our clock was set back, or another machine's was ahead: that delays nobody by more than the pause."""
-    status = PoolStatus(recent_failures=(failed(-ahead),))
-    first = recorded(status, [], {}, NOW)
-    assert look(*first.recent).until == NOW + 10
-    later = recorded(PoolStatus(recent_failures=first.recent), [], {}, NOW + 10)
-    assert later.recent == first.recent
-    assert backoff.after(later.recent, (), make_policy(), NOW + 10).allowed == 1

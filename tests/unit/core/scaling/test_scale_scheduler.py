@@ -1,0 +1,163 @@
+"""What the scheduler is told to want, for its Manual pools, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from htcdask_operator.core.actions import ScaleScheduler
+from htcdask_operator.core.model import Gone, JobStatus, Observed, PoolFacts
+from htcdask_operator.core.scaling import scale_scheduler
+from htcdask_operator.core.scaling.scale_scheduler import LastScale
+from htcdask_operator.core.scaling.stabilization import Demand
+from tests.builders import (
+    ACCESS_POINT_SILENT,
+    API_SILENT,
+    NOW,
+    make_cluster,
+    make_memory,
+    make_observed,
+    make_pool,
+    make_template,
+    plan_for,
+)
+from tests.unit.core.planned import POLICY, removed
+from tests.unit.core.scaling.pools import GATEWAY, decided, manual, seen, submitted, told, workers
+
+
+@pytest.mark.parametrize(
+    ("pools", "wanted", "expected"),
+    [
+        ([manual(3)], 0, [3]),
+        ([manual(3)], 3, []),
+        ([manual(3)], 5, [3]),
+        ([manual(0)], 2, [0]),
+        ([manual(1), manual(2, "second")], 0, [3]),
+        ([GATEWAY, manual(3)], 0, [3]),
+        ([GATEWAY, manual(3)], 3, []),
+        ([GATEWAY, manual(3)], 8, []),
+        ([GATEWAY], 8, []),
+        ([manual(3, deleting=True)], 0, []),
+        ([manual(3, template=make_template(profile="none"))], 0, []),
+    ],
+    ids=[
+        "a Manual pool alone, and nobody scaled",
+        "it knows already",
+        "it wants more than there is",
+        "down to nothing",
+        "two Manual pools",
+        "less than the Manual pool beside a Gateway pool",
+        "no less",
+        "the rest is the Gateway pool's",
+        "no Manual pool",
+        "a deleted pool asks for nothing",
+        "nor does one that cannot have workers",
+    ],
+)
+def test_the_scheduler_is_told_what_the_manual_pools_need(
+    pools: list[PoolFacts], wanted: int, expected: list[int]
+) -> None:
+    assert told(decided(pools, seen(pools, make_cluster(wanted), []))) == expected
+
+
+def test_it_is_told_at_most_once_in_ten_seconds_and_workers_wait_for_its_answer() -> None:
+    pools = [manual(3)]
+    observed = seen(pools, make_cluster(0), [])
+    first = decided(pools, observed)
+    assert (told(first), submitted(first)) == ([3], {})
+    waiting = plan_for(pools, observed, POLICY, NOW, last_scale=LastScale(3, NOW - 4))
+    assert (waiting.actions, waiting.wake_at) == ((), NOW + 6)
+    assert told(decided(pools, observed, last_scale=LastScale(3, NOW - 10))) == [3]
+    assert submitted(decided(pools, seen(pools, make_cluster(3), []))) == {"manual": 3}
+
+
+def test_it_is_told_nothing_while_somebodys_number_may_be_on_its_way() -> None:
+    pools = [manual(3)]
+    observed = seen(pools, make_cluster(0), [])
+    waiting = plan_for(pools, observed, POLICY, NOW, demand=Demand(0, NOW - 1, 0))
+    assert (waiting.actions, waiting.wake_at) == ((), NOW + 1)
+    assert told(plan_for(pools, observed, POLICY, NOW + 1, waiting.memory).actions) == [3]
+
+
+def test_a_new_manual_pool_speaks_over_nobodys_number() -> None:
+    """A notebook adds a pool and scales its cluster in the same moment."""
+    pools, nothing = [manual(1), make_pool("gateway")], make_cluster(0)
+    first = plan_for(pools, seen(pools, nothing, []), POLICY, NOW, make_memory(nothing))
+    assert (told(first.actions), first.wake_at) == ([], NOW + 2)
+    # The notebook's own number comes by the next heartbeat, and is enough for the pool.
+    scaled = plan_for(pools, seen(pools, make_cluster(3), []), POLICY, NOW + 2, first.memory)
+    assert told(scaled.actions) == []
+    alone = plan_for(pools, seen(pools, nothing, []), POLICY, NOW + 2, first.memory)
+    assert told(alone.actions) == [1]
+
+
+@pytest.mark.parametrize(
+    ("replicas", "last", "expected"),
+    [
+        (0, LastScale(5, NOW - 60, before=2), [2]),
+        (3, LastScale(5, NOW - 60, before=2), [3]),
+        (0, LastScale(5, NOW - 60, before=7), []),
+        (0, LastScale(4, NOW - 60, before=2), []),
+        (0, None, []),
+    ],
+    ids=[
+        "taken back",
+        "as far as it is not needed",
+        "no more than was told",
+        "somebody has scaled it",
+        "not ours",
+    ],
+)
+def test_what_it_was_told_for_a_manual_pool_is_taken_back_with_it(
+    replicas: int, last: LastScale | None, expected: list[int]
+) -> None:
+    """Else the pool that follows the gateway would get workers that nobody asked for."""
+    pools = [GATEWAY, manual(replicas)]
+    observed = seen(pools, make_cluster(5), workers("gateway", 2))
+    assert told(plan_for(pools, observed, POLICY, NOW, last_scale=last).actions) == expected
+
+
+def test_what_it_is_told_says_that_adapt_ends() -> None:
+    (action,) = [a for a in decided([manual(3)], make_observed()) if isinstance(a, ScaleScheduler)]
+    assert (action.pool, action.reason) == ("manual", "SchedulerTold")
+    assert "3 workers" in action.message and "ends adapt()" in action.message
+
+
+def test_it_is_not_told_more_than_the_gateway_lets_through() -> None:
+    cluster = make_cluster(2, config={"cluster_max_workers": 2})
+    assert told(decided([manual(1), manual(2, "second")], make_observed(cluster))) == []
+
+
+@pytest.mark.parametrize(
+    "observed",
+    [make_observed(jobs=ACCESS_POINT_SILENT), make_observed(API_SILENT), make_observed(Gone())],
+)
+def test_it_is_told_nothing_on_what_is_not_seen(observed: Observed) -> None:
+    assert told(decided([manual(3)], observed)) == []
+
+
+def test_the_scheduler_is_told_of_less_when_our_own_surplus_has_left() -> None:
+    pools = [manual(1)]
+    jobs = workers("manual", 3)
+    first = decided(pools, seen(pools, make_cluster(3), jobs))
+    assert (removed(first), told(first)) == (["manual2.0", "manual1.0"], [])
+    leaving = [jobs[0], *(replace(job, status=JobStatus.REMOVED) for job in jobs[1:])]
+    observed = replace(seen(pools, make_cluster(3), leaving), connected=frozenset(job.worker for job in jobs))
+    assert decided(pools, observed) == ()
+    assert told(decided(pools, seen(pools, make_cluster(3), jobs[:1]))) == [1]
+
+
+def test_a_scheduler_that_does_not_listen_is_told_less_and_less_often() -> None:
+    pools, now, said = [manual(3)], NOW, []
+    observed = seen(pools, make_cluster(0), [])
+    before = None
+    while now < NOW + 600:
+        planned = plan_for(pools, observed, POLICY, now, last_scale=before)
+        if told(planned.actions):
+            said.append(now - NOW)
+            before = scale_scheduler.after(before, 3, 0, now)
+        assert planned.wake_at is not None
+        now = planned.wake_at
+    assert said == [0, 10, 30, 70, 150, 270, 390, 510]
+    assert scale_scheduler.after(before, 4, 0, now).times == 1, "another number is another wish"
