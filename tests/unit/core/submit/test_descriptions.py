@@ -1,29 +1,17 @@
-"""What is submitted: quoting that nothing escapes, templates that merge, names that are never used twice."""
+"""What is submitted for workers and anchors, and what each worker's files say."""
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from htcdask_api import Template, names
-from htcdask_operator.condor.agent.classads import Plain
-from htcdask_operator.condor.jobs import ATTRIBUTES, job
 from htcdask_operator.core.model import ClusterFacts
 from htcdask_operator.core.policy import ClassAdExpression, PortRange, Profile
-from htcdask_operator.core.submit import (
-    descriptions,
-    images,
-    quoting,
-    reserved_attributes,
-    template,
-    worker_names,
-)
+from htcdask_operator.core.submit import descriptions, quoting, reserved_attributes
 from tests.builders import IMAGE, NOW, make_cluster, make_policy, make_pool, make_template
 
 POOL_FACTS = make_pool()
@@ -45,123 +33,6 @@ def workers(worker: Template | None = None, username: str = "alice", **policy: A
             "7.0",
         )
     )
-
-
-# --- Quoting.
-
-
-@given(st.text())
-@settings(max_examples=200, deadline=None)
-def test_no_text_brings_a_line_or_a_macro_of_its_own(value: str) -> None:
-    try:
-        quoted = quoting.string(value)
-    except quoting.UnquotableError:
-        twice = value.count("$") > 1 or "$(dollar)" in value.lower()
-        assert not value.isprintable() or twice or "\\" in value
-        return
-    assert quoted.isprintable()
-    assert "$" not in quoted.replace("$(DOLLAR)", "")
-    assert quoted[1:-1].replace("$(DOLLAR)", "$").replace('\\"', '"') == value
-    assert re.fullmatch(r'(\\"|[^"])*', quoted[1:-1])
-
-
-@pytest.mark.parametrize(
-    ("name", "account"),
-    [
-        ("alice", "alice"),
-        ("a.b", "a_b-2e7336"),
-        ("a_b", "a_b"),
-        ("a_b-2e7336", None),  # who is called like the one above is somebody else
-        ("x y\n", None),
-        ("DOMAIN\\alice", None),
-        ("ada\u00a0lovelace", None),
-        ("a$$b", None),
-        ("", None),
-        ("\ud800", None),
-        ("x" * 300, None),
-    ],
-)
-def test_a_user_is_one_part_of_an_accounting_group_and_nobody_else(name: str, account: str | None) -> None:
-    found = quoting.account(name)
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,110}", found)
-    assert account is None or found == account
-    assert found == name or found != re.sub(r"[^A-Za-z0-9_-]", "_", name)
-    assert found != "a_b-2e7336" or name == "a.b"
-    assert quoting.group("group_a.sub-123abc.x y") == f"group_a.sub-123abc.{quoting.account('x y')}"
-
-
-@given(st.text(st.characters()))
-@settings(max_examples=200, deadline=None)
-def test_a_user_s_name_is_written_without_loss_in_plain_characters(name: str) -> None:
-    written = quoting.user(name)
-    assert re.fullmatch(r"[-A-Za-z0-9@+_.~%]*", written)
-    ad: dict[str, Plain] = {
-        "ClusterId": 1,
-        "ProcId": 0,
-        "JobStatus": 1,
-        names.AD_ROLE: "worker",
-        names.AD_USER: written,
-    }
-    made = job(ad)
-    assert made is not None and made.user == name
-
-
-# --- Images.
-
-
-@pytest.mark.parametrize(
-    ("image", "window"),
-    [
-        ("/cvmfs/unpacked.cern.ch/org/image:tag", False),
-        ("/u/bengal1/condor/PublicHealth.sif", False),
-        ("/home/x/tmp/image.sif", False),
-        ("/var/lib/condor/execute/dir_4711/scratch/image.sif", True),
-        ("/scratch/dir_1/x.sif", True),
-        ("/tmp/image.sif", False),
-        ("docker://org/dir_1/image:tag", False),
-        ("docker://org/image:tag", False),
-        ("oras://registry.example/image:tag", False),
-        ("/", True),
-        ("/etc", True),
-        ("/home/x", True),
-        ("/var/lib/condor/execute", True),
-        ("/cvmfs", True),
-        ("/cvmfs/", True),
-        ("/cvmfsx/image", True),
-        ("/home/x/image.simg", True),
-    ],
-)
-def test_a_folder_outside_the_site_s_trees_is_a_window_into_the_execute_node(
-    image: str, window: bool
-) -> None:
-    assert images.is_window(image, ("/cvmfs",)) == window
-
-
-# --- What a profile may add.
-
-
-@pytest.mark.parametrize(
-    "attribute",
-    [
-        *ATTRIBUTES,
-        *("OtherJobRemoveRequirements", "TimerRemove", "CronMonth", "CronDayOfWeek", "DeferralWindow"),
-        *("CheckpointExitCode", "SuccessCheckpointExitCode", "WantFTOnCheckpoint", "SkipIfDataflow"),
-        *("WantRemoteUpdates", "JobStarterLog", "StarterUserLog", "OutputDestination", "SpooledOutputFiles"),
-        *("DockerOverrideEntrypoint", "HookKeyword", "periodicholdsubcode", "FileRemaps", "SUBMIT_Iwd"),
-    ],
-)
-def test_a_profile_sets_nothing_that_the_operator_reads_or_relies_on(attribute: str) -> None:
-    assert reserved_attributes.is_reserved(attribute)
-
-
-@pytest.mark.parametrize(
-    "attribute", ["WantGlidein", "ConcurrencyLimits", "JobPrio", "NiceUser", "project_Name", "RequestRuntime"]
-)
-def test_a_profile_may_set_what_is_the_site_s_affair(attribute: str) -> None:
-    assert not reserved_attributes.is_reserved(attribute)
-
-
-# --- Descriptions.
 
 
 def test_the_workers_description() -> None:
@@ -345,7 +216,7 @@ def test_a_worker_hands_over_and_closes_before_htcondor_kills_it(
     assert retire + 1.8 * close < math.ceil(vacate)
 
 
-def test_the_fingerprint_moves_with_what_a_worker_is_made_from_and_with_nothing_else() -> None:
+def test_the_template_hash_moves_with_what_a_worker_is_made_from_and_with_nothing_else() -> None:
     def template_hash(worker: Template = WORKER, cluster: ClusterFacts = CLUSTER_FACTS, **policy: Any) -> str:
         return descriptions.template_hash(POOL_FACTS, cluster, worker, make_policy(**policy))
 
@@ -380,121 +251,8 @@ def test_an_upgrade_replaces_nothing() -> None:
     assert found == ["10208ca83da0", "530251e17f58"]
 
 
-# --- Templates.
-
-
-def test_the_nearest_template_wins() -> None:
-    policy = make_policy(
-        default_template=Template(cores=8, memory="8Gi", disk="9Gi", container_image="/site", threads=2),
-        profiles={
-            "big": Profile("big", Template(memory="64Gi", environment={"A": "profile", "B": "profile"}))
-        },
-    )
-    pool = make_pool(template=Template(profile="big", threads=1, environment={"A": "pool"}))
-    cluster = make_cluster(config={"worker_cores": 2.0, "worker_memory": 3 * 2**30, "image": "org/image:1"})
-    found = template.resolve(pool, cluster, policy)
-    assert (found.threads, found.environment) == (1, {"A": "pool", "B": "profile"})
-    assert (found.memory, found.cores, found.disk, found.container_image) == ("64Gi", 2, "9Gi", "/site")
-
-
-@pytest.mark.parametrize(
-    ("config", "chosen"),
-    [
-        ({"worker_cores": 1.0, "worker_memory": 2 * 2**30}, {}),  # dask-gateway's own: nobody chose
-        ({"worker_cores": 2.5, "worker_memory": 4e9}, {"cores": 3, "memory": "4000000000"}),
-        ({"worker_cores": "many", "worker_memory": float("inf")}, {}),
-        ({"worker_cores": 0, "worker_memory": -1}, {}),
-        ({"worker_cores": True, "worker_memory": None}, {}),
-        ({"image": "org/image"}, {"container_image": "/cvmfs/registry.hub.docker.com/org/image:latest"}),
-        ({"image": "ghcr.io/org/image:1"}, {"container_image": "/cvmfs/ghcr.io/org/image:1"}),
-        ({"image": "../etc"}, {}),
-    ],
-)
-def test_what_the_cluster_s_options_say_about_workers(
-    config: dict[str, object], chosen: dict[str, Any]
-) -> None:
-    assert template.of_cluster(config, "/cvmfs/{registry}/{name}") == Template(**chosen)
-
-
-def test_a_whole_that_breaks_a_rule_that_its_parts_keep_is_an_invalid_pool() -> None:
-    long = {f"A{number}": "x" * 16000 for number in range(2)}
-    policy = make_policy(default_template=Template(environment={"B": "y" * 16000}))
-    with pytest.raises(
-        ValueError, match=r"^spec\.template\.environment: must not exceed 32768 characters"
-    ) as broken:
-        template.resolve(make_pool(template=make_template(environment=long)), None, policy)
-    assert "xxx" not in str(broken.value)
-
-
 @pytest.mark.parametrize(("runs", "lives"), [(300, 192), (600, 507), (3600, 3240), (28800, 28200)])
 def test_a_worker_ends_by_itself_before_its_job_is_ended(runs: int, lives: int) -> None:
     """Both clocks do not begin together: the job's begins with the start of its image."""
     template = make_template(max_runtime_seconds=runs)
     assert descriptions.bundle(make_cluster(), template, make_policy()).lifetime == lives
-
-
-@pytest.mark.parametrize(("asked", "gets"), [(None, 7000), (600, 600), (8000, 8000)])
-def test_a_worker_runs_for_as_long_as_the_site_allows_where_nobody_says(asked: int | None, gets: int) -> None:
-    policy = make_policy(max_runtime_seconds=7000)
-    pool = make_pool(template=make_template(max_runtime_seconds=asked))
-    # What is too long is refused by a check.
-    assert template.resolve(pool, None, policy).max_runtime_seconds == gets
-    assert template.resolve(pool, None, make_policy()).max_runtime_seconds == asked
-
-
-# --- Names.
-
-
-def test_names_are_short_never_numbers_and_never_taken() -> None:
-    first = worker_names.new_names("uid", 3, (), NOW)
-    again = worker_names.new_names("uid", 3, first, NOW)
-    assert len({*first, *again}) == 6
-    for name in (*first, *again, *worker_names.new_names("uid", 2, (), 0.0)):
-        assert re.fullmatch(r"[a-z][0-9a-z]{11}", name)
-
-
-def test_a_worker_prints_into_a_file_that_no_other_worker_in_sight_has() -> None:
-    there = worker_names.new_names("uid", 5, (), NOW)
-    stayed = (there[1], there[3])
-    later = worker_names.new_names("uid", 3, (*stayed, "asked-for-00f", ""), NOW + 60)
-    assert [worker_names.output(name) for name in there] == [f"out.00{slot}" for slot in range(5)]
-    assert [worker_names.output(name) for name in later] == ["out.000", "out.002", "out.004"]
-
-
-def test_a_pool_has_no_more_files_than_it_had_workers_at_a_time() -> None:
-    names: tuple[str, ...] = ()
-    files: set[str] = set()
-    for hour in range(200):
-        names = worker_names.new_names("uid", 7, names[hour % 5 :], NOW + 3600 * hour)
-        files.update(map(worker_names.output, names))
-    assert len(files) <= 14
-
-
-def test_when_every_file_is_in_use_there_are_no_names() -> None:
-    everybody = [worker_names.base36(number, 12) for number in range(36**3 - 2)]
-    assert len(worker_names.new_names("uid", 9, everybody, NOW)) == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("", "out."),
-        ("w1", "out.w1"),
-        ("k0mq3xk1n00a", "out.00a"),
-        ("a/../../bundle.sh", "out._sh"),
-        ("x,bundle.sh,..", "out.___"),
-        ('"; x', "out.__x"),
-        ("w\n,\u00e9", "out.___"),
-    ],
-)
-def test_a_file_of_a_worker_is_a_file_of_a_worker(name: str, file: str) -> None:
-    assert worker_names.output(name) == file
-
-
-def test_names_differ_from_one_millisecond_to_the_next() -> None:
-    times = [NOW + step / 1000 for step in range(50)]
-    assert len({name for at in times for name in worker_names.new_names("uid", 2, (), at)}) == 100
-
-
-def test_a_very_large_batch_is_cut() -> None:
-    assert len(set(worker_names.new_names("uid", 100_000, (), NOW))) == worker_names.LARGEST_BATCH
