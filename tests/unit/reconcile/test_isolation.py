@@ -1,4 +1,4 @@
-"""One failure has one owner: what fails for one pool leaves the other pools of its cluster alone."""
+"""What fails for one pool leaves the other pools of its cluster alone."""
 
 from __future__ import annotations
 
