@@ -14,7 +14,7 @@ from htcdask_api import names as attributes
 from htcdask_operator.condor import clocks
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.agent.submit_language import parsed
-from htcdask_operator.condor.errors import CondorError, CondorRefused, RuleRefused
+from htcdask_operator.condor.errors import CondorError, CondorRefused, RuleRefused, SubmitRefused
 from htcdask_operator.core.model import Analysis, Clause, Job, JobId, JobStatus, PoolUid, Role, WorkerName
 from htcdask_operator.core.submit import worker_names
 
@@ -75,7 +75,10 @@ class FakeSchedd:
     clusters: int = 0
     silent: bool = False  # execute nodes do not answer: a removed job that runs does not leave
     dead: set[str] = field(default_factory=set)  # machines that are so for good
+    attracts: str | None = None  # this machine has always a free slot: who may goes there
     hides: bool = False  # what is submitted now is shown to nobody
+    jobs_per_submission: int | None = None  # MAX_JOBS_PER_SUBMISSION
+    jobs_per_owner: int | None = None  # MAX_JOBS_PER_OWNER
     rule: Callable[[Mapping[str, str]], str | None] = lambda _: None  # why it refuses this job, if it does
 
     def tick(self, seconds: float = 1.0) -> None:
@@ -110,6 +113,16 @@ class FakeSchedd:
             if entry.job.status is JobStatus.RUNNING:
                 starts, found = entry.job.shadow_starts + 1, entry.job.reconnects + 1
                 entry.job = replace(entry.job, shadow_starts=starts, reconnects=found)
+
+    def limit(self, owner: str, count: int) -> str | None:
+        """Which limit keeps so many more jobs of this owner out, if one does."""
+        if self.jobs_per_submission is not None and count > self.jobs_per_submission:
+            return "MAX_JOBS_PER_SUBMISSION"
+        if self.jobs_per_owner is not None:
+            there = sum(entry.owner == owner for entry in self.queue.values())
+            if there + count > self.jobs_per_owner:
+                return "MAX_JOBS_PER_OWNER"
+        return None
 
     def foreign(self, owner: str, operator: str) -> JobId:
         """A job of somebody else, who wrote an operator's id into it."""
@@ -247,8 +260,10 @@ class FakeSchedd:
                     self._change(job.id, JobStatus.COMPLETED, exit_code=life.exit_code)
 
     def _start(self, entry: Entry) -> None:
-        job, first = entry.job, self.clusters % self.machines
+        job, first = entry.job, sum(map(int, entry.job.id.split(".")))
         names = [f"node{(first + number) % self.machines + 1}" for number in range(self.machines)]
+        if self.attracts is not None:
+            names.insert(0, self.attracts)
         machine = next((name for name in names if name not in entry.avoids), None)
         if machine is None:
             return
@@ -310,7 +325,7 @@ class FakeCondor:
         self._begin("submit_anchor")
         descriptions.check(description, self.operator_id)
         parsed(description)
-        ready = self._to_submit(description, identity)
+        ready = self._to_submit(description, identity, 1)
         job = self.schedd.add_anchor(self.operator_id, self.identity, ready, bundle.decode())
         self._end()
         return job
@@ -322,7 +337,8 @@ class FakeCondor:
         descriptions.check(description, self.operator_id)
         descriptions.check_names(names)
         parsed(description)
-        made = self.schedd.add(self.operator_id, self.identity, self._to_submit(description, identity), names)
+        ready = self._to_submit(description, identity, len(names))
+        made = self.schedd.add(self.operator_id, self.identity, ready, names)
         self._end()
         return tuple(made)
 
@@ -337,7 +353,7 @@ class FakeCondor:
         descriptions.check(description, self.operator_id)
         descriptions.check_names(names)
         parsed(description)
-        ready = self._to_submit(description, identity)
+        ready = self._to_submit(description, identity, len(names))
         made = self.schedd.add_spooled(self.operator_id, self.identity, ready, names, bundle.decode())
         self._end()
         return tuple(made)
@@ -399,9 +415,12 @@ class FakeCondor:
         """The job with its times by the operator's clock."""
         return moved(job, -self._measured)
 
-    def _to_submit(self, description: Mapping[str, str], identity: str | None) -> dict[str, str]:
+    def _to_submit(self, description: Mapping[str, str], identity: str | None, count: int) -> dict[str, str]:
         if identity not in (None, self.identity):
             raise CondorRefused(f"nothing was submitted: the jobs were planned for {identity}")
+        if (limit := self.schedd.limit(self.identity, count)) is not None:
+            told = "the schedd ap@condor takes no more jobs of the operator's account at a time"
+            raise SubmitRefused(f"{told}: {limit}")
         if (why := self.schedd.rule(description)) is not None:
             raise RuleRefused(f"{why} [said by the schedd ap@condor]")
         return clocks.sent(description, self._measured)

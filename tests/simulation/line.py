@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from htcdask_api import PoolStatus, WorkerLog
-from htcdask_operator.condor.errors import CondorTimeout, CondorUnreachable
+from htcdask_operator.condor.errors import CondorError, CondorTimeout, CondorUnreachable
 from htcdask_operator.condor.port import Condor
 from htcdask_operator.core.model import (
     Analysis,
@@ -45,11 +45,12 @@ class System(enum.Enum):
     SCHEDULER = "the scheduler"
 
 
+SUBMITS = ("submit_anchor", "submit_workers", "spool_workers")
 DEADLINES = {System.CONDOR: 30.0, System.KUBE: 15.0, System.SCHEDULER: 5.0}
 CALLS = {
     System.CONDOR: (
         *("whoami", "jobs", "jobs_of", "logs", "analyze"),
-        *("submit_anchor", "submit_workers", "spool_workers"),
+        *SUBMITS,
         *("hold", "remove", "force_remove", "renew"),
     ),
     System.KUBE: (
@@ -162,6 +163,8 @@ class Line:
             if hangs:
                 await self._hang(system)
             raise _error(system, name, 503, timeout=hangs)
+        if kind is Kind.FAILS and name in SUBMITS:
+            raise CondorError("the schedd broke off a submit, and gave no reason")
         if kind is Kind.FAILS:
             raise _error(system, name, status)
         if kind is Kind.HANGS:
