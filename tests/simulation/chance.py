@@ -29,6 +29,7 @@ from tests.simulation.steps import (
 from tests.simulation.trouble import (
     Ahead,
     Bad,
+    FewerJobs,
     Kill,
     Limits,
     LoseWatch,
@@ -60,8 +61,10 @@ from tests.simulation.world import (
     NO_PLAN,
     NO_SECRET,
     NO_SLOTS,
+    QUITTER,
     REMOVER,
     STARVING,
+    SUSPENDER,
     USERS,
 )
 
@@ -103,6 +106,8 @@ FOR_EVER = [
     ANCHOR_REMOVER,
     EVICTOR,
     IMPATIENT,
+    QUITTER,
+    SUSPENDER,
     BAD_IMAGE_UNSAID,
     HIDDEN,
     DEAD,
@@ -122,6 +127,11 @@ WORKERS = st.one_of(
     st.builds(ToJob, PICKS, st.just("is removed by a person"), role=st.sampled_from(Role)),
     st.builds(ToJob, PICKS, st.sampled_from(["is suspended", "goes on"])),
 )
+FEWER_JOBS = st.builds(
+    FewerJobs,
+    st.one_of(st.none(), st.integers(1, 4)),
+    st.one_of(st.none(), st.none(), st.integers(3, 12)),
+)
 SITE = st.one_of(
     st.builds(Restart, st.sampled_from(["schedd", *USERS])),
     st.builds(
@@ -131,6 +141,7 @@ SITE = st.one_of(
         st.one_of(st.none(), st.integers(1, 8)),
     ),
     st.builds(NewSettings, st.sampled_from([10_000, 20_000])),
+    FEWER_JOBS,
     st.one_of(WORK, SCALES, st.builds(EndNamespace)),
     st.builds(Walltime, st.sampled_from([300, 300, 600, None])),
     st.builds(Offer, CLUSTERS, st.sampled_from([NOTHING, NOTHING, NAMES, PAGE])),
@@ -195,8 +206,23 @@ RULED = st.tuples(
         st.builds(NewCluster, st.sampled_from(["two", "bobs"]), st.integers(1, 5)),
     ),
 )
+# One machine eats whoever is new, while others live; and workers that are of use, for a minute each.
+MANY = st.builds(Scale, st.just("one"), st.integers(5, 6))
+EATEN = st.tuples(st.just(Wait(60)), st.just(Bad(EATER, 400)), MANY, st.just(Wait(200)))
+QUITTING = st.tuples(MANY, st.just(Bad(QUITTER, 400)), st.just(Wait(200)), st.just(Wait(200)))
+# More workers are wanted than the access point takes at once.
+LIMITED = st.tuples(FEWER_JOBS, MANY)
+# Who waits for a slot, and is outdated meanwhile.
+QUEUED = st.tuples(
+    st.just(Bad(NO_SLOTS, 120)),
+    MANY,
+    st.builds(NewSettings, st.sampled_from([10_000, 20_000])),
+    st.just(Wait(60)),
+)
 # One choice, which hypothesis does not make flat: each of them takes long.
-SLOWLY = st.sampled_from([FOR_LONG, LIVES, RULED]).flatmap(lambda steps: steps)
+SLOWLY = st.sampled_from(
+    [*[FOR_LONG, LIVES, RULED, RULED] * 2, QUEUED, QUEUED, LIMITED, EATEN, QUITTING]
+).flatmap(lambda steps: steps)
 ALONE = st.tuples(STEPS)
 # Two lists, because hypothesis makes one list about five long, whatever it may be.
 _PART = st.lists(st.one_of(ALONE, ALONE, ALONE, TROUBLED, TROUBLED, SLOWLY), max_size=10)

@@ -18,7 +18,7 @@ from htcdask_operator.core.scaling import scale_down
 from htcdask_operator.core.scaling.limits import SubmitBudget
 from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.token_bucket import Rate
-from htcdask_operator.core.workers import failure_policy, ledger, states, succession
+from htcdask_operator.core.workers import failure_policy, ledger, machines, states, succession
 from htcdask_operator.core.workers.out_of_memory import Most
 from htcdask_operator.reconcile import cycle, observe
 from htcdask_operator.watch import schedulers
@@ -168,6 +168,34 @@ def give_more_memory_than_the_profile_allows(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(memory_request, "_most", lambda sight: Most(2**20, "nobody"))
 
 
+def leave_who_is_suspended(patch: pytest.MonkeyPatch) -> None:
+    """It will go on some day."""
+    patch.setattr(
+        states, "_suspended", lambda job, policy, now: states.Worker(job, states.State.SUSPENDED, "Suspended")
+    )
+
+
+def try_as_many_again(patch: pytest.MonkeyPatch) -> None:
+    """A submit that was refused does not become smaller."""
+    patch.setattr(ledger.Batch, "size", lambda batch, now: ledger.LARGEST_SUBMIT)
+
+
+def avoid_no_machine(patch: pytest.MonkeyPatch) -> None:
+    """A machine is as good as another."""
+    patch.setattr(machines, "avoided", lambda before, pools, now: {})
+
+
+def keep_who_is_outdated(patch: pytest.MonkeyPatch) -> None:
+    """Who waits may wait, whatever its template."""
+    chain = tuple(step for step in steps.STEPS if step is not steps.remove_outdated)
+    patch.setattr(steps, "STEPS", chain)
+
+
+def forgive_who_ends_after_a_minute(patch: pytest.MonkeyPatch) -> None:
+    """A worker that ended with 0 was of use."""
+    patch.setattr(ledger.Ledger, "owes_nothing", lambda its, job: True)
+
+
 DEFECTS: Mapping[str, tuple[Plant, str]] = {
     plant.__name__: (plant, promise)
     for plant, promise in (
@@ -187,6 +215,11 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (forget_who_was_held, ""),
         (let_successors_connect_at_once, "no successor connects before the worker has retired"),
         (forget_who_is_being_sent, "no more workers than wanted"),
+        (leave_who_is_suspended, "is not connected"),
+        (try_as_many_again, "it comes to what is wanted"),
+        (avoid_no_machine, "a machine that eats workers is avoided"),
+        (keep_who_is_outdated, "who waits is of the newest template"),
+        (forgive_who_ends_after_a_minute, "no more submits than the pace allows"),
         (give_more_memory_than_the_profile_allows, "no worker requests more memory than its profile allows"),
     )
 }

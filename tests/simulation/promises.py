@@ -41,18 +41,24 @@ from htcdask_operator.core.model import (
 )
 from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
+from htcdask_operator.core.token_bucket import Spent
 from htcdask_operator.core.workers import ledger, lifetime, worker_logs
+from htcdask_operator.core.workers.machines import Avoided
 from htcdask_operator.core.workers.succession import LEAD, TURN_SECONDS
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
 from htcdask_operator.reconcile.cycle import Planner
 from tests.fakes.condor import Entry, FakeCondor, FakeSchedd, ended
 from tests.fakes.kube import FakeKube
+from tests.simulation.clock import Clock
 
 SCALE_DOWN = "HTCDask: fewer workers are wanted"
 _A_CYCLE = 5.0
 BY_PEOPLE = (1, 15)
-BURST = ledger.pace(8).burst  # of the largest pool that a history may have
+PACE = ledger.pace  # as it was promised, also where a mistake is planted
+LIVED = 195.0  # seconds: so long a worker has to run for its successor to cost nothing, to a poll or so
+EATEN = 3  # so many times, one after the other, before everybody should know the machine
+A_LOOK = 20.0  # longer than until the operator has heard of a worker's end
 A_MOMENT = 4.0  # an access point's clock is known to three seconds
 LONG_BUSY = 40.0  # longer than from any look at the scheduler to the removal that follows from it
 
@@ -74,6 +80,8 @@ class Promises:
 
     schedd: FakeSchedd
     policy: Policy
+    clock: Clock
+    takes_no_more: Callable[[], bool] = lambda: False  # the access point, of our jobs
     broken: str | None = None
     names: Counter[tuple[ClusterUid, WorkerName]] = field(default_factory=Counter)
     deeds: list[str] = field(default_factory=list)  # everything that changed something outside
@@ -83,7 +91,14 @@ class Promises:
     told: set[JobId] = field(default_factory=set)  # jobs that an answer to a submit has named
     polled: frozenset[JobId] = frozenset()  # the queue, likewise
     busy_since: Callable[[WorkerName], float | None] = lambda worker: None
-    paid: dict[PoolUid, list[tuple[float, int]]] = field(default_factory=dict)  # submits, and what made room
+    paid: dict[PoolUid, Spent] = field(default_factory=dict)  # submits, and what made room
+    largest: dict[PoolUid, int] = field(default_factory=dict)  # how many workers it should have had at once
+    let_go: set[JobId] = field(default_factory=set)  # there when fewer were wanted
+    forgiven: set[JobId] = field(default_factory=set)  # whoever comes in their place costs nothing
+    eaten: dict[PoolUid, list[float]] = field(default_factory=dict)  # by one machine, and lives elsewhere
+    newest: dict[PoolUid, tuple[str, float]] = field(
+        default_factory=dict
+    )  # template submitted, and since when
     refused_anchors: set[tuple[str, str]] = field(default_factory=set)  # by a rule: pool and template
     restarts: list[float] = field(default_factory=list)
     logs_written: dict[PoolUid, float] = field(default_factory=dict)  # when this operator wrote them last
@@ -104,6 +119,8 @@ class Promises:
         self.polled = frozenset()
         self.logs_written.clear()
         self.refused_anchors.clear()
+        for heard in (self.paid, self.largest, self.let_go, self.forgiven, self.eaten, self.newest):
+            heard.clear()
 
     # --- what is done
 
@@ -158,6 +175,7 @@ class Promises:
                 count = own + len(others)
                 self.breaks(f"no more workers than {whose} may have: {count} after this submit of {limit}")
         self._asks_for_enough_and_no_more(pool, description)
+        self.is_of(description)
         self._keeps_pace(pool, len(names))
         for name in names:
             self.names[cluster, name] += 1
@@ -194,23 +212,75 @@ class Promises:
         self.memory[pool] = (asked, self.schedd.now)
 
     @contextmanager
-    def unless_refused(self, description: Mapping[str, str]) -> Iterator[None]:
+    def unless_refused(self, description: Mapping[str, str], count: int) -> Iterator[None]:
         """What the access point does not take is no submit, and costs no pace."""
         try:
             yield
         except SubmitRefused:
-            self.paid[description["My.HTCDaskPoolUID"].strip('"')].pop()
+            self._pays(description["My.HTCDaskPoolUID"].strip('"'), -count)
+            self.deeds.pop()
             raise
+
+    def is_of(self, description: Mapping[str, str]) -> None:
+        """A job of this template is submitted."""
+        pool, template = (description[f"My.HTCDask{what}"].strip('"') for what in ("PoolUID", "Template"))
+        if self.newest.get(pool, ("",))[0] != template:
+            self.newest[pool] = (template, self.clock())
 
     def _keeps_pace(self, pool: PoolUid, count: int) -> None:
         """No history submits more than the pace allows: whatever becomes of the jobs, but for good ends."""
-        now, burst = self.schedd.now, BURST
-        self.paid.setdefault(pool, []).append((now, count))
-        since = now - 600
-        lately = sum(paid for at, paid in self.paid[pool] if at > since)
-        allowed = 2 * burst + burst * sum(at > since for at in self.restarts)
-        if lately > allowed:
-            self.breaks(f"no more submits than the pace allows: {lately} in ten minutes of {allowed}")
+        rate = PACE(self.largest.get(pool, 0))
+        used = self._pays(pool, count)
+        if used > rate.burst + 0.5:
+            most = f"{rate.burst} at once and one more in {rate.seconds:.0f} s"
+            self.breaks(f"no more submits than the pace allows: {used:.0f}, where {most} are the most")
+
+    def _pays(self, pool: PoolUid, count: int) -> float:
+        rate = PACE(self.largest.get(pool, 0))
+        spent = self.paid[pool] = self.paid.get(pool, Spent()).more(count, rate, self.clock())
+        return spent.used
+
+    def _forgives(self, planned: Plan, observed: Observed) -> None:
+        """Who lived for its time, or goes as somebody wished, makes room for another that costs nothing."""
+        if isinstance(observed.jobs, Unseen):
+            return
+        asked = most = self.policy.max_replicas_per_pool
+        if isinstance(observed.cluster, ClusterFacts):
+            told = (observed.cluster.replicas, observed.least_asked)
+            asked = min(count for count in told if count is not None)
+        live = Counter(job.pool_uid for job in observed.jobs if lives(job))
+        wants_fewer = isinstance(observed.cluster, ClusterFacts) and sum(live.values()) > asked
+        for uid, status in planned.statuses.items():
+            count = max(status.desired_replicas or 0, min(asked, most))
+            self.largest[uid] = max(count, self.largest.get(uid, 0))
+        for job in observed.jobs:
+            its_status = planned.statuses.get(job.pool_uid)
+            desired = math.inf if its_status is None else its_status.desired_replicas or 0
+            if wants_fewer or live[job.pool_uid] > desired:
+                self.let_go.add(job.id)
+        its = {job.id: job for job in observed.jobs}
+        for action in planned.actions:
+            if isinstance(action, Remove):
+                for job in (its[id_] for id_ in action.jobs if id_ in its and id_ not in self.forgiven):
+                    if action.reason == SCALE_DOWN or self._ended_well(job):
+                        self.forgiven.add(job.id)
+                        self._pays(job.pool_uid, -1)
+
+    def _ended_well(self, job: Job) -> bool:
+        lived = job.ran is not None and job.ran >= LIVED
+        return job.exit_code == 0 and (lived or bool(job.succeeds) or job.id in self.let_go)
+
+    def is_eaten(self, job: Job, now: float, ahead: float, *, lives_elsewhere: bool) -> None:
+        """A machine that eats workers while others live is avoided: new ones go on elsewhere."""
+        if not lives_elsewhere:
+            self.eaten.pop(job.pool_uid, None)
+            return
+        times, queued_at = self.eaten.setdefault(job.pool_uid, []), job.queued_at - ahead
+        if times and queued_at < times[-1] + A_LOOK:
+            return  # of the same event, or nobody knew of the last one yet
+        times.append(now)
+        if len(times) > EATEN:
+            self.breaks(f"a machine that eats workers is avoided: {job.worker} came to {job.machine}")
 
     def _known(self, job: Job) -> bool:
         """A pool that was robbed of its finalizer leaves jobs: they count as of the last poll."""
@@ -226,8 +296,6 @@ class Promises:
             if entry.operator != "htcdask":
                 self.breaks(f"only what is ours is touched: {id_}")
             job = entry.job
-            if job.exit_code == 0 or reason == SCALE_DOWN:
-                self.paid.setdefault(job.pool_uid, []).append((self.schedd.now, -1))
             if job.role is Role.ANCHOR:
                 its = [other for other in self.schedd.queue.values() if other.anchor == id_]
                 its = [other for other in its if not ended(other.job) and self._may_be_known(other)]
@@ -271,6 +339,9 @@ class Promises:
                     self.breaks(f"what is not seen is not touched: {wrong}")
                 if isinstance(action, Remove) and action.reason == SCALE_DOWN:
                     self._spares(action, observed)
+                if isinstance(action, SubmitWorkers):
+                    self._avoids(action, planned.memory.avoided, now)
+            self._forgives(planned, observed)
             if not planned.actions:
                 after = [replace(pool, status=planned.statuses[pool.uid]) for pool in pools]
                 again = decide(after, observed, planned.memory, policy, now)
@@ -279,6 +350,12 @@ class Promises:
             return planned
 
         return watched
+
+    def _avoids(self, action: SubmitWorkers, avoided: Avoided, now: float) -> None:
+        """No worker is sent to a machine that is known to eat them."""
+        for machine, until in avoided.items():
+            if until > now and f'"{machine}"' not in action.description["My.Requirements"]:
+                self.breaks(f"no worker goes to a machine that is avoided: {machine}")
 
     def _spares(self, action: Remove, observed: Observed) -> None:
         """Scale-down, as it was decided: nobody who is busy, and nobody who may be."""
@@ -347,17 +424,21 @@ class WatchedCondor(FakeCondor):
         self, description: Mapping[str, str], bundle: bytes, identity: str | None = None
     ) -> JobId:
         self._promises.deeds.append("submit an anchor")
+        self._promises.is_of(description)
         try:
             return await super().submit_anchor(description, bundle, identity)
         except RuleRefused:
             self._promises.refused_anchors.add(_template(description))
+            raise
+        except SubmitRefused:
+            self._promises.deeds.pop()
             raise
 
     async def submit_workers(
         self, description: Mapping[str, str], names: Sequence[WorkerName], identity: str | None = None
     ) -> tuple[JobId, ...]:
         self._promises.submits(description, names, self.ahead)
-        with self._promises.unless_refused(description):
+        with self._promises.unless_refused(description, len(names)):
             return await super().submit_workers(description, names, identity)
 
     async def spool_workers(
@@ -370,7 +451,7 @@ class WatchedCondor(FakeCondor):
         self._promises.submits(description, names, self.ahead)
         if _template(description) not in self._promises.refused_anchors:
             self._promises.breaks("files come with workers only where their anchor was refused")
-        with self._promises.unless_refused(description):
+        with self._promises.unless_refused(description, len(names)):
             return await super().spool_workers(description, names, bundle, identity)
 
     async def hold(self, jobs: Sequence[JobId], reason: str) -> None:
@@ -423,6 +504,8 @@ class WatchedKube(FakeKube):
 
     async def publish(self, pool: PoolFacts, status: PoolStatus) -> None:
         await super().publish(pool, status)
+        if self._promises.takes_no_more():  # it is tried, and told, for as long as that lasts
+            return
         changes = [f"{field} {new!r}" for field, new in status if new != getattr(pool.status, field)]
         self._promises.deeds.append(f"publish of {pool.name}: {'; '.join(changes)}")
 

@@ -87,6 +87,24 @@ class Bad:
 
 
 @dataclass(frozen=True)
+class FewerJobs:
+    """The access point takes only so many jobs from now on, and as many as it likes with None."""
+
+    of_submission: int | None
+    of_owner: int | None
+
+    def happen(self, world: World) -> None:
+        world.schedd.jobs_per_submission = self.of_submission
+        world.schedd.jobs_per_owner = self.of_owner
+
+    def __str__(self) -> str:
+        return (
+            f"the access point takes {self.of_submission or 'any number of'} jobs a submission and "
+            f"{self.of_owner or 'any number'} of one owner"
+        )
+
+
+@dataclass(frozen=True)
 class OtherClock:
     """The access point's clock is wrong."""
 

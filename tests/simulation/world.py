@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from htcdask_operator.reconcile.cycle import Planner
 from tests.builders import IMAGE, make_policy, make_usage
 from tests.fakes.condor import FakeSchedd, Life, moved
 from tests.simulation.clock import Clock
-from tests.simulation.dask import Schedulers
+from tests.simulation.dask import PAGE, Schedulers
 from tests.simulation.gateway import Gateway
 from tests.simulation.line import Lines
 from tests.simulation.operator import Complaints, Operator
@@ -34,6 +35,7 @@ POLICY = make_policy(
     connect_seconds=30.0,
     backoff_last_seconds=40.0,
     drain_seconds=300.0,
+    suspended_seconds=60.0,
     profiles={"big": Profile("big", Template(memory="2Gi"), max_memory=5 * 2**30)},
 )
 USERS = {"one": "alice", "two": "alice", "bobs": "bob"}
@@ -45,14 +47,17 @@ NO_NETWORK, NO_HEARTBEATS = "no worker reaches its scheduler", "no heartbeat rea
 NO_SECRET, NO_ANCHOR = "the cluster's Secret cannot be read", "every submit of an anchor hangs"
 NO_PLAN = "no Manual pool can be planned, by a mistake of the operator"
 REMOVER, ANCHOR_REMOVER = "somebody removes every worker", "somebody removes every anchor"
-EVICTOR, IMPATIENT = "every worker is evicted at once", "every worker ends with 0 after six seconds"
+EVICTOR, SUSPENDER = "every worker is evicted at once", "every worker is suspended after ten seconds"
+IMPATIENT, QUITTER = "every worker ends with 0 after six seconds", "every worker ends with 0 after 70 s"
 BAD_IMAGE_UNSAID = "the image is bad, and the access point does not say so"
 HIDDEN = "the queue does not show what is submitted"
 DEAD = "node1 is dead"
-EATER = "every worker on node2 fails after two seconds"
+EATER = "node2 takes every worker that may go there, and each fails after two seconds"
 ANCHOR_RULE = "a rule of the access point refuses every anchor"
 HUNGRY, STARVING = "every worker needs 4 GiB", "every worker needs more memory than there is"
 NAMELESS = "no scheduler names its workers"
+OF_USE = 75.0  # a worker that is connected for so long is of use, and everybody has heard of it
+OUTDATED = 45.0  # so long may a worker of another template wait beside one of the new
 UNDISTURBED = 90.0  # the last question that hung has ended, and the cycle after it too
 
 
@@ -64,7 +69,9 @@ class World:
         self.schedd = FakeSchedd(clock.now, machines=3, life=self._life)
         self.schedulers = Schedulers(self.schedd)
         self.policy = POLICY
-        self.promises = Promises(self.schedd, POLICY, busy_since=self.schedulers.busy_since)
+        self.promises = Promises(
+            self.schedd, POLICY, clock, self.is_full, busy_since=self.schedulers.busy_since
+        )
         self.kube = WatchedKube(self.promises)
         self.promises.pools_there = self.kube.uids
         self.condor = WatchedCondor(self.promises)
@@ -76,6 +83,7 @@ class World:
         self.bad: dict[str, float] = {}  # by name, as a story tells it, and until when
         self.starts_again = 0.0
         self.disturbed_at = 0.0
+        self.troubled_at = 0.0  # the same, or something else was bad than slots and node2
         self.shown_at = 0.0  # when the queue showed again what it had hidden
         self.deleted: dict[PoolUid, float] = {}  # since when each deleted pool has been there
         self.kube.refuses = lambda: self.is_bad(NO_SECRET)
@@ -168,6 +176,7 @@ class World:
         self.schedd.slots = 1 if self.is_bad(NO_SLOTS) else 1000
         self.schedulers.workers_connect = not self.is_bad(NO_NETWORK)
         self.schedulers.name_nobody = self.is_bad(NAMELESS)
+        self.schedd.attracts = "node2" if self.is_bad(EATER) else None
         self.gateway.heartbeats_arrive = not self.is_bad(NO_HEARTBEATS)
         self._do_to_workers()
         self.schedd.hides = self.is_bad(HIDDEN)
@@ -206,14 +215,43 @@ class World:
             needs = 2**40 if self.is_bad(STARVING) else 4096 if self.is_bad(HUNGRY) else 0
             if age >= 2 and (job.request_memory_mib or 0) < needs:
                 self.schedd.run_out_of_memory(job.id)
-            if age >= 6 and self.is_bad(IMPATIENT):
+            if age >= 10 and self.is_bad(SUSPENDER):
+                self.schedd.suspend(job.id)
+            if (age >= 6 and self.is_bad(IMPATIENT)) or (age >= 70 and self.is_bad(QUITTER)):
                 self.schedd.end(job.id, 0)
             if age >= 2 and self.is_bad(EATER) and job.machine == "node2":
+                self._is_eaten(job)
                 self.schedd.end(job.id, 1)
+        if self.is_bad(NO_SLOTS) and self._undisturbed(OUTDATED):
+            self._replaces_who_waits()
         for job in self.ours():
             removed = REMOVER if job.role is Role.WORKER else ANCHOR_REMOVER
             if self.is_bad(removed) and not job.spooling:
                 self.schedd.remove(job.id)
+
+    def _undisturbed(self, seconds: float) -> bool:
+        return self.clock.now - self.troubled_at > seconds
+
+    def _is_eaten(self, job: Job) -> None:
+        """By node2, while another worker of its pool has long been of use elsewhere, or not."""
+        dasks = {dask.uid: dask for dask in self.schedulers.dasks.values() if dask.offers == PAGE}
+        serving = () if job.cluster_uid not in dasks else dasks[job.cluster_uid].connected
+        lives_elsewhere = self._undisturbed(0) and any(
+            other.pool_uid == job.pool_uid
+            and other.machine != job.machine
+            and other.worker in serving
+            and other.started_at is not None
+            and self.schedd.now - other.started_at >= OF_USE
+            for other in self.workers(JobStatus.RUNNING)
+        )
+        self.promises.is_eaten(job, self.clock.now, self.condor.ahead, lives_elsewhere=lives_elsewhere)
+
+    def _replaces_who_waits(self) -> None:
+        """Who waits for a slot, and is of another template than what came since, does not wait for ever."""
+        for job in self.workers(JobStatus.IDLE):
+            template, since = self.promises.newest.get(job.pool_uid, ("", math.inf))
+            if not job.vacated and job.template_hash != template and self.clock.now - since > OUTDATED:
+                self.promises.breaks(f"who waits is of the newest template: {job.worker} is not")
 
     def _mistaken(self, planner: Planner) -> Planner:
         """Planning a Manual pool may fail, as if the core had a mistake."""
@@ -230,7 +268,9 @@ class World:
     def _ends_come_first(self, now: float) -> None:
         """A deleted pool's workers are told to end, whatever fails for the other pools of its cluster."""
         if self.operator is None or self.lines.troubles or self.lines.any_down():
-            self.disturbed_at = now
+            self.disturbed_at = self.troubled_at = now
+        if any(self.is_bad(what) for what in self.bad if what not in (NO_SLOTS, EATER)):
+            self.troubled_at = now
         deleted = {
             body["metadata"]["uid"]
             for body in self.kube.pool_bodies.values()
@@ -258,8 +298,7 @@ class World:
         if self.policy.max_runtime_seconds is not None:  # or they would come and go for ever
             self.policy = replace(self.policy, max_runtime_seconds=None)
             self.kill_operator(1)
-        for job in self.ours():
-            self.schedd.go_on(job.id)
+        for job in self.ours():  # who is suspended stays so, and is replaced
             entry = self.schedd.queue[job.id]
             entry.job = replace(entry.job, lifetime=None, succeeds="", connects_at=None)
         for dask in self.schedulers.dasks.values():
@@ -317,7 +356,8 @@ class World:
             if pool.deleting:
                 return f"pool {pool.name} is still being deleted"
             there, count = live[pool.uid], wanted.get(pool.uid, 0)
-            if there > count or (there < count and not self._full(pool.spec.cluster_ref.name, facts, live)):
+            full = self.is_full() or self._full(pool.spec.cluster_ref.name, facts, live)
+            if there > count or (there < count and not full):
                 return f"pool {pool.name} has {there} workers and should have {count}"
             if pool.status.observed_generation != pool.generation:
                 return f"pool {pool.name} says nothing of its newest spec"
@@ -325,9 +365,13 @@ class World:
             if said != (there, count):
                 return f"pool {pool.name} has {there} of {count} workers and says {said[0]} of {said[1]}"
             anchors = [job for job in self.ours() if job.role is Role.ANCHOR and job.pool_uid == pool.uid]
-            if pool.uid in wanted and not self._kept(pool, anchors):
+            if pool.uid in wanted and not self._kept(pool, anchors) and not self.is_full():
                 return f"pool {pool.name} has {len(anchors)} anchors, and not one that can be used"
         return self._not_connected()
+
+    def is_full(self) -> bool:
+        """Whether the access point takes no job of ours any more."""
+        return self.schedd.limit(self.condor.identity, 1) is not None
 
     def _kept(self, pool: PoolFacts, anchors: Sequence[Job]) -> bool:
         """Whether the workers' files are where they should be, once; a stalled pool needs none."""
