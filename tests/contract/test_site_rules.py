@@ -27,7 +27,7 @@ from playground.build import rootfs_condor
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
 from tests.contract.container import make_image
-from tests.contract.labs import IMAGE, PAYLOAD, RealLab
+from tests.contract.labs import IMAGE, RealLab
 from tests.contract.shell import Shell, idle, is_held
 from tests.contract.test_unknown_outcomes import kill
 
@@ -340,9 +340,10 @@ async def test_a_documented_profile_is_what_its_submit_file_was(made: Made, numb
 async def test_a_worker_of_a_documented_profile_runs(made: Made, number: int, rule: str) -> None:
     _, name, profiles = documented(number)
     shell = made(rule, cores=None, profile=name, containerImage=IMAGE)
-    operator = shell.operator(PAYLOAD, profiles=profiles)
+    operator = shell.operator(b"exit 3\n", profiles=profiles)
     shell.want(1)
-    await operator.until(lambda jobs: any(job.worker and job.started_at for job in jobs))
+    await operator.until(lambda _: shell.status.get("recentFailures"))
+    assert "ended with exit code 3" in shell.status["recentFailures"][0]["message"]
     await ended(shell)
 
 
