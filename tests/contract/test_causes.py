@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -235,8 +235,11 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Told]]:
 
 
 @pytest.mark.parametrize("cause", ALL, ids=lambda cause: cause.name)
-def test_a_pool_says_why_it_has_no_workers_and_what_to_do(said: dict[str, Told], cause: Cause) -> None:
+def test_a_pool_says_why_it_has_no_workers_and_what_to_do(
+    said: dict[str, Told], cause: Cause, record_property: Callable[[str, object], None]
+) -> None:
     told = said[cause.name]
+    record_property("seconds", told.seconds)
     assert cause.cause in told.text, told
     assert cause.remedy in told.text, told
     assert told.seconds < cause.seconds, told
