@@ -19,7 +19,7 @@ from htcdask_operator.core.workers.states import State, Worker
 Standing = tuple[tuple[int, float], ...]
 """How many workers are too many, and since when: so many since then, so many more since later."""
 
-DRAINED: Final = (State.DISCONNECTED, State.CONNECTED, State.NOT_ASKED, State.UNNAMED)
+DRAINED: Final = (State.DISCONNECTED, State.SUSPENDED, State.CONNECTED, State.NOT_ASKED, State.UNNAMED)
 
 
 def standing(before: Standing, count: int, now: float) -> Standing:

@@ -18,6 +18,9 @@ from htcdask_operator.core.workers.states import RUNS, State, Worker, live
 
 FIRST_TO_GO: Final = (State.SUBMITTING, State.HELD, State.IDLE, State.NOT_CONNECTED, State.STARTING)
 
+# No connected worker goes in the place of one of these: it may be they that are too many (`drain`).
+_STOPPED_OR_UNHEARD: Final = (State.DISCONNECTED, State.SUSPENDED, State.NOT_ASKED, State.UNNAMED)
+
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
@@ -50,7 +53,7 @@ def surplus(
     # Whom the scheduler has dropped ends by itself: nobody else goes in its place.
     dropped = sum(worker.state is State.DISCONNECTED for worker in counted)
     free = (*early, *candidates[: max(0, too_many - dropped)])
-    leaving = sum(worker.state in (State.DISCONNECTED, State.NOT_ASKED, State.UNNAMED) for worker in counted)
+    leaving = sum(worker.state in _STOPPED_OR_UNHEARD for worker in counted)
     rest = max(0, too_many - len(free) + len(early) - leaving - pairs)
     if scheduler_knows or not rest:
         return Surplus(free)

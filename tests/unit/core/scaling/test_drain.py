@@ -62,6 +62,9 @@ TOO_MANY_STRANGERS = replace(BUSY, strangers=10_000)
 WANTS_FEWER = replace(BUSY, cluster=make_cluster(1))
 SILENT = make_observed(make_cluster(4), JOBS, SCHEDULER_SILENT)
 UNNAMED = make_observed(make_cluster(4), JOBS, Unnamed())
+SUSPENDED = make_observed(
+    make_cluster(4), [JOBS[0], *(replace(job, status=JobStatus.SUSPENDED) for job in JOBS[1:])], NAMES[:1]
+)
 FORGETS = make_observed(make_cluster(4), JOBS, NAMES[:1], busy=frozenset(NAMES))
 
 
@@ -90,7 +93,7 @@ def removed(planned: Plan) -> list[str]:
 
 @pytest.mark.parametrize(
     "observed",
-    [BUSY, TOO_MANY_STRANGERS, WANTS_FEWER, SILENT, UNNAMED, FORGETS],
+    [BUSY, TOO_MANY_STRANGERS, WANTS_FEWER, SILENT, UNNAMED, FORGETS, SUSPENDED],
     ids=[
         "all are busy",
         "it has others, too",
@@ -98,6 +101,7 @@ def removed(planned: Plan) -> list[str]:
         "it is silent",
         "it names nobody",
         "it forgets and finds them",
+        "it knows nobody who is suspended",
     ],
 )
 def test_whatever_the_scheduler_says_a_lowered_cap_comes_true(observed: Observed) -> None:
