@@ -6,7 +6,7 @@ from htcdask_api import names
 from htcdask_operator.condor.worker.bundle import render
 from htcdask_operator.core.actions import Bundle
 from playground.site.site import Site
-from tests.e2e.look import clean, condition, eventually, settled, status, workers
+from tests.e2e.look import bare, clean, condition, eventually, settled, status, workers
 from tests.e2e.notebook import Notebook
 
 
@@ -85,7 +85,8 @@ def test_why_a_worker_failed_is_told_where_people_read(site: Site, notebook: Not
     cluster = notebook.new_cluster(environment={"DASK_DISTRIBUTED__WORKER__PRELOAD": "no_such_module"})
     notebook.scale(cluster, 1)
     cause = "It said: ModuleNotFoundError: No module named 'no_such_module'"
-    told = ("-n", "gateway", "get", "events", "-o", "jsonpath={.items[*].message}")
+    its = f"--field-selector=involvedObject.name=default-{bare(cluster)}"
+    told = ("-n", "gateway", "get", "events", its, "-o", "jsonpath={.items[*].message}")
     eventually(lambda: site.kubectl(*told), 120, "an Event with the cause", lambda text: cause in text)
     (failure, *_) = status(site, cluster)["recentFailures"]
     assert cause in failure["message"] and failure["reason"] == "WorkerFailed"
