@@ -18,10 +18,8 @@ _COMMIT: Final = f"{_UNCOMMITTED}, SCHEDD:"
 _REFUSAL: Final = re.compile(
     r"(?:Unable to commit transaction, |Failed to create new cluster\.)SCHEDD:[0-9]+:(.*)"
 )
+_NO_CLUSTER: Final = "Failed to create new cluster."
 _NO_JOB: Final = re.compile(r"expected next ProcId to be [0-9]+, but Schedd says (-[0-9]+)")
-_BROKEN_OFF: Final = re.compile(
-    r"Failed to create new cluster\.|expected next ProcId to be [0-9]+, but Schedd says -1"
-)
 # qmgmt_constants.h; htcondor2 shows the bare numbers.
 _LIMITS: Final = {"-3": "MAX_JOBS_PER_OWNER", "-4": "MAX_JOBS_PER_SUBMISSION"}
 
@@ -53,7 +51,8 @@ def is_open(text: str) -> bool:
 
 def is_broken_off(text: str) -> bool:
     """Whether a submit got no answer in words before that end: nothing was submitted, and nobody said why."""
-    return _BROKEN_OFF.fullmatch(text) is not None
+    job = _NO_JOB.fullmatch(text)
+    return text == _NO_CLUSTER or (job is not None and job[1] == "-1")
 
 
 def has_cause(text: str) -> bool:

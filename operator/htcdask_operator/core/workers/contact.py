@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from htcdask_operator.core.model import Observed, Unseen, WorkerName
+from htcdask_operator.core.model import Job, Observed, Unseen, WorkerName
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.workers import states
 
@@ -46,6 +46,11 @@ class Contact:
     def dropped(self) -> dict[WorkerName, float]:
         """Since when each has been missing, as of the last answer."""
         return {worker: self.answered_at - seconds for worker, seconds in self.missing.items()}
+
+
+def began(job: Job) -> float:
+    """When its process began, or as near to that as the queue shows."""
+    return job.started_at or job.status_since
 
 
 def serves(worker: states.Worker, policy: Policy, now: float) -> bool:

@@ -74,9 +74,8 @@ _UNKNOWN_HOLD: Final = HoldPolicy(HoldAction.REPLACE, reasons.HELD)
 
 VACATE_CODES: Final[Mapping[int, str]] = {
     45: reasons.BAD_IMAGE,
-    **dict.fromkeys(
-        (1000, 1001), reasons.VACATED_BY_POLICY
-    ),  # of the job, as a transform sets it; of the site
+    # Of the job, as a transform sets it; of the site.
+    **dict.fromkeys((1000, 1001), reasons.VACATED_BY_POLICY),
     1008: reasons.CONTACT_LOST,
     1023: reasons.REMOVED_BY_OTHERS,
     **dict.fromkeys((1004, 1009, 1010, 1013, 1014, 1016, 1017, 1018, 1019, 1022), reasons.EVICTED),

@@ -109,7 +109,7 @@ class Ledger:
         """With the workers that are connected for so long that they are of use."""
         latest = self.succeeded_at
         for worker in workers:
-            began = worker.job.started_at or worker.job.status_since
+            began = contact.began(worker.job)
             if latest < began <= now - states.EARLY_SECONDS and contact.serves(worker, policy, now):
                 latest = began
         return self if latest == self.succeeded_at else replace(self, succeeded_at=latest)
@@ -162,12 +162,9 @@ def known(remembered: Ledger | None, status: PoolStatus) -> Ledger:
 
 def of_use_at(workers: Iterable[Worker], policy: Policy, now: float) -> float | None:
     """When the next of these has been connected for so long that it is of use."""
-    began = (
-        worker.job.started_at or worker.job.status_since
-        for worker in workers
-        if contact.serves(worker, policy, now)
-    )
-    return min((at + states.EARLY_SECONDS for at in began if at + states.EARLY_SECONDS > now), default=None)
+    serving = (worker.job for worker in workers if contact.serves(worker, policy, now))
+    times = (contact.began(job) + states.EARLY_SECONDS for job in serving)
+    return min((at for at in times if at > now), default=None)
 
 
 def pace(replicas: int) -> Rate:

@@ -118,7 +118,7 @@ def useful(workers: Iterable[Worker], policy: Policy, now: float) -> frozenset[s
         for worker in workers
         if worker.job.machine
         and contact.serves(worker, policy, now)
-        and now - (worker.job.started_at or worker.job.status_since) >= EARLY_SECONDS
+        and now - contact.began(worker.job) >= EARLY_SECONDS
     )
 
 
