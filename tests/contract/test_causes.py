@@ -20,7 +20,7 @@ from htcdask_operator.kube.port import Credentials
 from playground.build import worker_image
 from playground.condor.bare import BarePool
 from tests.builders import IMAGE
-from tests.contract.labs import PAYLOAD
+from tests.contract.labs import PAYLOAD, silent_schedd
 from tests.contract.shell import Operator, Shell, is_held
 
 _PATIENCE: Final = 60.0
@@ -202,9 +202,8 @@ async def one_by_one(pool: BarePool, folder: Path) -> dict[str, Told]:
         await waiting.prepare()
     try:
         found = {NO_RUNTIME.name: await waits[NO_RUNTIME.name].told()}
-        pool.run("pkill", "-STOP", "-x", "condor_schedd")
-        found[FROZEN.name] = await waits[FROZEN.name].told()
-        pool.run("pkill", "-CONT", "-x", "condor_schedd")
+        with silent_schedd(pool):
+            found[FROZEN.name] = await waits[FROZEN.name].told()
         await asyncio.to_thread(pool.stop_schedd)
         found[DOWN.name] = await waits[DOWN.name].told()
     finally:

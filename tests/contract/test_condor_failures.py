@@ -32,7 +32,7 @@ from htcdask_operator.core.submit import descriptions, spooled
 from htcdask_operator.uptime import uptime
 from playground.condor.bare import BarePool
 from tests.builders import make_cluster, make_policy, make_pool, make_template
-from tests.contract.labs import remove_jobs
+from tests.contract.labs import remove_jobs, silent_schedd
 
 Connect = Callable[..., CondorClient]
 
@@ -83,16 +83,6 @@ async def connect(bare_pool: BarePool, operator_id: str, tmp_path: Path) -> Asyn
     yield made
     for agent in agents:
         await agent.close()
-
-
-@contextmanager
-def silent_schedd(pool: BarePool) -> Iterator[None]:
-    """The schedd's port takes connections, and nobody ever answers."""
-    pool.run("pkill", "-STOP", "-x", "condor_schedd")
-    try:
-        yield
-    finally:
-        pool.run("pkill", "-CONT", "-x", "condor_schedd")
 
 
 @contextmanager
