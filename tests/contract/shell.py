@@ -47,7 +47,8 @@ class Operator:
         **settings: Any,
     ) -> None:
         self.agent = CondorClient(AccessPoint(operator_id, pool.address, pool.schedd, token))
-        ports = Ports(self.agent, kube, FakeScheduler())
+        self.scheduler = FakeScheduler()
+        ports = Ports(self.agent, kube, self.scheduler)
         policy = make_policy(operator_id=operator_id, job_expiry_seconds=LEASE, **settings)
         self.parts = assemble(ports, policy, ("gateway",), clock, lease=("gateway", "operator"))
         self.task = ClusterTask()
