@@ -1,4 +1,4 @@
-"""A machine that eats workers, on a real pool of two: what its pool does, says and forgets."""
+"""Workers that fail on one of two machines, and on both, in a real pool: what is done, said and forgotten."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ NEGOTIATOR_PRE_JOB_RANK = (Machine == "node7")
 USEFUL_AFTER = 2.0  # seconds of life, in place of a minute
 
 
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
-    """Two machines, `condor` and `node7`."""
-    folder = tmp_path_factory.mktemp("machines")
-    make_image(rootfs_condor.unpacked(), folder / "cvmfs/img")
-    with BarePool(folder / "pool", folder / "cvmfs", NODE7) as pool:
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[BarePool]:
+    """Two machines, `condor` and `node7`, and no job yet."""
+    make_image(rootfs_condor.unpacked(), tmp_path / "cvmfs/img")
+    with BarePool(tmp_path / "pool", tmp_path / "cvmfs", NODE7) as pool:
         yield pool
 
 
@@ -92,3 +91,17 @@ async def test_a_machine_that_eats_workers_is_avoided_and_named_until_it_is_trie
     await operator.until(lambda jobs: len(eaten(operator)) > ENOUGH)
     assert not [its for its in shell.status["explanation"] if its["reason"] == reasons.MACHINES_AVOIDED]
     assert len(on_condor(await operator.agent.jobs())) == 2, "nobody else has gone"
+
+
+async def test_an_image_that_two_machines_cannot_pull_is_the_image_s_fault(
+    pool: BarePool, tmp_path: Path
+) -> None:
+    shell = Shell(
+        pool, tmp_path, "typo", cores=1, memory="100Mi", containerImage="docker://127.0.0.1:1/typo:latest"
+    )
+    operator = shell.operator(backoff_first_seconds=1.0)
+    shell.want(1)
+    await operator.until(lambda jobs: shell.said("Stalled")[0] == reasons.BAD_IMAGE)
+    machines = [its["machine"] for its in shell.status["recentFailures"]]
+    assert machines == ["node7", "condor"], "newest first"
+    await shell.close()
