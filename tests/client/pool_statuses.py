@@ -17,6 +17,7 @@ def pool(name: str = "default", **status: Any) -> Pool:
 
 
 WAITING = pool(
+    observedGeneration=1,
     desiredReplicas=4,
     replicas=4,
     running=3,

@@ -16,7 +16,7 @@ from dask_gateway import Gateway, GatewayCluster, GatewayClusterError
 from dask_gateway.auth import BasicAuth
 
 import htcdaskgateway
-from htcdaskgateway import HTCGateway, HTCGatewayCluster
+from htcdaskgateway import HTCGateway, HTCGatewayCluster, PoolStalledError, _client
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.keywords import KEYWORDS
@@ -193,10 +193,46 @@ def test_a_cluster_that_has_ended_gives_no_client(site: Site, end: str) -> None:
         cluster = gateway.new_cluster()
         cluster.shutdown() if end == "shutdown" else gateway.stop_cluster(cluster.name)
         called = time.monotonic()
-        with pytest.raises(GatewayClusterError, match=f"Cluster {cluster.name} is (not running|closed here)"):
+        with pytest.raises(GatewayClusterError, match=f"(?i)cluster {cluster.name}(:| is not running:) "):
             cluster.get_client()
         assert time.monotonic() - called < 10
         cluster.close()
+
+
+def test_an_object_that_is_closed_here_says_so(site: Site) -> None:
+    with site.gateway("closed-here") as gateway, gateway.new_cluster() as cluster:
+        again = gateway.connect(cluster.name)
+        again.close()
+        for call in (again.get_client, lambda: again.wait_for_workers(1)):
+            with pytest.raises(
+                GatewayClusterError, match=r"is closed here: gateway\.connect\(name\) opens it"
+            ):
+                call()
+        cluster.shutdown()
+        for call in (cluster.get_client, lambda: cluster.wait_for_workers(1)):
+            with pytest.raises(
+                PoolStalledError, match=f"to cluster {cluster.name}: this cluster was shut down"
+            ):
+                call()
+
+
+def test_who_connects_to_a_cluster_that_just_ends_is_told_so(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with site.gateway("ends-now") as gateway, gateway.new_cluster() as cluster:
+        report = gateway.sync(gateway._cluster_report, cluster.name)
+        cluster.shutdown()
+
+        async def runs(*_: Any) -> Any:
+            return report
+
+        monkeypatch.setattr(Gateway, "_wait_for_start", runs)
+        monkeypatch.setattr(_client, "refuse_unknown", runs)
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+            pytest.raises(GatewayClusterError, match=f"Cluster {cluster.name} is not running: .* ended"),
+        ):
+            gateway.connect(cluster.name)
 
 
 def test_the_third_argument_of_scale_cluster_means_nothing(site: Site) -> None:

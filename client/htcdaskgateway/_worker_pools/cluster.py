@@ -7,7 +7,6 @@ for what, and the pools in the widget; changes nothing of what `dask_gateway.Gat
 import asyncio
 import os
 import warnings
-import weakref
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,28 +25,23 @@ from htcdaskgateway._errors import (
 )
 from htcdaskgateway._scaling import pool_size
 from htcdaskgateway._versions import Versions, of_cluster
-from htcdaskgateway._worker_pools import creation, managed, panel, progress, stalls, tasks, waiting, widget
+from htcdaskgateway._worker_pools import creation, managed, progress, stalls, waiting
 from htcdaskgateway._worker_pools import explanation as told
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.adapting import Adapting
-from htcdaskgateway._worker_pools.addresses import ClusterWithAddresses
+from htcdaskgateway._worker_pools.closed import closed_here, logs_kept
+from htcdaskgateway._worker_pools.display import ClusterOnDisplay
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.keywords import KEYWORDS, SYNONYMS
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, chosen, line_count, of_ended, of_running
-from htcdaskgateway._worker_pools.pool import Pool, one_line
+from htcdaskgateway._worker_pools.pool import Pool
 
 _ASK_SECONDS: Final = 10.0
 _WORD_SECONDS: Final = 3.0  # that a client which works may be held up for a word about its cluster
 
 
-class ClusterWithPools(ClusterWithAddresses):
+class ClusterWithPools(ClusterOnDisplay):
     """A cluster whose workers come from worker pools."""
-
-    _last_pools: tuple[Pool, ...] | None = None
-    _panel: Any = None
-    _ended: tuple[str, str] | None = None  # the status, and a sentence: once the gateway has said so
-    _pool_watch: asyncio.Task[None] | None = None
-    _telling: asyncio.Task[None] | None = None
 
     @property
     def pools(self) -> Any:
@@ -107,6 +101,8 @@ class ClusterWithPools(ClusterWithAddresses):
         (seconds, or such as "5 minutes"); PoolStalledError as soon as none will come, with the reason: where
         workers kept failing before this was called, once another one has failed.
         """
+        if self.status in ("closing", "closed"):
+            raise closed_here(self.name, is_shutdown=self.is_shutdown)
         wait = (self.scheduler_comm, n_workers, timeout, self.name, self._list_pools)
         if self.gateway._runs_here():  # by an asynchronous client of a cluster that is not
             return waiting.for_workers(*wait)
@@ -118,7 +114,7 @@ class ClusterWithPools(ClusterWithAddresses):
         GatewayClusterError or ValueError if the cluster has ended (if asynchronous, the client waits for it).
         """
         if self.status in ("closing", "closed"):
-            raise GatewayClusterError(f"Cluster {self.name} is closed here: gateway.connect(name) opens it")
+            raise closed_here(self.name, is_shutdown=self.is_shutdown)
         if not self.asynchronous and not self.gateway._runs_here():
             self.gateway.sync(self._refuse_ended)
         client = super().get_client(set_as_default=set_as_default)
@@ -145,7 +141,7 @@ class ClusterWithPools(ClusterWithAddresses):
         none. A dict of texts, with HTML in a notebook (to be awaited if asynchronous).
         """
         if not self.asynchronous and not self.gateway._loop_runner.is_started():
-            return ClusterLogs()  # closed: whoever has a name can connect to the cluster again
+            return logs_kept(self.gateway, self.name, self._addresses.name(worker))
         return self.gateway.sync(self._logs, line_count(lines), self._addresses.name(worker))
 
     async def _start_async(self) -> None:
@@ -159,6 +155,8 @@ class ClusterWithPools(ClusterWithAddresses):
                 raise
             outcome = await creation.stop(self.gateway, self.name)
             raise type(error)(f"{error} {outcome}") from None
+        if not is_new and not self.scheduler_info:  # its scheduler did not answer
+            await self._refuse_ended()
 
     async def _tell_if_in_vain(self) -> None:
         pools = await waiting.look(self._list_pools, _WORD_SECONDS)
@@ -168,7 +166,7 @@ class ClusterWithPools(ClusterWithAddresses):
 
     async def _list_pools(self) -> list[Pool]:
         pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)
-        self._last_pools = tuple(pools)
+        self._saw(pools)
         if self._ended is None and stalls.cluster_has_ended(pools):  # by somebody else
             self._learn_end("ended", told.ENDED)
         return pools
@@ -219,18 +217,8 @@ class ClusterWithPools(ClusterWithAddresses):
         self._learn_end(report.status.name.lower(), ended)
         return ended
 
-    def _learn_end(self, status: str, sentence: str) -> None:
-        """What the gateway said last is what repr and widget show; a cluster that has ended stays so."""
-        self._ended = (status, sentence)
-        if self._panel is not None:
-            self._panel.end(sentence)
-
     async def _logs(self, lines: int, worker: str | None) -> ClusterLogs:
-        try:
-            pools = await self._list_pools()
-        except PoolsNotThereError:
-            pools = []
-        found = await of_ended(pool_access(self.gateway, ClientConfig.read()), self.name, pools)
+        found = await of_ended(pool_access(self.gateway, ClientConfig.read()), self.name, self._list_pools)
         try:
             await self._refuse_ended()
         except GatewayClusterError:
@@ -239,62 +227,3 @@ class ClusterWithPools(ClusterWithAddresses):
         if self.scheduler_comm is not None and self.status == "running":
             found = {**await of_running(self.scheduler_comm, workers, lines, worker), **found}
         return chosen(found, worker, self.name, [str(its.get("name")) for its in workers.values()])
-
-    def __repr__(self) -> str:
-        name, status = getattr(self, "name", None), getattr(self, "status", "failed")
-        if self._ended is not None and status not in ("closing", "closed"):
-            return f"HTCGatewayCluster<{name}, status={self._ended[0]}>"
-        seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())
-        return f"HTCGatewayCluster<{name}, status={status}{', ' if seen else ''}{seen}>"
-
-    def _repr_html_(self) -> str:
-        html: str = super()._repr_html_()
-        if self._ended is not None:
-            return html + panel.situation(self._ended[1])
-        pools = self._last_pools
-        return html if pools is None else html + panel.bars(pools) + panel.failures(pools)
-
-    def _ipython_display_(self, **kwargs: Any) -> None:
-        if self.status != "running" or self._widget() is not None:
-            super()._ipython_display_(**kwargs)
-        elif not self.asynchronous:
-            self.gateway.sync(waiting.look, self._list_pools)
-            super()._ipython_display_(**kwargs)
-        else:
-            from IPython.display import display
-
-            handle = display(self._data(), raw=True, display_id=True, **kwargs)
-            self._telling = asyncio.ensure_future(self._complete(handle))
-
-    def _data(self) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
-    async def _complete(self, handle: Any) -> None:
-        """Once, as nothing says when the cell is gone: whoever wants to know more shows the cluster again."""
-        if await waiting.look(self._list_pools) is not None and handle is not None:
-            handle.update(self._data(), raw=True)
-
-    def _widget(self) -> Any:
-        if self.asynchronous and not hasattr(self, "_cached_widget") and self.status == "running":
-            self._cached_widget, counts = widget.of_asynchronous(self)
-            if counts is not None:  # kept true by dask-gateway's own watch
-                self._status_widget = counts
-        box = super()._widget()
-        if box is not None and self._panel is None:
-            self._panel = widget.Panel(box)
-            self.loop.add_callback(self._start_watch)
-        return box
-
-    def _start_watch(self) -> None:
-        if self.status == "running":
-            interval = ClientConfig.read().status_interval
-            list_pools = weakref.WeakMethod(self._list_pools)
-            watch = widget.keep_current(self._panel, self.name, list_pools, interval)
-            self._pool_watch = asyncio.ensure_future(watch)
-
-    async def _stop_async(self) -> None:
-        if self._pool_watch is not None:
-            await tasks.end(self._pool_watch)
-        await super()._stop_async()
-        if self._panel is not None:
-            self._panel.say(told.CLOSED)

@@ -8,14 +8,14 @@ over the cluster's own TLS.
 import asyncio
 import logging
 import operator
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from html import escape
 from typing import Any, Protocol
 
 from distributed.utils import Log, Logs
 
 from htcdask_api import WorkerLog
-from htcdaskgateway._errors import HTCDaskError
+from htcdaskgateway._errors import HTCDaskError, PoolsNotThereError
 from htcdaskgateway._worker_pools.pool import Pool
 
 _log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ SECONDS = 10.0
 """For the answer of the scheduler, and for those of all workers together."""
 _ALL = 2**31 - 1  # nobody keeps as many
 _NAMED = 20  # workers in an error
+ListPools = Callable[[], Awaitable[Sequence[Pool]]]
 _POOL = "pool "
 """So begins what stands in the place of a pool's workers; no worker's name has a blank."""
 
@@ -53,11 +54,15 @@ class KeptLogs(Protocol):
         """What workers of a pool printed that have ended, newest first; None: nobody here can say."""
 
 
-async def of_ended(access: KeptLogs, cluster: str, pools: Sequence[Pool]) -> dict[str, str]:
+async def of_ended(access: KeptLogs, cluster: str, list_pools: ListPools) -> dict[str, str]:
     """What workers that ended lately printed last, newest first in each pool.
 
     Where that cannot be read, the little is told that stands in the pools' status, and why it is so little.
     """
+    try:
+        pools = await list_pools()
+    except PoolsNotThereError:
+        return {}
     found = await asyncio.gather(*(_kept(access, cluster, pool) for pool in pools))
     return {name: Log(text) for texts in found for name, text in texts.items()}
 

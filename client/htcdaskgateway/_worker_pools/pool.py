@@ -50,7 +50,8 @@ class Pool:
         )
 
     def __repr__(self) -> str:
-        return f"Pool<{self.name}: {one_line(self.status)}>"
+        seen = one_line(self.status) if self.status.observed_generation else "new"
+        return f"Pool<{self.name}: {seen}>"
 
 
 def scaling(replicas: int | None) -> dict[str, Any]:

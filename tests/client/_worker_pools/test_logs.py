@@ -37,7 +37,7 @@ def test_scheduler_and_workers_are_asked_and_their_lines_are_bounded(
         assert [line.rpartition(" - ")[2] for line in told[worker].splitlines()] == ["line 2", "line 3"]
         assert "line 3" in told._repr_html_()
         gateway.stop_cluster(cluster.name)
-    assert cluster.logs() == {}, "a closed object asks nobody"
+    assert cluster.logs() == {}, "nobody of a closed object is asked, and nothing is kept"
 
 
 def test_nobody_of_a_cluster_that_has_ended_is_asked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +75,18 @@ def test_workers_that_ended_tell_all_that_is_kept_of_them(site: Site) -> None:
         told = cluster.logs()
         assert list(told) == ["scheduler", "w-2", "w-1", "w-0"]
         assert [told[name] for name in list(told)[1:]] == ["all of it\nthe end\n", "well\n", "long ago\n"]
+
+
+def test_what_is_kept_is_there_after_the_cluster_was_shut_down_here(site: Site) -> None:
+    with site.gateway("logs-after") as gateway, gateway.new_cluster() as cluster:
+        site.tell(cluster.name, failed=1, recentFailures=[EARLIER])
+        site.keep(cluster.name, *KEPT)
+    assert list(cluster.logs()) == ["w-2", "w-1", "w-0"]
+    assert cluster.logs(worker="w-2") == {"w-2": "all of it\nthe end\n"}
+    with pytest.raises(
+        HTCDaskError, match=r"Nobody has lines of worker 'x' of .*; there is: w-2, w-1, w-0\. "
+    ):
+        cluster.logs(worker="x")
 
 
 def test_one_worker_is_asked_for_by_its_name(site: Site) -> None:
@@ -146,7 +158,11 @@ async def test_where_nobody_shows_them_the_status_tells_the_end(
     monkeypatch.setattr(logs, "SECONDS", 0.2)
     status = PoolStatus.model_validate({"recentFailures": [FAILED | {"worker": "b-1"}]})
     pools = [Pool(name, PoolSpec(cluster_ref=ClusterRef(name="c1")), status) for name in ("bad", "good")]
-    told = await logs.of_ended(Access(), "gateway.c1", pools)
+
+    async def list_pools() -> list[Pool]:
+        return pools
+
+    told = await logs.of_ended(Access(), "gateway.c1", list_pools)
     why = {"no right": "forbidden", "nonsense": "TypeError", "silence": "no answer in 0.2 s"}.get(trouble)
     unread = told.pop("pool bad", None)
     assert unread == (why and f"(what its workers printed that ended cannot be read: {why})")

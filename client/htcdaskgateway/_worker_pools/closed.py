@@ -1,0 +1,38 @@
+"""What is still to be had of a cluster object that is closed here, and so are its connection and its loop.
+
+Called by the cluster object.
+"""
+
+from dask_gateway import Gateway, GatewayClusterError
+
+from htcdaskgateway._config import ClientConfig
+from htcdaskgateway._errors import PoolStalledError
+from htcdaskgateway._worker_pools.access import pool_access
+from htcdaskgateway._worker_pools.explanation import SHUT_DOWN
+from htcdaskgateway._worker_pools.logs import ClusterLogs, chosen, of_ended
+from htcdaskgateway._worker_pools.pool import Pool
+
+
+def closed_here(cluster: str, *, is_shutdown: bool) -> GatewayClusterError:
+    """For whoever asks it for a client or for workers."""
+    if is_shutdown:
+        return PoolStalledError(f"No worker will come to cluster {cluster}: {SHUT_DOWN}")
+    return GatewayClusterError(f"Cluster {cluster} is closed here: gateway.connect(name) opens it")
+
+
+def logs_kept(gateway: Gateway, cluster: str, worker: str | None) -> ClusterLogs:
+    """What is kept of workers that have ended, while their pools are there. `gateway`: the closed one."""
+    again = Gateway(gateway.address, gateway.proxy_address, gateway._public_address, auth=gateway.auth)
+    again.__class__ = type(gateway)  # what it does about logins; a site's own class may want other arguments
+
+    async def kept() -> ClusterLogs:
+        access = pool_access(again, ClientConfig.read())
+
+        async def list_pools() -> list[Pool]:
+            return await access.list(cluster)
+
+        return chosen(await of_ended(access, cluster, list_pools), worker, cluster)
+
+    with again:
+        found: ClusterLogs = again.sync(kept)
+    return found
