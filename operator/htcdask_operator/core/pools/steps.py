@@ -188,7 +188,8 @@ def wait_for_workers(state: PoolState) -> Step:
             continue
         job = worker.job
         if worker.state in (State.STARTING, State.UNNAMED):
-            ends = (states.slow_from(job), states.connected_by(job, state.policy))
+            connects = job.connects_at or 0.0
+            ends = (connects, states.slow_from(job), states.connected_by(job, state.policy))
             times += [at for at in ends if at > state.now]
         elif worker.state is State.SUBMITTING:
             times.append(states.spooled_by(job) + 1)

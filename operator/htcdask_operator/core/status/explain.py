@@ -105,6 +105,12 @@ def _why(worker: Worker, address: str, now: float, analysis: Analysis | None) ->
             )
         case State.IDLE:
             return reasons.WAITING_FOR_MATCH, "The job is idle and waits for its turn in HTCondor's queue."
+        case State.STARTING if not worker.early and now < (job.connects_at or now):
+            return (
+                reasons.TAKING_OVER,
+                "The worker has its slot, and waits for half a minute: the one that it succeeds, whose run "
+                "time is over, hands its data over. Then it connects.",
+            )
         case State.STARTING if now >= states.slow_from(job):
             return (
                 reasons.STARTING,

@@ -9,7 +9,7 @@ import pytest
 from htcdask_operator.core.actions import Analyze, Remove
 from htcdask_operator.core.model import Job, JobId, JobStatus, Observed, Unnamed
 from htcdask_operator.core.token_bucket import Spent
-from htcdask_operator.core.workers import succession
+from htcdask_operator.core.workers import states, succession
 from tests.builders import NOW, POOL, make_pool, make_template
 from tests.unit.core.workers.pairs import (
     a_pair,
@@ -281,3 +281,24 @@ def test_the_next_worker_is_on_trial_where_none_is_there() -> None:
     ready = world.pools[POOL].status.condition("Ready")
     assert ready is not None
     assert (ready.reason, ready.message.split(".")[0]) == ("BackingOff", "The next worker is on trial")
+
+
+def test_that_a_successor_waits_for_its_turn_on_purpose_is_said_as_long_as_it_does() -> None:
+    world, old, new = a_pair(2)
+    connects_at = new.connects_at or 0.0
+    world.start(new)
+
+    def told() -> list[str]:
+        world.settle()
+        return [why.reason for why in world.pools[POOL].status.explanation]
+
+    world.now = connects_at - succession.TURN_SECONDS - 1
+    assert told() == [], "nobody misses it yet"
+    world.end(old)
+    world.now = connects_at - 29
+    assert told() == ["TakingOver"]
+    assert (world.plan().wake_at or 0.0) <= connects_at
+    world.now = connects_at
+    assert told() == []
+    world.now = connects_at + states.SLOW_SECONDS
+    assert told() == ["Starting"]
