@@ -1,8 +1,19 @@
 """Options of the whole test run."""
 
+from pathlib import Path
+
 import pytest
+
+_HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--site NAME`: for work on the end-to-end tests."""
     parser.addoption("--site", help="run tests/e2e on this playground, which is left up, not on a fresh one")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` the tests of one folder run in one process, in their order."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(_HERE).parts[0]))
