@@ -19,6 +19,8 @@ MAX_MESSAGE: Final = 4096
 MAX_NAME: Final = 256
 
 READY: Final = "Ready"
+ENDED: Final = "Ended"
+"""The reason of Ready for a pool of which nothing is left."""
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
 CLUSTER_ACTIVE: Final = "ClusterActive"
@@ -85,6 +87,7 @@ class PoolStatus(ApiModel):
     desired_replicas: Count = 0
     replicas: Count = 0
     selector: ShortText | None = None
+    user: ShortText | None = None
     submitting: Count = 0
     idle: Count = 0
     running: Count = 0
@@ -98,6 +101,12 @@ class PoolStatus(ApiModel):
     memory_request: MemoryRequest | None = None
     submitted_as: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
     conditions: Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS)] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the pool's cluster has ended, and nothing of the pool is left."""
+        ready = self.condition(READY)
+        return ready is not None and ready.reason == ENDED
 
     def condition(self, type_: str) -> Condition | None:
         """The condition of this type, or None."""

@@ -192,6 +192,7 @@ def test_pools_of_one_cluster_are_selected_by_the_server(api: ControlPlane) -> N
 def test_a_pool_reads_well_in_a_list(api: ControlPlane) -> None:
     api.kubectl("create", "-f", "-", input=pool("listed"))
     status = {
+        "user": "alice",
         "desiredReplicas": 4,
         "connected": 3,
         "running": 3,
@@ -213,6 +214,7 @@ def test_a_pool_reads_well_in_a_list(api: ControlPlane) -> None:
     head, row = api.kubectl("get", "htcwp", "listed", "-o", "wide").splitlines()
     assert head.split()[1:] == [
         "CLUSTER",
+        "USER",
         "DESIRED",
         "CONNECTED",
         "RUNNING",
@@ -222,7 +224,18 @@ def test_a_pool_reads_well_in_a_list(api: ControlPlane) -> None:
         "REASON",
         "AGE",
     ]
-    assert row.split()[:-1] == ["listed", "some-cluster", "4", "3", "3", "1", "0", "False", "NoMatchingSlots"]
+    assert row.split()[:-1] == [
+        "listed",
+        "some-cluster",
+        "alice",
+        "4",
+        "3",
+        "3",
+        "1",
+        "0",
+        "False",
+        "NoMatchingSlots",
+    ]
     # Scripts wait for it by name.
     ready = json.dumps({"status": {"conditions": [{**status["conditions"][0], "status": "True"}]}})  # type: ignore[index]
     api.kubectl("patch", "htcwp/listed", "--subresource=status", "--type=merge", "-p", ready)

@@ -6,6 +6,8 @@ decided. The value is what people see with kubectl.
 
 from typing import Final
 
+from htcdask_api import status
+
 # --- All is well.
 WORKERS_CONNECTED: Final = "WorkersConnected"
 """As many workers as wanted are connected to the scheduler."""
@@ -58,7 +60,7 @@ CLUSTER_GONE: Final = "ClusterGone"
 """The DaskCluster that this pool belonged to no longer exists."""
 CLUSTER_INACTIVE: Final = "ClusterInactive"
 """The cluster was stopped or has failed; its workers are removed."""
-ENDED: Final = "Ended"
+ENDED: Final = status.ENDED
 """The cluster has ended, and nothing of the pool is left: it goes when its DaskCluster is deleted."""
 CLUSTER_ACTIVE: Final = "ClusterActive"
 """The cluster exists and has not ended."""

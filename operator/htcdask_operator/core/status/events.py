@@ -81,6 +81,8 @@ def _memory(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
 def _conditions(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
     told = []
     for condition in new.conditions:
+        if new.has_ended and condition.type == status.CONDOR_REACHABLE:
+            continue  # it needs none
         before = old.condition(condition.type)
         was = before.status if before is not None else None
         bad = Event("Warning", condition.reason, condition.message, condition.reason)

@@ -114,8 +114,9 @@ def look(
     """What stands now, by its reason, and what to tell who runs the site.
 
     What was over before anybody looked, or while there was no operator, begins and ends like any other: else
-    each pool would tell of it.
+    each pool would tell of it. Pools of which nothing is left have no trouble.
     """
+    pools = [pool for pool in pools if not pool.status.has_ended]
     found: dict[str, list[tuple[Seen, str]]] = {reason: [] for reason in before}
     still: dict[str, list[Seen]] = {reason: [] for reason in before}
     for pool in pools:

@@ -7,22 +7,20 @@ an unchanged pool has an equal status and nothing is written.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from htcdask_api import Condition, PoolStatus, names, status
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.counted import counted
 from htcdask_operator.core.mistake import Mistake
-from htcdask_operator.core.model import Disputed, Gone, Unnamed, Unseen
+from htcdask_operator.core.model import ClusterFacts, Disputed, Gone, Unnamed, Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState, Sight
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.setback import STALLED
+from htcdask_operator.core.status.counts import Counts, counts_of
 from htcdask_operator.core.status.explain import explanations, reachable
-from htcdask_operator.core.workers import identity, succession
-from htcdask_operator.core.workers.states import RUNS, State, live
+from htcdask_operator.core.workers import identity
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -33,23 +31,9 @@ _UNNAMED: Final = (
 _NAMED: Final = 3  # finalizers of others in a message
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """The numbers of a status."""
-
-    desired: int
-    live: int
-    submitting: int
-    idle: int
-    running: int
-    connected: int
-    held: int
-    retiring: int
-
-
 def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
     """The pool's new status. `finding`: what keeps workers away."""
-    record, counts = state.record, _counts(state)
+    record, counts = state.record, counts_of(state)
     explanation, analyzed = state.pool.status.explanation, state.remembered.analyzed
     if not isinstance(state.observed.jobs, Unseen):
         explanation = explanations(
@@ -68,6 +52,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
         desired_replicas=counts.desired,
         replicas=counts.live,
         selector=f"{names.POOL_UID_LABEL}={state.uid}",
+        user=_user(state),
         submitting=counts.submitting,
         idle=counts.idle,
         running=counts.running,
@@ -83,6 +68,13 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
         conditions=_conditions(state, counts, finding),
     )
     return sanitize.status(told)
+
+
+def _user(state: PoolState) -> str | None:
+    """Whose cluster it is, or was."""
+    cluster = state.observed.cluster
+    known = cluster.username if isinstance(cluster, ClusterFacts) else ""
+    return sanitize.name(known) if known else state.pool.status.user
 
 
 def mistaken(state: Sight, mistake: Mistake) -> PoolStatus:
@@ -103,37 +95,6 @@ def mistaken(state: Sight, mistake: Mistake) -> PoolStatus:
     others = tuple(condition for condition in before.conditions if condition.type not in kinds)
     changes = {"conditions": (*ours, *others), "observed_generation": state.pool.generation}
     return sanitize.status(before.model_copy(update=changes))
-
-
-def _counts(state: PoolState) -> Counts:
-    before, observed = state.pool.status, state.observed
-    desired = before.desired_replicas if state.allocation is None else state.allocation.replicas
-    if isinstance(observed.jobs, Unseen):
-        return Counts(
-            desired,
-            before.replicas,
-            before.submitting,
-            before.idle,
-            before.running,
-            before.connected,
-            before.held,
-            before.retiring,
-        )
-    states = Counter([worker.state for worker in state.workers])
-    unknown = isinstance(observed.connected, Unseen)
-    running = sum(states[state] for state in RUNS)
-    return Counts(
-        desired=desired,
-        live=live(state.workers),
-        submitting=states[State.SUBMITTING],
-        idle=states[State.IDLE],
-        running=running,
-        connected=min(before.connected, running)
-        if unknown
-        else states[State.CONNECTED] + states[State.UNNAMED],
-        held=states[State.HELD],
-        retiring=states[State.REMOVED] + succession.retiring(state.workers),
-    )
 
 
 def _conditions(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[Condition, ...]:

@@ -66,6 +66,13 @@ def test_events_are_told_on_transitions(
     assert [(event.kind, event.reason) for event in found] == told
 
 
+def test_a_pool_of_which_nothing_is_left_does_not_tell_that_it_would_reach_nobody() -> None:
+    ended = condition("Ready", "True", "Ended")
+    there, silent = (condition("CondorReachable", truth) for truth in ("True", "False"))
+    before, after = (PoolStatus(conditions=(ended, one)) for one in (there, silent))
+    assert between(before, after) == between(after, before) == ()
+
+
 def test_an_event_says_what_it_is_about_also_when_that_is_over() -> None:
     bad, good = condition("CondorReachable", "False"), condition("CondorReachable", "True", "Back")
     began = between(PoolStatus(), PoolStatus(conditions=(bad,)))

@@ -44,6 +44,8 @@ def pools(
     ]
 
 
+OVER = {"Ready": ("True", "Ended"), **SILENT}
+ENDED = says({"Ready": ("True", "Ended")})
 GOOD = says({"CondorReachable": ("True", "CondorReachable")}, desired_replicas=2)
 STALLED = says({"Stalled": ("True", "SubmitRefused")}, desired_replicas=2)
 
@@ -53,6 +55,8 @@ STALLED = says({"Stalled": ("True", "SubmitRefused")}, desired_replicas=2)
     [
         (pools(5, says(SILENT)), {"CondorUnreachable"}),
         (pools(4, says(SILENT)), set()),
+        (pools(4, says(SILENT)) + pools(9, says(OVER), first=4), set()),
+        (pools(5, says(SILENT)) + pools(90, ENDED, first=5), {"CondorUnreachable"}),
         (pools(5, says(SILENT), clusters=3), {"CondorUnreachable"}),
         (pools(5, says(SILENT), clusters=2), set()),
         (pools(5, says(SILENT)) + pools(5, GOOD, first=5), {"CondorUnreachable"}),

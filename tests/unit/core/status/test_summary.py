@@ -55,6 +55,14 @@ def test_the_counts() -> None:
     assert (status.connected, status.held, status.retiring, status.finished) == (1, 1, 1, 1)
 
 
+def test_whose_pool_it_is_is_known_also_when_the_api_server_is_silent() -> None:
+    known = status_of(make_observed(make_cluster(1, username="alice\x1b[31m")))
+    assert known.user == "alice\N{SYMBOL FOR ESCAPE}[31m"
+    silent = make_observed(make_cluster(1))
+    later = status_of(replace(silent, cluster=API_SILENT), make_pool(status=known))
+    assert later.user == known.user
+
+
 READY = {
     "as many connected as wanted": (
         make_observed(make_cluster(1), [ANCHOR, make_job("a", R)], ["a"]),
