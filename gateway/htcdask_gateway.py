@@ -17,7 +17,6 @@ from weakref import WeakValueDictionary
 from aiohttp import web
 from dask_gateway_server.backends.kubernetes.backend import KubeBackend
 from dask_gateway_server.models import Cluster, ClusterStatus
-from dask_gateway_server.options import Options, Select
 from dask_gateway_server.routes import api_handler
 from kubernetes_asyncio.client.rest import ApiException
 from traitlets import Enum, Instance, Integer, default
@@ -30,13 +29,12 @@ from htcdask_errors import error, from_kubernetes
 from htcdask_heartbeats import DaskClusters, Heartbeats
 from htcdask_logs import answer as logs
 from htcdask_offer import answer as offer
+from htcdask_options import HTCONDOR, KUBERNETES, WORKER_BACKEND_OPTION, WORKER_BACKENDS, WithWorkerBackend
 
 # htcdask_api.names has these too, but is not installed where this runs; a test compares them.
 GROUP, VERSION, KIND, PLURAL = "htcdask.org", "v1alpha1", "HTCWorkerPool", "htcworkerpools"
 GATEWAY_GROUP, DASKCLUSTER_KIND, DASKCLUSTER_PLURAL = "gateway.dask.org", "DaskCluster", "daskclusters"
 CLUSTER_LABEL, WANTED_FIELD = "htcdask.org/cluster", "htcondorReplicas"
-WORKER_BACKEND_OPTION = "worker_backend"
-WORKER_BACKENDS = KUBERNETES, HTCONDOR = "kubernetes", "htcondor"
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 LOG = logging.getLogger("DaskGateway")  # the server's own
 Json = dict[str, Any]
@@ -56,38 +54,6 @@ def configure(c: Any, file: str | None = None) -> None:
         raise ValueError(f"htcdask needs a Kubernetes backend, and c.DaskGateway.backend_class is {base}")
     where = {"__module__": __name__}  # for the server's log
     c.DaskGateway.backend_class = type(f"HTCDask{base.__name__}", (HTCDaskBackend, base), where)
-
-
-class WorkerBackendField(Select):  # type: ignore[misc]
-    """The option `worker_backend`; a wrong value is answered with the choices."""
-
-    def validate(self, x: Any) -> str:
-        if not isinstance(x, str) or x not in self.options:
-            choices = " or ".join(repr(choice) for choice in self.options)
-            raise ValueError(f"{self.field} must be {choices}, got {x!r}")
-        return x
-
-
-class WithWorkerBackend(Options):  # type: ignore[misc]
-    """The site's own options and `worker_backend`, which the site's code never gets to see."""
-
-    def __init__(self, site: Any, default: str) -> None:
-        self.site, field = site, WORKER_BACKEND_OPTION
-        super().__init__(WorkerBackendField(field, WORKER_BACKENDS, default=default, label="Worker backend"))
-
-    def get_specification(self) -> list[Json]:
-        return [*self.site.get_specification(), *super().get_specification()]
-
-    def parse_options(self, request: Any) -> Json:
-        ours = {}
-        if isinstance(request, dict) and WORKER_BACKEND_OPTION in request:
-            request = dict(request)
-            ours = {WORKER_BACKEND_OPTION: request.pop(WORKER_BACKEND_OPTION)}
-        return {**self.site.parse_options(request), **super().parse_options(ours)}
-
-    def get_configuration(self, options: Json, user: Any) -> Any:
-        theirs = {field: value for field, value in options.items() if field != WORKER_BACKEND_OPTION}
-        return self.site.get_configuration(theirs, user)
 
 
 class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
@@ -127,6 +93,16 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
             count = limit
         msg.clear()  # the server keeps it for as long as we hold the answer, and it may be large
         await self.heartbeats.heard(cluster_name, count, self.clusters)
+
+    async def forward_message_to_scheduler(self, cluster: Any, msg: Json) -> None:
+        tell = super().forward_message_to_scheduler
+        if cluster.options.get(WORKER_BACKEND_OPTION) != HTCONDOR:
+            await tell(cluster, msg)
+            return
+        count = msg.get("count")
+        number = count if msg.get("op") == "scale" and type(count) is int and 0 <= count < 2**31 else None
+        async with self.heartbeats.asked(cluster.name, number, self.clusters):
+            await tell(cluster, msg)
 
     @default("heartbeats")  # type: ignore[untyped-decorator]
     def _heartbeats(self) -> Heartbeats:

@@ -8,11 +8,16 @@ What has to wait is held together with the answer to its heartbeat. A scheduler 
 when the last one was answered: so no other replica of this server can be ahead of us, and the last number is
 the one that stays. It has to: a scheduler says its number when it changes, and then perhaps not again for an
 hour. So more than a few that wait are no scheduler's, and what is held costs memory: they are turned away.
+
+A scheduler that is told another number while its heartbeat is on its way does not say that one. So we write
+what a user told it through this server; and a heartbeat that was on its way meanwhile, or for long, is
+answered with an error: then the scheduler sends another one half a second later.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +25,7 @@ from kubernetes_asyncio.client.rest import ApiException
 
 BURST, SECONDS = 8, 3.0  # so many requests at once, and one more in so many seconds: adapt() moves every 3 s
 DEADLINE = 15.0  # of one of them; the scheduler itself waits 20 s
+MEANWHILE = 1.0  # so old may a heartbeat be when its number is believed: adapt() moves three times as slowly
 HELD = 4  # heartbeats of one cluster at a time: its scheduler's, and some that it gave up
 
 
@@ -65,6 +71,9 @@ class _Number:
         self.heard = 0
         self.held = 0
         self.waiting: asyncio.Future[None] | None = None
+        self.asked: int | None = None  # by a user, the scheduler was told so
+        self.asked_at = 0.0
+        self.doubted: int | None = None
         self.spent, self.spent_at = 0.0, 0.0
 
     def pause(self, now: float) -> float:
@@ -72,6 +81,10 @@ class _Number:
         self.spent = max(0.0, self.spent - (now - self.spent_at) / SECONDS)
         self.spent_at = now
         return max(0.0, self.spent + 1 - BURST) * SECONDS
+
+    def may_be_old(self, number: int, began: float) -> bool:
+        """Whether the scheduler may have been told another number since it sent this one, about then."""
+        return self.asked not in (None, number) and self.asked_at > began - MEANWHILE
 
 
 class Heartbeats:
@@ -85,20 +98,49 @@ class Heartbeats:
         """The scheduler asks for so many; return when that is written. `known` are all clusters there are.
 
         HTTPTooManyRequests when too many wait for that already; the number is written all the same.
+        HTTPServiceUnavailable when the scheduler may have another one by now.
         """
-        if cluster not in self._numbers:
-            self._numbers = {name: kept for name, kept in self._numbers.items() if name in known}
-        line = self._numbers.setdefault(cluster, _Number())
-        line.heard = number
-        if line.waiting is None:
-            line.waiting = asyncio.ensure_future(self._write_last(cluster, line))
+        began, line = self._clock(), self._line(cluster, known)
+        if line.may_be_old(number, began):
+            raise _say_it_again()
+        written = self._write_soon(cluster, line, number)
         if line.held >= HELD:
             raise web.HTTPTooManyRequests(reason=f"{HELD} heartbeats of this cluster are not answered yet")
         line.held += 1
         try:
-            await asyncio.shield(line.waiting)  # whoever goes away, the others' number is written
+            await asyncio.shield(written)  # whoever goes away, the others' number is written
         finally:
             line.held -= 1
+        late = self._clock() - began > MEANWHILE and line.doubted != number
+        line.doubted = number if late else None  # once: where all answers are late, it is believed at last
+        if late or line.may_be_old(number, began):
+            raise _say_it_again()
+
+    @contextlib.asynccontextmanager
+    async def asked(self, cluster: str, number: int | None, known: Collection[str]) -> AsyncIterator[None]:
+        """Within, the scheduler is told this number by its user, who may; None: to find one by itself."""
+        line = self._line(cluster, known)
+        line.asked, line.asked_at = number, self._clock()
+        try:
+            yield
+        except BaseException:
+            line.asked = None  # who knows
+            raise
+        if number is not None and line.asked == number:
+            line.asked_at = self._clock()
+            self._write_soon(cluster, line, number)
+
+    def _line(self, cluster: str, known: Collection[str]) -> _Number:
+        if cluster not in self._numbers:
+            self._numbers = {name: kept for name, kept in self._numbers.items() if name in known}
+        return self._numbers.setdefault(cluster, _Number())
+
+    def _write_soon(self, cluster: str, line: _Number, number: int) -> asyncio.Future[None]:
+        line.heard = number
+        if line.waiting is None:
+            line.waiting = asyncio.ensure_future(self._write_last(cluster, line))
+            line.waiting.add_done_callback(_told)
+        return line.waiting
 
     async def _write_last(self, cluster: str, line: _Number) -> None:
         async with line.lock:
@@ -112,6 +154,16 @@ class Heartbeats:
         if _is(self._clusters.shown(cluster), number) and _is(await self._clusters.read(cluster), number):
             return
         await self._clusters.write(cluster, number)
+
+
+def _told(write: asyncio.Future[None]) -> None:
+    """Perhaps nobody waits for it: then the scheduler's heartbeat writes what this one could not."""
+    if not write.cancelled():
+        write.exception()
+
+
+def _say_it_again() -> web.HTTPServiceUnavailable:
+    return web.HTTPServiceUnavailable(reason="Another number may have been asked for meanwhile: say it again")
 
 
 def _is(value: Any, number: int) -> bool:

@@ -16,7 +16,7 @@ FREE = ("tests/", "benchmarks/", "examples/")  # long tables are welcome there
 # The gateway extension is no package, and import-linter knows packages only. All this comes with its server.
 EXTENSION = tuple(
     f"gateway/htcdask_{name}.py"
-    for name in ("gateway", "config", "errors", "heartbeats", "bodies", "logs", "offer")
+    for name in ("gateway", "config", "errors", "heartbeats", "bodies", "logs", "offer", "options")
 )
 BESIDE_EXTENSION = {
     "htcdask_heartbeats",
@@ -25,6 +25,7 @@ BESIDE_EXTENSION = {
     "htcdask_errors",
     "htcdask_logs",
     "htcdask_offer",
+    "htcdask_options",
     "aiohttp",
     "dask_gateway_server",
     "kubernetes_asyncio",

@@ -10,7 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # Each after what it imports.
 NAMES = tuple(
-    f"htcdask_{name}" for name in ("bodies", "config", "errors", "heartbeats", "logs", "offer", "gateway")
+    f"htcdask_{name}"
+    for name in ("bodies", "config", "errors", "heartbeats", "logs", "offer", "options", "gateway")
 )
 SOURCES = [ROOT / "gateway" / f"{name}.py" for name in NAMES]
 VALUES = ROOT / "charts" / "htcdask" / "gateway-values.yaml"

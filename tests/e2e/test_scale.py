@@ -17,6 +17,21 @@ def test_up_and_down_by_both_doors(site: Site, door: Door) -> None:
     clean(site, cluster)
 
 
+def test_the_last_of_two_numbers_counts_however_soon_one_follows_the_other(
+    site: Site, notebook: Notebook
+) -> None:
+    """The scheduler does not say a number that it is told while its heartbeat with another is on its way."""
+    cluster = notebook.new_cluster()
+    for last in (0, 1, 0):
+        notebook.run(
+            f"cluster = gateway.connect(cluster); cluster.scale(3); cluster.scale({last}); result = None",
+            cluster=cluster,
+        )
+        settled(site, cluster, last)
+    notebook.shutdown(cluster)
+    clean(site, cluster)
+
+
 def test_scale_down_keeps_busy_workers_and_scattered_data(site: Site, notebook: Notebook) -> None:
     """Two long tasks and forty scattered values survive scale(6) to scale(2); no task starts twice."""
     cluster = notebook.new_cluster()

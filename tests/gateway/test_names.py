@@ -5,6 +5,7 @@ import pytest
 import htcdask_gateway
 import htcdask_logs
 import htcdask_offer
+import htcdask_options
 from htcdask_api import WorkerLog, names
 from htcdask_api.worker_log import MAX_WORKERS
 from htcdask_operator.process import offer
@@ -34,5 +35,5 @@ def test_what_workers_printed_is_where_the_operator_writes_it() -> None:
 
 def test_the_choices_are_the_same() -> None:
     choices = (names.WORKER_BACKEND_KUBERNETES, names.WORKER_BACKEND_HTCONDOR)
-    assert choices == htcdask_gateway.WORKER_BACKENDS
-    assert names.WORKER_BACKEND_HTCONDOR == htcdask_gateway.HTCONDOR
+    assert choices == htcdask_options.WORKER_BACKENDS
+    assert names.WORKER_BACKEND_HTCONDOR == htcdask_options.HTCONDOR

@@ -23,6 +23,7 @@ PARTS = (
     "gateway/htcdask_errors.py",
     "gateway/htcdask_logs.py",
     "gateway/htcdask_offer.py",
+    "gateway/htcdask_options.py",
 )
 
 
