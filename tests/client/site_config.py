@@ -136,6 +136,10 @@ class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ig
     crd_version = "v1alpha1"
     label_selector = ""
 
+    async def forward_message_to_scheduler(self, cluster: Any, msg: Json) -> None:
+        """Nor does what a user scales to go anywhere else."""
+        await InProcessBackend.forward_message_to_scheduler(self, cluster, msg)
+
     async def on_cluster_heartbeat(self, cluster_name: str, msg: Any) -> None:
         """Workers are the backend's own here: the number goes where it always goes. Some users get none."""
         cluster = self.db.get_cluster(cluster_name)

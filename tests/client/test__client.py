@@ -4,6 +4,7 @@ import contextlib
 import gc
 import inspect
 import operator
+import socket
 import time
 import weakref
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import aiohttp
 import dask
+import dask.distributed
 import pytest
-from dask_gateway import Gateway, GatewayCluster, GatewayClusterError
+from dask_gateway import Gateway, GatewayCluster, GatewayClusterError, GatewayWarning
 from dask_gateway.auth import BasicAuth
 
 import htcdaskgateway
@@ -214,6 +216,25 @@ def test_an_object_that_is_closed_here_says_so(site: Site) -> None:
                 PoolStalledError, match=f"to cluster {cluster.name}: this cluster was shut down"
             ):
                 call()
+
+
+def test_a_scheduler_that_cannot_be_reached_is_told_as_such_and_not_waited_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "8s"}),
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        site.gateway("no-proxy", proxy_address=silent.getsockname()[1]) as gateway,
+    ):
+        with pytest.warns(GatewayWarning, match=r"cannot be reached from here at gateway://.*proxy_address"):
+            cluster = gateway.new_cluster()
+        called = time.monotonic()
+        with pytest.raises(
+            dask.distributed.TimeoutError, match=f"scheduler of cluster {cluster.name} does not"
+        ):
+            cluster.wait_for_workers(1, timeout=1)
+        assert time.monotonic() - called < 6
+        cluster.shutdown()
 
 
 def test_who_connects_to_a_cluster_that_just_ends_is_told_so(

@@ -155,8 +155,10 @@ class ClusterWithPools(ClusterOnDisplay):
                 raise
             outcome = await creation.stop(self.gateway, self.name)
             raise type(error)(f"{error} {outcome}") from None
-        if not is_new and not self.scheduler_info:  # its scheduler did not answer
+        if not self.scheduler_info:  # its scheduler did not answer
             await self._refuse_ended()
+            why = told.out_of_reach(self.name, self.scheduler_address)
+            warnings.warn(GatewayWarning(progress.plain(why, 4096)), stacklevel=2)
 
     async def _tell_if_in_vain(self) -> None:
         pools = await waiting.look(self._list_pools, _WORD_SECONDS)

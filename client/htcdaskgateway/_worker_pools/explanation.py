@@ -27,6 +27,14 @@ NO_POOLS_SHOWN = "the gateway knows this cluster, and does not show its pools: i
 NO_EXTENSION = "this gateway does not know HTCondor workers: the cluster's workers are its own"
 
 
+def out_of_reach(cluster: str, address: str) -> str:
+    """For whoever has a cluster whose scheduler cannot be spoken to."""
+    return (
+        f"The scheduler of cluster {cluster} runs and cannot be reached from here at {address}: is that the "
+        "gateway's proxy (proxy_address)? gateway.doctor() says more"
+    )
+
+
 @dataclass(frozen=True, repr=False)
 class ClusterExplanation:
     """Where the workers of a cluster are, and why the missing ones are missing. Prints as text."""

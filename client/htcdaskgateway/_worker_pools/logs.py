@@ -112,22 +112,31 @@ async def of_running(
 ) -> dict[str, str]:
     """What the scheduler and its workers logged last: `lines` of each; of workers only this one, if given.
 
-    `scheduler`: distributed's rpc; `workers`: what the scheduler says of each, by address. Who does not
-    answer says so in the place of lines.
+    A worker's nanny, which outlives its crashes, comes first. `scheduler`: distributed's rpc; `workers`: what
+    the scheduler says of each, by address. Who does not answer says so in the place of lines.
     """
     these = [address for address, its in workers.items() if str(its.get("name")) == worker]
     only = {} if worker is None else {"workers": these}
+    # Not of all: where one has no nanny, distributed mixes up whose answer is whose.
+    nannies = [address for address in (workers if worker is None else these) if workers[address].get("nanny")]
     asked = scheduler.get_logs(n=lines), scheduler.worker_logs(n=lines, **only)
-    own, theirs = await asyncio.gather(*map(_answer, asked))
+    of_nannies = scheduler.worker_logs(n=lines, workers=nannies, nanny=True) if nannies else _nothing()
+    own, theirs, beside = await asyncio.gather(*map(_answer, (*asked, of_nannies)))
     if not isinstance(own, str):
         own = _text(own)
     if isinstance(theirs, str):
         silent = ["workers"] if worker is None else [worker] * len(these)
         return {SCHEDULER: Log(own), **dict.fromkeys(silent, Log(theirs))}
-    named = {
-        str(workers.get(address, {}).get("name", address)): _text(its) for address, its in theirs.items()
-    }
+    named = {}
+    for address, its in theirs.items():
+        nannys = [] if isinstance(beside, str) else [_text(beside[address])] if address in beside else []
+        name = str(workers.get(address, {}).get("name", address))
+        named[name] = "\n".join(text for text in (*nannys, _text(its)) if text)
     return {SCHEDULER: Log(own), **{name: Log(text) for name, text in sorted(named.items())}}
+
+
+async def _nothing() -> dict[str, Any]:
+    return {}
 
 
 async def _answer(asked: Awaitable[Any]) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any, Final, NoReturn, TypeVar
 
+from dask.utils import parse_timedelta
 from dask_gateway import Gateway
 from distributed import Client
 
@@ -54,11 +55,14 @@ async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_po
     calls this once more may have mended what was wrong.
     """
     seen: list[str] = []
-    # All that Client's own coroutine knows of the client is its scheduler.
-    wait = Client._wait_for_workers(SimpleNamespace(scheduler=scheduler), n, timeout=within)
+    # All that Client's own coroutine knows of the client is its scheduler. It bounds no question to that one.
+    own = Client._wait_for_workers(SimpleNamespace(scheduler=scheduler), n, timeout=within)
+    wait = asyncio.wait_for(own, parse_timedelta(within) + _QUIET_SECONDS) if within else own
     try:
         await _beside(wait, _watch_workers(list_pools, cluster, n, seen))
     except asyncio.TimeoutError as error:  # another one than Python's own before 3.11
+        if not str(error):
+            raise asyncio.TimeoutError(f"The scheduler of cluster {cluster} does not answer") from None
         if seen and sys.version_info >= (3, 11):
             error.add_note(seen[-1])
         raise

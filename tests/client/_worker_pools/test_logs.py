@@ -203,6 +203,23 @@ class Refuses(Silent):
         raise OSError("Timed out trying to connect to tls://w")
 
 
+async def test_a_nanny_tells_of_the_processes_before() -> None:
+    killed = ("INFO", "Worker process 58 was killed by signal 11")
+
+    class Nannied(Silent):
+        async def worker_logs(self, n: int, **asked: Any) -> dict[str, object]:
+            if "nanny" in asked:
+                assert asked == {"workers": ["tls://b"], "nanny": True}, "the others have none"
+                return {"tls://b": [killed]}
+            return {address: [("INFO", "Start worker")] for address in asked.get("workers", there)}
+
+    there = {"tls://a": {"name": "a", "nanny": None}, "tls://b": {"name": "b", "nanny": "tls://n"}}
+    for worker in (None, "b"):
+        told = await logs.of_running(Nannied(), there, 5, worker)
+        assert told["b"] == "Worker process 58 was killed by signal 11\nStart worker"
+    assert (await logs.of_running(Nannied(), there, 5))["a"] == "Start worker"
+
+
 async def test_who_does_not_answer_is_no_reason_to_lose_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "SECONDS", 0.05)
     told = await logs.of_running(Silent(), {}, 5)
