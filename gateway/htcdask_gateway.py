@@ -240,6 +240,8 @@ class PoolView(View):
 
     async def patch(self) -> web.Response:
         name, pool = await self.pool(for_change=True)
+        if "deletionTimestamp" in pool["metadata"]:
+            raise error(409, f"Pool {name!r} of cluster {self.full_name} is being deleted")
         change = {"metadata": {"uid": pool["metadata"]["uid"]}}  # this one, no namesake
         options = {"field_validation": "Strict", "_content_type": "application/merge-patch+json"}
         async with self.backend.pool_locks.setdefault(self.full_name, asyncio.Lock()):

@@ -75,6 +75,21 @@ def test_the_whole_life_of_a_pool(site: Site) -> None:
     assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": []})
 
 
+def test_a_pool_that_is_being_deleted_takes_no_more_numbers(site: Site) -> None:
+    cluster = made(site)
+    name = f"default-{cluster.partition('.')[2]}"
+
+    def patch(finalizers: list[str]) -> None:
+        text = json.dumps({"metadata": {"finalizers": finalizers}})
+        site.plane.kubectl("-n", "gateway", "patch", f"htcwp/{name}", "--type=merge", "-p", text)
+
+    patch(["example.org/waits"])
+    assert site.api("ada", "DELETE", pools(cluster, "default"))[0] == 204
+    answer = site.api("ada", "PATCH", pools(cluster, "default"), {"spec": {"maxReplicas": 7}})
+    assert answer == (409, {"error": f"Pool 'default' of cluster {cluster} is being deleted"})
+    patch([])
+
+
 def test_the_server_writes_name_cluster_and_owner(site: Site) -> None:
     cluster = made(site)
     owner, pool = site.dask_cluster(cluster)["metadata"], stored(site, cluster)

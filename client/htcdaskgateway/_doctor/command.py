@@ -105,7 +105,12 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     doctor.add_argument("--address", metavar="URL", help="the gateway's address, if not the configured one")
-    doctor.add_argument("--proxy-address", metavar="ADDRESS", help="of the proxy for schedulers, likewise")
+    doctor.add_argument(
+        "--proxy-address",
+        metavar="ADDRESS",
+        type=_place,
+        help="of the proxy for schedulers, likewise; or its port",
+    )
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
     doctor.add_argument(
         "--probe",
@@ -124,3 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--profile", metavar="NAME", help="the probe worker's profile, as in new_cluster()")
     return parser
+
+
+def _place(text: str) -> str | int:
+    """As `HTCGateway(proxy_address=...)` takes it: a number is a port of the gateway's host."""
+    return int(text) if text.isdecimal() else text

@@ -112,6 +112,14 @@ def test_another_address_than_the_configuration_s_is_examined_without_its_creden
     assert PASSWORD not in ran.stdout + ran.stderr
 
 
+def test_the_proxy_may_be_a_port_of_the_gateways_host(site: Site) -> None:
+    with servers.closed_port() as port:
+        ran = doctor("--proxy-address", str(port), env=environment(site, "command"))
+    said = {line[11:23].strip(): line for line in ran.stdout.splitlines()}
+    assert said["proxy"].startswith("fails")
+    assert f"127.0.0.1 refuses connections to port {port}" in said["proxy"]
+
+
 def test_a_password_in_the_address_is_said_and_not_shown_nor_sent(site: Site) -> None:
     gateway = Recorded((200, {}, b"{}"))
     for also in ({}, environment(site, "command")):  # with a credential of the configuration, and without
