@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 from htcdask_operator.core.model import Unseen
 from htcdask_operator.core.pool_state import PoolState
 from htcdask_operator.core.workers import succession
 from htcdask_operator.core.workers.states import RUNS, State, live
+
+_STARTING: Final = RUNS - {State.CONNECTED, State.UNNAMED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Counts:
     submitting: int
     idle: int
     running: int
+    starting: int
     connected: int
     held: int
     retiring: int
@@ -39,6 +43,7 @@ def counts_of(state: PoolState) -> Counts:
             before.submitting,
             before.idle,
             before.running,
+            max(0, before.running - before.connected),
             before.connected,
             before.held,
             before.retiring,
@@ -52,6 +57,9 @@ def counts_of(state: PoolState) -> Counts:
         submitting=states[State.SUBMITTING],
         idle=states[State.IDLE],
         running=running,
+        starting=sum(
+            worker.state in _STARTING and not (worker.early or worker.succeeded) for worker in state.workers
+        ),
         connected=min(before.connected, running)
         if unknown
         else states[State.CONNECTED] + states[State.UNNAMED],

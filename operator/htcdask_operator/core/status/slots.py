@@ -128,7 +128,8 @@ def _precedence(analysis: Analysis) -> str:
         return _fair_share(analysis)
     jobs, are = ("idle job", "is") if own == 1 else ("idle jobs", "are")
     return (
-        f" {own} {jobs} of the same user, older or of a higher priority, {are} offered before it."
+        f" {own} {jobs} of the same accounting user (everybody, where the site sets no accountingGroup), "
+        f"older or of a higher priority, {are} offered before it."
         f"{_fair_share(analysis)}"
     )
 

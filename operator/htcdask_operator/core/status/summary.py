@@ -130,7 +130,7 @@ def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[b
     if counts.connected < counts.desired:
         message = (
             f"{counts.connected} of {counts.desired} workers are connected; "
-            f"{counts.idle} idle, {counts.running - counts.connected} starting, {counts.held} held."
+            f"{counts.idle} idle, {counts.starting} starting, {counts.held} held."
         )
         waits = reasons.WAITING_FOR_SCHEDULER if state.unaffordable else reasons.WAITING_FOR_WORKERS
         return False, waits, message + unnamed, False

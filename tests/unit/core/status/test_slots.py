@@ -185,12 +185,14 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
     "full, and one of the same user comes first": (
         Analysis(40, fit=12, looked_at=12, take=12, ahead=0, earlier=1),
         "PoolFull",
-        "sooner. 1 idle job of the same user, older or of a higher priority, is offered before it.",
+        "sooner. 1 idle job of the same accounting user (everybody, where the site sets no accountingGroup), "
+        "older or of a higher priority, is offered before it.",
     ),
     "its turn, and many come first": (
         Analysis(40, fit=12, looked_at=12, take=12, room=3, ahead=2, earlier=7),
         "WaitingForMatch",
-        "7 idle jobs of the same user, older or of a higher priority, are offered before it. 2 other users",
+        "7 idle jobs of the same accounting user (everybody, where the site sets no accountingGroup), "
+        "older or of a higher priority, are offered before it. 2 other users",
     ),
     "a quota with room": (
         Analysis(40, fit=12, looked_at=12, take=12, ahead=0, group="group_dask", quota=8.0, used=7.0),

@@ -302,3 +302,14 @@ def test_that_a_successor_waits_for_its_turn_on_purpose_is_said_as_long_as_it_do
     assert told() == []
     world.now = connects_at + states.SLOW_SECONDS
     assert told() == ["Starting"]
+
+
+def test_who_waits_for_its_turn_and_who_retires_are_not_said_to_start() -> None:
+    world, job, new = a_pair(2)
+    (other,) = [each for each in world.workers() if each.id not in (job.id, new.id)]
+    world.start(new)
+    world.connected.remove(other.worker)
+    world.settle()
+    ready = world.pools[POOL].status.condition("Ready")
+    assert ready is not None
+    assert ready.message == "1 of 2 workers are connected; 0 idle, 1 starting, 0 held."
