@@ -5,7 +5,7 @@ Called by `pools.complete` for each pool. The road of an anchor:
     SubmitAnchor -> code 16, spooling -> staged, idle -> HoldAnchor -> held: usable -> ... -> Remove
                          -> still code 16 after 2 min, or 2 min after StageInFinish: Remove, and a new one
     the template's hash changed: a new one; the old goes when no worker of its template is left
-    a worker did not find its files there: a new one; the old goes when no worker of it runs any more
+    a worker did not find its files there: a new one; the old goes when no worker of it is left
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def sort(
     # A second one, from a submit whose answer was lost, has no workers unless it is usable too.
     twins = [job for job in ours if job not in (usable, pending) and not _usable(job) and job.understood]
     stale = [job for job in sound if job.template_hash != template_hash and job.understood]
-    if stale:
-        used = {job.template_hash for job in jobs if job.may_be_worker and not states.has_ended(job)}
-        # A worker that does not say which anchor it uses may use any.
-        stale = [job for job in stale if not used & {job.template_hash, ""}]
-    in_use = {job.anchor for job in jobs if lost and states.may_have_process(job)}
-    gone = (*broken, *twins, *stale, *(job for job in lost if job not in stale and not in_use & {job.id, ""}))
+    if stale or lost:  # a worker that does not say which anchor it uses may use any
+        workers = [job for job in jobs if job.may_be_worker and not states.has_ended(job)]
+        templates, used = {job.template_hash for job in workers}, {job.anchor for job in workers}
+        stale = [job for job in stale if not templates & {job.template_hash, ""}]
+        stale += [job for job in lost if job not in stale and not used & {job.id, ""}]
+    gone = (*broken, *twins, *stale)
     there = [job for job in there if job not in lost]
     why = None if ours or refused is None or not refused.holds(template_hash, now) else refused
     return Anchors(usable, pending, tuple(job for job in hold if job not in gone), gone, tuple(there), why)

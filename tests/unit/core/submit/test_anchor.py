@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from htcdask_operator.core.actions import Remove
 from htcdask_operator.core.model import JobStatus, Role
 from htcdask_operator.core.size import NOTHING, ONE, Kind, of_worker
@@ -84,3 +86,26 @@ def test_one_that_comes_after_that_and_is_no_better_stalls_the_pool() -> None:
         world.settle()
         world.stage()
     assert sum(job.role is Role.ANCHOR for job in world.jobs.values()) == 1
+
+
+@pytest.mark.parametrize("end", ["held", "vacated", "waits"])
+def test_an_anchor_without_files_goes_after_all_its_workers_have_left_the_queue(end: str) -> None:
+    world = World({POOL: make_pool()}, make_cluster(2))
+    world.settle()
+    world.stage()
+    world.settle()
+    fails, other = world.workers()
+    (before,) = [job for job in world.jobs.values() if job.role is Role.ANCHOR]
+    if end != "waits":
+        world.start(other)
+    world.start(fails)
+    world.now += 5
+    world.hold(world.jobs[fails.id], 13)
+    if end == "held":
+        world.hold(world.jobs[other.id], 13)
+    elif end == "vacated":
+        world.vacate(world.jobs[other.id])
+    removed = [action.jobs for action in world.settle() if isinstance(action, Remove)]
+    order = [job for jobs in removed for job in jobs]
+    assert set(order[:-1]) == {fails.id, other.id}
+    assert order[-1] == before.id
