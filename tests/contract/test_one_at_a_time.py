@@ -282,7 +282,7 @@ def test_the_pools_of_a_namespace_that_is_deleted_are_let_go(pair: Pair) -> None
     pair.plane.kubectl("delete", "namespace", pair.namespace, "--wait=false")
     # Without the controllers of a whole site nobody empties the namespace: so does this test.
     pair.kubectl("delete", "daskcluster,htcwp,leases", "--all", "--wait=false")
-    until(lambda: not pair.kubectl("get", "htcwp", "-o", "name"), 30, "no pool left")
+    until(lambda: not pair.kubectl("get", "htcwp", "-o", "name"), 60, "no pool left")
     assert pair.workers() == []
 
 

@@ -44,6 +44,7 @@ from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.token_bucket import Spent
 from htcdask_operator.core.workers import ledger, lifetime, worker_logs
 from htcdask_operator.core.workers.machines import Avoided
+from htcdask_operator.core.workers.states import EARLY_SECONDS
 from htcdask_operator.core.workers.succession import LEAD, TURN_SECONDS
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.kube.port import Credentials
@@ -249,6 +250,15 @@ class Promises:
             told = (observed.cluster.replicas, observed.least_asked)
             asked = min(count for count in told if count is not None)
         live = Counter(job.pool_uid for job in observed.jobs if lives(job))
+        its = {job.id: job for job in observed.jobs}
+        queue = self.schedd.queue
+        expected = Counter(queue[id_].job.pool_uid for id_ in self.told & queue.keys() if id_ not in its)
+        # Who ends in order at once, where nobody is missing, was sent home: fewer were wanted a moment ago.
+        early = {
+            job.pool_uid
+            for job in observed.jobs
+            if job.exit_code == 0 and job.ran is not None and job.ran < EARLY_SECONDS
+        }
         wants_fewer = isinstance(observed.cluster, ClusterFacts) and sum(live.values()) > asked
         for uid, status in planned.statuses.items():
             count = max(status.desired_replicas or 0, min(asked, most))
@@ -256,9 +266,10 @@ class Promises:
         for job in observed.jobs:
             its_status = planned.statuses.get(job.pool_uid)
             desired = math.inf if its_status is None else its_status.desired_replicas or 0
-            if wants_fewer or live[job.pool_uid] > desired:
+            there = live[job.pool_uid] + expected[job.pool_uid]
+            sent_home = job.pool_uid in early and there >= desired
+            if wants_fewer or sent_home or live[job.pool_uid] > desired:
                 self.let_go.add(job.id)
-        its = {job.id: job for job in observed.jobs}
         for action in planned.actions:
             if isinstance(action, Remove):
                 for job in (its[id_] for id_ in action.jobs if id_ in its and id_ not in self.forgiven):
