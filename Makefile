@@ -8,7 +8,7 @@ CODE := client crds gateway operator playground scripts tests benchmarks example
 PYTEST := $(BIN)/python -m pytest
 HISTORIES ?= 100000
 DURATIONS := --durations 20 --durations-min 10
-# The others run first, two at a time. Of these each is one group, beside the other: the site mostly waits, and
+# The others run first, two at a time. Of these each runs in one process, beside the other: the site mostly waits, and
 # the simulation takes the time that it leaves.
 LONG := tests/e2e tests/simulation
 
@@ -24,7 +24,7 @@ test: $(VENV)/.installed check ## Everything: checks, unit, contract and end-to-
 	$(BIN)/python -m playground build
 	@failed=0; \
 	$(PYTEST) $(DURATIONS) --numprocesses 2 --dist loadfile $(LONG:%=--ignore %) || failed=1; \
-	$(PYTEST) $(DURATIONS) --numprocesses 2 --dist loadgroup $(LONG) || failed=1; \
+	$(PYTEST) $(DURATIONS) --numprocesses 2 --dist loadscope $(LONG) || failed=1; \
 	exit $$failed
 
 unit: $(VENV)/.installed ## The tests that need neither root nor a site: seconds

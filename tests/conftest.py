@@ -1,10 +1,8 @@
 """Options of the whole test run."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
-
-_HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -12,13 +10,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--site", help="run tests/e2e on this playground, which is left up, not on a fresh one")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Also known where pytest-xdist is not, as beside older clients."""
-    config.addinivalue_line("markers", "xdist_group(name): runs in one process with the others of its group")
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist is not there beside older clients
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadscope` the tests of one folder run in one process, in their order."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+    class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.split("/")[1]
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` the tests of one folder run in one process, in their order."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.relative_to(_HERE).parts[0]))
+    return ByFolder(config, log)
