@@ -6,7 +6,6 @@ Used by the tests, with seeds of their own, and by `python -m tests.simulation`,
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -61,9 +60,8 @@ def search(number: int, histories: int, planner: Planner = plan, *, enough: int 
 
 
 def processes() -> ProcessPoolExecutor:
-    """Fresh ones, so that pytest's threads and loops stay where they are; everybody else goes first."""
-    fresh = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(PROCESSES, fresh, initializer=os.nice, initargs=(19,))
+    """Fresh ones: pytest's threads and loops stay where they are."""
+    return ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn"))
 
 
 def search_all(
