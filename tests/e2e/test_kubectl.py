@@ -20,9 +20,10 @@ def test_get_describe_wait_and_explain_read_well(site: Site, notebook: Notebook)
 
     head, row = site.kubectl("-n", "gateway", "get", "htcwp", name).splitlines()
     assert head.split() == [
-        "NAME", "CLUSTER", "DESIRED", "CONNECTED", "RUNNING", "IDLE", "HELD", "READY", "REASON", "AGE",
+        "NAME", "CLUSTER", "USER", "DESIRED", "CONNECTED", "RUNNING", "IDLE", "HELD", "READY", "REASON",
+        "AGE",
     ]  # fmt: skip
-    assert row.split()[2:8] == ["2", "2", "2", "0", "0", "True"]
+    assert row.split()[2:9] == ["alice", "2", "2", "2", "0", "0", "True"]
     assert name in site.kubectl("-n", "gateway", "get", "dask", "-o", "name")
 
     described = site.kubectl("-n", "gateway", "describe", names.PLURAL, name)
