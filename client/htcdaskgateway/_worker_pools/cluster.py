@@ -101,8 +101,7 @@ class ClusterWithPools(ClusterOnDisplay):
         (seconds, or such as "5 minutes"); PoolStalledError as soon as none will come, with the reason: where
         workers kept failing before this was called, once another one has failed.
         """
-        if self.status in ("closing", "closed"):
-            raise closed_here(self.name, is_shutdown=self.is_shutdown)
+        self._refuse_closed()
         wait = (self.scheduler_comm, n_workers, timeout, self.name, self._list_pools)
         if self.gateway._runs_here():  # by an asynchronous client of a cluster that is not
             return waiting.for_workers(*wait)
@@ -113,8 +112,7 @@ class ClusterWithPools(ClusterOnDisplay):
 
         GatewayClusterError or ValueError if the cluster has ended (if asynchronous, the client waits for it).
         """
-        if self.status in ("closing", "closed"):
-            raise closed_here(self.name, is_shutdown=self.is_shutdown)
+        self._refuse_closed()
         if not self.asynchronous and not self.gateway._runs_here():
             self.gateway.sync(self._refuse_ended)
         client = super().get_client(set_as_default=set_as_default)
@@ -157,14 +155,13 @@ class ClusterWithPools(ClusterOnDisplay):
             raise type(error)(f"{error} {outcome}") from None
         if not self.scheduler_info:  # its scheduler did not answer
             await self._refuse_ended()
-            why = told.out_of_reach(self.name, self.scheduler_address)
-            warnings.warn(GatewayWarning(progress.plain(why, 4096)), stacklevel=2)
+            _warn(told.out_of_reach(self.name, self.scheduler_address))
 
     async def _tell_if_in_vain(self) -> None:
         pools = await waiting.look(self._list_pools, _WORD_SECONDS)
         why = stalls.in_vain(self.name, pools or ())
         if why is not None:
-            warnings.warn(GatewayWarning(progress.plain(why, 4096)), stacklevel=2)
+            _warn(why)
 
     async def _list_pools(self) -> list[Pool]:
         pools = await pool_access(self.gateway, ClientConfig.read()).list(self.name)
@@ -202,6 +199,10 @@ class ClusterWithPools(ClusterOnDisplay):
             return None
         return await of_cluster(self.scheduler_comm, self.scheduler_info.get("workers", {}))
 
+    def _refuse_closed(self) -> None:
+        if self.status in ("closing", "closed"):
+            raise closed_here(self.name, is_shutdown=self.is_shutdown)
+
     async def _refuse_ended(self) -> None:
         """Or a client would wait for half a minute for a scheduler that is not there any more."""
         try:
@@ -229,3 +230,7 @@ class ClusterWithPools(ClusterOnDisplay):
         if self.scheduler_comm is not None and self.status == "running":
             found = {**await of_running(self.scheduler_comm, workers, lines, worker), **found}
         return chosen(found, worker, self.name, [str(its.get("name")) for its in workers.values()])
+
+
+def _warn(text: str) -> None:
+    warnings.warn(GatewayWarning(progress.plain(text, 4096)), stacklevel=3)

@@ -127,11 +127,11 @@ async def of_running(
     if isinstance(theirs, str):
         silent = ["workers"] if worker is None else [worker] * len(these)
         return {SCHEDULER: Log(own), **dict.fromkeys(silent, Log(theirs))}
+    said_by = (theirs,) if isinstance(beside, str) else (beside, theirs)
     named = {}
-    for address, its in theirs.items():
-        nannys = [] if isinstance(beside, str) else [_text(beside[address])] if address in beside else []
-        name = str(workers.get(address, {}).get("name", address))
-        named[name] = "\n".join(text for text in (*nannys, _text(its)) if text)
+    for address in theirs:
+        texts = [_text(said[address]) for said in said_by if address in said]
+        named[str(workers.get(address, {}).get("name", address))] = "\n".join(filter(None, texts))
     return {SCHEDULER: Log(own), **{name: Log(text) for name, text in sorted(named.items())}}
 
 

@@ -58,7 +58,10 @@ def counts_of(state: PoolState) -> Counts:
         idle=states[State.IDLE],
         running=running,
         starting=sum(
-            worker.state in _STARTING and not (worker.early or worker.succeeded) for worker in state.workers
+            worker.state is not State.CONNECTED  # nearly all of a large pool
+            and worker.state in _STARTING
+            and not (worker.early or worker.succeeded)
+            for worker in state.workers
         ),
         connected=min(before.connected, running)
         if unknown
