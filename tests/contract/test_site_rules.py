@@ -66,7 +66,8 @@ SUBMIT_REQUIREMENT_Walltime = HTCDaskOperator =!= "walltime" || \
 
 SYSTEM_PERIODIC_HOLD = HTCDaskOperator =?= "holds" && HTCDaskRole == "worker" && JobStatus == 1
 SYSTEM_PERIODIC_HOLD_REASON = "Jobs of this size wait elsewhere"
-SYSTEM_PERIODIC_REMOVE = (HTCDaskOperator =?= "removes" && HTCDaskRole == "worker") || \
+SYSTEM_PERIODIC_REMOVE = \
+  (HTCDaskOperator =?= "removes" && HTCDaskRole == "worker" && time() - QDate > 2) || \
   (HTCDaskOperator =?= "purges" && JobStatus == 5 && time() - EnteredCurrentStatus > 2)
 SYSTEM_PERIODIC_REMOVE_REASON = "This queue is swept"
 
@@ -367,7 +368,7 @@ async def test_workers_that_the_site_removes_are_not_replaced_for_ever(made: Mad
     operator = shell.operator(backoff_first_seconds=0.5)
     await operator.until(is_held)
     shell.want(5)
-    await operator.until(lambda _: shell.ready[0] == "RemovedByOthers")
+    await operator.until(lambda _: shell.ready[0] == "RemovedByOthers", 80)
     submits = operator.asked["submit"]
     assert submits <= 5, "three events are enough"
     await operator.go_on(6)
