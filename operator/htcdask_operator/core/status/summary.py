@@ -73,8 +73,9 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
 def _user(state: PoolState) -> str | None:
     """Whose cluster it is, or was."""
     cluster = state.observed.cluster
-    known = cluster.username if isinstance(cluster, ClusterFacts) else ""
-    return sanitize.name(known) if known else state.pool.status.user
+    if not isinstance(cluster, ClusterFacts) or state.pool.owner_uid not in (None, cluster.uid):
+        return state.pool.status.user
+    return sanitize.name(cluster.username) if cluster.username else state.pool.status.user
 
 
 def mistaken(state: Sight, mistake: Mistake) -> PoolStatus:

@@ -63,6 +63,12 @@ def test_whose_pool_it_is_is_known_also_when_the_api_server_is_silent() -> None:
     assert later.user == known.user
 
 
+def test_another_s_cluster_of_the_same_name_does_not_say_whose_pool_it_is() -> None:
+    mine = status_of(make_observed(make_cluster(1, username="alice")))
+    other = make_observed(make_cluster(1, uid="another-uid", username="mallory"))
+    assert status_of(other, make_pool(status=mine)).user == "alice"
+
+
 READY = {
     "as many connected as wanted": (
         make_observed(make_cluster(1), [ANCHOR, make_job("a", R)], ["a"]),
