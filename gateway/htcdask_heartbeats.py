@@ -4,29 +4,30 @@ Used by `htcdask_gateway`, and pasted beside it into the API server's configurat
 can send heartbeats without end, and each write goes to the store of the whole Kubernetes cluster and wakes
 the operator. So some are written at once, the next ones at a steady rate, and none that changes nothing.
 
-What has to wait is held together with the answer to its heartbeat. A scheduler sends the next heartbeat only
-when the last one was answered: so no other replica of this server can be ahead of us, and the last number is
-the one that stays. It has to: a scheduler says its number when it changes, and then perhaps not again for an
-hour. So more than a few that wait are no scheduler's, and what is held costs memory: they are turned away.
-
-A scheduler that is told another number while its heartbeat is on its way does not say that one. So we write
-what a user told it through this server; and a heartbeat that was on its way meanwhile, or for long, is
-answered with an error: then the scheduler sends another one half a second later.
+A scheduler that is told another number while its heartbeat is on its way does not say that one, perhaps for
+an hour (its waiter has no memory). So each heartbeat is answered within a second: adapt() moves every 3 s and
+finds none on its way; what is not written by then, this server goes on writing by itself. What a user tells
+a scheduler goes through this server, so it is written too; and a heartbeat that may be older is answered with
+an error, after which the scheduler sends another one half a second later. Of several replicas of this server
+each knows what it heard itself: the last of two numbers that follow each other in moments may be lost there.
 """
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientError, web
 from kubernetes_asyncio.client.rest import ApiException
 
 BURST, SECONDS = 8, 3.0  # so many requests at once, and one more in so many seconds: adapt() moves every 3 s
-DEADLINE = 15.0  # of one of them; the scheduler itself waits 20 s
-MEANWHILE = 1.0  # so old may a heartbeat be when its number is believed: adapt() moves three times as slowly
+DEADLINE = 15.0  # of one of them
+ANSWER = 1.0  # until a heartbeat is answered; and so long after a word of its user it may be older
+PATIENCE = 600.0  # with an API server that does not take a number
 HELD = 4  # heartbeats of one cluster at a time: its scheduler's, and some that it gave up
+LOG = logging.getLogger("DaskGateway")  # the server's own
 
 
 class DaskClusters:
@@ -63,17 +64,21 @@ class DaskClusters:
             return None  # the cluster has just gone
 
 
+class _Word:
+    """What a user told the scheduler: a number, or (None) to find one by itself, whatever it was before."""
+
+    def __init__(self, number: int | None, before: int, at: float) -> None:
+        self.number, self.before, self.at = number, before, at
+
+
 class _Number:
     """One cluster's number on its way."""
 
     def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.heard = 0
+        self.heard, self.heard_at = 0, 0.0
         self.held = 0
-        self.waiting: asyncio.Future[None] | None = None
-        self.asked: int | None = None  # by a user, the scheduler was told so
-        self.asked_at = 0.0
-        self.doubted: int | None = None
+        self.write: asyncio.Future[None] | None = None
+        self.word: _Word | None = None
         self.spent, self.spent_at = 0.0, 0.0
 
     def pause(self, now: float) -> float:
@@ -84,7 +89,9 @@ class _Number:
 
     def may_be_old(self, number: int, began: float) -> bool:
         """Whether the scheduler may have been told another number since it sent this one, about then."""
-        return self.asked not in (None, number) and self.asked_at > began - MEANWHILE
+        if self.word is None or self.word.at <= began - ANSWER:
+            return False
+        return number == self.word.before if self.word.number is None else number != self.word.number
 
 
 class Heartbeats:
@@ -95,39 +102,41 @@ class Heartbeats:
         self._numbers: dict[str, _Number] = {}
 
     async def heard(self, cluster: str, number: int, known: Collection[str]) -> None:
-        """The scheduler asks for so many; return when that is written. `known` are all clusters there are.
+        """The scheduler asks for so many; return when that is written, or goes on being written.
 
-        HTTPTooManyRequests when too many wait for that already; the number is written all the same.
+        HTTPTooManyRequests when too many heartbeats wait already; the number is written all the same.
         HTTPServiceUnavailable when the scheduler may have another one by now.
+        `known` are all clusters there are.
         """
         began, line = self._clock(), self._line(cluster, known)
         if line.may_be_old(number, began):
             raise _say_it_again()
-        written = self._write_soon(cluster, line, number)
+        write = self._write_soon(cluster, line, number)
         if line.held >= HELD:
             raise web.HTTPTooManyRequests(reason=f"{HELD} heartbeats of this cluster are not answered yet")
         line.held += 1
         try:
-            await asyncio.shield(written)  # whoever goes away, the others' number is written
+            await asyncio.wait({write}, timeout=ANSWER)  # whoever goes away, the number is written
         finally:
             line.held -= 1
-        late = self._clock() - began > MEANWHILE and line.doubted != number
-        line.doubted = number if late else None  # once: where all answers are late, it is believed at last
-        if late or line.may_be_old(number, began):
+        if write.done():
+            write.result()
+        if line.may_be_old(number, began):
             raise _say_it_again()
 
     @contextlib.asynccontextmanager
     async def asked(self, cluster: str, number: int | None, known: Collection[str]) -> AsyncIterator[None]:
         """Within, the scheduler is told this number by its user, who may; None: to find one by itself."""
         line = self._line(cluster, known)
-        line.asked, line.asked_at = number, self._clock()
+        word = line.word = _Word(number, line.heard, self._clock())
         try:
             yield
         except BaseException:
-            line.asked = None  # who knows
+            if line.word is word:
+                line.word = None  # who knows
             raise
-        if number is not None and line.asked == number:
-            line.asked_at = self._clock()
+        word.at = self._clock()
+        if number is not None and line.word is word:
             self._write_soon(cluster, line, number)
 
     def _line(self, cluster: str, known: Collection[str]) -> _Number:
@@ -136,18 +145,28 @@ class Heartbeats:
         return self._numbers.setdefault(cluster, _Number())
 
     def _write_soon(self, cluster: str, line: _Number, number: int) -> asyncio.Future[None]:
-        line.heard = number
-        if line.waiting is None:
-            line.waiting = asyncio.ensure_future(self._write_last(cluster, line))
-            line.waiting.add_done_callback(_told)
-        return line.waiting
+        line.heard, line.heard_at = number, self._clock()
+        if line.write is None or line.write.done():
+            line.write = asyncio.ensure_future(self._write(cluster, line))
+            line.write.add_done_callback(_told)
+        return line.write
 
-    async def _write_last(self, cluster: str, line: _Number) -> None:
-        async with line.lock:
+    async def _write(self, cluster: str, line: _Number) -> None:
+        """Until the number that was heard last is there."""
+        while True:
             await asyncio.sleep(line.pause(self._clock()))
             line.spent += 1
-            line.waiting = None  # who comes from here on is written after this one
-            await asyncio.wait_for(self._settle(cluster, line.heard), DEADLINE)
+            number = line.heard
+            try:
+                await asyncio.wait_for(self._settle(cluster, number), DEADLINE)
+            except Exception as exc:
+                if not _passes(exc) or self._clock() - line.heard_at > PATIENCE:
+                    LOG.warning("Cluster %s asks for %d workers, not written: %.500r", cluster, number, exc)
+                    raise
+                await asyncio.sleep(SECONDS)
+            else:
+                if line.heard == number:
+                    return
 
     async def _settle(self, cluster: str, number: int) -> None:
         """Write the number, unless it is there; the watch alone may be behind another replica's write."""
@@ -157,9 +176,16 @@ class Heartbeats:
 
 
 def _told(write: asyncio.Future[None]) -> None:
-    """Perhaps nobody waits for it: then the scheduler's heartbeat writes what this one could not."""
+    """Perhaps nobody waits for it any more, and the log has it."""
     if not write.cancelled():
         write.exception()
+
+
+def _passes(exc: Exception) -> bool:
+    """Whether it may go another time: the API server is away, or busy, or somebody else wrote just now."""
+    if isinstance(exc, ApiException):
+        return exc.status in (409, 429) or not 400 <= (exc.status or 0) < 500
+    return isinstance(exc, (OSError, ClientError, asyncio.TimeoutError))
 
 
 def _say_it_again() -> web.HTTPServiceUnavailable:

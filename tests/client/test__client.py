@@ -220,6 +220,14 @@ def test_an_object_that_is_closed_here_says_so(site: Site) -> None:
                 call()
 
 
+async def test_a_cluster_that_was_closed_before_it_started_is_not_asked_for(site: Site) -> None:
+    async with site.gateway("closed-early", asynchronous=True) as gateway:
+        cluster = gateway.new_cluster()
+        await cluster.close()
+        assert await cluster is cluster
+        assert await gateway.list_clusters() == []
+
+
 def test_a_scheduler_that_cannot_be_reached_is_told_as_such_and_not_waited_for(site: Site) -> None:
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "8s"}),
@@ -230,10 +238,10 @@ def test_a_scheduler_that_cannot_be_reached_is_told_as_such_and_not_waited_for(s
             cluster = gateway.new_cluster()
         called = time.monotonic()
         with pytest.raises(
-            dask.distributed.TimeoutError, match=f"scheduler of cluster {cluster.name} does not"
+            dask.distributed.TimeoutError, match=f"scheduler of cluster {cluster.name} did not"
         ):
             cluster.wait_for_workers(1, timeout=1)
-        assert time.monotonic() - called < 6
+        assert time.monotonic() - called < 8
         cluster.shutdown()
 
 

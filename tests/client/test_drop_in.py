@@ -305,6 +305,10 @@ class SiteGateway(HTCGateway):
     def whose(self) -> str:
         return f"the {self.team} team"
 
+    async def _request(self, *args: Any, **kwargs: Any) -> Any:
+        assert self.whose()
+        return await super()._request(*args, **kwargs)
+
 
 def test_the_clusters_of_a_subclass_know_it(site: Site) -> None:
     with SiteGateway(site.address, auth=BasicAuth("team", PASSWORD), team="tau") as gateway:
@@ -315,6 +319,7 @@ def test_the_clusters_of_a_subclass_know_it(site: Site) -> None:
             with gateway.connect(cluster.name) as again:
                 assert type(again.gateway) is SiteGateway
         assert gateway.list_clusters() == []
+        assert cluster.logs() == {}, "asked anew, as the site's own"
 
 
 @pytest.mark.parametrize("connected", [False, True])

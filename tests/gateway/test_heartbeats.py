@@ -11,8 +11,9 @@ from aiohttp import web
 from dask_gateway.scheduler_preload import GatewaySchedulerService
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kubernetes_asyncio.client.rest import ApiException
 
-from htcdask_heartbeats import BURST, HELD, SECONDS, DaskClusters, Heartbeats
+from htcdask_heartbeats import BURST, DEADLINE, HELD, PATIENCE, SECONDS, DaskClusters, Heartbeats
 from tests.unit.virtual_time import in_virtual_time, now
 
 CLUSTER = "gateway.c1"
@@ -26,6 +27,7 @@ class Store(DaskClusters):
         self.writes: list[tuple[float, int]] = []
         self.reads = 0
         self.refusing = 0
+        self.refusal: Exception = ConnectionError("the API server went away")
         self.slow = 0.01
         self._history: list[tuple[float, int]] = [(-1e9, 0)]
 
@@ -44,7 +46,7 @@ class Store(DaskClusters):
         await asyncio.sleep(self.slow)
         if self.refusing:
             self.refusing -= 1
-            raise ConnectionError("the API server went away")
+            raise self.refusal
         self.writes.append((now(), number))
         self.number = number
         self._history.append((now(), number))
@@ -65,7 +67,7 @@ class Scheduler:
     token = ""
 
     def __init__(self, server: Heartbeats) -> None:
-        self._server = server
+        self._server, self.answered = server, 0
         self.service = GatewaySchedulerService(
             Mock(address=""), io_loop=Mock(), gateway=self, heartbeat_period=0
         )
@@ -74,11 +76,18 @@ class Scheduler:
 
     async def heartbeat(self, message: dict[str, Any]) -> None:
         await self._server.heard(CLUSTER, message["count"], {CLUSTER})
+        self.answered += 1
 
     async def told_by_its_user(self, number: int) -> None:
         async with self._server.asked(CLUSTER, number, {CLUSTER}):
             await asyncio.sleep(0.001)
             await self.service.scale(number)
+            await asyncio.sleep(0.001)
+
+    async def told_to_adapt(self, **bounds: int) -> None:
+        async with self._server.asked(CLUSTER, None, {CLUSTER}):
+            await asyncio.sleep(0.001)
+            await self.service.adapt(**bounds)
             await asyncio.sleep(0.001)
 
 
@@ -100,18 +109,43 @@ def test_the_last_of_two_numbers_stays_however_soon_one_follows_the_other(pause:
     in_virtual_time(run)
 
 
-@pytest.mark.parametrize("lasts", [1.5, 4.0])
-def test_a_number_that_came_while_a_heartbeat_was_held_for_long_is_heard(lasts: float) -> None:
+@pytest.mark.parametrize("apart", [0.0, 0.002, 0.004, 0.01, 0.3])
+@pytest.mark.parametrize("slow", [0.01, 0.2])
+def test_what_adapt_finds_at_once_is_heard_however_soon_it_follows_a_number(
+    slow: float, apart: float
+) -> None:
+    async def run() -> None:
+        store = Store()
+        store.slow = slow
+        scheduler = Scheduler(store.server())
+        scheduler.service.scheduler.adaptive_target = lambda target_duration: 0
+        await asyncio.sleep(1)
+        await scheduler.told_by_its_user(2)
+        await asyncio.sleep(apart)
+        await scheduler.told_to_adapt(minimum=10, maximum=20)
+        await asyncio.sleep(3)
+        assert (scheduler.service.count, store.number) == (10, 10)
+        scheduler.service.stop()
+
+    in_virtual_time(run)
+
+
+@pytest.mark.parametrize("lasts", [0.5, 1.5, 2.7, 4.0])
+@pytest.mark.parametrize("moves", [1, 6, 14])
+def test_the_last_move_of_adapt_is_heard_however_slow_the_api_server_is(lasts: float, moves: int) -> None:
+    """And its surplus retires at once: a scheduler waits for the answer, and after each failure longer."""
+
     async def run() -> None:
         store = Store()
         scheduler = Scheduler(store.server())
         await asyncio.sleep(1)
         store.slow = lasts
-        await scheduler.service._scale(8)  # as adapt() does
-        await asyncio.sleep(lasts - 0.1)
-        await scheduler.service._scale(2)
+        for number in [*range(60, 60 + moves), 5]:
+            await scheduler.service._scale(number)
+            await asyncio.sleep(3.01)
         await asyncio.sleep(3 * lasts)
-        assert store.number == 2
+        assert store.number == 5
+        assert scheduler.answered == moves + 1
         scheduler.service.stop()
 
     in_virtual_time(run)
@@ -144,15 +178,26 @@ def test_what_adapt_finds_right_after_a_number_was_given_is_believed() -> None:
     in_virtual_time(run)
 
 
-def test_where_every_answer_is_late_each_second_one_is_believed() -> None:
+def test_a_word_that_did_not_reach_the_scheduler_takes_no_later_one_with_it() -> None:
     async def run() -> None:
         store = Store()
-        store.slow, server = 3.0, store.server()
-        for number in (1, 2, 3):
-            with pytest.raises(web.HTTPServiceUnavailable):
-                await server.heard(CLUSTER, number, {CLUSTER})
-            store.number = 0  # somebody wrote over it
-            await server.heard(CLUSTER, number, {CLUSTER})
+        scheduler = Scheduler(store.server())
+        await asyncio.sleep(1)
+
+        async def fails() -> None:
+            async with scheduler._server.asked(CLUSTER, 3, {CLUSTER}):
+                await scheduler.service.scale(3)
+                await asyncio.sleep(0.005)
+                raise ConnectionError
+
+        first = asyncio.create_task(fails())
+        await asyncio.sleep(0.001)
+        await scheduler.told_by_its_user(7)
+        with pytest.raises(ConnectionError):
+            await first
+        await asyncio.sleep(3)
+        assert (scheduler.service.count, store.number) == (7, 7)
+        scheduler.service.stop()
 
     in_virtual_time(run)
 
@@ -213,8 +258,10 @@ def test_the_last_number_stays_even_if_its_heartbeat_was_turned_away() -> None:
         with pytest.raises(web.HTTPTooManyRequests):
             await server.heard(CLUSTER, 7, {CLUSTER})
         await asyncio.gather(*held, return_exceptions=True)
+        await asyncio.sleep(SECONDS)
         assert store.number == 7
         await beat(server, 8)
+        await asyncio.sleep(SECONDS)
         assert store.number == 8
 
     in_virtual_time(run)
@@ -250,14 +297,17 @@ def test_what_is_there_is_not_written_again() -> None:
     st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from([0.0, 0.05, 1.0, 61.0, 300.0])),
         min_size=1,
-        max_size=40,
+        max_size=BURST,
     ),
     st.sampled_from([0.0, 0.3, 30.0]),
 )
 def test_the_last_number_stays_whichever_server_heard_it(
     beats: list[tuple[int, int, float]], lag: float
 ) -> None:
-    """A scheduler sends one after the other, each to some replica, whose watch may be behind."""
+    """A scheduler sends one after the other, each to some replica, whose watch may be behind.
+
+    As many as are written at once: with more, replicas do not know of each other's that wait.
+    """
 
     async def run() -> None:
         store = Store(lag)
@@ -270,18 +320,53 @@ def test_the_last_number_stays_whichever_server_heard_it(
     in_virtual_time(run)
 
 
-def test_a_write_that_fails_fails_every_heartbeat_that_waited_for_it() -> None:
+@pytest.mark.parametrize("away", [1, 20])
+def test_an_api_server_that_is_away_gets_the_last_number_when_it_is_back(away: int) -> None:
+    """Whoever waits is answered: a scheduler that fails again and again says its number hours later."""
+
     async def run() -> None:
         store = Store()
         server = store.server()
-        for number in range(BURST):
-            await server.heard(CLUSTER, number, {CLUSTER})
-        store.refusing = 1
+        store.refusing, began = away, now()
+        await asyncio.gather(*(server.heard(CLUSTER, number, {CLUSTER}) for number in (1, 2, 3)))
+        assert now() - began < 1.1
+        await asyncio.sleep(2 * SECONDS * away)
+        assert store.number == 3
+
+    in_virtual_time(run)
+
+
+@pytest.mark.parametrize("status", [403, 422])
+def test_a_number_that_the_api_server_refuses_is_an_error_for_whoever_waits_and_is_logged(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        store.refusing, store.refusal = 1, ApiException(status=status)
         beats = [asyncio.create_task(server.heard(CLUSTER, number, {CLUSTER})) for number in (1, 2, 3)]
         said = await asyncio.gather(*beats, return_exceptions=True)
-        assert [type(one) for one in said] == [ConnectionError] * 3, "the scheduler tries again"
-        await beat(server, 3)
+        assert [type(one) for one in said] == [ApiException] * 3
+        await server.heard(CLUSTER, 3, {CLUSTER})
         assert store.number == 3
+
+    in_virtual_time(run)
+    assert f"Cluster {CLUSTER} asks for 3 workers, not written" in caplog.text
+
+
+def test_an_api_server_that_never_takes_a_number_is_not_asked_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        store.refusing = 10**6
+        await server.heard(CLUSTER, 1, {CLUSTER})
+        await asyncio.sleep(PATIENCE + 2 * DEADLINE)
+        tried = 10**6 - store.refusing
+        await asyncio.sleep(3600)
+        assert tried == 10**6 - store.refusing <= BURST + PATIENCE / SECONDS
+        assert "went away" in caplog.text
 
     in_virtual_time(run)
 
@@ -296,6 +381,7 @@ def test_a_heartbeat_that_is_given_up_takes_nothing_with_it() -> None:
         await asyncio.sleep(0.1)
         first.cancel()
         await beat(server, 51)
+        await asyncio.sleep(SECONDS)
         assert store.number == 51
 
     in_virtual_time(run)

@@ -23,7 +23,9 @@ def closed_here(cluster: str, *, is_shutdown: bool) -> GatewayClusterError:
 def logs_kept(gateway: Gateway, cluster: str, worker: str | None) -> ClusterLogs:
     """What is kept of workers that have ended, while their pools are there. `gateway`: the closed one."""
     again = Gateway(gateway.address, gateway.proxy_address, gateway._public_address, auth=gateway.auth)
-    again.__class__ = type(gateway)  # what it does about logins; a site's own class may want other arguments
+    # What it does about logins: a site's own class may want other arguments, and have state of its own.
+    again.__class__ = type(gateway)
+    vars(again).update({**vars(gateway), **vars(again)})
 
     async def kept() -> ClusterLogs:
         access = pool_access(again, ClientConfig.read())

@@ -153,7 +153,7 @@ class ClusterWithPools(ClusterOnDisplay):
                 raise
             outcome = await creation.stop(self.gateway, self.name)
             raise type(error)(f"{error} {outcome}") from None
-        if not self.scheduler_info:  # its scheduler did not answer
+        if self.status == "running" and not self.scheduler_info:  # its scheduler did not answer
             await self._refuse_ended()
             _warn(told.out_of_reach(self.name, self.scheduler_address))
 

@@ -124,15 +124,19 @@ async def of_running(
     own, theirs, beside = await asyncio.gather(*map(_answer, (*asked, of_nannies)))
     if not isinstance(own, str):
         own = _text(own)
-    if isinstance(theirs, str):
-        silent = ["workers"] if worker is None else [worker] * len(these)
-        return {SCHEDULER: Log(own), **dict.fromkeys(silent, Log(theirs))}
-    said_by = (theirs,) if isinstance(beside, str) else (beside, theirs)
-    named = {}
-    for address in theirs:
-        texts = [_text(said[address]) for said in said_by if address in said]
-        named[str(workers.get(address, {}).get("name", address))] = "\n".join(filter(None, texts))
-    return {SCHEDULER: Log(own), **{name: Log(text) for name, text in sorted(named.items())}}
+    found: dict[str, list[str]] = {}
+    for whose, said in (("nannies", beside), ("workers", theirs)):
+        if isinstance(said, str):
+            if worker is None:
+                found[whose] = [said]
+            elif these:
+                found.setdefault(worker, []).append(f"{whose}: {said}")
+            continue
+        for address, entries in said.items():
+            name = str(workers.get(address, {}).get("name", address))
+            found.setdefault(name, []).append(_text(entries))
+    texts = {name: "\n".join(filter(None, parts)) for name, parts in sorted(found.items())}
+    return {SCHEDULER: Log(own), **{name: Log(text) for name, text in texts.items()}}
 
 
 async def _nothing() -> dict[str, Any]:

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _QUIET_SECONDS: Final = 1.0  # what takes no longer needs no word
 _LOOK_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 10.0  # of one question about the pools
+_SLOW_SECONDS: Final = 3.0  # of one question to a scheduler: then it does not answer
 _ONCE_MORE_SECONDS: Final = 1.0
 _WHOLE: Final = 8192  # characters of an error: the sentences of two pools
 
@@ -57,15 +58,16 @@ async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_po
     seen: list[str] = []
     # All that Client's own coroutine knows of the client is its scheduler. It bounds no question to that one.
     own = Client._wait_for_workers(SimpleNamespace(scheduler=scheduler), n, timeout=within)
-    wait = asyncio.wait_for(own, parse_timedelta(within) + _QUIET_SECONDS) if within else own
+    wait = asyncio.wait_for(own, parse_timedelta(within) + _SLOW_SECONDS) if within else own
     try:
         await _beside(wait, _watch_workers(list_pools, cluster, n, seen))
     except asyncio.TimeoutError as error:  # another one than Python's own before 3.11
-        if not str(error):
-            raise asyncio.TimeoutError(f"The scheduler of cluster {cluster} does not answer") from None
+        if not str(error):  # by the bound above
+            error = asyncio.TimeoutError(f"The scheduler of cluster {cluster} did not answer within {within}")
+            error.__suppress_context__ = True
         if seen and sys.version_info >= (3, 11):
             error.add_note(seen[-1])
-        raise
+        raise error
 
 
 async def look(list_pools: ListPools, within: float = _ANSWER_SECONDS) -> Sequence[Pool] | None:

@@ -220,6 +220,27 @@ async def test_a_nanny_tells_of_the_processes_before() -> None:
     assert (await logs.of_running(Nannied(), there, 5))["a"] == "Start worker"
 
 
+@pytest.mark.parametrize("silent", ["nannies", "workers"])
+async def test_nannies_and_their_workers_answer_apart(silent: str) -> None:
+    """A worker that hangs is when its nanny matters, and who does not answer is told."""
+
+    class Half(Silent):
+        async def worker_logs(self, n: int, **asked: Any) -> dict[str, object]:
+            if ("nanny" in asked) == (silent == "nannies"):
+                raise OSError("out of reach")
+            said = "killed by signal 11" if "nanny" in asked else "Start worker"
+            return {address: [("INFO", said)] for address in asked.get("workers", there)}
+
+    there = {"tls://b": {"name": "b", "nanny": "tls://n"}}
+    lines = {"nannies": "Start worker", "workers": "killed by signal 11"}[silent]
+    told = await logs.of_running(Half(), there, 5)
+    assert told.pop("scheduler")
+    assert told == {"b": lines, silent: "(no answer: OSError: out of reach)"}
+    told = await logs.of_running(Half(), there, 5, "b")
+    assert set(told["b"].splitlines()) == {lines, f"{silent}: (no answer: OSError: out of reach)"}
+    assert set(await logs.of_running(Half(), there, 5, "who has ended")) == {"scheduler"}
+
+
 async def test_who_does_not_answer_is_no_reason_to_lose_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "SECONDS", 0.05)
     told = await logs.of_running(Silent(), {}, 5)

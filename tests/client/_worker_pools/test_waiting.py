@@ -18,6 +18,7 @@ from distributed import Client
 
 from htcdaskgateway import ClusterStartTimeoutError, HTCGateway, PoolStalledError
 from htcdaskgateway._worker_pools import turns, waiting
+from htcdaskgateway._worker_pools.pool import Pool
 from tests.client.gateway_site import Site
 from tests.client.pool_statuses import condition, pool
 
@@ -164,6 +165,31 @@ def test_workers_that_wait_say_for_what_and_a_timeout_is_dasks_own(
         cluster.scale(2)
         client.wait_for_workers(2, timeout=30)
         cluster.wait_for_workers(2)
+
+
+class Busy:
+    """A scheduler that takes so long for an answer."""
+
+    def __init__(self, workers: int, seconds: float) -> None:
+        its = {"status": "running", "memory_limit": 1, "nthreads": 1}
+        self._answer = {"workers": {str(number): its for number in range(workers)}, "n_workers": workers}
+        self._seconds = seconds
+
+    async def identity(self, **_: Any) -> dict[str, Any]:
+        await asyncio.sleep(self._seconds)
+        return self._answer
+
+
+async def test_a_busy_scheduler_has_some_seconds_for_each_answer() -> None:
+    async def nobody_waits() -> list[Pool]:
+        return []
+
+    await waiting.for_workers(Busy(3, 0.6), 3, 0.1, "c", nobody_waits)
+    with pytest.raises(asyncio.TimeoutError, match="1/3 workers"):
+        await waiting.for_workers(Busy(1, 0.6), 3, 0.8, "c", nobody_waits)
+    with pytest.raises(asyncio.TimeoutError, match=r"cluster c did not answer within 0\.1") as ended:
+        await waiting.for_workers(Busy(3, 60), 3, 0.1, "c", nobody_waits)
+    assert "no pool is known" in ended.value.__notes__[0]
 
 
 async def test_an_asynchronous_cluster_tells_the_same(site: Site) -> None:
