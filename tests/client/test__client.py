@@ -220,6 +220,36 @@ def test_an_object_that_is_closed_here_says_so(site: Site) -> None:
                 call()
 
 
+def test_an_object_that_is_closed_and_whose_cluster_has_ended_says_both(site: Site) -> None:
+    with site.gateway("ended-and-closed") as gateway:
+        cluster = gateway.connect(gateway.submit())
+        gateway.stop_cluster(cluster.name)
+        assert "has ended" in str(cluster.explain())
+        cluster.close()
+        with pytest.raises(PoolStalledError, match=r"No worker will come .*: the cluster has ended"):
+            cluster.wait_for_workers(1)
+        assert "the cluster has ended" in str(cluster.explain())
+        with pytest.raises(ValueError, match="lines must be a whole number above 0"):
+            cluster.logs(lines=-1)
+
+
+def test_who_connected_last_takes_nobodys_news_away(site: Site) -> None:
+    """Dask tells changes to one object alone: the others ask."""
+    with (
+        site.gateway("two-objects") as gateway,
+        gateway.new_cluster() as mine,
+        gateway.connect(mine.name) as second,
+    ):
+        mine.scale(1)
+        with mine.get_client() as client:
+            client.wait_for_workers(1, timeout=60)
+            [(address, worker)] = client.scheduler_info()["workers"].items()
+        name = worker["name"]
+        assert "workers=1" in repr(mine)
+        assert mine.logs().keys() == second.logs().keys() == {"scheduler", name}
+        assert mine.logs(worker=address).keys() == mine.logs(worker=name).keys() == {name}
+
+
 async def test_a_cluster_that_was_closed_before_it_started_is_not_asked_for(site: Site) -> None:
     async with site.gateway("closed-early", asynchronous=True) as gateway:
         cluster = gateway.new_cluster()

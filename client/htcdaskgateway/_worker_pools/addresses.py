@@ -3,12 +3,17 @@
 Called by the cluster object: KilledWorker names an address, and logs stand under names.
 """
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from dask_gateway import GatewayCluster
 
+_log = logging.getLogger(__name__)
+
 _MOST: Final = 10_000  # workers, the newest
+_SECONDS: Final = 3.0  # for a scheduler's answer
 
 
 class Addresses:
@@ -60,3 +65,20 @@ class ClusterWithAddresses(GatewayCluster):  # type: ignore[misc]
         self._addresses = Addresses()
         self._addresses.note(self.scheduler_info.get("workers", {}))
         return super()._watch_worker_status(Listening(comm, self._addresses))
+
+    async def _workers_now(self) -> Mapping[str, Any]:
+        """What the scheduler says of each, by address; what it said last, if it does not answer.
+
+        It tells changes to whom connected last, and to nobody else (Dask's plugin for it has one name): what
+        this object has heard may be as old as another one is.
+        """
+        if self.scheduler_comm is not None and self.status == "running":
+            try:
+                info = await asyncio.wait_for(self.scheduler_comm.identity(), _SECONDS)
+                self._addresses.note(info["workers"])
+                self.scheduler_info = info
+                if hasattr(self, "_status_widget"):
+                    self._status_widget.value = self._widget_status()
+            except Exception:  # it is user code
+                _log.debug("The scheduler does not say which workers it has", exc_info=True)
+        return self.scheduler_info.get("workers", {})  # type: ignore[no-any-return]

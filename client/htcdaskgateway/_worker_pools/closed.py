@@ -8,15 +8,14 @@ from dask_gateway import Gateway, GatewayClusterError
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import PoolStalledError
 from htcdaskgateway._worker_pools.access import pool_access
-from htcdaskgateway._worker_pools.explanation import SHUT_DOWN
 from htcdaskgateway._worker_pools.logs import ClusterLogs, chosen, of_ended
 from htcdaskgateway._worker_pools.pool import Pool
 
 
-def closed_here(cluster: str, *, is_shutdown: bool) -> GatewayClusterError:
-    """For whoever asks it for a client or for workers."""
-    if is_shutdown:
-        return PoolStalledError(f"No worker will come to cluster {cluster}: {SHUT_DOWN}")
+def closed_here(cluster: str, ended: str | None) -> GatewayClusterError:
+    """For whoever asks it for a client or for workers. `ended`: a sentence, if the cluster has."""
+    if ended is not None:
+        return PoolStalledError(f"No worker will come to cluster {cluster}: {ended}")
     return GatewayClusterError(f"Cluster {cluster} is closed here: gateway.connect(name) opens it")
 
 

@@ -102,10 +102,9 @@ class ClusterWithPools(ClusterOnDisplay):
         workers kept failing before this was called, once another one has failed.
         """
         self._refuse_closed()
-        wait = (self.scheduler_comm, n_workers, timeout, self.name, self._list_pools)
         if self.gateway._runs_here():  # by an asynchronous client of a cluster that is not
-            return waiting.for_workers(*wait)
-        return self.gateway.sync(waiting.for_workers, *wait)
+            return self._wait_for_workers(n_workers, timeout)
+        return self.gateway.sync(self._wait_for_workers, n_workers, timeout)
 
     def get_client(self, set_as_default: bool = True) -> Any:
         """A `Client` of this cluster. A GatewayWarning says if no worker will come to it.
@@ -129,7 +128,8 @@ class ClusterWithPools(ClusterOnDisplay):
         asynchronous).
         """
         if not self.asynchronous and not self.gateway._loop_runner.is_started():
-            return ClusterExplanation(self.name, (), told.SHUT_DOWN if self.is_shutdown else told.CLOSED)
+            said = told.SHUT_DOWN if self.is_shutdown else self._end or told.CLOSED
+            return ClusterExplanation(self.name, (), said)
         return self.gateway.sync(self._explain)
 
     def logs(self, lines: int = LINES, worker: str | None = None) -> Any:
@@ -138,9 +138,10 @@ class ClusterWithPools(ClusterOnDisplay):
         `lines`: of each that runs. `worker`: of this one alone, by name or address; HTCDaskError if it has
         none. A dict of texts, with HTML in a notebook (to be awaited if asynchronous).
         """
+        count, name = line_count(lines), self._addresses.name(worker)
         if not self.asynchronous and not self.gateway._loop_runner.is_started():
-            return logs_kept(self.gateway, self.name, self._addresses.name(worker))
-        return self.gateway.sync(self._logs, line_count(lines), self._addresses.name(worker))
+            return logs_kept(self.gateway, self.name, name)
+        return self.gateway.sync(self._logs, count, name)
 
     async def _start_async(self) -> None:
         is_new = self.name is None
@@ -156,6 +157,10 @@ class ClusterWithPools(ClusterOnDisplay):
         if self.status == "running" and not self.scheduler_info:  # its scheduler did not answer
             await self._refuse_ended()
             _warn(told.out_of_reach(self.name, self.scheduler_address))
+
+    async def _wait_for_workers(self, n: int, timeout: Any) -> None:
+        await waiting.for_workers(self.scheduler_comm, n, timeout, self.name, self._list_pools)
+        await self._workers_now()
 
     async def _tell_if_in_vain(self) -> None:
         pools = await waiting.look(self._list_pools, _WORD_SECONDS)
@@ -197,11 +202,11 @@ class ClusterWithPools(ClusterOnDisplay):
     async def _compare_versions(self, status: ClusterStatus) -> Versions | None:
         if status != ClusterStatus.RUNNING or self.scheduler_comm is None or self.status != "running":
             return None
-        return await of_cluster(self.scheduler_comm, self.scheduler_info.get("workers", {}))
+        return await of_cluster(self.scheduler_comm, await self._workers_now())
 
     def _refuse_closed(self) -> None:
         if self.status in ("closing", "closed"):
-            raise closed_here(self.name, is_shutdown=self.is_shutdown)
+            raise closed_here(self.name, told.SHUT_DOWN if self.is_shutdown else self._end)
 
     async def _refuse_ended(self) -> None:
         """Or a client would wait for half a minute for a scheduler that is not there any more."""
@@ -226,7 +231,7 @@ class ClusterWithPools(ClusterOnDisplay):
             await self._refuse_ended()
         except GatewayClusterError:
             return chosen(found, worker, self.name)  # nobody is there to be asked
-        workers = self.scheduler_info.get("workers", {})
+        workers = await self._workers_now()
         if self.scheduler_comm is not None and self.status == "running":
             found = {**await of_running(self.scheduler_comm, workers, lines, worker), **found}
         return chosen(found, worker, self.name, [str(its.get("name")) for its in workers.values()])

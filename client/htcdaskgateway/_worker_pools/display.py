@@ -38,6 +38,11 @@ class ClusterOnDisplay(ClusterWithAddresses):
         if self._panel is not None:
             self._panel.end(sentence)
 
+    @property
+    def _end(self) -> str | None:
+        """A sentence, once the gateway has said that the cluster has ended."""
+        return None if self._ended is None else self._ended[1]
+
     def __repr__(self) -> str:
         name, status = getattr(self, "name", None), getattr(self, "status", "failed")
         if self._ended is not None and status not in ("closing", "closed"):
@@ -45,7 +50,7 @@ class ClusterOnDisplay(ClusterWithAddresses):
         told = f"HTCGatewayCluster<{name}, status={status}"
         if status != "running":
             return f"{told}>"
-        count = len(self.scheduler_info.get("workers", ()))  # kept true by dask-gateway's own watch
+        count = len(self.scheduler_info.get("workers", ()))  # as the scheduler said last
         seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())
         return f"{told}, workers={count}{f'; at {self._looked_at} ' if seen else ''}{seen}>"
 
