@@ -43,7 +43,8 @@ def cluster_is_over(sight: Sight) -> Finding | None:
             "one of that name is another. Make a new pool for it.",
         )
     if not cluster.active:
-        return Finding(reasons.CLUSTER_INACTIVE, f"The cluster {name} has ended (phase {cluster.phase}).")
+        phase = "" if cluster.running else f" (phase {cluster.phase})"  # which may be behind
+        return Finding(reasons.CLUSTER_INACTIVE, f"The cluster {name} has ended{phase}.")
     return None
 
 

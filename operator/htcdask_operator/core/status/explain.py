@@ -108,8 +108,8 @@ def _why(worker: Worker, address: str, now: float, analysis: Analysis | None) ->
         case State.STARTING if not worker.early and now < (job.connects_at or now):
             return (
                 reasons.TAKING_OVER,
-                "The worker has its slot, and waits for half a minute: the one that it succeeds, whose run "
-                "time is over, hands its data over. Then it connects.",
+                "The worker has its slot. The one that it succeeds, whose run time is over, has half a "
+                "minute to hand its data over, also if it takes less; then this one connects.",
             )
         case State.STARTING if now >= states.slow_from(job):
             return (

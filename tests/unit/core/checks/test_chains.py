@@ -20,6 +20,7 @@ from htcdask_operator.core.workers.ledger import Ledger, Submitted
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,
+    CLUSTER,
     NOW,
     POOL,
     SCHEDULER_SILENT,
@@ -161,6 +162,16 @@ def test_when_a_cluster_is_over(cluster: object, owner: str | None, reason: str 
     case = make_case(pool=make_pool(owner_uid=owner), observed=make_observed(cluster))  # type: ignore[arg-type]
     finding = chains.cluster_is_over(case)
     assert (finding.reason if finding else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("running", "phase", "said"), [(False, "Failed", " (phase Failed)."), (True, "Running", ".")]
+)
+def test_a_phase_that_is_behind_is_not_told_of_an_end(running: bool, phase: str, said: str) -> None:
+    """Whoever stops a cluster writes its spec, and the controller its phase, later."""
+    ended = make_observed(make_cluster(active=False, running=running, phase=phase))
+    finding = chains.cluster_is_over(make_case(pool=make_pool(owner_uid=CLUSTER), observed=ended))
+    assert finding is not None and finding.message == f"The cluster abc has ended{said}"
 
 
 def test_a_refusal_that_repeats_is_for_a_person() -> None:
