@@ -93,6 +93,7 @@ class Promises:
     polled: frozenset[JobId] = frozenset()  # the queue, likewise
     busy_since: Callable[[WorkerName], float | None] = lambda worker: None
     paid: dict[PoolUid, Spent] = field(default_factory=dict)  # submits, and what made room
+    decided: dict[PoolUid, float] = field(default_factory=dict)  # when that was, last
     largest: dict[PoolUid, int] = field(default_factory=dict)  # how many workers it should have had at once
     let_go: set[JobId] = field(default_factory=set)  # there when fewer were wanted
     forgiven: set[JobId] = field(default_factory=set)  # whoever comes in their place costs nothing
@@ -229,7 +230,10 @@ class Promises:
             self.newest[pool] = (template, self.clock())
 
     def _keeps_pace(self, pool: PoolUid, count: int) -> None:
-        """No history submits more than the pace allows: whatever becomes of the jobs, but for good ends."""
+        """No history submits more than the pace allows: whatever becomes of the jobs, but for good ends.
+
+        A submit counts from when it was decided: an access point may answer half a minute later.
+        """
         rate = PACE(self.largest.get(pool, 0))
         used = self._pays(pool, count)
         if used > rate.burst + 0.5:
@@ -237,9 +241,10 @@ class Promises:
             self.breaks(f"no more submits than the pace allows: {used:.0f}, where {most} are the most")
 
     def _pays(self, pool: PoolUid, count: int) -> float:
-        rate = PACE(self.largest.get(pool, 0))
-        spent = self.paid[pool] = self.paid.get(pool, Spent()).more(count, rate, self.clock())
-        return spent.used
+        rate, before = PACE(self.largest.get(pool, 0)), self.paid.get(pool, Spent())
+        decided = max(before.at, self.decided.get(pool, 0.0))
+        self.paid[pool] = before.more(count, rate, decided)
+        return self.paid[pool].used
 
     def _forgives(self, planned: Plan, observed: Observed) -> None:
         """Who lived for its time, or goes as somebody wished, makes room for another that costs nothing."""
@@ -352,6 +357,7 @@ class Promises:
                     self._spares(action, observed)
                 if isinstance(action, SubmitWorkers):
                     self._avoids(action, planned.memory.avoided, now)
+            self.decided.update(dict.fromkeys(planned.statuses, now))
             self._forgives(planned, observed)
             if not planned.actions:
                 after = [replace(pool, status=planned.statuses[pool.uid]) for pool in pools]
