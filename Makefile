@@ -8,8 +8,8 @@ CODE := client crds gateway operator playground scripts tests benchmarks example
 PYTEST := $(BIN)/python -m pytest
 HISTORIES ?= 100000
 DURATIONS := --durations 20 --durations-min 10
-# Each of these takes the whole machine; the others run two at a time.
-WHOLE := tests/simulation tests/e2e
+# Two files at a time; the end-to-end tests on a site for each.
+TWO := --numprocesses 2 --dist loadfile
 
 .PHONY: help demo test unit simulate check format up down bench screenshots clean
 
@@ -22,8 +22,9 @@ demo: $(VENV)/.installed ## A whole site on this machine, and a notebook's worth
 test: $(VENV)/.installed check ## Everything: checks, unit, contract and end-to-end tests on real parts (root, Linux)
 	$(BIN)/python -m playground build
 	@failed=0; \
-	$(PYTEST) $(DURATIONS) --numprocesses 2 --dist loadfile $(WHOLE:%=--ignore %) || failed=1; \
-	$(PYTEST) $(DURATIONS) $(WHOLE) || failed=1; \
+	$(PYTEST) $(DURATIONS) $(TWO) --ignore tests/simulation --ignore tests/e2e || failed=1; \
+	$(PYTEST) $(DURATIONS) tests/simulation || failed=1; \
+	$(PYTEST) $(DURATIONS) $(TWO) --no-loadscope-reorder tests/e2e || failed=1; \
 	exit $$failed
 
 unit: $(VENV)/.installed ## The tests that need neither root nor a site: seconds

@@ -11,7 +11,7 @@ from typing import Any
 from htcdask_api import names
 from playground.site.site import Site
 from tests.e2e import manifest
-from tests.e2e.look import bare, eventually
+from tests.e2e.look import bare, eventually, queue
 
 IDLE = {"cores": 1000}
 """A template that no machine here has: its jobs stay idle, and nothing runs."""
@@ -128,6 +128,13 @@ def want(site: Site, cluster: str, count: int, namespace: str = "gateway") -> No
 def delete(site: Site, cluster: str, namespace: str = "gateway") -> None:
     """Take the DaskCluster itself away."""
     site.kubectl("-n", namespace, "delete", _DASKCLUSTERS, bare(cluster), "--wait=false")
+
+
+def delete_all(site: Site) -> None:
+    """Take every cluster and every pool away, and wait until the queue is empty."""
+    for kind in (_DASKCLUSTERS, names.PLURAL):
+        site.kubectl("delete", kind, "--all", "--all-namespaces", "--wait=false")
+    eventually(lambda: queue(site), 180, "no job of ours in the queue", lambda jobs: not jobs)
 
 
 def get(site: Site, cluster: str) -> dict[str, Any]:

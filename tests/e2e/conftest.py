@@ -1,13 +1,14 @@
-"""One fresh site for all end-to-end tests. A part that is missing fails here; nothing is skipped."""
+"""A fresh site for each process that runs end-to-end tests. A missing part fails here; nothing is skipped."""
 
+import os
 from collections.abc import Generator, Iterator
 
 import pytest
 
 from playground.node.node import Node
 from playground.site.site import Site, apply
+from tests.e2e import clusters
 from tests.e2e.notebook import DOORS, Door, Notebook
-from tests.e2e.steady import Steady, at_rest
 
 TALKERS = (("gateway", "api-dask-gateway"), ("gateway", "controller-dask-gateway"), ("htcdask", "htcdask"))
 
@@ -16,7 +17,7 @@ TALKERS = (("gateway", "api-dask-gateway"), ("gateway", "controller-dask-gateway
 def site(pytestconfig: pytest.Config) -> Iterator[Site]:
     """A whole site with the chart installed; its state is wiped first and all of it is taken away after."""
     chosen = pytestconfig.getoption("--site")
-    node = Node(chosen or "test")
+    node = Node(chosen or f"test{os.environ.get('PYTEST_XDIST_WORKER', '')}")
     node.up(fresh=chosen is None)
     try:
         yield apply(node)
@@ -25,17 +26,20 @@ def site(pytestconfig: pytest.Config) -> Iterator[Site]:
             node.down()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_by_a_failure(request: pytest.FixtureRequest) -> Iterator[None]:
+    """HTCondor offers nobody's jobs while many of one user wait: a failed test's would starve the rest."""
+    before = request.session.testsfailed
+    yield
+    if request.session.testsfailed > before:
+        clusters.delete_all(request.getfixturevalue("site"))
+
+
 @pytest.fixture(params=DOORS, ids=lambda door: door.name)
 def door(request: pytest.FixtureRequest) -> Door:
     """Each way of making a pool."""
     chosen: Door = request.param
     return chosen
-
-
-@pytest.fixture(scope="session")
-def steady_pools(site: Site) -> Steady:
-    """Pools that are left alone from the first test that names them to the last."""
-    return at_rest(site, Notebook(site))
 
 
 @pytest.fixture

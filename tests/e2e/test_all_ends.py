@@ -47,7 +47,7 @@ def test_no_job_is_left_at_the_end_of_any_road(site: Site, notebook: Notebook, f
         roads = {**through_the_gateway(site, notebook), **by_hand(site, elsewhere)}
         eventually(
             lambda: {name: jobs(site, road) for name, road in roads.items() if not has_jobs(site, road)},
-            90,
+            180,
             "every pool has an anchor, and a worker that runs or two that cannot",
             lambda without: not without,
         )

@@ -1,4 +1,7 @@
-"""`kill -9` of the operator, again and again, while workers come and go: none is doubled and none is lost."""
+"""`kill -9` of the operator, again and again, while workers come and go: none is doubled and none is lost.
+
+Manual pools and their neighbours, at rest beside it, do not notice.
+"""
 
 import json
 import random
@@ -9,9 +12,11 @@ import pytest
 
 from htcdask_api import names
 from playground.site.site import Site
-from tests.e2e import clusters, faults
+from tests.e2e import clusters, faults, steady
 from tests.e2e.clusters import SMALL
 from tests.e2e.look import eventually, queue, settled, status, workers
+from tests.e2e.notebook import Notebook
+from tests.e2e.steady import Steady
 
 AT_WORK = "Watching the pools"  # an operator's word, once it is
 RETIRING = 45.0  # seconds: the scheduler's own, and the operator's next start
@@ -35,6 +40,12 @@ class Witness:
         before = [count for at, count in self.wanted if at < began][-1:]
         most = max([*before, *(count for at, count in self.wanted if at >= began)])
         assert len(live) <= most, f"{len(live)} workers, and {most} were wanted"
+
+
+@pytest.fixture(scope="module")
+def steady_pools(site: Site) -> Steady:
+    """Pools that are left alone from the first test to the last."""
+    return steady.at_rest(site, Notebook(site))
 
 
 @pytest.mark.usefixtures("steady_pools")  # which must not notice
@@ -97,6 +108,16 @@ def test_killing_the_operator_at_random_moments_doubles_and_loses_no_worker(site
         assert len(used) == len(set(used)), "no name was used twice"
     clusters.stop(site, computing)
     clusters.delete(site, waiting.name)
+
+
+def test_pools_at_rest_stay_at_rest_for_five_minutes(site: Site, steady_pools: Steady) -> None:
+    """No job came and none went, although the operator was killed again and again meanwhile."""
+    time.sleep(max(0.0, steady_pools.since + 300 - time.monotonic()))
+    assert steady.jobs(site, *steady_pools.clusters) == steady_pools.jobs
+    # A job that came and went in between would be in the history.
+    assert steady.gone(site, *steady_pools.numbers) == steady_pools.gone
+    steady.have(site, steady_pools.numbers)
+    clusters.stop(site, *steady_pools.clusters)
 
 
 def steps(dice: random.Random, first: int, last: int) -> list[int]:

@@ -87,7 +87,7 @@ def test_adapting(runs: dict[str, Future[Executed]]) -> None:
     assert f"sum of squares: {sum(number**2 for number in range(240))}\n" in printed
     found = re.search(r"workers that computed: (\d)", printed)
     assert found is not None
-    assert 2 <= int(found[1]) <= 4
+    assert 1 <= int(found[1]) <= 4  # on a busy machine the first one may have done all before others come
     assert "workers after: 0\n" in printed
     assert "again: 6\n" in printed
 
