@@ -24,6 +24,7 @@ from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._doctor.method import ExaminedGateway
 from htcdaskgateway._errors import login_refused, name_wanted, refuse_others
+from htcdaskgateway._kind import take_after
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.new_cluster import GatewayWithKeywords
@@ -239,12 +240,12 @@ class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
 
     @gateway.setter
     def gateway(self, gateway: Gateway) -> None:
-        # GatewayCluster names its own class where it makes this. Ours has more methods and the same state; a
-        # site's own class may have state of its own.
+        # GatewayCluster names its own class where it makes this. Ours has more methods and the same state.
         if type(gateway) is Gateway:
-            gateway.__class__ = HTCGateway if self._parent is None else type(self._parent)
-            if self._parent is not None:
-                vars(gateway).update({**vars(self._parent), **vars(gateway)})
+            if self._parent is None:
+                gateway.__class__ = HTCGateway
+            else:
+                take_after(gateway, self._parent)
         self._gateway: HTCGateway = gateway
         self._process = gateway._process = os.getpid()
         if not gateway.asynchronous:

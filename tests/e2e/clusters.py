@@ -132,8 +132,8 @@ def delete(site: Site, cluster: str, namespace: str = "gateway") -> None:
 
 def delete_all(site: Site) -> None:
     """Take every cluster and every pool away, and wait until the queue is empty."""
-    for kind in (_DASKCLUSTERS, names.PLURAL):
-        site.kubectl("delete", kind, "--all", "--all-namespaces", "--wait=false")
+    kinds = f"{_DASKCLUSTERS},{names.PLURAL}"
+    site.kubectl("delete", kinds, "--all", "--all-namespaces", "--wait=false")
     eventually(lambda: queue(site), 180, "no job of ours in the queue", lambda jobs: not jobs)
 
 

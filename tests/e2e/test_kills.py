@@ -16,7 +16,6 @@ from tests.e2e import clusters, faults, steady
 from tests.e2e.clusters import SMALL
 from tests.e2e.look import eventually, queue, settled, status, workers
 from tests.e2e.notebook import Notebook
-from tests.e2e.steady import Steady
 
 AT_WORK = "Watching the pools"  # an operator's word, once it is
 RETIRING = 45.0  # seconds: the scheduler's own, and the operator's next start
@@ -43,7 +42,7 @@ class Witness:
 
 
 @pytest.fixture(scope="module")
-def steady_pools(site: Site) -> Steady:
+def steady_pools(site: Site) -> steady.Steady:
     """Pools that are left alone from the first test to the last."""
     return steady.at_rest(site, Notebook(site))
 
@@ -110,7 +109,7 @@ def test_killing_the_operator_at_random_moments_doubles_and_loses_no_worker(site
     clusters.delete(site, waiting.name)
 
 
-def test_pools_at_rest_stay_at_rest_for_five_minutes(site: Site, steady_pools: Steady) -> None:
+def test_pools_at_rest_stay_at_rest_for_five_minutes(site: Site, steady_pools: steady.Steady) -> None:
     """No job came and none went, although the operator was killed again and again meanwhile."""
     time.sleep(max(0.0, steady_pools.since + 300 - time.monotonic()))
     assert steady.jobs(site, *steady_pools.clusters) == steady_pools.jobs

@@ -93,7 +93,7 @@ class Promises:
     polled: frozenset[JobId] = frozenset()  # the queue, likewise
     busy_since: Callable[[WorkerName], float | None] = lambda worker: None
     paid: dict[PoolUid, Spent] = field(default_factory=dict)  # submits, and what made room
-    decided: dict[PoolUid, float] = field(default_factory=dict)  # when that was, last
+    decided: dict[PoolUid, float] = field(default_factory=dict)  # when its last plan was made
     largest: dict[PoolUid, int] = field(default_factory=dict)  # how many workers it should have had at once
     let_go: set[JobId] = field(default_factory=set)  # there when fewer were wanted
     forgiven: set[JobId] = field(default_factory=set)  # whoever comes in their place costs nothing

@@ -66,19 +66,24 @@ class ClusterWithAddresses(GatewayCluster):  # type: ignore[misc]
         self._addresses.note(self.scheduler_info.get("workers", {}))
         return super()._watch_worker_status(Listening(comm, self._addresses))
 
-    async def _workers_now(self) -> Mapping[str, Any]:
-        """What the scheduler says of each, by address; what it said last, if it does not answer.
+    @property
+    def _has_scheduler(self) -> bool:
+        """Whether there is one to be asked."""
+        return self.scheduler_comm is not None and self.status == "running"
+
+    async def _ask_who_is_there(self) -> bool:
+        """Have `scheduler_info` as it is now; False if the scheduler does not say.
 
         It tells changes to whom connected last, and to nobody else (Dask's plugin for it has one name): what
         this object has heard may be as old as another one is.
         """
-        if self.scheduler_comm is not None and self.status == "running":
-            try:
-                info = await asyncio.wait_for(self.scheduler_comm.identity(), _SECONDS)
-                self._addresses.note(info["workers"])
-                self.scheduler_info = info
-                if hasattr(self, "_status_widget"):
-                    self._status_widget.value = self._widget_status()
-            except Exception:  # it is user code
-                _log.debug("The scheduler does not say which workers it has", exc_info=True)
-        return self.scheduler_info.get("workers", {})  # type: ignore[no-any-return]
+        try:
+            info = await asyncio.wait_for(self.scheduler_comm.identity(), _SECONDS)
+            self._addresses.note(info["workers"])
+            self.scheduler_info = info
+            if hasattr(self, "_status_widget"):
+                self._status_widget.value = self._widget_status()
+        except Exception:  # it is user code
+            _log.debug("The scheduler does not say which workers it has", exc_info=True)
+            return False
+        return True

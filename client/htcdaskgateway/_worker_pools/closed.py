@@ -7,6 +7,7 @@ from dask_gateway import Gateway, GatewayClusterError
 
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import PoolStalledError
+from htcdaskgateway._kind import take_after
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.logs import ClusterLogs, chosen, of_ended
 from htcdaskgateway._worker_pools.pool import Pool
@@ -22,9 +23,7 @@ def closed_here(cluster: str, ended: str | None) -> GatewayClusterError:
 def logs_kept(gateway: Gateway, cluster: str, worker: str | None) -> ClusterLogs:
     """What is kept of workers that have ended, while their pools are there. `gateway`: the closed one."""
     again = Gateway(gateway.address, gateway.proxy_address, gateway._public_address, auth=gateway.auth)
-    # What it does about logins: a site's own class may want other arguments, and have state of its own.
-    again.__class__ = type(gateway)
-    vars(again).update({**vars(gateway), **vars(again)})
+    take_after(again, gateway)  # what it does about logins
 
     async def kept() -> ClusterLogs:
         access = pool_access(again, ClientConfig.read())

@@ -160,7 +160,7 @@ class ClusterWithPools(ClusterOnDisplay):
 
     async def _wait_for_workers(self, n: int, timeout: Any) -> None:
         await waiting.for_workers(self.scheduler_comm, n, timeout, self.name, self._list_pools)
-        await self._workers_now()
+        await self._ask_who_is_there()
 
     async def _tell_if_in_vain(self) -> None:
         pools = await waiting.look(self._list_pools, _WORD_SECONDS)
@@ -200,9 +200,11 @@ class ClusterWithPools(ClusterOnDisplay):
         return ClusterExplanation(self.name, pools, situation, versions)
 
     async def _compare_versions(self, status: ClusterStatus) -> Versions | None:
-        if status != ClusterStatus.RUNNING or self.scheduler_comm is None or self.status != "running":
+        if status != ClusterStatus.RUNNING or not self._has_scheduler:
             return None
-        return await of_cluster(self.scheduler_comm, await self._workers_now())
+        if not await self._ask_who_is_there():  # and it is not waited for a second time
+            return Versions((), None)
+        return await of_cluster(self.scheduler_comm, self.scheduler_info["workers"])
 
     def _refuse_closed(self) -> None:
         if self.status in ("closing", "closed"):
@@ -231,8 +233,10 @@ class ClusterWithPools(ClusterOnDisplay):
             await self._refuse_ended()
         except GatewayClusterError:
             return chosen(found, worker, self.name)  # nobody is there to be asked
-        workers = await self._workers_now()
-        if self.scheduler_comm is not None and self.status == "running":
+        if self._has_scheduler:
+            await self._ask_who_is_there()
+        workers = self.scheduler_info.get("workers", {})
+        if self._has_scheduler:
             found = {**await of_running(self.scheduler_comm, workers, lines, worker), **found}
         return chosen(found, worker, self.name, [str(its.get("name")) for its in workers.values()])
 

@@ -62,12 +62,11 @@ async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_po
     try:
         await _beside(wait, _watch_workers(list_pools, cluster, n, seen))
     except asyncio.TimeoutError as error:  # another one than Python's own before 3.11
-        if not str(error):  # by the bound above
-            error = asyncio.TimeoutError(f"The scheduler of cluster {cluster} did not answer within {within}")
-            error.__suppress_context__ = True
+        silent = f"The scheduler of cluster {cluster} did not answer within {within}"
+        told = error if str(error) else asyncio.TimeoutError(silent)  # else it is by the bound above
         if seen and sys.version_info >= (3, 11):
-            error.add_note(seen[-1])
-        raise error
+            told.add_note(seen[-1])
+        raise told from None
 
 
 async def look(list_pools: ListPools, within: float = _ANSWER_SECONDS) -> Sequence[Pool] | None:
