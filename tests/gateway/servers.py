@@ -168,6 +168,11 @@ class Site:
         condition = f"--for=jsonpath={{{field}}}" + (f"={value}" if value else "")
         self.kubectl("wait", condition, "--timeout=30s", f"daskcluster/{cluster.partition('.')[2]}")
 
+    def wants(self, cluster: str, number: int) -> dict[str, Any]:
+        """The DaskCluster, once it asks for so many workers: a heartbeat may be answered before."""
+        self.wait(cluster, ".spec.htcondorReplicas", str(number))
+        return self.dask_cluster(cluster)
+
     def token(self, cluster: str) -> str:
         """What the cluster's scheduler shows the gateway."""
         self.wait(cluster, ".status.credentials")

@@ -54,6 +54,6 @@ def test_makes_worker_pods_only_where_kubernetes_workers_are_wanted(
     name = theirs.partition(".")[2]
     selector = f"--selector=gateway.dask.org/cluster={name},app.kubernetes.io/component=dask-worker"
     site.kubectl("wait", "--for=create", "--timeout=30s", "pod", selector)
-    assert site.dask_cluster(ours)["spec"]["htcondorReplicas"] == 3
+    site.wants(ours, 3)
     assert workers(site, ours) == []
     assert 1 <= len(workers(site, theirs)) <= 2

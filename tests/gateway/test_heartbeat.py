@@ -29,15 +29,13 @@ def test_goes_to_a_field_that_the_stock_controller_does_not_know(site: Site) -> 
     cluster = site.cluster()
     for count in (4, 0, 8):
         assert site.heartbeat(cluster, heard(count)) == 200
-        spec = site.dask_cluster(cluster)["spec"]
-        assert spec["htcondorReplicas"] == count
-        assert "replicas" not in spec
+        assert "replicas" not in site.wants(cluster, count)["spec"]
 
 
 def test_is_clamped_to_the_gateways_limit(site: Site) -> None:
     cluster = site.cluster()
     assert site.heartbeat(cluster, heard(LIMIT + 7)) == 200
-    assert site.dask_cluster(cluster)["spec"]["htcondorReplicas"] == LIMIT
+    site.wants(cluster, LIMIT)
 
 
 def test_of_a_cluster_with_kubernetes_workers_stays_the_gateways_own(site: Site) -> None:
@@ -53,6 +51,7 @@ def scaled(site: Site) -> str:
     """A cluster that has asked for two workers."""
     cluster = site.cluster()
     assert site.heartbeat(cluster, heard(2)) == 200
+    site.wants(cluster, 2)
     site.wait(cluster, ".status.schedulerPod")  # the controller has nothing more to write
     return cluster
 
@@ -140,7 +139,7 @@ def test_a_number_that_is_there_is_not_written_and_the_last_one_stays_whichever_
     replica = replace(site, api=site.replica)
     for server, count in ((replica, 5), (site, 1), (replica, 1), (site, 5), (replica, 5), (site, 7)):
         assert server.heartbeat(cluster, heard(count)) == 200
-        assert site.dask_cluster(cluster)["spec"]["htcondorReplicas"] == count
+        site.wants(cluster, count)
 
 
 def test_a_flood_is_slowed_down_and_its_last_number_stays(site: Site) -> None:
@@ -157,8 +156,7 @@ def test_a_flood_is_slowed_down_and_its_last_number_stays(site: Site) -> None:
     assert {200, 429} <= answers <= {200, 429, 503}, "some are turned away at once, or to say it again"
     while site.heartbeat(cluster, heard(3)) == 503:
         time.sleep(0.5)
-    cluster_now, took = site.dask_cluster(cluster), time.monotonic() - began
-    assert cluster_now["spec"]["htcondorReplicas"] == 3
+    cluster_now, took = site.wants(cluster, 3), time.monotonic() - began
     assert cluster_now["metadata"]["generation"] - before <= BURST + took / SECONDS + 1
 
 
@@ -179,7 +177,7 @@ async def test_a_heartbeat_has_room_for_so_many_names_and_what_is_larger_is_not_
     service.count, service.active_workers = 5, set(names[:1000])
     service.closed_workers = set(names[1000 : heartbeat.NAMES])
     await service.heartbeat()
-    assert site.dask_cluster(cluster)["spec"]["htcondorReplicas"] == 5
+    await asyncio.to_thread(site.wants, cluster, 5)
     service.count, service.closed_workers = 6, set(names[1000 : heartbeat.NAMES + 100])
     with pytest.raises(HTTPClientError) as refused:
         await service.heartbeat()
