@@ -25,6 +25,7 @@ from htcdaskgateway._client import HTCGateway, HTCGatewayCluster
 from htcdaskgateway._errors import (
     ClusterStartTimeoutError,
     ExtensionMissingError,
+    GatewayAwayError,
     HTCDaskError,
     PoolRefusedError,
     PoolStalledError,
@@ -40,6 +41,7 @@ __all__ = [
     "ClusterExplanation",
     "ClusterStartTimeoutError",
     "ExtensionMissingError",
+    "GatewayAwayError",
     "GatewayClusterError",
     "GatewayServerError",
     "GatewayWarning",

@@ -11,7 +11,8 @@ import aiohttp
 from dask_gateway import Gateway
 from multidict import CIMultiDict, CIMultiDictProxy
 
-_ANSWERED: Final = "htcdask_answered"
+_OWN: Final = "htcdask_own_answer"
+_NO_SUCH_PATH: Final = "404: Not Found"  # as aiohttp says it, of which dask-gateway's server is made
 
 
 def forget_question(response: aiohttp.ClientResponse) -> None:
@@ -56,15 +57,31 @@ def hide_proxy_password(how: dict[str, Any]) -> None:
         how["proxy_auth"] = ProxyAuth(*auth)
 
 
-def mark_as_answer(error: ValueError) -> None:
-    """If dask-gateway's client raised it for a 404 or 422, and not a library below it for something else."""
+def answer_behind(error: ValueError) -> aiohttp.ClientResponse | None:
+    """The 404 or 422 for which dask-gateway's client raised it; None if a library below raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    if trace is not None and trace.tb_frame.f_code is Gateway._request.__code__:
-        setattr(error, _ANSWERED, True)
+    if trace is None or trace.tb_frame.f_code is not Gateway._request.__code__:
+        return None
+    answer: aiohttp.ClientResponse | None = trace.tb_frame.f_locals.get("resp")
+    return answer
+
+
+async def is_gateways_own(answer: aiohttp.ClientResponse) -> bool:
+    """Or else a proxy says 404 in its place, as many do for a server that is being restarted."""
+    try:
+        said = await answer.json()
+    except Exception:
+        return (await answer.text()).startswith(_NO_SUCH_PATH)
+    return isinstance(said, dict) and "error" in said
+
+
+def mark_as_own(error: ValueError) -> None:
+    """The gateway itself has said it, of what it was asked for."""
+    setattr(error, _OWN, True)
 
 
 def is_unknown(error: ValueError) -> bool:
     """Whether the gateway does not know, or does not want, what it was asked for."""
-    return getattr(error, _ANSWERED, False)
+    return getattr(error, _OWN, False)

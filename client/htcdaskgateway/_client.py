@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -23,9 +24,10 @@ from htcdaskgateway._auth import UNSENDABLE, check_address, choose_auth, without
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
 from htcdaskgateway._doctor.method import ExaminedGateway
-from htcdaskgateway._errors import login_refused, name_wanted, refuse_others
+from htcdaskgateway._errors import gateway_away, login_refused, name_wanted, refuse_others
 from htcdaskgateway._kind import take_after
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
+from htcdaskgateway._stopping import until_taken
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.new_cluster import GatewayWithKeywords
 from htcdaskgateway._worker_pools.offer_route import GatewayWithProfiles
@@ -113,7 +115,7 @@ class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], Gate
         return await super()._wait_for_start(cluster_name)
 
     async def _stop_cluster(self, cluster_name: str) -> None:
-        await super()._stop_cluster(cluster_name)
+        await until_taken(partial(super()._stop_cluster, cluster_name))
         self._stopped_clusters = {*self._stopped_clusters, cluster_name}
 
     async def _scale_cluster(self, cluster_name: str, n: int, **others: Any) -> None:
@@ -170,8 +172,13 @@ class HTCGateway(ExaminedGateway, GatewayWithKeywords["HTCGatewayCluster"], Gate
         except UnicodeError:  # whose text and value are the password
             wrong = ValueError(UNSENDABLE)
         except ValueError as error:
-            _answers.mark_as_answer(error)
-            raise
+            answer = _answers.answer_behind(error)
+            if answer is None:
+                raise
+            if await _answers.is_gateways_own(answer):
+                _answers.mark_as_own(error)
+                raise
+            wrong = gateway_away(without_credentials(self.address), answer.status, str(error))
         else:
             _answers.forget_question(response)
             return response

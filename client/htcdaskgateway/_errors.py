@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 import aiohttp
-from dask_gateway import GatewayClusterError
+from dask_gateway import GatewayClusterError, GatewayServerError
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -15,6 +15,7 @@ from htcdask_api.spec import ENVIRONMENT_ADVICE
 __all__ = [
     "ClusterStartTimeoutError",
     "ExtensionMissingError",
+    "GatewayAwayError",
     "HTCDaskError",
     "PoolRefusedError",
     "PoolStalledError",
@@ -35,6 +36,7 @@ _TEXTS: Final = {
 }
 
 _NUMBERS_OF_WORKERS: Final = ("n_workers", "nworkers", "num_workers", "workers")  # Dask's other clusters
+_LONGEST_OF_OTHERS: Final = 100  # characters of what a proxy says
 _NEAR: Final = 0.75  # of 1, by difflib: "memroy" and "worker_mem" are near to something
 
 
@@ -64,6 +66,19 @@ class PoolsNotUnderstoodError(HTCDaskError, ValueError):
 
 class PoolsNotThereError(HTCDaskError, ValueError):
     """The gateway has no pools of this cluster: the cluster, or the whole route, is not there."""
+
+
+class GatewayAwayError(GatewayServerError, ValueError):  # type: ignore[misc]
+    """Something else answers in the gateway's place: it may be back in a moment. ValueError as upstream's."""
+
+
+def gateway_away(address: str, status: int, said: str) -> GatewayAwayError:
+    """The error for a 404 that is not the gateway's own; `said` is its text."""
+    return GatewayAwayError(
+        f"The gateway at {address} is not there: something else answered {status} in its place "
+        f"({said.strip()[:_LONGEST_OF_OTHERS]!r}). It may be restarting: try again. If that lasts: is this "
+        "the gateway's address?"
+    )
 
 
 def extension_missing(address: str, option: str) -> ExtensionMissingError:

@@ -23,14 +23,16 @@ SECRETS = ("sesame", "YWRhOnNlc2FtZQ", "Authorization", "cookie-42")
 
 
 @asynccontextmanager
-async def gateway_that_says(status: int) -> AsyncIterator[HTCGateway]:
-    """It has heard the password, and answers everything so, by a page."""
+async def gateway_that_says(
+    status: int, text: str = "<html>", kind: str = "text/html"
+) -> AsyncIterator[HTCGateway]:
+    """It has heard the password, and answers everything so."""
 
     async def answer(request: web.Request) -> web.Response:
         known = "Authorization" in request.headers
         headers = {"WWW-Authenticate": "Basic", "Set-Cookie": "gateway=cookie-42"}
-        page = web.Response(status=status if known else 401, headers=headers, text="<html>")
-        page.content_type = "text/html"
+        page = web.Response(status=status if known else 401, headers=headers, text=text)
+        page.content_type = kind
         return page
 
     app = web.Application()
@@ -103,13 +105,47 @@ async def test_what_a_library_below_refuses_is_no_answer() -> None:
             await gateway.profiles()
 
 
-async def test_a_404_is_an_answer() -> None:
-    async with gateway_that_says(404) as gateway:
-        with pytest.raises(ValueError, match="html") as failed:
+OWN = [('{"error": "Cluster gateway.x not found"}', "application/json"), ("404: Not Found", "text/plain")]
+OTHERS = [
+    ("404 page not found\n", "text/plain"),  # Traefik's, while the gateway's pod is replaced
+    ("default backend - 404", "text/plain"),
+    ("<html><title>404: Not Found</title>", "text/html"),
+    ('{"status": 404, "message": "Not Found"}', "application/json"),
+    ("[]", "application/json"),
+    ("\x1b[2J" + "x" * 5000, "application/json"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind"), OWN)
+async def test_a_404_of_the_gateway_is_an_answer(text: str, kind: str) -> None:
+    async with gateway_that_says(404, text, kind) as gateway:
+        with pytest.raises(ValueError, match=r"not found|Not Found") as failed:
             await gateway.list_clusters()
         assert is_unknown(failed.value)
         with pytest.raises(PoolsNotThereError):
             await RoutePools(gateway).list("gateway.x")
+
+
+@pytest.mark.parametrize(("text", "kind"), OTHERS)
+async def test_a_404_in_the_gateway_s_place_says_nothing_of_clusters(text: str, kind: str) -> None:
+    async with gateway_that_says(404, text, kind) as gateway:
+        pools = RoutePools(gateway)
+        for ask in (
+            gateway.list_clusters(),
+            gateway.profiles(),
+            pools.list("gateway.x"),
+            pools.logs("gateway.x", "default"),
+            pools.create("gateway.x", "more", Template(), 1),
+        ):
+            with pytest.raises(
+                htcdaskgateway.GatewayAwayError, match=r"404 .*It may be restarting"
+            ) as failed:
+                await ask
+            assert isinstance(failed.value, (ValueError, dask_gateway.GatewayServerError))
+            assert not is_unknown(failed.value)
+            assert len(str(failed.value)) < 400
+            assert "\x1b" not in str(failed.value)
+            holds_none(failed.value)
 
 
 def test_a_proxy_s_password_is_not_shown() -> None:

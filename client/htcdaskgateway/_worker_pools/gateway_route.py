@@ -15,7 +15,12 @@ from dask_gateway import Gateway, GatewayClusterError, GatewayWarning
 
 from htcdask_api import Template, WorkerLog, WorkerLogs
 from htcdaskgateway._answers import is_unknown
-from htcdaskgateway._errors import PoolRefusedError, PoolsNotThereError, PoolsNotUnderstoodError
+from htcdaskgateway._errors import (
+    GatewayAwayError,
+    PoolRefusedError,
+    PoolsNotThereError,
+    PoolsNotUnderstoodError,
+)
 from htcdaskgateway._worker_pools.pool import Pool, scaling
 
 _MOST_SHOWN: Final = 5
@@ -55,6 +60,8 @@ class RoutePools:
     async def _change(self, method: str, cluster: str, path: str, body: Any = None) -> Any:
         try:
             return await self._gateway._request(method, self._url(cluster) + path, json=body)
+        except GatewayAwayError:
+            raise
         except (ValueError, GatewayClusterError, aiohttp.ClientResponseError) as error:
             done = {"POST": "the worker pool", "PATCH": "a new number for the worker pool"}
             what = done.get(method, "to delete the worker pool")
