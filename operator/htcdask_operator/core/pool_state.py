@@ -178,6 +178,7 @@ class PoolState(Sight):
     submit_budget: int = 0  # and this pool, by the limits, which count both of a pair
     unasked: int = 0  # workers that its pools should have in all, beyond what the scheduler asks for
     all_there: bool = False  # no pool of the cluster lacks a worker
+    wants_fewer: bool = False  # the scheduler lets some go, of whichever pool
     taken: Collection[WorkerName] = ()  # names that nobody may get
     template_hash: str | None = None  # None: nothing can be submitted of this template
     anchors: Anchors = field(default_factory=Anchors)

@@ -90,13 +90,7 @@ def _judged(sight: Sight) -> Sight:
     workers = states.judged(sight.jobs, sight.observed, dropped, sight.policy, sight.now)
     if worker.max_runtime_seconds is not None:
         workers = succession.judged(workers, sight.now)
-    sight = replace(
-        sight,
-        pool=pool,
-        template=worker,
-        workers=workers,
-        over=chains.cluster_is_over(sight),
-    )
+    sight = replace(sight, pool=pool, template=worker, workers=workers, over=chains.cluster_is_over(sight))
     sight = memory_request.with_memory(sight)
     return replace(sight, refused=chains.first(chains.SPEC, sight), made_from=sight.current_hash)
 
@@ -252,7 +246,8 @@ def wants_fewer(sights: Sequence[Sight], observed: Observed) -> bool:
     if not isinstance(observed.cluster, ClusterFacts):
         return False
     asked = (observed.cluster.replicas, observed.least_asked)
-    return min(each for each in asked if each is not None) < sum(len(sight.live) for sight in sights)
+    there = len(orphans(observed)) + sum(len(sight.live) for sight in sights)
+    return min(each for each in asked if each is not None) < there
 
 
 def all_there(sights: Sequence[Sight], allocations: Mapping[PoolUid, Allocation]) -> bool:

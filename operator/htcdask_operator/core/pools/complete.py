@@ -40,6 +40,7 @@ def state_of(
         submit_budget=_submit_budget(sight, budget, worker),
         unasked=unasked,
         all_there=all_there,
+        wants_fewer=wants_fewer,
         taken=taken,
         standing=sight.remembered.standing,
         ledger=ledger.known(sight.remembered.ledger, sight.pool.status),
@@ -51,7 +52,7 @@ def state_of(
         return state
     if state.ends:
         return replace(state, ledger=_after_answer(state)[0])
-    return _with_workers(_with_ends(state, allocation, wants_fewer), allocation, scheduler_retires)
+    return _with_workers(_with_ends(state, allocation), allocation, scheduler_retires)
 
 
 def _submit_budget(sight: Sight, budget: SubmitBudget, worker: Size) -> int:
@@ -59,7 +60,7 @@ def _submit_budget(sight: Sight, budget: SubmitBudget, worker: Size) -> int:
     return max(0, min(own, budget.beyond(worker, sight.template.profile)))
 
 
-def _with_ends(state: PoolState, allocation: Allocation, wants_fewer: bool) -> PoolState:
+def _with_ends(state: PoolState, allocation: Allocation) -> PoolState:
     """With those that have ended, recorded."""
     now, (known, lost) = state.now, _after_answer(state)
     workers = tuple([worker for worker in state.workers if worker.state not in states.OVER])
@@ -67,7 +68,7 @@ def _with_ends(state: PoolState, allocation: Allocation, wants_fewer: bool) -> P
     lacks = allocation.replicas - states.live(workers) - known.expected()
     recorded = {failure.worker for failure in state.record.recent}
     known, ended = let_go.excused(
-        known, workers, ended, recorded, now, wants_fewer=wants_fewer, lacks=lacks > 0
+        known, workers, ended, recorded, now, wants_fewer=state.wants_fewer, lacks=lacks > 0
     )
     gone = tuple(ledger.removed_by_others(job) for job in lost if job.may_be_worker)
     record, new = failures.record(

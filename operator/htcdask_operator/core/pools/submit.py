@@ -41,8 +41,9 @@ def successors(state: PoolState) -> Step:
     paused = (state.pause_ends_at, state.more_at) if due.now else ()
     recheck = first((due.recheck_at, *paused, *(at for at in given.values() if at < math.inf)))
     lacks = state.missing or not state.all_there or state.backoff.allowed is not None
-    # Or it is about to change, or the queue will show for whom they are.
-    if lacks or states.live(state.workers) != state.allocation.replicas or state.expected:
+    # Its number is about to change, here or by another pool's, or the queue will show for whom they are.
+    changes = states.live(state.workers) != state.allocation.replicas or state.wants_fewer or state.expected
+    if lacks or changes:
         return Step((), recheck)
     count = min(len(due.now), state.submit_budget, state.ledger.left(state.pace, state.now))
     if state.anchors.refused is not None:

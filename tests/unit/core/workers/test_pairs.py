@@ -222,6 +222,45 @@ def test_a_pool_that_is_refused_hinders_no_successor_of_another() -> None:
     assert action.succeeds == job.worker
 
 
+def of_pool(world: World, pool: str) -> list[Job]:
+    return [job for job in world.workers() if job.pool_uid == pool]
+
+
+def two_pools(here: int, there: int) -> tuple[World, Job]:
+    """So many workers that follow the gateway, and of a Manual pool; and that one's first to retire."""
+    world = a_pool(here)
+    world.pools["other"] = make_pool(
+        "other",
+        scaling="Manual",
+        replicas=there,
+        created_at=NOW,
+        template=make_template(max_runtime_seconds=3600),
+    )
+    wanted(world, here + there)
+    world.settle()
+    world.stage()
+    world.settle()
+    for job in of_pool(world, "other"):
+        world.start(job)
+        world.connect(job)
+    world.settle()
+    return world, min(of_pool(world, "other"), key=lambda job: succession.retires_at(job) or 0)
+
+
+def test_nobody_gets_a_successor_while_another_pool_of_the_cluster_has_too_many() -> None:
+    world, job = two_pools(2, 2)
+    mine = of_pool(world, POOL)
+    for each in mine:  # none of them retires before
+        world.jobs[each.id] = replace(world.jobs[each.id], lifetime=None)
+    wanted(world, 2)
+    assert at_the_end_of(world, job, 55) == []
+    for each in mine:  # the scheduler has let them go
+        world.end(world.jobs[each.id], exit_code=0)
+        world.connected.discard(each.worker)
+    world.now += 5
+    assert [action.succeeds for action in submitted(world.settle())] == [job.worker]
+
+
 def test_a_pool_alone_is_not_told_that_others_leave_first() -> None:
     world = a_pool(8)
     for count in (9, 8, 9, 8, 9, 8):
