@@ -1,5 +1,8 @@
 """The gateway and its proxy are restarted under load, and a scheduler dies."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 from playground.site import wait
 from playground.site.site import Site
 from tests.e2e import clusters, faults
@@ -20,6 +23,27 @@ client.publish_dataset(squares=client.map(slow, range(tasks), pure=False))
 COLLECT = """
 client = gateway.connect(cluster).get_client()
 result = sum(client.gather(client.get_dataset("squares")))
+"""
+AWAY = """
+def connected():
+    for _ in range(60):
+        try:
+            return gateway.connect(cluster)
+        except Exception:
+            time.sleep(0.5)
+
+cluster = connected()
+said, lines = set(), []
+began = came_back = time.time()
+# Until it has been away, and has been back for three seconds; its new pod may come before the old one goes.
+while time.time() - began < 40 and (not said or time.time() - came_back < 3):
+    try:
+        lines.append(str(cluster.explain()).splitlines()[1])
+    except Exception as error:
+        said.add(type(error).__name__)
+        came_back = time.time()
+    time.sleep(0.05)
+result = sorted(said), sorted({line for line in lines if "ended" in line}), cluster.status
 """
 
 
@@ -49,6 +73,24 @@ def test_a_restart_of_the_proxy_and_of_the_gateway_is_one_event(site: Site, note
     )
     assert "Failed" in said["message"]
     assert not stalled(site, cluster)
+
+
+def test_while_the_gateway_is_away_nobody_says_that_a_cluster_has_ended(
+    site: Site, notebook: Notebook
+) -> None:
+    """Its proxy answers in its place, with a 404 of its own for a moment."""
+    [cluster] = clusters.new(site)
+    with ThreadPoolExecutor(1) as thread:
+        told = thread.submit(notebook.run, AWAY, cluster=cluster)
+        while not told.done():
+            restart(site, "gateway")
+            time.sleep(6)
+        said, ended, state = told.result()
+    assert said, "it was seen to be away"
+    assert set(said) <= {"GatewayAwayError", "ClientResponseError", "ClientConnectorError"}
+    assert (ended, state) == ([], "running")
+    clusters.stop(site, cluster)
+    clean(site, cluster)
 
 
 def restart(site: Site, *components: str) -> None:

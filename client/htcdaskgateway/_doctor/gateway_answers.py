@@ -41,10 +41,11 @@ async def gateway(case: Case) -> str:
     version = said.get("version") if isinstance(said, dict) else None
     if answer.status != 200 or not isinstance(version, str):
         kind = "something that is no JSON" if said is None else "JSON without a version"
+        again = "; if it worked a moment ago, the gateway is being restarted: try again in a minute"
         raise Fault(
             f"what answers at {address} is no dask-gateway: "
             f"/api/version is {kind} (HTTP status {answer.status})",
-            remedy,
+            f"{remedy}{again if answer.status == 404 else ''}",
         )
     return f"dask-gateway {answer.masked(version)} answers at {address}"
 

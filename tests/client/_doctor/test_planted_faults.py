@@ -107,9 +107,10 @@ def test_a_certificate_for_another_host(
         ((200, {}, b'{"server": "nginx"}'), "JSON without a version"),
         ((200, {}, b"[" * 100_000), "something that is no JSON"),
         ((200, {}, b"\xff\xfe\x00garbage\x1b[2J"), "something that is no JSON"),
+        ((404, {}, b"404 page not found"), "something that is no JSON (HTTP status 404)"),
         ((503, {}, b""), "does not reach it (HTTP status 503)"),
     ],
-    ids=["a page", "other JSON", "JSON too deep", "garbage", "nobody behind it"],
+    ids=["a page", "other JSON", "JSON too deep", "garbage", "a proxy alone", "nobody behind it"],
 )
 def test_something_else_than_a_gateway(
     site: Site, answer: tuple[int, dict[str, str], bytes], said: str
