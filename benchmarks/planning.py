@@ -18,6 +18,7 @@ from htcdask_operator.core.actions import SubmitAnchor
 from htcdask_operator.core.model import ClusterFacts, Job, JobStatus, PoolFacts, SchedulerWorkers
 from htcdask_operator.core.plan import plan
 from htcdask_operator.ports import ClusterKey
+from htcdask_operator.process import garbage
 from tests.builders import (
     NOW,
     make_anchor,
@@ -65,8 +66,7 @@ def steady(count: int) -> Figures:
 
 def thousand_clusters() -> Figures:
     """The longest that the event loop was kept from a timer, while a thousand clusters wait at a limit."""
-    gc.collect()
-    gc.freeze()  # as the operator does at its start
+    garbage.freeze()  # as the operator does at its start
     try:
         return asyncio.run(_thousand_clusters())
     finally:
@@ -89,6 +89,7 @@ async def _thousand_clusters() -> Figures:
         site.known.queue.saw_all(jobs, NOW)
         _wake(site, keys)
         await asyncio.sleep(5)  # the first statuses are written
+        garbage.freeze()  # as the operator does a minute after its start
         stalls = asyncio.create_task(_longest_stall(4.0))
         await asyncio.sleep(0.1)
         _wake(site, keys)  # all at once, as after an answer that everybody waits for

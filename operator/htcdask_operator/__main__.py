@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -29,7 +28,7 @@ from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.kube.api import KubeApi, connect
 from htcdask_operator.ports import Ports
-from htcdask_operator.process import health, offer
+from htcdask_operator.process import garbage, health, offer
 from htcdask_operator.process.claims import Claims, claims, holder
 from htcdask_operator.process.health import Health
 from htcdask_operator.process.supervise import supervise
@@ -71,7 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kopf.configure(verbose=options.verbose, log_format=log_format)
     if not options.verbose:
         handlers.quieten()
-    gc.freeze()  # a full collection keeps the event loop waiting: it need not look at what was imported
     return 0 if asyncio.run(operate(settings)) else 1
 
 
@@ -190,6 +188,7 @@ async def _run(
     services = {
         "health server": health.serve(settings.health_port, health_now, lambda: leases.rival),
         "signals": signals(),
+        "garbage": garbage.run(),
         "lease": leases.run(),
         "poller": leading(poller.run),
         "reconciler": leading(parts.reconcile),

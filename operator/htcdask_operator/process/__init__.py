@@ -4,5 +4,6 @@ leader_election  one lease                 claims     all leases that an operato
 health       /healthz, /readyz, /metrics   supervise  when one task ends, all do
 unexpected   exceptions that a loop survives
 offer        what notebooks are told of the site
+garbage      Python's full passes over all objects, kept short
 small_http   the server under health, for anybody, at a bounded cost
 """
