@@ -1,6 +1,7 @@
 """What a user reads where a question fails: the gateway's own words, or those of the Kubernetes API.
 
-Used by `htcdask_gateway` and `htcdask_logs`, and pasted beside them into the API server's configuration.
+Used by `htcdask_gateway`, `htcdask_logs` and `htcdask_heartbeats`, and pasted beside them into the API
+server's configuration.
 """
 
 import json
@@ -16,6 +17,14 @@ NOISE = re.compile(r'Invalid value: "(string|object|array)": |\S+ in body |.* st
 def error(status: int, message: str) -> web.HTTPError:
     kind = next(answer for answer in ANSWERS if answer.status_code == status)
     return kind(reason=" ".join(message.split()))  # aiohttp refuses a reason with line breaks
+
+
+def is_gone(exc: ApiException, name: str) -> bool:
+    """Whether the object is not there; of a kind that is not there, and in a proxy's 404, nobody names it."""
+    try:
+        return exc.status == 404 and bool(json.loads(exc.body or "")["details"]["name"] == name)
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def from_kubernetes(exc: ApiException) -> web.HTTPError:

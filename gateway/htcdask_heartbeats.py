@@ -22,6 +22,8 @@ from typing import Any
 from aiohttp import ClientError, web
 from kubernetes_asyncio.client.rest import ApiException
 
+from htcdask_errors import is_gone
+
 BURST, SECONDS = 8, 3.0  # so many requests at once, and one more in so many seconds: adapt() moves every 3 s
 DEADLINE = 15.0  # of one of them
 ANSWER = 1.0  # until a heartbeat is answered; and so long after a word of its user it may be older
@@ -59,9 +61,9 @@ class DaskClusters:
         try:
             return await question(group, self._backend.crd_version, namespace, plural, name, *more)
         except ApiException as exc:
-            if exc.status != 404:
+            if not is_gone(exc, name):
                 raise
-            return None  # the cluster has just gone
+            return None
 
 
 class _Word:
@@ -182,9 +184,12 @@ def _told(write: asyncio.Future[None]) -> None:
 
 
 def _passes(exc: Exception) -> bool:
-    """Whether it may go another time: the API server is away, or busy, or somebody else wrote just now."""
+    """Whether it may go another time: the API server is away, or busy, or somebody else wrote just now.
+
+    A 404 that does not name the cluster is a proxy's, in the API server's place.
+    """
     if isinstance(exc, ApiException):
-        return exc.status in (409, 429) or not 400 <= (exc.status or 0) < 500
+        return exc.status in (404, 409, 429) or not 400 <= (exc.status or 0) < 500
     return isinstance(exc, (OSError, ClientError, asyncio.TimeoutError))
 
 

@@ -5,12 +5,11 @@ configuration. The object has the pool's name; that it belongs to this pool, and
 name, its owner reference says.
 """
 
-import json
 from typing import Any
 
 from kubernetes_asyncio.client.rest import ApiException
 
-from htcdask_errors import error
+from htcdask_errors import error, is_gone
 
 # htcdask_api has these too, but is not installed where this runs; a test compares them.
 PLURAL = "htcworkerlogs"
@@ -33,20 +32,11 @@ async def answer(client: Any, where: tuple[str, str, str], pool: Json, worker: s
     raise error(404, f"Nothing is kept of what worker {worker[:80]!r} printed; there is: {names}. {text}")
 
 
-def _names_it(body: Any, name: str) -> bool:
-    """Whether the object is not there: of a kind that the API server does not know it says less."""
-    try:
-        found = json.loads(body)
-        return bool(found["details"]["name"] == name)
-    except (KeyError, TypeError, ValueError):
-        return False
-
-
 async def _entries(client: Any, where: tuple[str, str, str], pool: Json) -> list[Any]:
     try:
         found = await client.get_namespaced_custom_object(*where, PLURAL, pool["name"])
     except ApiException as exc:
-        if exc.status != 404 or not _names_it(exc.body, pool["name"]):
+        if not is_gone(exc, pool["name"]):
             raise  # such as where the CRD is not installed
         return []
     owners = found["metadata"].get("ownerReferences") or []

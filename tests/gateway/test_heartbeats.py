@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from aiohttp import web
@@ -334,6 +334,52 @@ def test_an_api_server_that_is_away_gets_the_last_number_when_it_is_back(away: i
         assert store.number == 3
 
     in_virtual_time(run)
+
+
+PROXY = ApiException(status=404, reason="Not Found")
+PROXY.body = b"404 page not found"
+
+
+@pytest.mark.parametrize(
+    "refusal", [PROXY, ApiException(status=503), ApiException(status=409)], ids=lambda refusal: refusal.status
+)
+def test_a_number_is_written_when_the_api_server_is_back(refusal: ApiException) -> None:
+    """A proxy's 404 is no word about the cluster."""
+
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        store.refusing, store.refusal = 2, refusal
+        await server.heard(CLUSTER, 3, {CLUSTER})
+        await asyncio.sleep(4 * SECONDS)
+        assert store.number == 3
+
+    in_virtual_time(run)
+
+
+@pytest.mark.parametrize(
+    ("body", "gone"),
+    [
+        ('{"kind": "Status", "details": {"name": "c1", "kind": "daskclusters"}}', True),
+        ('{"kind": "Status", "details": {"name": "another"}}', False),
+        ('{"kind": "Status", "details": {}}', False),
+        ("404 page not found", False),
+        ("[]", False),
+        (None, False),
+    ],
+)
+def test_a_cluster_is_gone_only_if_the_api_server_names_it(body: str | None, gone: bool) -> None:
+    answer = ApiException(status=404)
+    answer.body = None if body is None else body.encode()
+    custom = Mock(get_namespaced_custom_object=AsyncMock(side_effect=answer))
+    store = DaskClusters(
+        Mock(custom_client=custom, crd_version="v1alpha1"), ("g", "daskclusters"), "replicas"
+    )
+    if gone:
+        assert asyncio.run(store.read("gateway.c1")) is None
+    else:
+        with pytest.raises(ApiException):
+            asyncio.run(store.read("gateway.c1"))
 
 
 @pytest.mark.parametrize("status", [403, 422])
