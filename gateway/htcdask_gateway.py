@@ -9,6 +9,7 @@ The gateway's configuration calls `configure(c)`, which adds this to whatever ba
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 from typing import Any
@@ -35,6 +36,7 @@ from htcdask_options import HTCONDOR, KUBERNETES, WORKER_BACKEND_OPTION, WORKER_
 GROUP, VERSION, KIND, PLURAL = "htcdask.org", "v1alpha1", "HTCWorkerPool", "htcworkerpools"
 GATEWAY_GROUP, DASKCLUSTER_KIND, DASKCLUSTER_PLURAL = "gateway.dask.org", "DaskCluster", "daskclusters"
 CLUSTER_LABEL, WANTED_FIELD = "htcdask.org/cluster", "htcondorReplicas"
+START_SECONDS = 30.0  # at most, for reading all clusters; the rest is read when somebody asks
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 LOG = logging.getLogger("DaskGateway")  # the server's own
 Json = dict[str, Any]
@@ -70,6 +72,24 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
         for path, view in ROUTES.items():
             app.router.add_route("*", path, api_handler(user_authenticated=True)(view.answer))
         await super().setup(app)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._read_clusters(), START_SECONDS)
+
+    async def _read_clusters(self) -> None:
+        """Before anybody asks: the stock server answers a DELETE of what it has not read yet as done."""
+        for name in list(self.informer.cache):
+            try:
+                await self.get_cluster(name)
+            except Exception as exc:  # whoever asks for this one gets the error, too
+                self.log.warning("Cluster %s could not be read: %.500r", name, exc)
+
+    async def get_cluster(self, cluster_name: str, wait: bool = False) -> Any:
+        cluster = await super().get_cluster(cluster_name, wait=wait)
+        informer = getattr(self, "informer", None)
+        if cluster is None and informer is not None and informer.get(cluster_name) is not None:
+            await self.sync_cluster(cluster_name)
+            cluster = self.clusters.get(cluster_name)
+        return cluster
 
     async def get_cluster_options(self, user: Any) -> Any:
         return WithWorkerBackend(await super().get_cluster_options(user), self.default_worker_backend)

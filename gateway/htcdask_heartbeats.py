@@ -76,8 +76,9 @@ class _Word:
 class _Number:
     """One cluster's number on its way."""
 
-    def __init__(self) -> None:
-        self.heard, self.heard_at = 0, 0.0
+    def __init__(self, shown: Any) -> None:
+        # Of an earlier server's number the store tells.
+        self.heard, self.heard_at = shown if type(shown) is int else 0, 0.0
         self.held = 0
         self.write: asyncio.Future[None] | None = None
         self.word: _Word | None = None
@@ -144,7 +145,8 @@ class Heartbeats:
     def _line(self, cluster: str, known: Collection[str]) -> _Number:
         if cluster not in self._numbers:
             self._numbers = {name: kept for name, kept in self._numbers.items() if name in known}
-        return self._numbers.setdefault(cluster, _Number())
+            self._numbers[cluster] = _Number(self._clusters.shown(cluster))
+        return self._numbers[cluster]
 
     def _write_soon(self, cluster: str, line: _Number, number: int) -> asyncio.Future[None]:
         line.heard, line.heard_at = number, self._clock()

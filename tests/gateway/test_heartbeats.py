@@ -336,6 +336,22 @@ def test_an_api_server_that_is_away_gets_the_last_number_when_it_is_back(away: i
     in_virtual_time(run)
 
 
+def test_a_server_that_has_just_started_knows_the_number_before_by_the_store() -> None:
+    async def run() -> None:
+        store = Store()
+        await store.write(CLUSTER, 4)
+        await asyncio.sleep(1)
+        server = store.server()
+        async with server.asked(CLUSTER, None, {CLUSTER}):  # adapt()
+            await asyncio.sleep(0.1)
+        with pytest.raises(web.HTTPServiceUnavailable):
+            await server.heard(CLUSTER, 4, {CLUSTER})
+        await server.heard(CLUSTER, 2, {CLUSTER})
+        assert store.number == 2
+
+    in_virtual_time(run)
+
+
 PROXY = ApiException(status=404, reason="Not Found")
 PROXY.body = b"404 page not found"
 
