@@ -188,8 +188,8 @@ async def _run(
     services = {
         "health server": health.serve(settings.health_port, health_now, lambda: leases.rival),
         "signals": signals(),
-        "garbage": garbage.run(),
         "lease": leases.run(),
+        "garbage": leading(garbage.run),
         "poller": leading(poller.run),
         "reconciler": leading(parts.reconcile),
         "resync": leading(compare),

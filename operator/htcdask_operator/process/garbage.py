@@ -12,7 +12,7 @@ import gc
 from typing import Final
 
 FIRST_SECONDS: Final = 60.0
-"""After the start: by then what there is has been listed."""
+"""After it began to lead: by then what there is has been listed."""
 SECONDS: Final = 3600.0
 
 
