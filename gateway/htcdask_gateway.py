@@ -85,8 +85,7 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
 
     async def get_cluster(self, cluster_name: str, wait: bool = False) -> Any:
         cluster = await super().get_cluster(cluster_name, wait=wait)
-        informer = getattr(self, "informer", None)
-        if cluster is None and informer is not None and informer.get(cluster_name) is not None:
+        if cluster is None and self.informer.get(cluster_name) is not None:
             await self.sync_cluster(cluster_name)
             cluster = self.clusters.get(cluster_name)
         return cluster

@@ -40,8 +40,7 @@ class DaskClusters:
 
     def shown(self, cluster_name: str) -> Any:
         """The number as the watch shows it: it may be behind."""
-        informer = getattr(self._backend, "informer", None)
-        cluster = informer.get(cluster_name) if informer is not None else None
+        cluster = self._backend.informer.get(cluster_name)
         return (cluster or {}).get("spec", {}).get(self._field)
 
     async def read(self, cluster_name: str) -> Any:

@@ -135,6 +135,7 @@ class KubernetesObjects:
 class SiteBackend(htcdask_gateway.HTCDaskBackend, InProcessBackend):  # type: ignore[misc]
     crd_version = "v1alpha1"
     label_selector = ""
+    informer = SimpleNamespace(cache={}, get={}.get)  # the clusters are in its own database
 
     async def forward_message_to_scheduler(self, cluster: Any, msg: Json) -> None:
         """Nor does what a user scales to go anywhere else."""
