@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -90,6 +91,7 @@ async def a_backend(site: Site, folder: Path) -> AsyncIterator[Any]:
     async with client.ApiClient(settings) as api_client:
         gateway.backend.custom_client = client.CustomObjectsApi(api_client)
         gateway.backend.clusters = {}
+        gateway.backend.informer = SimpleNamespace(get={}.get)
         yield gateway.backend
 
 
