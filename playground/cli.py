@@ -44,6 +44,8 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
     for index, word in enumerate(arguments):
         if word in _PROGRAMS and arguments[index - 1 : index] != ["--name"]:
             rest = arguments[index + 1 :]
+            if word not in _WITH_HELP and rest[:1] in (["--help"], ["-h"]):
+                return arguments, []
             return arguments[: index + 1], rest[1:] if rest[:1] == ["--"] else rest
     return arguments, []
 
@@ -220,6 +222,7 @@ def _environment(node: Node) -> dict[str, str]:
     return {**os.environ, "KUBECONFIG": str(node.kubeconfig), "PATH": path}
 
 
+_WITH_HELP = ("kubectl", "helm")  # of their own, under the same words
 _PROGRAMS = {
     "shell": (_shell, "a shell (or the command that follows) inside the node"),
     "kubectl": (_kubectl, "run kubectl as cluster admin"),

@@ -28,6 +28,7 @@ from htcdaskgateway._errors import (
     GatewayAwayError,
     HTCDaskError,
     PoolRefusedError,
+    PoolsNotThereError,
     PoolStalledError,
 )
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
@@ -54,6 +55,7 @@ __all__ = [
     "Pool",
     "PoolRefusedError",
     "PoolStalledError",
+    "PoolsNotThereError",
     "Profile",
     "Profiles",
 ]

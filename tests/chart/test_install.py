@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,12 @@ def test_use_of_all_clusters_scales_too(site: ControlPlane) -> None:
 def test_deleting_is_a_matter_of_rbac_alone(site: ControlPlane) -> None:
     site.kubectl("create", "-f", "-", input=pool("doomed"))
     assert "deleted" in site.kubectl("-n", "gateway", "delete", "htcwp/doomed", "--as", "nell")
+
+
+def test_nobody_takes_the_names_of_another_clusters_pools(site: ControlPlane) -> None:
+    ours, theirs = uuid.uuid4().hex, uuid.uuid4().hex
+    assert "is of a pool of that cluster" in create(site, "ada", f"gpu-{theirs}", cluster=ours)
+    assert "created" in create(site, "ada", f"gpu-{ours}", cluster=ours)
 
 
 def apply_status(site: ControlPlane, who: str, name: str, status: dict[str, Any]) -> str:

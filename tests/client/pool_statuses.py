@@ -16,6 +16,8 @@ def pool(name: str = "default", **status: Any) -> Pool:
     return Pool(name, PoolSpec(cluster_ref=ClusterRef(name="a29b")), PoolStatus.model_validate(status))
 
 
+MANUAL = PoolSpec(cluster_ref=ClusterRef(name="a29b"), scaling="Manual", replicas=2)
+
 WAITING = pool(
     observedGeneration=1,
     desiredReplicas=4,

@@ -28,6 +28,14 @@ def test_help_names_every_command_and_the_needs(capsys: pytest.CaptureFixture[st
         assert f"\n    {command} " in shown
 
 
+@pytest.mark.parametrize("program", ["shell", "condor", "notebook"])
+def test_help_of_what_runs_inside_is_ours(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_status:
+        cli.main([program, "--help"])
+    assert exit_status.value.code == 0
+    assert f"usage: python -m playground {program}" in capsys.readouterr().out
+
+
 def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert cli.main(["up"]) == 1

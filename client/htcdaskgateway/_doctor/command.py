@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from dask_gateway import Gateway
@@ -95,6 +96,7 @@ def _time(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m htcdaskgateway", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"htcdask {version('htcdask')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     doctor = commands.add_parser(
         "doctor",

@@ -71,6 +71,7 @@ class ClusterWithPools(ClusterOnDisplay):
     ) -> Any:
         """Add a pool of `replicas` workers of another kind (to be awaited if asynchronous).
 
+        They are part of what `scale(n)` and `adapt()` ask for: the first pool gets the rest.
         The keywords are those of `new_cluster`. The pool has `scale(n)` and `delete()`, and its workers the
         Dask resource `name`: `client.submit(f, x, resources=pool.resources)` runs on them alone.
         """

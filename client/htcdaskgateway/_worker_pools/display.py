@@ -14,7 +14,7 @@ from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._worker_pools import panel, tasks, waiting, widget
 from htcdaskgateway._worker_pools.addresses import ClusterWithAddresses
 from htcdaskgateway._worker_pools.explanation import CLOSED
-from htcdaskgateway._worker_pools.pool import Pool, one_line
+from htcdaskgateway._worker_pools.pool import Pool, lines
 
 
 class ClusterOnDisplay(ClusterWithAddresses):
@@ -51,7 +51,7 @@ class ClusterOnDisplay(ClusterWithAddresses):
         if status != "running":
             return f"{told}>"
         count = len(self.scheduler_info.get("workers", ()))  # as the scheduler said last
-        seen = "; ".join(one_line(pool.status) for pool in self._last_pools or ())
+        seen = lines(self._last_pools or ())
         return f"{told}, workers={count}{f'; at {self._looked_at} ' if seen else ''}{seen}>"
 
     def _repr_html_(self) -> str:

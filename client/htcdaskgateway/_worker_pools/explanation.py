@@ -11,12 +11,16 @@ from typing import Any
 from htcdask_api import PoolStatus
 from htcdask_api.status import READY, STALLED
 from htcdaskgateway._versions import REMEDY, Versions
-from htcdaskgateway._worker_pools.pool import Pool
+from htcdaskgateway._worker_pools.pool import Pool, follower_missing
 
 _STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
 NO_POOL = (
     "no worker pool: if none was deleted, the operator makes the site's default one when workers are asked "
     "for; else cluster.add_pool() makes one"
+)
+NOBODY_FOLLOWS = (
+    "no pool follows cluster.scale() and adapt(): scale(n) of one of cluster.pools asks for workers, or "
+    "cluster.add_pool() makes more"
 )
 SHUT_DOWN = "this cluster was shut down here, and its jobs with it"
 CLOSED = "this object is closed: gateway.connect(name) or gateway.list_clusters() ask the gateway"
@@ -65,6 +69,8 @@ class ClusterExplanation:
         }
 
     def _summary(self) -> str | None:
+        if self.situation is None and follower_missing(self.pools):
+            return NOBODY_FOLLOWS
         return self.situation or (None if self.pools else NO_POOL)
 
     def _versions(self) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """`ManagedPool`: a pool that its cluster's owner can size and delete, and `new_pool`, which makes one.
 
 Called by the cluster object for `cluster.pools` and `cluster.add_pool()`. Such a pool is a Manual one: its
-number is its own, beside the pool that follows `cluster.scale()` and `adapt()`.
+number is its own, and part of what `cluster.scale()` and `adapt()` ask for in all.
 """
 
 import re

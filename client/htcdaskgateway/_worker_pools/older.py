@@ -61,6 +61,10 @@ class OlderCluster(ClusterWithPools):
 
     _cluster_kwargs: dict[str, Any]
 
+    def __dir__(self) -> list[str]:
+        """Without what is here for older notebooks alone: a new one is not offered it."""
+        return [name for name in super().__dir__() if name.startswith("_") or name not in vars(OlderCluster)]
+
     @property
     def cluster_options(self) -> Any:
         return self._cluster_options

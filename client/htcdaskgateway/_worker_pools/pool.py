@@ -5,7 +5,7 @@ object; pure. A pool has a short name ("default") within its cluster. Its object
 the cluster's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,6 +57,19 @@ class Pool:
 def scaling(replicas: int | None) -> dict[str, Any]:
     """What a new pool's spec says about its number; None: that of the gateway."""
     return {} if replicas is None else {"scaling": "Manual", "replicas": replicas}
+
+
+def lines(pools: Sequence[Pool]) -> str:
+    """`one_line` of each, behind its name where there are several; "" where there is none."""
+    if len(pools) == 1:
+        return one_line(pools[0].status)
+    return "; ".join(f"{pool.name}: {one_line(pool.status)}" for pool in pools)
+
+
+def follower_missing(pools: Iterable[Pool]) -> bool:
+    """Whether all pools have numbers of their own, and `cluster.scale()` and `adapt()` nobody to ask."""
+    scaling = [pool.spec.scaling for pool in pools]
+    return bool(scaling) and "Gateway" not in scaling
 
 
 def one_line(status: PoolStatus) -> str:

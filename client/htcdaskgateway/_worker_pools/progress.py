@@ -28,6 +28,11 @@ def line() -> Iterator[Show]:
         _try(shown, "")
 
 
+def is_unseen() -> bool:
+    """Whether nobody sees that line: there is neither a notebook nor a terminal."""
+    return not (_in_a_notebook() or _is_a_terminal(sys.stderr))
+
+
 def plain(text: str, longest: int = _LONGEST) -> str:
     """On one line, and without what a terminal would obey: parts of it come from other machines."""
     return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * longest]).split())[:longest]

@@ -21,12 +21,13 @@ from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._worker_pools import progress, stalls, tasks, turns
-from htcdaskgateway._worker_pools.pool import Pool, one_line
+from htcdaskgateway._worker_pools.pool import Pool, follower_missing, lines
 
 _log = logging.getLogger(__name__)
 
 _QUIET_SECONDS: Final = 1.0  # what takes no longer needs no word
 _LOOK_SECONDS: Final = 2.0
+_PATIENT_SECONDS: Final = 20.0  # then a script hears why, once for each reason: what passes has passed
 _ANSWER_SECONDS: Final = 10.0  # of one question about the pools
 _SLOW_SECONDS: Final = 3.0  # of one question to a scheduler: then it does not answer
 _ONCE_MORE_SECONDS: Final = 1.0
@@ -97,6 +98,7 @@ async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoRet
 
 async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list[str]) -> NoReturn:
     begun, known = time.monotonic(), None
+    told: set[str] = set()
     await asyncio.sleep(_QUIET_SECONDS)
     with progress.line() as show:
         while True:
@@ -111,6 +113,10 @@ async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list
             said = f"waiting for {n} workers: {_too_few(pools, n)}{_said(pools)} (cluster {cluster})"
             seen[:] = [progress.plain(said, _WHOLE)]
             show(_for_so_long(seen[0], begun))
+            reasons = {why.reason for pool in pools or () for why in pool.status.explanation}
+            if time.monotonic() - begun > _PATIENT_SECONDS and not reasons <= told and progress.is_unseen():
+                told |= reasons
+                _log.warning("%s", seen[0])
             await asyncio.sleep(_LOOK_SECONDS)
 
 
@@ -150,15 +156,17 @@ def _too_few(pools: Sequence[Pool] | None, n: int) -> str:
     if asked is None or asked >= n or any(pool.status.explanation for pool in pools or ()):
         return ""
     none = "none is asked for (adapt() asks only while there is work)" if not asked else f"{asked} asked for"
+    if follower_missing(pools or ()):
+        return (
+            f"{none}, and no pool follows cluster.scale(): scale(n) of one of cluster.pools asks for more; "
+        )
     return f"{none}: cluster.scale({n}) asks for more; "
 
 
 def _said(pools: Sequence[Pool] | None) -> str:
     if pools is None:
         return "the gateway does not say what they wait for"
-    if len(pools) == 1:
-        return one_line(pools[0].status)
-    return "; ".join(f"{pool.name}: {one_line(pool.status)}" for pool in pools) or "no pool is known"
+    return lines(pools) or "no pool is known"
 
 
 def _pending(pools: Sequence[Pool]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
+import htcdaskgateway
 from tests.client._doctor import servers
 from tests.client._doctor.test_http import Recorded
 from tests.client.gateway_site import IMAGE, PASSWORD, Site
@@ -74,6 +75,13 @@ def test_help_tells_the_exit_status() -> None:
     assert ran.returncode == 0
     for words in ("--probe", "--timeout TIME", "--json", "Exit status: 0", "DASK_GATEWAY__ADDRESS"):
         assert words in ran.stdout
+
+
+def test_its_version() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "htcdaskgateway", "--version"], capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stdout) == (0, f"htcdask {htcdaskgateway.__version__}\n")
 
 
 def test_settings_that_cannot_be_read_end_no_other_check(site: Site) -> None:

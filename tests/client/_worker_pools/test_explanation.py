@@ -1,8 +1,10 @@
 """What a person reads about the workers, as text and as HTML, from a pool's status alone."""
 
+import dataclasses
+
 from htcdaskgateway import ClusterExplanation
-from htcdaskgateway._worker_pools.explanation import NO_POOL
-from tests.client.pool_statuses import SINCE, WAITING, condition, pool
+from htcdaskgateway._worker_pools.explanation import NO_POOL, NOBODY_FOLLOWS
+from tests.client.pool_statuses import MANUAL, SINCE, WAITING, condition, pool
 
 
 def test_the_text_lists_counts_reasons_and_the_last_failures() -> None:
@@ -53,6 +55,14 @@ def test_html_is_escaped() -> None:
     html = ClusterExplanation("gateway.a29b", (WAITING,))._repr_html_()
     assert "slot1@&lt;ep&gt;" in html
     assert "<pre>Traceback\nModuleNotFoundError" in html
+
+
+def test_that_no_pool_follows_the_cluster_is_said() -> None:
+    own = dataclasses.replace(pool("big"), spec=MANUAL)
+    alone, beside = ClusterExplanation("c", (own,)), ClusterExplanation("c", (pool(), own))
+    assert str(alone).splitlines()[1] == f"  {NOBODY_FOLLOWS}"
+    assert NOBODY_FOLLOWS in alone._repr_html_()
+    assert NOBODY_FOLLOWS not in str(beside)
 
 
 def test_no_pool_is_said() -> None:

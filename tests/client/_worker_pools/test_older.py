@@ -100,6 +100,7 @@ def test_fermilabs_class_makes_a_cluster_and_has_its_attributes(site: Site) -> N
 
 def test_what_means_nothing_any_more_says_what_replaces_it(site: Site) -> None:
     with site.gateway("older") as gateway, gateway.new_cluster() as cluster:
+        assert {"batchWorkerJobs", "condor_bin_dir"}.isdisjoint(dir(cluster)) and "add_pool" in dir(cluster)
         with pytest.warns(GatewayWarning, match=r"cluster\.pools"):
             assert cluster.batchWorkerJobs == []
         site.tell(cluster.name, desiredReplicas=3, idle=1, running=2, failed=4)

@@ -1,6 +1,6 @@
 """A pool in one line, from its status alone."""
 
-from htcdaskgateway._worker_pools.pool import one_line
+from htcdaskgateway._worker_pools.pool import lines, one_line
 from tests.client.pool_statuses import WAITING, condition, pool
 
 
@@ -13,3 +13,10 @@ def test_one_line_counts_the_workers_and_gives_the_first_reason() -> None:
 def test_a_stalled_pool_says_why_first() -> None:
     stalled = pool(conditions=[condition("Stalled", "True", "ImageMissing", "no such image")])
     assert one_line(stalled.status) == "0 of 0 workers connected; ImageMissing: no such image"
+
+
+def test_several_are_told_by_name() -> None:
+    of_one = one_line(pool().status)
+    assert lines([pool()]) == of_one
+    assert lines([pool(), pool("big")]) == f"default: {of_one}; big: {of_one}"
+    assert lines([]) == ""

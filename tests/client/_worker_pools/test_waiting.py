@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import itertools
 import logging
 import re
@@ -17,10 +18,10 @@ from dask_gateway import GatewayClusterError, GatewayWarning
 from distributed import Client
 
 from htcdaskgateway import ClusterStartTimeoutError, HTCGateway, PoolStalledError
-from htcdaskgateway._worker_pools import turns, waiting
+from htcdaskgateway._worker_pools import progress, turns, waiting
 from htcdaskgateway._worker_pools.pool import Pool
 from tests.client.gateway_site import Site
-from tests.client.pool_statuses import condition, pool
+from tests.client.pool_statuses import MANUAL, condition, pool
 
 NOT_FOUND = "The scheduler of cluster x is starting (phase Pending): its pod waits: ErrImagePull: nope."
 PENDING = {"conditions": [condition("Ready", "False", "ClusterPending", NOT_FOUND)]}
@@ -79,6 +80,42 @@ def test_who_waits_for_more_than_were_asked_for_is_told(status: dict[str, Any], 
     told = waiting._too_few([pool(**status)], 5)
     assert told.startswith(said) if said else told == ""
     assert waiting._too_few(None, 5) == waiting._too_few([], 5) == ""
+
+
+def test_who_waits_where_no_pool_follows_the_cluster_is_told_whom_to_ask() -> None:
+    own = dataclasses.replace(pool(desiredReplicas=2), spec=MANUAL)
+    told = waiting._too_few([own], 5)
+    assert told.startswith(
+        "2 asked for, and no pool follows cluster.scale(): scale(n) of one of cluster.pools"
+    )
+
+
+@pytest.mark.parametrize("is_unseen", [True, False])
+async def test_a_script_hears_each_reason_once(
+    is_unseen: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(waiting, "_QUIET_SECONDS", 0)
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "_PATIENT_SECONDS", 0)
+    monkeypatch.setattr(turns, "SECONDS", 0.01)
+    monkeypatch.setattr(progress, "is_unseen", lambda: is_unseen)
+    looks = [["Starting"], ["Starting"], ["NoMatchingSlots"], ["Starting", "NoMatchingSlots"], []]
+    over = asyncio.Event()
+
+    async def list_pools() -> list[Pool]:
+        reasons = looks.pop(0)
+        if not looks:
+            over.set()
+            looks.append([])
+        return [pool(explanation=[{"reason": r, "message": f"{r}, so", "count": 1} for r in reasons])]
+
+    watching = asyncio.create_task(waiting._watch_workers(list_pools, "gateway.c1", 1, []))
+    await asyncio.wait_for(over.wait(), 30)
+    watching.cancel()
+    told = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(told) == (2 if is_unseen else 0), told
+    for line, reason in zip(told, ("Starting", "NoMatchingSlots"), strict=False):
+        assert line.startswith("waiting for 1 workers: ") and f"{reason}, so (cluster gateway.c1)" in line
 
 
 def test_an_image_that_nobody_can_pull_is_told_and_ends_in_time_and_leaves_nothing(
