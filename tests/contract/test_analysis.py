@@ -114,7 +114,7 @@ CAUSES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "one of two wishes": (
         {"requirements": "Memory >= 99999999 || HasCheese == 3"},
-        "No slot of 1 defines what `Memory >= 99999999 || HasCheese == 3` asks for.",
+        "No slot of 1 defines what `Memory >= 99999999 || HasCheese == 3` asks for: is the name right?",
     ),
     "a wish": (
         {"requirements": 'TARGET.Arch == "PPC64" && TARGET.Cpus > 0'},
@@ -122,7 +122,7 @@ CAUSES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an attribute that nobody has": (
         {"requirements": "TARGET.HasCheese >= 3"},
-        "No slot of 1 defines what `TARGET.HasCheese >= 3` asks for.",
+        "No slot of 1 defines what `TARGET.HasCheese >= 3` asks for: is the name right?",
     ),
 }
 

@@ -219,9 +219,20 @@ QUEUED = st.tuples(
     st.builds(NewSettings, st.sampled_from([10_000, 20_000])),
     st.just(Wait(60)),
 )
+# A scheduler is told more than anybody asked for, and then nobody needs it.
+TOLD = st.tuples(
+    st.builds(Scale, st.just("one"), st.integers(0, 2)),
+    st.just(Wait(20)),
+    st.builds(NewPool, st.just("one"), st.just("manual"), st.integers(3, 5)),
+    st.just(Wait(60)),
+    st.one_of(
+        st.just(TouchPool("one", "manual", DELETED)),
+        st.builds(EditPool, st.just("one"), st.just("manual"), st.just("replicas"), st.integers(0, 1)),
+    ),
+)
 # One choice, which hypothesis does not make flat: each of them takes long.
 SLOWLY = st.sampled_from(
-    [*[FOR_LONG, LIVES, RULED, RULED] * 2, QUEUED, QUEUED, LIMITED, EATEN, QUITTING]
+    [*[FOR_LONG, LIVES, RULED, RULED] * 2, QUEUED, QUEUED, LIMITED, EATEN, QUITTING, TOLD]
 ).flatmap(lambda steps: steps)
 ALONE = st.tuples(STEPS)
 # Two lists, because hypothesis makes one list about five long, whatever it may be.

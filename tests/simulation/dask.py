@@ -43,17 +43,25 @@ class Dask:
     retired_at: float = 0.0
     beat_at: float = 0.0
     said: int | None = None
+    asked: int = 0  # what its user asked for last, or adapt() found
+    told_at: float | None = None  # when an operator told it a number, if nobody else has since
 
     def scale(self, count: int) -> None:
-        """The user's scale(), or the operator's: it ends adapt()."""
-        self.adaptive, self.count = None, count
+        """The user's scale(): it ends adapt()."""
+        self.adaptive, self.count, self.asked, self.told_at = None, count, count, None
+
+    def hear(self, count: int, now: float) -> None:
+        """The operator's: it ends adapt(), too."""
+        if self.told_at is None:
+            self.asked = self.count
+        self.adaptive, self.count, self.told_at = None, count, now
 
     def restart(self) -> None:
         """The process starts anew: it knows nobody, wants nobody, and its workers end."""
         self.connected.clear()
         self.busy.clear()
         self.closing.clear()
-        self.count, self.adaptive, self.said = 0, None, None
+        self.count, self.adaptive, self.said, self.told_at = 0, None, None, None
 
     def work(self, tasks: int, now: float) -> None:
         """So many workers are in the middle of a task, the others are idle."""
@@ -90,7 +98,7 @@ class Schedulers:
         if dask is None:
             raise SchedulerError("no such host")
         self.told(cluster, count)
-        dask.scale(count)
+        dask.hear(count, self._schedd.now)
 
     # --- what happens by itself
 

@@ -14,7 +14,7 @@ from htcdask_operator.core.checks import chains, preconditions
 from htcdask_operator.core.model import Job, SchedulerWorkers, Unnamed, Unseen
 from htcdask_operator.core.pool_state import PoolState, Sight
 from htcdask_operator.core.pools import cluster, finalize, memory_request, steps
-from htcdask_operator.core.scaling import scale_down
+from htcdask_operator.core.scaling import scale_down, scale_scheduler
 from htcdask_operator.core.scaling.limits import SubmitBudget
 from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.token_bucket import Rate
@@ -56,6 +56,17 @@ def release_with_jobs_left(patch: pytest.MonkeyPatch) -> None:
         return replace(decided, actions=(*decided.actions, RemoveFinalizer(state.uid)))
 
     patch.setattr(finalize, "of_pool", at_once)
+
+
+def leave_what_was_told(patch: pytest.MonkeyPatch) -> None:
+    """A scheduler wants for ever what it was told for Manual pools that are gone."""
+    decide = scale_scheduler.decide
+
+    def for_manual_pools(pools: Any, *arguments: Any) -> scale_scheduler.Verdict:
+        has_any = any(pool.spec.scaling == "Manual" for pool in pools)
+        return decide(pools, *arguments) if has_any else scale_scheduler.Verdict()
+
+    patch.setattr(scale_scheduler, "decide", for_manual_pools)
 
 
 def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
@@ -205,6 +216,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (take_unseen_for_empty, "no pool goes before its jobs"),
         (take_unnamed_for_nobody, ""),
         (use_names_again, "no worker name twice"),
+        (leave_what_was_told, "as it was told"),
         (leave_orphans, "is left of a pool"),
         (remove_the_anchor_with_the_workers, "no anchor goes before its workers"),
         (submit_without_a_finalizer, "a submit for a pool that may vanish"),

@@ -71,6 +71,7 @@ class Adapt:
     def happen(self, world: World) -> None:
         if (dask := world.gateway.dask(self.cluster)) is not None:
             dask.adaptive, dask.load = (self.least, max(self.least, self.most)), self.load
+            dask.told_at = None
 
     def __str__(self) -> str:
         most = max(self.least, self.most)
@@ -125,6 +126,8 @@ class Forge:
 
     def happen(self, world: World) -> None:
         world.gateway.wants(self.cluster, self.value)
+        if (dask := world.gateway.dask(self.cluster)) is not None:
+            dask.told_at = None  # the next number may be anybody's
 
     def __str__(self) -> str:
         return f"somebody writes {self.value!r} into htcondorReplicas of {whose(self.cluster)}"

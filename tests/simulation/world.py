@@ -367,7 +367,24 @@ class World:
             anchors = [job for job in self.ours() if job.role is Role.ANCHOR and job.pool_uid == pool.uid]
             if pool.uid in wanted and not self._kept(pool, anchors) and not self.is_full():
                 return f"pool {pool.name} has {len(anchors)} anchors, and not one that can be used"
-        return self._not_connected()
+        return self._not_connected() or self._not_taken_back(facts, wanted)
+
+    def _not_taken_back(self, facts: Sequence[PoolFacts], wanted: Mapping[PoolUid, int]) -> str | None:
+        """What a scheduler was told for Manual pools that are gone, or smaller, is nobody's wish for others.
+
+        A new operator knows nothing of what another told it.
+        """
+        for (_, name), dask in self.schedulers.dasks.items():
+            its = [pool for pool in facts if pool.spec.cluster_ref.name == name and pool.uid in wanted]
+            if dask.told_at is None or dask.told_at <= max(self.promises.restarts, default=0.0):
+                continue
+            if desired.gateway_pool(its) is None:
+                continue
+            manual = sum(wanted[pool.uid] for pool in its if pool.spec.scaling == "Manual")
+            if dask.count > max(dask.asked, manual):
+                wants = f"{dask.asked} were asked for, and {manual} by Manual pools"
+                return f"the scheduler of {name} wants {dask.count}, as it was told; {wants}"
+        return None
 
     def is_full(self) -> bool:
         """Whether the access point takes no job of ours any more."""

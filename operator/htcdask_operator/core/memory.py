@@ -13,7 +13,7 @@ from typing import Final
 
 from htcdask_api import MemoryRequest, PoolStatus
 from htcdask_operator.core import setback, verdict
-from htcdask_operator.core.model import Analysis, JobId, Observed, PoolUid, WorkerName
+from htcdask_operator.core.model import Analysis, ClusterFacts, JobId, Observed, PoolUid, WorkerName
 from htcdask_operator.core.scaling import scale_scheduler
 from htcdask_operator.core.scaling.drain import Standing
 from htcdask_operator.core.scaling.heartbeat import Ended
@@ -127,7 +127,10 @@ _NOTHING = PoolMemory()
 
 def answered(memory: ClusterMemory, seen: Observed, now: float) -> ClusterMemory:
     """After these answers."""
-    return replace(memory, contact=memory.contact.after(seen, now))
+    scale = memory.last_scale
+    if isinstance(seen.cluster, ClusterFacts):
+        scale = scale_scheduler.seen(scale, seen.cluster.replicas)
+    return replace(memory, contact=memory.contact.after(seen, now), last_scale=scale)
 
 
 def begun(memory: ClusterMemory, pools: Collection[PoolUid], now: float) -> ClusterMemory:
@@ -141,8 +144,11 @@ def begun(memory: ClusterMemory, pools: Collection[PoolUid], now: float) -> Clus
 
 
 def outlives_pools(memory: ClusterMemory) -> bool:
-    """Whether it counts for pools to come: a heartbeat names workers that ended in pools now gone, too."""
-    return memory.ended.count > 0
+    """Whether it counts for pools to come.
+
+    A heartbeat names workers that ended in pools now gone, too, and what was told for these may be N still.
+    """
+    return memory.ended.count > 0 or memory.last_scale is not None
 
 
 def ended(memory: ClusterMemory) -> ClusterMemory:

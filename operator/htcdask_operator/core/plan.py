@@ -272,6 +272,7 @@ def _scale_scheduler(
         for sight in sights
         if sight.understood and decisions[sight.uid].sound and sight.uid in allocations
     ]
+    manual = [sight for sight in sights if sight.pool.spec.scaling == "Manual"]
     actions = [action for decision in decisions.values() for action in decision.actions]
     try:
         return scale_scheduler.decide(
@@ -283,6 +284,7 @@ def _scale_scheduler(
             cluster.leaving(sights, observed, actions),
             now,
             cluster.kept(sights),
+            any(sight.live for sight in manual if sight.pool not in sound),
         ), None
     except Exception as error:
         return Verdict(), mistake.of(error)

@@ -42,6 +42,7 @@ from htcdask_operator.core.actions import (
     SubmitWorkers,
     WriteLogs,
 )
+from htcdask_operator.core.counted import counted
 from htcdask_operator.core.memory import RefusedSubmit
 from htcdask_operator.core.model import (
     ClusterFacts,
@@ -171,15 +172,15 @@ async def _one(
             made = await _submit_workers(ports, action, pools[pool], observed)
             outcome.workers[pool] = (*outcome.workers.get(pool, ()), *made)
             metrics.SUBMITTED.inc(len(action.names))
-            _log.info("Pool %s: %d workers submitted", pools[pool].name, len(action.names))
+            _log.info("Pool %s: %s submitted", pools[pool].name, counted(len(action.names), "worker"))
         case HoldAnchor(_, jobs, reason):
             await ports.condor.hold(jobs, reason)
         case Remove(_, jobs, reason):
             await ports.condor.remove(jobs, reason)
-            _log.info("%d jobs removed: %s", len(jobs), reason)
+            _log.info("%s removed: %s", counted(len(jobs), "job"), reason)
         case ForceRemove(_, jobs, reason):
             await ports.condor.force_remove(jobs, reason)
-            _log.warning("%d jobs taken out of the queue: %s", len(jobs), reason)
+            _log.warning("%s taken out of the queue: %s", counted(len(jobs), "job"), reason)
         case ReadLogs():
             await _read_logs(ports, action, outcome)
         case Analyze():

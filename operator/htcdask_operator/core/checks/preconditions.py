@@ -109,6 +109,9 @@ def anchor_is_removed(state: PoolState) -> Finding | None:
     return Finding(reason, next_try, stalled=found.stalled is not None, until=found.until)
 
 
+_NO_ACCOUNT = "The name before the @ of the token's identity has to be an account of the access point."
+
+
 def submit_was_refused(state: PoolState) -> Finding | None:
     """Make sure a submit that was refused is not repeated at once."""
     refusal = state.remembered.refusal
@@ -118,10 +121,11 @@ def submit_was_refused(state: PoolState) -> Finding | None:
     if until <= state.now:
         return None
     refused = "the job that keeps the workers' files, and asks for what they ask for"
+    hint = f" {_NO_ACCOUNT}" if "not a valid OS account" in refusal.why else ""
     return Finding(
         reasons.SUBMIT_REFUSED,
         # The site's own words come first: the rest is for those whom they do not help.
-        f"{refusal.why.rstrip('.')}. Refused was {refused if refusal.anchor else 'a worker'}. "
+        f"{refusal.why.rstrip('.')}. Refused was {refused if refusal.anchor else 'a worker'}.{hint} "
         f"Next try at {timestamps.written(until)}.",
         stalled=refusal.times >= state.policy.breaker_failures,
         until=until,

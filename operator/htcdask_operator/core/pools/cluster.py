@@ -28,7 +28,7 @@ from htcdask_operator.core.model import (
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.pool_state import Finding, Sight
 from htcdask_operator.core.pools import memory_request
-from htcdask_operator.core.scaling import desired, limits, stabilization
+from htcdask_operator.core.scaling import desired, limits, scale_scheduler, stabilization
 from htcdask_operator.core.scaling.desired import Allocation, Request
 from htcdask_operator.core.scaling.limits import ClusterLimit, SubmitBudget
 from htcdask_operator.core.scaling.stabilization import Demand
@@ -170,7 +170,9 @@ def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> 
     left = max(0, observed.cluster.replicas - (kept(sights) or 0))
     cluster = replace(observed.cluster, replicas=left)
     requests = [_request(sight, own[sight.uid], cluster_limits) for sight in understood]
-    return desired.allocations(requests, cluster, policy, cluster_limits)
+    last = sights[0].memory.last_scale if sights else None
+    own_number = scale_scheduler.own_number(last, observed.cluster.replicas)
+    return desired.allocations(requests, cluster, policy, cluster_limits, own_number)
 
 
 def _request(sight: Sight, live: Sequence[Job], cluster_limits: Sequence[ClusterLimit]) -> Request:

@@ -6,12 +6,15 @@ Manual pools are of no use unless it knows of them. To be told ends adapt(): an 
     N below the Manual pools' total                       -> told the total
     N above it, and no pool follows the gateway           -> told the total, once our own surplus has left
     N above it, one does, and N is what we told last      -> told the total, or what was wanted before
+
+What it was told for Manual pools is nobody's wish for other workers: the pool that follows the gateway gets
+none of it, also when the Manual pools are gone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from htcdask_operator.core import reasons, timestamps
@@ -41,6 +44,12 @@ class LastScale:
     at: float
     times: int = 1  # how often in a row the same
     before: int = 0  # what it wanted by itself, before we told it anything
+    taken: bool = False  # N has been this number since
+    over: bool = False  # and then another: whatever it is now, somebody else has said so
+
+    def stands(self, number: int) -> bool:
+        """Whether N, which is `number`, is our word."""
+        return number == self.count and not self.over
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +69,19 @@ def decide(
     leaving: Collection[str],
     now: float,
     kept: int | None = None,
+    lingering: bool = False,
 ) -> Verdict:
     """`pools` may have workers, oldest first; `stands_since`: since when no number asked for has changed;
     `leaving` are connected workers that are on their way out.
 
     `kept` workers are of pools that cannot be planned: the scheduler must not retire them for our mistake.
+    `lingering`: there are workers of Manual pools that go, or ask for none.
     """
     manual = [pool for pool in pools if pool.spec.scaling == "Manual"]
-    if not manual or not cluster.running or cluster.credentials_secret is None:
+    follower = desired.gateway_pool(pools)
+    ours = last is not None and last.stands(cluster.replicas)
+    about = manual[0].uid if manual else follower if ours and not lingering else None
+    if about is None or not cluster.running or cluster.credentials_secret is None:
         return Verdict()
     total = sum(allocations[pool.uid].replicas for pool in manual) + (kept or 0)
     most = limits.max_workers(cluster)
@@ -78,9 +92,9 @@ def decide(
     if cluster.replicas > total:
         if leaving or kept is not None:
             return Verdict()
-        if desired.gateway_pool(pools) is not None:
+        if follower is not None:
             # What it was told for Manual pools is taken back; what somebody asked for is not ours to lower.
-            if last is None or cluster.replicas != last.count:
+            if last is None or not ours:
                 return Verdict()
             total = max(total, last.before)
             if total >= cluster.replicas:
@@ -93,14 +107,27 @@ def decide(
     )
     if now < not_before:
         return Verdict(wake=not_before)
+    why = "for spec.replicas of its Manual pools" if manual else "as before its Manual pools, which are gone"
     message = (
-        f"The Dask scheduler is told to want {counted(total, 'worker')}, for spec.replicas of its Manual "
-        f"pools (it wanted {cluster.replicas}). This ends adapt(), if it was on."
+        f"The Dask scheduler is told to want {counted(total, 'worker')}, {why} (it wanted "
+        f"{cluster.replicas}). This ends adapt(), if it was on."
     )
-    ours = last is not None and cluster.replicas == last.count
     before = last.before if last is not None and ours else cluster.replicas
-    action = ScaleScheduler(manual[0].uid, total, reasons.SCHEDULER_TOLD, message, before)
-    return Verdict(action, now + PAUSE_SECONDS)
+    return Verdict(ScaleScheduler(about, total, reasons.SCHEDULER_TOLD, message, before), now + PAUSE_SECONDS)
+
+
+def own_number(last: LastScale | None, replicas: int) -> int:
+    """What of N is not our word for Manual pools: what somebody asked for, or adapt() has found."""
+    return min(replicas, last.before) if last is not None and last.stands(replicas) else replicas
+
+
+def seen(last: LastScale | None, replicas: int) -> LastScale | None:
+    """N is this number now: to be remembered."""
+    if last is None or last.over:
+        return last
+    if replicas == last.count:
+        return last if last.taken else replace(last, taken=True)
+    return replace(last, over=True) if last.taken else last
 
 
 def after(last: LastScale | None, count: int, before: int, now: float) -> LastScale:

@@ -47,8 +47,9 @@ def explanations(
     if unaffordable:
         found[
             reasons.WAITING_FOR_SCHEDULER,
-            "The scheduler asks for fewer workers now than the cluster's pools should have together. With "
-            "adapt() that passes by itself; with scale() and Manual pools, cluster.scale(n) asks for more.",
+            "The scheduler asks for fewer workers now than the cluster's pools should have together. It is "
+            "told what Manual pools want, and adapt() follows its work; if this lasts, cluster.scale(n) asks "
+            "for more.",
         ] = unaffordable
     if crowded_out:
         found[

@@ -159,7 +159,10 @@ def _unmet(clause: Clause, slots: int) -> str:
     if clause.text in _CONTAINERS:
         return f"No slot of {slots} {_CONTAINERS[clause.text]}."
     if clause.undefined == slots:
-        return f"No slot of {slots} defines what {_quoted(clause)} asks for{_offer(clause)}."
+        offer = _offer(clause)
+        typed = "Request" not in clause.text  # by a person, and not made from what is requested
+        end = ": is the name right?" if typed and not offer else f"{offer}."
+        return f"No slot of {slots} defines what {_quoted(clause)} asks for{end}"
     return f"No slot of {slots} meets {_quoted(clause)}{_offer(clause)}."
 
 

@@ -121,7 +121,11 @@ def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[b
     if state.over is not None:
         if state.over.reason == reasons.CLUSTER_INACTIVE and _nothing_left(state):
             return True, reasons.ENDED, f"{state.over.message} Nothing of this pool is left.", False
-        return False, state.over.reason, state.over.message, False
+        hidden = counted(len(state.not_yet_shown), "job", "are")
+        stays = (
+            f" {hidden} waited for that no answer of the access point shows." if state.not_yet_shown else ""
+        )
+        return False, state.over.reason, f"{state.over.message}{stays}", False
     if finding is not None:
         too_many = f" {_too_many(state, counts)}" if state.surplus.until is not None else ""
         return False, finding.reason, f"{finding.message}{too_many}", finding.stalled
@@ -150,7 +154,7 @@ def _too_many(state: PoolState, counts: Counts) -> str:
     if surplus.busy:
         waits = f"; {surplus.busy} may finish their tasks first" + (f", until {latest}" if latest else "")
     elif latest:
-        waits = f"; the others leave by {latest}"
+        waits = f"; the surplus leaves by {latest}"
     return f"{counted(counts.live, 'worker', 'are')} there, {counts.desired} wanted{waits}."
 
 

@@ -127,6 +127,16 @@ def test_the_order_of_the_checks() -> None:
     assert found == list(chains.ALL)
 
 
+def test_an_account_that_the_access_point_does_not_have_is_said_to_lack() -> None:
+    said = "AP user has OS user value htcdask, which is not a valid OS account [said by the schedd ap]"
+    refused = make_memory(pools={POOL: PoolMemory(refusal=Refusal(said, NOW))})
+    finding = chains.first(chains.ALL, make_case(memory=refused))
+    assert finding is not None and finding.message.startswith(said)
+    assert "identity has to be an account of the access point" in finding.message
+    other = chains.first(chains.ALL, make_case(memory=REFUSED))
+    assert other is not None and "account" not in other.message
+
+
 def test_the_first_finding_wins() -> None:
     worst = make_case(
         pool=make_pool(invalid="nonsense", finalized=False),

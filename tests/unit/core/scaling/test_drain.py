@@ -124,9 +124,12 @@ def test_whatever_the_scheduler_says_a_lowered_cap_comes_true(observed: Observed
     [
         (
             TOO_MANY_STRANGERS,
-            "4 workers are there, 1 wanted; the others leave by 2027-01-15T09:00:00Z at the latest.",
+            "4 workers are there, 1 wanted; the surplus leaves by 2027-01-15T09:00:00Z at the latest.",
         ),
-        (SILENT, " 4 workers are there, 1 wanted; the others leave by 2027-01-15T09:00:00Z at the latest."),
+        (
+            SILENT,
+            " 4 workers are there, 1 wanted; the surplus leaves by 2027-01-15T09:00:00Z at the latest.",
+        ),
     ],
 )
 def test_the_status_says_until_when(observed: Observed, expected: str) -> None:

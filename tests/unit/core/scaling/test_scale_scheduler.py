@@ -114,8 +114,51 @@ def test_what_it_was_told_for_a_manual_pool_is_taken_back_with_it(
 ) -> None:
     """Else the pool that follows the gateway would get workers that nobody asked for."""
     pools = [GATEWAY, manual(replicas)]
-    observed = seen(pools, make_cluster(5), workers("gateway", 2))
+    observed = seen(pools, make_cluster(5), workers("gateway", max(0, 2 - replicas)))
     assert told(plan_for(pools, observed, POLICY, NOW, last_scale=last).actions) == expected
+
+
+def test_what_is_taken_back_is_no_more_than_its_own_number_for_the_other_pool() -> None:
+    """Its workers are not the scheduler's to choose from: it might retire the Manual pool's."""
+    pools, last = [GATEWAY, manual(3)], LastScale(5, NOW - 60, before=2, taken=True)
+    jobs = [*workers("gateway", 2), *workers("manual", 3)]
+    now = decided(pools, seen(pools, make_cluster(5), jobs), last_scale=last)
+    assert (sorted(removed(now)), told(now)) == (["gateway0.0", "gateway1.0"], [])
+    left = seen(pools, make_cluster(5), workers("manual", 3))
+    assert told(decided(pools, left, last_scale=last)) == [3]
+
+
+def test_a_manual_pool_that_is_deleted_leaves_nobody_its_number() -> None:
+    """scale(1), a pool of three, and its end: the first pool has one worker, and never three."""
+    gone = manual(3, deleting=True)
+    last = LastScale(3, NOW - 60, before=1, taken=True)
+    leaves = seen([GATEWAY], make_cluster(3), workers("manual", 3))
+    ending = decided([GATEWAY, gone], leaves, last_scale=last)
+    assert (submitted(ending), told(ending)) == ({}, []), "there is room only when they have left"
+    nobody = seen([GATEWAY], make_cluster(3), [])
+    after = plan_for([GATEWAY], nobody, POLICY, NOW, last_scale=last)
+    assert (submitted(after.actions), told(after.actions)) == ({"gateway": 1}, [1])
+    (action,) = [action for action in after.actions if isinstance(action, ScaleScheduler)]
+    assert action.pool == "gateway" and action.before == 1
+    assert "as before its Manual pools" in action.message
+
+
+@pytest.mark.parametrize("numbers", [(3, 4, 3), (3, 1, 3), (3, 0, 0, 3)])
+def test_a_number_that_somebody_says_later_is_theirs_also_where_it_is_ours(numbers: tuple[int, ...]) -> None:
+    last: LastScale | None = LastScale(3, NOW - 60, before=1)
+    for number in numbers:
+        last = scale_scheduler.seen(last, number)
+    observed = seen([GATEWAY], make_cluster(3), [])
+    planned = plan_for([GATEWAY], observed, POLICY, NOW, last_scale=last)
+    assert (submitted(planned.actions), told(planned.actions)) == ({"gateway": 3}, [])
+
+
+def test_a_word_that_has_not_arrived_is_not_over() -> None:
+    last: LastScale | None = LastScale(3, NOW - 60, before=1)
+    for number in (1, 1, 3, 3):
+        last = scale_scheduler.seen(last, number)
+    assert last is not None and last.stands(3)
+    assert not last.stands(1)
 
 
 def test_what_it_is_told_says_that_adapt_ends() -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core import timestamps
+from htcdask_operator.core.memory import PoolMemory
 from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts, Unnamed
 from htcdask_operator.core.submit import descriptions
+from htcdask_operator.core.workers.ledger import Ledger, Submitted
 from tests.builders import (
     ACCESS_POINT_SILENT,
     API_SILENT,
@@ -19,6 +21,7 @@ from tests.builders import (
     make_anchor,
     make_cluster,
     make_job,
+    make_memory,
     make_observed,
     make_policy,
     make_pool,
@@ -118,6 +121,16 @@ def test_ready_reconciling_and_stalled(sentence: str) -> None:
         assert found["Stalled"].split()[0] == expected[2]
     else:
         assert (found["Reconciling"].split()[0], found["Stalled"].split()[0]) == ("False", "True")
+
+
+def test_a_cluster_that_has_ended_says_that_hidden_jobs_are_waited_for() -> None:
+    ended = make_observed(make_cluster(active=False, phase="Stopped"))
+    hidden = PoolMemory(ledger=Ledger(accepted_jobs={"17.0": Submitted(NOW - 30, anchor=False)}))
+    memory = make_memory(ended.cluster, pools={POOL: hidden})
+    status = plan_for([make_pool()], ended, POLICY, memory=memory).statuses[POOL]
+    ready = status.condition("Ready")
+    assert ready is not None and ready.reason == "ClusterInactive"
+    assert ready.message.endswith("1 job is waited for that no answer of the access point shows.")
 
 
 def test_the_other_conditions() -> None:
