@@ -216,7 +216,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (take_unseen_for_empty, "no pool goes before its jobs"),
         (take_unnamed_for_nobody, ""),
         (use_names_again, "no worker name twice"),
-        (leave_what_was_told, "as it was told"),
+        (leave_what_was_told, "it comes to what is wanted"),
         (leave_orphans, "is left of a pool"),
         (remove_the_anchor_with_the_workers, "no anchor goes before its workers"),
         (submit_without_a_finalizer, "a submit for a pool that may vanish"),

@@ -113,6 +113,8 @@ def advice(reason: str) -> str:
         )
     if reason in OF_THE_WORKERS:
         return "cluster.explain() has the last failures, and cluster.logs() what those workers said."
+    if reason in OF_THE_END - _CLUSTER_ENDED:
+        return "This pool is being deleted; cluster.add_pool() makes another one."
     if reason in OF_THE_SITE:
         return "Tell the site's people; the pool goes on by itself then."
     return ""

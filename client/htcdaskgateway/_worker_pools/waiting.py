@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -16,7 +16,7 @@ from dask.utils import parse_timedelta
 from dask_gateway import Gateway
 from distributed import Client
 
-from htcdask_api.status import READY
+from htcdask_api.status import READY, Failure
 from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
@@ -99,6 +99,7 @@ async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoRet
 async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list[str]) -> NoReturn:
     begun, known = time.monotonic(), None
     told: set[str] = set()
+    failed: Collection[str] | None = None  # before this wait
     await asyncio.sleep(_QUIET_SECONDS)
     with progress.line() as show:
         while True:
@@ -110,10 +111,14 @@ async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list
                     _log.warning("%s", progress.plain(f"{_said(pools)} (cluster {cluster})", _WHOLE))
             _refuse(cluster, pools, known)
             # The name last: a terminal may have no room for it.
-            said = f"waiting for {n} workers: {_too_few(pools, n)}{_said(pools)} (cluster {cluster})"
+            failed = _failures(pools).keys() if failed is None and pools is not None else failed
+            fresh = [its for worker, its in _failures(pools).items() if worker not in (failed or ())][:1]
+            lately = "".join(f"; worker {its.worker} failed: {its.reason}: {its.message}" for its in fresh)
+            said = f"waiting for {n} workers: {_too_few(pools, n)}{_said(pools)}{lately} (cluster {cluster})"
             seen[:] = [progress.plain(said, _WHOLE)]
             show(_for_so_long(seen[0], begun))
             reasons = {why.reason for pool in pools or () for why in pool.status.explanation}
+            reasons |= {f"failed: {its.reason}" for its in fresh}
             if time.monotonic() - begun > _PATIENT_SECONDS and not reasons <= told and progress.is_unseen():
                 told |= reasons
                 _log.warning("%s", seen[0])
@@ -167,6 +172,11 @@ def _said(pools: Sequence[Pool] | None) -> str:
     if pools is None:
         return "the gateway does not say what they wait for"
     return lines(pools) or "no pool is known"
+
+
+def _failures(pools: Sequence[Pool] | None) -> dict[str, Failure]:
+    """Those of lately, the newest of each pool first, by the worker's name."""
+    return {failure.worker: failure for pool in pools or () for failure in pool.status.recent_failures}
 
 
 def _pending(pools: Sequence[Pool]) -> str:

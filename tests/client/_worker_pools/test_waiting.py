@@ -21,7 +21,7 @@ from htcdaskgateway import ClusterStartTimeoutError, HTCGateway, PoolStalledErro
 from htcdaskgateway._worker_pools import progress, turns, waiting
 from htcdaskgateway._worker_pools.pool import Pool
 from tests.client.gateway_site import Site
-from tests.client.pool_statuses import MANUAL, condition, pool
+from tests.client.pool_statuses import MANUAL, SINCE, condition, pool
 
 NOT_FOUND = "The scheduler of cluster x is starting (phase Pending): its pod waits: ErrImagePull: nope."
 PENDING = {"conditions": [condition("Ready", "False", "ClusterPending", NOT_FOUND)]}
@@ -116,6 +116,41 @@ async def test_a_script_hears_each_reason_once(
     assert len(told) == (2 if is_unseen else 0), told
     for line, reason in zip(told, ("Starting", "NoMatchingSlots"), strict=False):
         assert line.startswith("waiting for 1 workers: ") and f"{reason}, so (cluster gateway.c1)" in line
+
+
+async def test_a_worker_that_fails_meanwhile_is_told_and_those_of_before_are_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(waiting, "_QUIET_SECONDS", 0)
+    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "_PATIENT_SECONDS", 0)
+    monkeypatch.setattr(turns, "SECONDS", 0.01)
+    monkeypatch.setattr(progress, "is_unseen", lambda: True)
+    failed = [
+        {"time": SINCE, "worker": f"w-{number}", "reason": "Exited", "message": "No module named 'x'."}
+        for number in range(4)
+    ]
+    looks = [failed[3:], failed[2:], failed[1:], failed]
+    seen: list[str] = []
+    told: list[str] = []
+    over = asyncio.Event()
+
+    async def list_pools() -> list[Pool]:
+        told.extend(seen)
+        if len(looks) == 1:
+            over.set()
+        return [pool(desiredReplicas=1, recentFailures=looks[0] if len(looks) == 1 else looks.pop(0))]
+
+    watching = asyncio.create_task(waiting._watch_workers(list_pools, "gateway.c1", 1, seen))
+    await asyncio.wait_for(over.wait(), 30)
+    watching.cancel()
+    assert [("failed" in line, "w-2 failed" in line, "w-1 failed" in line) for line in told[:3]] == [
+        (False, False, False),
+        (True, True, False),
+        (True, False, True),
+    ]
+    [said] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "; worker w-2 failed: Exited: No module named 'x'. (cluster gateway.c1)" in said
 
 
 def test_an_image_that_nobody_can_pull_is_told_and_ends_in_time_and_leaves_nothing(
