@@ -1,10 +1,10 @@
-"""A cap that is lowered, and the pool that nobody made. (`steady.py` sizes Manual pools.)"""
+"""A cap that is lowered, the pool that nobody made, and one that goes. (`steady.py` sizes Manual pools.)"""
 
 from htcdask_api import names
 from playground.site.site import Site
 from tests.e2e import clusters
-from tests.e2e.look import bare, clean, condition, eventually, pool, settled, workers
-from tests.e2e.notebook import Notebook
+from tests.e2e.look import bare, clean, condition, eventually, pool, settled, status, workers
+from tests.e2e.notebook import IMAGE, Notebook
 
 WORK = """
 client = gateway.connect(cluster).get_client()
@@ -118,3 +118,32 @@ def test_a_notebook_adds_a_pool_whose_workers_take_its_tasks(site: Site, noteboo
     )
     workers, marked, ran_on, left = report
     assert (workers, len(marked), ran_on, left) == (2, 1, marked, ["default"])
+
+
+def test_a_pool_that_is_deleted_takes_its_number_with_it(site: Site) -> None:
+    """The scheduler was told of three; the first pool gets the one that was asked for, and never more."""
+    [cluster] = clusters.new(site)
+    clusters.add_pool(site, cluster, clusters.SMALL)
+    clusters.scale(site, cluster, 1)
+    settled(site, cluster, 1)
+    pools = f"clusters/{cluster}/htcondor/pools"
+    more = {"scaling": "Manual", "replicas": 3, "template": {"containerImage": IMAGE, **clusters.SMALL}}
+    clusters.ask(site, "POST", pools, {"name": "more", "spec": more})
+
+    def connected() -> dict[str, int]:
+        answer = clusters.ask(site, "GET", pools)["pools"]
+        return {its["name"]: its["status"].get("connected", 0) for its in answer}
+
+    eventually(connected, 90, "all three have come", lambda its: its == {"default": 0, "more": 3})
+    clusters.ask(site, "DELETE", f"{pools}/more")
+    wanted: list[int] = []
+
+    def first() -> bool:
+        wanted.append(status(site, cluster)["desiredReplicas"])
+        said = clusters.get(site, cluster)["spec"][names.WANTED_FIELD]
+        return (said, connected()) == (1, {"default": 1})
+
+    eventually(first, 90, "one worker of the first pool")
+    assert max(wanted) == 1, wanted
+    clusters.stop(site, cluster)
+    clean(site, cluster)
