@@ -46,10 +46,11 @@ class LastScale:
     before: int = 0  # what it wanted by itself, before we told it anything
     taken: bool = False  # N has been this number since
     over: bool = False  # and then another: whatever it is now, somebody else has said so
+    instead: int | None = None  # our word before, which stands until this one is taken: it may be lost
 
     def stands(self, number: int) -> bool:
         """Whether N, which is `number`, is our word."""
-        return number == self.count and not self.over
+        return not self.over and (number == self.count or (not self.taken and number == self.instead))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,15 @@ def seen(last: LastScale | None, replicas: int) -> LastScale | None:
     """N is this number now: to be remembered."""
     if last is None or last.over:
         return last
-    if replicas == last.count:
-        return last if last.taken else replace(last, taken=True)
-    return replace(last, over=True) if last.taken else last
+    if last.stands(replicas):
+        return last if last.taken or replicas != last.count else replace(last, taken=True)
+    return replace(last, over=True) if last.taken else replace(last, instead=None)
 
 
 def after(last: LastScale | None, count: int, before: int, now: float) -> LastScale:
     """It was told `count` now, and had wanted `before` by itself: to be remembered."""
-    again = last is not None and last.count == count and now - last.at < FORGET_SECONDS
-    return LastScale(count, now, last.times + 1 if last is not None and again else 1, before)
+    if last is None:
+        return LastScale(count, now, before=before)
+    again = last.count == count and now - last.at < FORGET_SECONDS
+    stood = None if last.over else last.count if last.taken else last.instead
+    return LastScale(count, now, last.times + 1 if again else 1, before, instead=stood)

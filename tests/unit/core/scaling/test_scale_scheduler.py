@@ -153,6 +153,22 @@ def test_a_number_that_somebody_says_later_is_theirs_also_where_it_is_ours(numbe
     assert (submitted(planned.actions), told(planned.actions)) == ({"gateway": 3}, [])
 
 
+def test_what_was_told_in_vain_is_told_again() -> None:
+    """The scheduler was down when it should have heard that the Manual pool is gone."""
+    told_first = LastScale(3, NOW - 60, before=1, taken=True)
+    lost = scale_scheduler.after(told_first, 1, 1, NOW - 30)
+    assert scale_scheduler.seen(lost, 3) is lost
+    again = plan_for([GATEWAY], seen([GATEWAY], make_cluster(3), []), POLICY, NOW, last_scale=lost)
+    assert (submitted(again.actions), told(again.actions)) == ({"gateway": 1}, [1])
+    twice = scale_scheduler.after(lost, 1, 1, NOW - 20)
+    assert twice.stands(3) and twice.times == 2
+    # A number that somebody says meanwhile is theirs, and so is the old one after it.
+    moved = scale_scheduler.seen(scale_scheduler.seen(twice, 5), 3)
+    assert moved is not None and not moved.stands(3) and moved.stands(1)
+    over = replace(told_first, over=True)
+    assert not scale_scheduler.after(over, 4, 3, NOW).stands(3)
+
+
 def test_a_word_that_has_not_arrived_is_not_over() -> None:
     last: LastScale | None = LastScale(3, NOW - 60, before=1)
     for number in (1, 1, 3, 3):
