@@ -43,8 +43,11 @@ class Dask:
     retired_at: float = 0.0
     beat_at: float = 0.0
     said: int | None = None
-    asked: int = 0  # what its user asked for last, or adapt() found
+    asked: int = field(init=False)  # what its user asked for last, or adapt() found
     told_at: float | None = None  # when an operator told it a number, if nobody else has since
+
+    def __post_init__(self) -> None:
+        self.asked = self.count
 
     def scale(self, count: int) -> None:
         """The user's scale(): it ends adapt()."""
@@ -52,8 +55,6 @@ class Dask:
 
     def hear(self, count: int, now: float) -> None:
         """The operator's: it ends adapt(), too."""
-        if self.told_at is None:
-            self.asked = self.count
         self.adaptive, self.count, self.told_at = None, count, now
 
     def restart(self) -> None:
@@ -61,7 +62,7 @@ class Dask:
         self.connected.clear()
         self.busy.clear()
         self.closing.clear()
-        self.count, self.adaptive, self.said, self.told_at = 0, None, None, None
+        self.count, self.adaptive, self.said = 0, None, None
 
     def work(self, tasks: int, now: float) -> None:
         """So many workers are in the middle of a task, the others are idle."""
@@ -123,7 +124,7 @@ class Schedulers:
             dask.busy = {worker: since for worker, since in dask.busy.items() if worker in dask.connected}
             if dask.adaptive is not None:
                 least, most = dask.adaptive
-                dask.count = max(least, min(most, dask.load))
+                dask.count = dask.asked = max(least, min(most, dask.load))
             if now - dask.retired_at >= RETIRING:
                 self._retire(dask, now)
 
