@@ -20,7 +20,7 @@ from tests.e2e.look import eventually, pool, queue
 from tests.e2e.notebook import Notebook
 
 BUSY_NOTEBOOK = """
-cluster = gateway.new_cluster(container_image=IMAGE, idle_timeout=10)
+cluster = gateway.new_cluster(container_image=IMAGE, idle_timeout=20)
 cluster.scale(1)
 client = cluster.get_client()
 working = client.submit(time.sleep, 3600)
