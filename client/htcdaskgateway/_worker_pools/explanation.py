@@ -69,9 +69,9 @@ class ClusterExplanation:
         }
 
     def _summary(self) -> str | None:
-        if self.situation is None and follower_missing(self.pools):
-            return NOBODY_FOLLOWS
-        return self.situation or (None if self.pools else NO_POOL)
+        if self.situation or not self.pools:
+            return self.situation or NO_POOL
+        return NOBODY_FOLLOWS if follower_missing(self.pools) else None
 
     def _versions(self) -> Iterator[str]:
         """What there is to say of them: nothing where all have the same."""

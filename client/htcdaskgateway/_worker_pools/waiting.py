@@ -99,20 +99,19 @@ async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoRet
 async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list[str]) -> NoReturn:
     begun, known = time.monotonic(), None
     told: set[str] = set()
-    failed: Collection[str] | None = None  # before this wait
+    failed: Collection[str] = ()  # before this wait
     await asyncio.sleep(_QUIET_SECONDS)
     with progress.line() as show:
         while True:
             await turns.turn()
             pools = await look(list_pools)
             if known is None and pools is not None:
-                known = stalls.failing(pools)
+                known, failed = stalls.failing(pools), _failures(pools).keys()
                 if known:  # a script hears of nothing else
                     _log.warning("%s", progress.plain(f"{_said(pools)} (cluster {cluster})", _WHOLE))
             _refuse(cluster, pools, known)
             # The name last: a terminal may have no room for it.
-            failed = _failures(pools).keys() if failed is None and pools is not None else failed
-            fresh = [its for worker, its in _failures(pools).items() if worker not in (failed or ())][:1]
+            fresh = [its for worker, its in _failures(pools).items() if worker not in failed][:1]
             lately = "".join(f"; worker {its.worker} failed: {its.reason}: {its.message}" for its in fresh)
             said = f"waiting for {n} workers: {_too_few(pools, n)}{_said(pools)}{lately} (cluster {cluster})"
             seen[:] = [progress.plain(said, _WHOLE)]

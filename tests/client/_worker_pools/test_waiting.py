@@ -90,14 +90,20 @@ def test_who_waits_where_no_pool_follows_the_cluster_is_told_whom_to_ask() -> No
     )
 
 
-@pytest.mark.parametrize("is_unseen", [True, False])
-async def test_a_script_hears_each_reason_once(
-    is_unseen: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits looks without a pause, and hears without patience."""
     monkeypatch.setattr(waiting, "_QUIET_SECONDS", 0)
     monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.01)
     monkeypatch.setattr(waiting, "_PATIENT_SECONDS", 0)
     monkeypatch.setattr(turns, "SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("is_unseen", [True, False])
+async def test_a_script_hears_each_reason_once(
+    is_unseen: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(progress, "is_unseen", lambda: is_unseen)
     looks = [["Starting"], ["Starting"], ["NoMatchingSlots"], ["Starting", "NoMatchingSlots"], []]
     over = asyncio.Event()
@@ -118,13 +124,10 @@ async def test_a_script_hears_each_reason_once(
         assert line.startswith("waiting for 1 workers: ") and f"{reason}, so (cluster gateway.c1)" in line
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_a_worker_that_fails_meanwhile_is_told_and_those_of_before_are_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(waiting, "_QUIET_SECONDS", 0)
-    monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(waiting, "_PATIENT_SECONDS", 0)
-    monkeypatch.setattr(turns, "SECONDS", 0.01)
     monkeypatch.setattr(progress, "is_unseen", lambda: True)
     failed = [
         {"time": SINCE, "worker": f"w-{number}", "reason": "Exited", "message": "No module named 'x'."}

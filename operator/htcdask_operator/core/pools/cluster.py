@@ -168,11 +168,11 @@ def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> 
     for sight in alone:
         cluster_limits = _without(cluster_limits, sight, own[sight.uid])
     left = max(0, observed.cluster.replicas - (kept(sights) or 0))
-    cluster = replace(observed.cluster, replicas=left)
-    requests = [_request(sight, own[sight.uid], cluster_limits) for sight in understood]
     last = sights[0].memory.last_scale if sights else None
     own_number = scale_scheduler.own_number(last, observed.cluster.replicas)
-    return desired.allocations(requests, cluster, policy, cluster_limits, own_number)
+    cluster = replace(observed.cluster, replicas=min(left, own_number))
+    requests = [_request(sight, own[sight.uid], cluster_limits) for sight in understood]
+    return desired.allocations(requests, cluster, policy, cluster_limits)
 
 
 def _request(sight: Sight, live: Sequence[Job], cluster_limits: Sequence[ClusterLimit]) -> Request:

@@ -77,13 +77,8 @@ def allocations(
     cluster: ClusterFacts,
     policy: Policy,
     cluster_limits: Sequence[ClusterLimit] = (),
-    own_number: int | None = None,
 ) -> dict[PoolUid, Allocation]:
-    """What each pool should have. Only pools that may have workers are passed, oldest first.
-
-    `own_number`: what of N is nobody's but the scheduler's, where that is less.
-    """
-    number = cluster.replicas if own_number is None else min(cluster.replicas, own_number)
+    """What each pool should have. Only pools that may have workers are passed, oldest first."""
     first = gateway_pool([request.pool for request in requests])
     result, manual = {request.pool.uid: Allocation(0) for request in requests}, 0
     # Stable: of each kind the oldest comes first.
@@ -92,7 +87,7 @@ def allocations(
         is_manual = pool.spec.scaling == "Manual"
         if not is_manual and pool.uid != first:
             continue
-        asked = pool.spec.replicas if is_manual else max(0, number - manual)
+        asked = pool.spec.replicas if is_manual else max(0, cluster.replicas - manual)
         shared = (Limit(request.fits(limit), limit.name, limit.shared) for limit in cluster_limits)
         result[pool.uid] = allocation = _capped(asked, min((*limits.of_pool(pool, policy), *shared)))
         # Who gets no more workers leaves the others all but those that it has.
