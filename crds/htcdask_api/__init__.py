@@ -9,7 +9,7 @@ the standard library.
 from .base import complaint, shown_name, shown_names
 from .quantity import parse_bytes
 from .spec import ClusterRef, PoolSpec, Template
-from .status import Condition, Explanation, Failure, MemoryRequest, PoolStatus
+from .status import Condition, Explanation, Failure, MemoryRequest, PoolStatus, SchedulerTold
 from .worker_log import WorkerLog, WorkerLogs
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "MemoryRequest",
     "PoolSpec",
     "PoolStatus",
+    "SchedulerTold",
     "Template",
     "WorkerLog",
     "WorkerLogs",

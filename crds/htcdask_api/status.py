@@ -1,8 +1,8 @@
 """What the operator says about a pool: `HTCWorkerPool.status`.
 
 Written by the operator only, read by the client and the gateway's route. A cache: wiping it loses nothing but
-the memory of recent failures, and of an earlier identity's jobs. Times are RFC 3339 strings in UTC, as
-Kubernetes writes them.
+the memory of recent failures, of an earlier identity's jobs, and of what a scheduler was told. Times are
+RFC 3339 strings in UTC, as Kubernetes writes them.
 """
 
 from typing import Annotated, Final, Literal
@@ -80,6 +80,16 @@ class MemoryRequest(ApiModel):
     message: Message = ""
 
 
+class SchedulerTold(ApiModel):
+    """What the scheduler was told to want for Manual pools, and what it wanted by itself: fewer.
+
+    On the pool that follows the gateway, which gets none of it.
+    """
+
+    replicas: Count
+    before: Count
+
+
 class PoolStatus(ApiModel):
     """`HTCWorkerPool.status`; everything may be missing on a pool that nobody has looked at yet."""
 
@@ -99,6 +109,7 @@ class PoolStatus(ApiModel):
     explanation: Annotated[tuple[Explanation, ...], Field(max_length=MAX_EXPLANATIONS)] = ()
     recent_failures: Annotated[tuple[Failure, ...], Field(max_length=MAX_RECENT_FAILURES)] = ()
     memory_request: MemoryRequest | None = None
+    scheduler_told: SchedulerTold | None = None
     submitted_as: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
     conditions: Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS)] = ()
 

@@ -18,6 +18,7 @@ from htcdask_api import (
     Failure,
     MemoryRequest,
     PoolStatus,
+    SchedulerTold,
     WorkerLog,
     WorkerLogs,
     manifest,
@@ -205,6 +206,7 @@ STATUS = PoolStatus(
     memory_request=MemoryRequest(
         request_mib=6144, template_mib=4096, message="Workers now request 6 GiB of memory."
     ),
+    scheduler_told=SchedulerTold(replicas=4, before=1),
     conditions=(
         Condition(
             type="Ready", status="False", reason="Waiting", last_transition_time="2026-01-01T00:00:00Z"

@@ -225,6 +225,7 @@ TOLD = st.tuples(
     st.just(Wait(20)),
     st.builds(NewPool, st.just("one"), st.just("manual"), st.integers(3, 5)),
     st.just(Wait(60)),
+    st.one_of(st.builds(Kill, st.sampled_from([1, 30])), st.just(Wait(10))),
     st.one_of(
         st.just(TouchPool("one", "manual", DELETED)),
         st.builds(EditPool, st.just("one"), st.just("manual"), st.just("replicas"), st.integers(0, 1)),

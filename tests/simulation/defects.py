@@ -69,6 +69,11 @@ def leave_what_was_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(scale_scheduler, "decide", for_manual_pools)
 
 
+def keep_what_was_told_to_itself(patch: pytest.MonkeyPatch) -> None:
+    """The next operator is not told what this one told a scheduler."""
+    patch.setattr(scale_scheduler, "read", lambda statuses: None)
+
+
 def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
     """No answer, no jobs."""
     asked = observe.ask_queue
@@ -217,6 +222,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (take_unnamed_for_nobody, ""),
         (use_names_again, "no worker name twice"),
         (leave_what_was_told, "it comes to what is wanted"),
+        (keep_what_was_told_to_itself, "it comes to what is wanted"),
         (leave_orphans, "is left of a pool"),
         (remove_the_anchor_with_the_workers, "no anchor goes before its workers"),
         (submit_without_a_finalizer, "a submit for a pool that may vanish"),

@@ -59,6 +59,7 @@ BY_PEOPLE = (1, 15)
 PACE = ledger.pace  # as it was promised, also where a mistake is planted
 LIVED = 195.0  # seconds: so long a worker has to run for its successor to cost nothing, to a poll or so
 EATEN = 3  # so many times, one after the other, before everybody should know the machine
+EVENT = 120.0 + 20.0  # seconds after a failure in which others, queued before it, are of the same event
 A_LOOK = 20.0  # longer than until the operator has heard of a worker's end
 A_MOMENT = 4.0  # an access point's clock is known to three seconds
 LONG_BUSY = 40.0  # longer than from any look at the scheduler to the removal that follows from it
@@ -98,6 +99,7 @@ class Promises:
     let_go: set[JobId] = field(default_factory=set)  # there when fewer were wanted
     forgiven: set[JobId] = field(default_factory=set)  # whoever comes in their place costs nothing
     eaten: dict[PoolUid, list[float]] = field(default_factory=dict)  # by one machine, and lives elsewhere
+    failed: dict[PoolUid, dict[str, float]] = field(default_factory=dict)  # when a worker did, by machine
     newest: dict[PoolUid, tuple[str, float]] = field(
         default_factory=dict
     )  # template submitted, and since when
@@ -121,8 +123,9 @@ class Promises:
         self.polled = frozenset()
         self.logs_written.clear()
         self.refused_anchors.clear()
-        for heard in (self.paid, self.largest, self.let_go, self.forgiven, self.eaten, self.newest):
-            heard.clear()
+        heard = (self.paid, self.largest, self.let_go, self.forgiven, self.eaten, self.failed, self.newest)
+        for each in heard:
+            each.clear()
 
     # --- what is done
 
@@ -292,11 +295,22 @@ class Promises:
             self.eaten.pop(job.pool_uid, None)
             return
         times, queued_at = self.eaten.setdefault(job.pool_uid, []), job.queued_at - ahead
-        if times and queued_at < times[-1] + A_LOOK:
+        elsewhere = (at for machine, at in self._failed_of(job.pool_uid).items() if machine != job.machine)
+        last = max((*times[-1:], *(at for at in elsewhere if now - at < EVENT)), default=-math.inf)
+        if queued_at < last + A_LOOK:
             return  # of the same event, or nobody knew of the last one yet
         times.append(now)
         if len(times) > EATEN:
             self.breaks(f"a machine that eats workers is avoided: {job.worker} came to {job.machine}")
+
+    def shows(self, jobs: Sequence[Job]) -> None:
+        """An answer of the queue."""
+        for job in jobs:
+            if job.exit_code and job.machine is not None:
+                self._failed_of(job.pool_uid)[job.machine] = self.clock()
+
+    def _failed_of(self, pool: PoolUid) -> dict[str, float]:
+        return self.failed.setdefault(pool, {})
 
     def _known(self, job: Job) -> bool:
         """A pool that was robbed of its finalizer leaves jobs: they count as of the last poll."""
@@ -435,6 +449,12 @@ class WatchedCondor(FakeCondor):
     async def jobs(self, also: Collection[str] = ()) -> tuple[Job, ...]:
         jobs = await super().jobs(also)
         self._promises.polled = frozenset(job.id for job in jobs)
+        self._promises.shows(jobs)
+        return jobs
+
+    async def jobs_of(self, pool: PoolUid, also: Collection[str] = ()) -> tuple[Job, ...]:
+        jobs = await super().jobs_of(pool, also)
+        self._promises.shows(jobs)
         return jobs
 
     async def submit_anchor(

@@ -199,6 +199,8 @@ class TouchPool:
         body = world.kube.pool_bodies.get(where)
         if body is None:
             return
+        if self.what != DELETED and (dask := world.gateway.dask(self.cluster)) is not None:
+            dask.told_at = None  # what it was told may be forgotten with the status
         if self.what == WIPED:
             body.pop("status", None)
         if self.what == RELEASED:

@@ -118,6 +118,9 @@ class World:
         """A new process, with the site's settings of now."""
         self.promises.restarted()
         self.promises.policy = self.policy
+        for (_, name), dask in self.schedulers.dasks.items():
+            if not self._tells_of(name, dask.count):  # the last one ended before it could write it down
+                dask.told_at = None
         self.operator = Operator(
             self.lines, self.condor, self.kube, self.schedulers, self.policy, self.planner, self._died
         )
@@ -374,19 +377,25 @@ class World:
     def _not_taken_back(self, facts: Sequence[PoolFacts], wanted: Mapping[PoolUid, int]) -> str | None:
         """What a scheduler was told for Manual pools that are gone, or smaller, is nobody's wish for others.
 
-        A new operator knows nothing of what another told it.
+        The next operator knows it by the status.
         """
         for (_, name), dask in self.schedulers.dasks.items():
             its = [pool for pool in facts if pool.spec.cluster_ref.name == name and pool.uid in wanted]
-            if dask.told_at is None or dask.told_at <= max(self.promises.restarts, default=0.0):
-                continue
-            if desired.gateway_pool(its) is None:
+            if dask.told_at is None or desired.gateway_pool(its) is None:
                 continue
             manual = sum(wanted[pool.uid] for pool in its if pool.spec.scaling == "Manual")
             if dask.count > max(dask.asked, manual):
                 wants = f"{dask.asked} were asked for, and {manual} by Manual pools"
                 return f"the scheduler of {name} wants {dask.count}, as it was told; {wants}"
+            if dask.count > dask.asked and not self._tells_of(name, dask.count):
+                return f"no status tells that the scheduler of {name} was told to want {dask.count}"
         return None
+
+    def _tells_of(self, cluster: str, count: int) -> bool:
+        """Whether the status of a pool says that its scheduler was told this number."""
+        its = (pools.facts(body) for body in self.kube.pool_bodies.values())
+        told = (pool.status.scheduler_told for pool in its if pool.spec.cluster_ref.name == cluster)
+        return any(each is not None and each.replicas == count for each in told)
 
     def is_full(self) -> bool:
         """Whether the access point takes no job of ours any more."""

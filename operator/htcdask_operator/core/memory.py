@@ -7,13 +7,21 @@ The shell never looks into it: it hands it to `plan`, takes the new one from the
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from htcdask_api import MemoryRequest, PoolStatus
 from htcdask_operator.core import setback, verdict
-from htcdask_operator.core.model import Analysis, ClusterFacts, JobId, Observed, PoolUid, WorkerName
+from htcdask_operator.core.model import (
+    Analysis,
+    ClusterFacts,
+    JobId,
+    Observed,
+    PoolFacts,
+    PoolUid,
+    WorkerName,
+)
 from htcdask_operator.core.scaling import scale_scheduler
 from htcdask_operator.core.scaling.drain import Standing
 from htcdask_operator.core.scaling.heartbeat import Ended
@@ -125,11 +133,12 @@ class Results:
 _NOTHING = PoolMemory()
 
 
-def answered(memory: ClusterMemory, seen: Observed, now: float) -> ClusterMemory:
-    """After these answers."""
+def answered(memory: ClusterMemory, pools: Iterable[PoolFacts], seen: Observed, now: float) -> ClusterMemory:
+    """After these answers. What an earlier operator has told the scheduler is in a status."""
     scale = memory.last_scale
     if isinstance(seen.cluster, ClusterFacts):
-        scale = scale_scheduler.seen(scale, seen.cluster.replicas)
+        its = [pool.status for pool in pools if pool.owner_uid in (None, seen.cluster.uid)]
+        scale = scale_scheduler.seen(scale or scale_scheduler.read(its), seen.cluster.replicas)
     return replace(memory, contact=memory.contact.after(seen, now), last_scale=scale)
 
 

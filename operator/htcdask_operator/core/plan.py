@@ -87,7 +87,7 @@ def plan(
     pools: Sequence[PoolFacts], observed: Observed, memory: ClusterMemory, policy: Policy, now: float
 ) -> Plan:
     """What to do for these pools, all of one cluster, now."""
-    memory = replace(memories.answered(memory, observed, now), ended=memory.ended.after(pools))
+    memory = replace(memories.answered(memory, pools, observed, now), ended=memory.ended.after(pools))
     if not pools:
         missing = default_pool.missing(observed, policy)
         return Plan(() if missing is None else (missing,), memory=replace(memory, pools={}))

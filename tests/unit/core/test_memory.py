@@ -25,7 +25,7 @@ JOBS = (running("1.0", worker="a"), running("1.1", worker="b"))
 def heard(*answers: tuple[Observed, float]) -> dict[str, float]:
     known = ClusterMemory()
     for seen, now in answers:
-        known = memory.answered(known, seen, now)
+        known = memory.answered(known, (), seen, now)
     return known.contact.dropped
 
 

@@ -13,10 +13,11 @@ none of it, also when the Manual pools are gone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from htcdask_api import PoolStatus, SchedulerTold
 from htcdask_operator.core import reasons, timestamps
 from htcdask_operator.core.actions import ScaleScheduler
 from htcdask_operator.core.counted import counted
@@ -129,6 +130,20 @@ def seen(last: LastScale | None, replicas: int) -> LastScale | None:
     if last.stands(replicas):
         return last if last.taken or replicas != last.count else replace(last, taken=True)
     return replace(last, over=True) if last.taken else replace(last, instead=None)
+
+
+def written(last: LastScale | None, replicas: int) -> SchedulerTold | None:
+    """As the status keeps it for the next operator, N being this number; None: nothing to take back."""
+    if last is None or last.over:
+        return None
+    ours = replicas if last.stands(replicas) else last.count
+    return SchedulerTold(replicas=ours, before=last.before) if ours > last.before else None
+
+
+def read(statuses: Iterable[PoolStatus]) -> LastScale | None:
+    """What an earlier operator has told, by the statuses of the cluster's pools."""
+    told = (status.scheduler_told for status in statuses)
+    return next((LastScale(its.replicas, 0.0, before=its.before) for its in told if its is not None), None)
 
 
 def after(last: LastScale | None, count: int, before: int, now: float) -> LastScale:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from htcdask_api import Condition, PoolStatus, names, status
+from htcdask_api import Condition, PoolStatus, SchedulerTold, names, status
 from htcdask_operator.core import reasons, sanitize, timestamps
 from htcdask_operator.core.counted import counted
 from htcdask_operator.core.mistake import Mistake
 from htcdask_operator.core.model import ClusterFacts, Disputed, Gone, Unnamed, Unseen
 from htcdask_operator.core.pool_state import Finding, PoolState, Sight
+from htcdask_operator.core.scaling import scale_scheduler
 from htcdask_operator.core.scaling.desired import Allocation
 from htcdask_operator.core.setback import STALLED
 from htcdask_operator.core.status.counts import Counts, counts_of
@@ -64,6 +65,7 @@ def summarize(state: PoolState, finding: Finding | None) -> PoolStatus:
         explanation=explanation,
         recent_failures=record.recent,
         memory_request=state.memory_request,
+        scheduler_told=_scheduler_told(state),
         submitted_as=state.pool.submitted_as,
         conditions=_conditions(state, counts, finding),
     )
@@ -76,6 +78,16 @@ def _user(state: PoolState) -> str | None:
     if not isinstance(cluster, ClusterFacts) or state.pool.owner_uid not in (None, cluster.uid):
         return state.pool.status.user
     return sanitize.name(cluster.username) if cluster.username else state.pool.status.user
+
+
+def _scheduler_told(state: PoolState) -> SchedulerTold | None:
+    """What the scheduler was told for other pools than this one, which follows the gateway."""
+    cluster = state.observed.cluster
+    if state.uid != state.gateway_pool or state.over is not None:
+        return None
+    if not isinstance(cluster, ClusterFacts):
+        return state.pool.status.scheduler_told
+    return scale_scheduler.written(state.memory.last_scale, cluster.replicas)
 
 
 def mistaken(state: Sight, mistake: Mistake) -> PoolStatus:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from htcdask_api import PoolStatus, SchedulerTold
 from htcdask_operator.core.actions import ScaleScheduler
 from htcdask_operator.core.model import Gone, JobStatus, Observed, PoolFacts
 from htcdask_operator.core.scaling import scale_scheduler
@@ -175,6 +176,54 @@ def test_a_word_that_has_not_arrived_is_not_over() -> None:
         last = scale_scheduler.seen(last, number)
     assert last is not None and last.stands(3)
     assert not last.stands(1)
+
+
+@pytest.mark.parametrize(
+    ("last", "replicas", "expected"),
+    [
+        (LastScale(4, NOW, before=1), 4, (4, 1)),
+        (LastScale(4, NOW, before=1), 1, (4, 1)),
+        (LastScale(2, NOW, before=1, instead=4), 4, (4, 1)),
+        (LastScale(2, NOW, before=1, instead=4), 2, (2, 1)),
+        (LastScale(1, NOW, before=1, instead=4), 4, (4, 1)),
+        (LastScale(1, NOW, before=1, taken=True), 1, None),
+        (LastScale(4, NOW, before=1, taken=True, over=True), 4, None),
+        (None, 4, None),
+    ],
+    ids=[
+        "it wants that",
+        "it was just told",
+        "it was told less in vain",
+        "it was told less",
+        "it was told its own number in vain",
+        "it wants its own number again",
+        "somebody has said another since",
+        "it was told nothing",
+    ],
+)
+def test_the_status_says_what_it_was_told(
+    last: LastScale | None, replicas: int, expected: tuple[int, int] | None
+) -> None:
+    pools = [GATEWAY, manual(replicas)]
+    planned = plan_for(pools, seen(pools, make_cluster(replicas), []), POLICY, NOW, last_scale=last)
+    said = planned.statuses["gateway"].scheduler_told
+    assert (said and (said.replicas, said.before)) == expected
+    assert planned.statuses["manual"].scheduler_told is None, "it is about the pool that gets none of it"
+    silent = plan_for(
+        [replace(GATEWAY, status=PoolStatus(scheduler_told=said))], make_observed(API_SILENT), POLICY, NOW
+    )
+    assert silent.statuses["gateway"].scheduler_told == said
+
+
+def test_the_next_operator_takes_back_what_the_last_one_told() -> None:
+    told_before = PoolStatus(scheduler_told=SchedulerTold(replicas=3, before=1))
+    pool = replace(GATEWAY, status=told_before)
+    after = plan_for([pool], seen([pool], make_cluster(3), []), POLICY, NOW)
+    assert (submitted(after.actions), told(after.actions)) == ({"gateway": 1}, [1])
+    # With another number, or in another cluster, it is somebody else's wish.
+    for cluster, its in ((make_cluster(4), pool), (make_cluster(3), replace(pool, owner_uid="another"))):
+        other = plan_for([its], seen([its], cluster, []), POLICY, NOW)
+        assert told(other.actions) == []
 
 
 def test_what_it_is_told_says_that_adapt_ends() -> None:
