@@ -2,7 +2,7 @@
 
 from htcdask_api import names
 from playground.site.site import Site
-from tests.e2e import clusters
+from tests.e2e import clusters, faults
 from tests.e2e.look import bare, clean, condition, eventually, pool, settled, status, workers
 from tests.e2e.notebook import IMAGE, Notebook
 
@@ -121,7 +121,10 @@ def test_a_notebook_adds_a_pool_whose_workers_take_its_tasks(site: Site, noteboo
 
 
 def test_a_pool_that_is_deleted_takes_its_number_with_it(site: Site) -> None:
-    """The scheduler was told of three; the first pool gets the one that was asked for, and never more."""
+    """The scheduler was told of three; the first pool gets the one that was asked for, and never more.
+
+    What it was told is in that pool's status: the operator is another one by then.
+    """
     [cluster] = clusters.new(site)
     clusters.add_pool(site, cluster, clusters.SMALL)
     clusters.scale(site, cluster, 1)
@@ -135,6 +138,9 @@ def test_a_pool_that_is_deleted_takes_its_number_with_it(site: Site) -> None:
         return {its["name"]: its["status"].get("connected", 0) for its in answer}
 
     eventually(connected, 90, "all three have come", lambda its: its == {"default": 0, "more": 3})
+    assert status(site, cluster)["schedulerTold"] == {"replicas": 3, "before": 1}
+    faults.kill_operator(site)
+    faults.operator_starts(site)
     clusters.ask(site, "DELETE", f"{pools}/more")
     wanted: list[int] = []
 
