@@ -55,6 +55,8 @@ class Dask:
 
     def hear(self, count: int, now: float) -> None:
         """The operator's: it ends adapt(), too."""
+        if self.told_at is None and self.count != self.said:
+            self.asked = count  # what its user has just said is lost: nobody had heard of it
         self.adaptive, self.count, self.told_at = None, count, now
 
     def restart(self) -> None:

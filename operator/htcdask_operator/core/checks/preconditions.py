@@ -115,7 +115,7 @@ _NO_ACCOUNT = "The name before the @ of the token's identity has to be an accoun
 def submit_was_refused(state: PoolState) -> Finding | None:
     """Make sure a submit that was refused is not repeated at once."""
     refusal = state.remembered.refusal
-    if refusal is None:
+    if refusal is None or not _lacks_a_job(state):
         return None
     until = backoff.refused_until(refusal.at, refusal.times, state.policy)
     if until <= state.now:
@@ -130,6 +130,12 @@ def submit_was_refused(state: PoolState) -> Finding | None:
         stalled=refusal.times >= state.policy.breaker_failures,
         until=until,
     )
+
+
+def _lacks_a_job(state: PoolState) -> bool:
+    """Whether there is something to submit, or soon may be, as who retires gets a successor."""
+    retires = state.template.max_runtime_seconds is not None
+    return state.missing > 0 or state.anchors.usable is None or retires
 
 
 def anchor_is_not_ready(state: PoolState) -> Finding | None:

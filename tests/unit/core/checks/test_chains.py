@@ -96,7 +96,7 @@ CASES = {
     "AnotherIdentity": make_case(jobs=(make_job("w1", owner="old@htcdask.test"),)),
     "IdentityNotRecorded": make_case(pool=make_pool(submitted_as="old@htcdask.test")),
     "JobsNotShown": make_case(ledger=Ledger(accepted_jobs={"17.0": Submitted(NOW - 30, anchor=False)})),
-    "SubmitRefused": make_case(memory=REFUSED),
+    "SubmitRefused": make_case(memory=REFUSED, missing=1, allocation=Allocation(1)),
     "BackingOff (the anchor)": make_case(
         anchors=Anchors(), anchor_backoff=Backoff(0, NOW + 10, None, "The job 1.0 was removed.")
     ),
@@ -130,11 +130,20 @@ def test_the_order_of_the_checks() -> None:
 def test_an_account_that_the_access_point_does_not_have_is_said_to_lack() -> None:
     said = "AP user has OS user value htcdask, which is not a valid OS account [said by the schedd ap]"
     refused = make_memory(pools={POOL: PoolMemory(refusal=Refusal(said, NOW))})
-    finding = chains.first(chains.ALL, make_case(memory=refused))
+    finding = chains.first(chains.ALL, make_case(memory=refused, missing=1))
     assert finding is not None and finding.message.startswith(said)
     assert "identity has to be an account of the access point" in finding.message
-    other = chains.first(chains.ALL, make_case(memory=REFUSED))
+    other = chains.first(chains.ALL, make_case(memory=REFUSED, missing=1))
     assert other is not None and "account" not in other.message
+
+
+def test_a_refused_submit_is_nothing_against_a_pool_that_lacks_no_job() -> None:
+    """Fewer are wanted by now, and those are there; but who retires will need a successor."""
+    assert chains.first(chains.ALL, make_case(memory=REFUSED)) is None
+    retires = make_template(max_runtime_seconds=600)
+    for case in (make_case(memory=REFUSED, anchors=Anchors()), make_case(memory=REFUSED, template=retires)):
+        finding = chains.first(chains.ALL, case)
+        assert finding is not None and finding.reason == "SubmitRefused"
 
 
 def test_the_first_finding_wins() -> None:
@@ -186,7 +195,7 @@ def test_a_phase_that_is_behind_is_not_told_of_an_end(running: bool, phase: str,
 
 def test_a_refusal_that_repeats_is_for_a_person() -> None:
     memory = make_memory(pools={POOL: PoolMemory(refusal=Refusal("no such account.", NOW, times=5))})
-    refused = make_case(memory=memory)
+    refused = make_case(memory=memory, missing=1)
     finding = chains.first(chains.ALL, refused)
     assert finding is not None and finding.stalled and finding.until == NOW + 160
 
