@@ -21,7 +21,10 @@ _REFUSAL: Final = re.compile(
 _NO_CLUSTER: Final = "Failed to create new cluster."
 _NO_JOB: Final = re.compile(r"expected next ProcId to be [0-9]+, but Schedd says (-[0-9]+)")
 # qmgmt_constants.h; htcondor2 shows the bare numbers.
-_LIMITS: Final = {"-3": "MAX_JOBS_PER_OWNER", "-4": "MAX_JOBS_PER_SUBMISSION"}
+_LIMITS: Final = {
+    "-3": "of the operator's account at a time: MAX_JOBS_PER_OWNER",
+    "-4": "in one submit: MAX_JOBS_PER_SUBMISSION",
+}
 
 
 def of(error: Exception) -> str:
@@ -34,8 +37,7 @@ def refusal(text: str, schedd: str) -> str | None:
     """What to tell of a submit that the access point refused, its own words first; None: it is not that."""
     limited = _NO_JOB.fullmatch(text)
     if limited is not None and limited[1] in _LIMITS:
-        limit = _LIMITS[limited[1]]
-        return f"the schedd {schedd} takes no more jobs of the operator's account at a time: {limit}"
+        return f"the schedd {schedd} takes no more jobs {_LIMITS[limited[1]]}"
     refused = _REFUSAL.fullmatch(text)
     if refused is None:
         return None

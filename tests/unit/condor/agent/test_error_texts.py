@@ -42,6 +42,10 @@ def test_a_text_is_one_line_whatever_its_bytes(error: Exception, text: str) -> N
             "expected next ProcId to be 4, but Schedd says -3",
             "the schedd ap takes no more jobs of the operator's account at a time: MAX_JOBS_PER_OWNER",
         ),
+        (
+            "expected next ProcId to be 5, but Schedd says -4",
+            "the schedd ap takes no more jobs in one submit: MAX_JOBS_PER_SUBMISSION",
+        ),
     ],
 )
 def test_a_refusal_is_the_site_s_words_first(text: str, said: str) -> None:
