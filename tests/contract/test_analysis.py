@@ -215,7 +215,7 @@ async def test_who_has_a_better_priority_is_counted(bare_pool: BarePool, waiting
         while "comes first" not in told[1]:
             told = await waiting.why(job)
             await asyncio.sleep(0.2)
-    assert "Another user with idle jobs and a better priority (condor_userprio) comes first: " in told[1]
+    assert "Another accounting user with idle jobs and a better priority (condor_userprio) comes" in told[1]
     bare_pool.run("condor_rm", "alice")
 
 

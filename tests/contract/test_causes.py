@@ -77,7 +77,7 @@ CAUSES: Final = (
     Cause(
         "fair share",
         "with idle jobs and a better priority (condor_userprio) come",
-        "this user's improves while fewer of their jobs run",
+        "this one's improves while fewer of its jobs run",
         template={"cores": 400},
         workers=2,
     ),

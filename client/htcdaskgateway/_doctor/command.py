@@ -97,7 +97,7 @@ def _time(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m htcdaskgateway", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"htcdask {version('htcdask')}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="{doctor}", required=True)
     doctor = commands.add_parser(
         "doctor",
         help="find out what stands between this machine and HTCondor workers",

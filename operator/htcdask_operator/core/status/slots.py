@@ -140,11 +140,13 @@ def _fair_share(analysis: Analysis) -> str:
     if not analysis.ahead:
         return ""
     who, come = (
-        ("Another user", "comes") if analysis.ahead == 1 else (f"{analysis.ahead} other users", "come")
+        ("Another accounting user", "comes")
+        if analysis.ahead == 1
+        else (f"{analysis.ahead} other accounting users", "come")
     )
     return (
-        f" {who} with idle jobs and a better priority (condor_userprio) {come} first: this user's improves "
-        "while fewer of their jobs run."
+        f" {who} with idle jobs and a better priority (condor_userprio) {come} first: this one's improves "
+        "while fewer of its jobs run."
     )
 
 

@@ -132,8 +132,8 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
     "full, and others come first": (
         Analysis(40, fit=12, looked_at=12, take=12, ahead=2),
         "PoolFull",
-        "sooner. 2 other users with idle jobs and a better priority (condor_userprio) come first: this "
-        "user's improves while fewer of their jobs run.",
+        "sooner. 2 other accounting users with idle jobs and a better priority (condor_userprio) come first: "
+        "this one's improves while fewer of its jobs run.",
     ),
     "its turn": (
         Analysis(40, fit=12, looked_at=12, take=12, room=3),
@@ -144,8 +144,8 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
     "its turn, and another comes first": (
         Analysis(40, fit=12, looked_at=12, take=12, room=3, ahead=1),
         "WaitingForMatch",
-        "Another user with idle jobs and a better priority (condor_userprio) comes first: this user's "
-        "improves while fewer of their jobs run.",
+        "Another accounting user with idle jobs and a better priority (condor_userprio) comes first: this "
+        "one's improves while fewer of its jobs run.",
     ),
     "a quota": (
         Analysis(40, fit=12, looked_at=12, take=12, room=3, group="group_dask", quota=8.0, used=8.0),
@@ -192,7 +192,7 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
         Analysis(40, fit=12, looked_at=12, take=12, room=3, ahead=2, earlier=7),
         "WaitingForMatch",
         "7 idle jobs of the same accounting user (everybody, where the site sets no accountingGroup), "
-        "older or of a higher priority, are offered before it. 2 other users",
+        "older or of a higher priority, are offered before it. 2 other accounting users",
     ),
     "a quota with room": (
         Analysis(40, fit=12, looked_at=12, take=12, ahead=0, group="group_dask", quota=8.0, used=7.0),
@@ -217,7 +217,9 @@ COUNTS = re.compile(r"\b\d[\d.]*( min|( [KMGT]iB)?)")
 def words(analysis: Analysis) -> str:
     """What people read of it, without the counts."""
     text = slots.told(analysis, make_job())[1]
-    text = text.replace("Another user", "2 other users").replace("comes first", "come first")
+    text = text.replace("Another accounting user", "2 other accounting users").replace(
+        "comes first", "come first"
+    )
     text = text.replace("idle job of", "idle jobs of").replace(", is offered", ", are offered")
     return COUNTS.sub("#", text)
 
