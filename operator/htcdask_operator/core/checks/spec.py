@@ -36,7 +36,7 @@ def cluster_is_not_found(state: Sight) -> Finding | None:
     return Finding(
         reasons.CLUSTER_NOT_FOUND,
         f"There is no DaskCluster {pool.spec.cluster_ref.name} in namespace {pool.namespace}; "
-        "the pool waits for it. Check spec.clusterRef.name.",
+        "the pool waits for it. If spec.clusterRef.name is wrong, make a new pool: it cannot be changed.",
     )
 
 
@@ -71,7 +71,10 @@ def profile_is_unknown(state: Sight) -> Finding | None:
     user = "" if state.cluster is None else state.cluster.username
     theirs = sorted(name for name, its in known.items() if its.is_for(user))
     there = f"there are {', '.join(theirs)}" if theirs else f"it has none{' for you' if known else ''}"
-    return Finding(reasons.UNKNOWN_PROFILE, f"The site has no profile {profile}: {there}.", stalled=True)
+    remedy = "Make a new pool, with one of these or without" if theirs else "Make a new pool without one"
+    return Finding(
+        reasons.UNKNOWN_PROFILE, f"The site has no profile {profile}: {there}. {remedy}.", stalled=True
+    )
 
 
 def profile_is_not_allowed(state: Sight) -> Finding | None:

@@ -55,7 +55,9 @@ def explanations(
         found[
             reasons.OTHERS_LEAVE_FIRST,
             "The scheduler counts workers of the cluster's other pools, or of pools that are gone, too: they "
-            "leave before others come in their place, and those that are busy finish their tasks first.",
+            "leave before others come in their place, and those that are busy finish their tasks first: that "
+            "may take as long as there is work for them. cluster.scale() to a larger number makes room at "
+            "once.",
         ] = crowded_out
     if held_back:
         found[

@@ -152,11 +152,24 @@ def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[b
         waits = reasons.WAITING_FOR_SCHEDULER if state.unaffordable else reasons.WAITING_FOR_WORKERS
         return False, waits, message + unnamed, False
     if counts.desired == 0:
-        whose = "spec.replicas of this pool" if state.pool.spec.scaling == "Manual" else "The scheduler"
-        return True, reasons.NO_WORKERS_WANTED, f"{whose} asks for no worker.", False
+        return _none_wanted(state)
     if unnamed:
         return True, reasons.WORKERS_RUNNING, f"{counted(counts.connected, 'worker', 'run')}.{unnamed}", False
     return True, reasons.WORKERS_CONNECTED, f"{counted(counts.connected, 'worker', 'are')} connected.", False
+
+
+def _none_wanted(state: PoolState) -> tuple[bool, str, str, bool]:
+    """Nobody asks for a worker, or none of those that are asked for may be this pool's."""
+    capped_by = None if state.allocation is None else state.allocation.capped_by
+    if capped_by is not None:
+        return False, reasons.CAPPED, capped_by, False
+    cluster, manual = state.observed.cluster, state.pool.spec.scaling == "Manual"
+    if not manual and isinstance(cluster, ClusterFacts) and cluster.replicas:
+        asked = counted(cluster.replicas, "worker", "are")
+        message = f"{asked} asked for, and none is left for this pool: the cluster's Manual pools come first."
+    else:
+        message = f"{'spec.replicas of this pool' if manual else 'The scheduler'} asks for no worker."
+    return True, reasons.NO_WORKERS_WANTED, message, False
 
 
 def _too_many(state: PoolState, counts: Counts) -> str:

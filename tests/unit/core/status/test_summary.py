@@ -123,6 +123,21 @@ def test_ready_reconciling_and_stalled(sentence: str) -> None:
         assert (found["Reconciling"].split()[0], found["Stalled"].split()[0]) == ("False", "True")
 
 
+def test_a_pool_that_may_have_none_of_those_that_are_asked_for_is_not_ready() -> None:
+    said = status_of(make_observed(make_cluster(2), [ANCHOR]), make_pool(max_replicas=0)).condition("Ready")
+    assert said is not None
+    assert (said.status, said.reason) == ("False", "Capped")
+    assert "2 workers are asked for" in said.message and "allows 0" in said.message
+
+
+def test_a_pool_for_which_manual_pools_leave_nothing_says_so() -> None:
+    manual = make_pool("manual", scaling="Manual", replicas=2, created_at=NOW - 10)
+    planned = plan_for([make_pool(), manual], make_observed(make_cluster(2), [ANCHOR]), POLICY)
+    ready = planned.statuses[POOL].condition("Ready")
+    assert ready is not None and (ready.status, ready.reason) == ("True", "NoWorkersWanted")
+    assert ready.message.startswith("2 workers are asked for, and none is left for this pool")
+
+
 def test_a_cluster_that_has_ended_says_that_hidden_jobs_are_waited_for() -> None:
     ended = make_observed(make_cluster(active=False, phase="Stopped"))
     hidden = PoolMemory(ledger=Ledger(accepted_jobs={"17.0": Submitted(NOW - 30, anchor=False)}))
