@@ -14,7 +14,7 @@ import aiohttp
 from dask_gateway import GatewayClusterError, GatewayServerError, GatewayWarning
 from dask_gateway.client import ClusterReport, ClusterStatus
 
-from htcdask_api import names
+from htcdask_api import Template, names
 from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import (
@@ -80,7 +80,12 @@ class ClusterWithPools(ClusterOnDisplay):
         refuse_others("add_pool", others, words, "replicas")
         given = {key: value for key, value in typed.items() if key in KEYWORDS and value is not None}
         template, count = managed.template_for(name, given), pool_size("replicas", replicas)
-        return self.gateway.sync(managed.new_pool, self.gateway, self.name, name, count, template)
+        return self.gateway.sync(self._new_pool, name, count, template)
+
+    async def _new_pool(self, name: str, count: int, template: Template) -> managed.ManagedPool:
+        made = await managed.new_pool(self.gateway, self.name, name, count, template)
+        await waiting.look(self._list_pools, _WORD_SECONDS)  # adapt() and repr go by what was seen last
+        return made
 
     def adapt(self, minimum: Any = None, maximum: Any = None, active: bool = True, **kwargs: Any) -> Any:
         """Follow the work with `minimum` to `maximum` workers (to be awaited if asynchronous)."""

@@ -34,8 +34,9 @@ NO_EXTENSION = "this gateway does not know HTCondor workers: the cluster's worke
 def out_of_reach(cluster: str, address: str) -> str:
     """For whoever has a cluster whose scheduler cannot be spoken to."""
     return (
-        f"The scheduler of cluster {cluster} runs and cannot be reached from here at {address}: is that the "
-        "gateway's proxy (proxy_address)? gateway.doctor() says more"
+        f"The scheduler of cluster {cluster} runs and does not answer from here at {address}: is that the "
+        "gateway's proxy (proxy_address), or is the scheduler busy? gateway.doctor() and cluster.explain() "
+        "say more"
     )
 
 

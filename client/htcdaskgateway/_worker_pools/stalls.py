@@ -102,6 +102,8 @@ def in_vain(cluster: str, pools: Sequence[Pool], known: Known = MappingProxyType
 
 def advice(reason: str) -> str:
     """What to do about it, beyond what the operator's own sentence says; "" where that says all."""
+    if reason == "ImageMissing":
+        return "container_image= of a new cluster, or of cluster.add_pool(), names one."
     if reason in OF_THE_TEMPLATE:
         return (
             "What a pool's workers are is fixed: make a new cluster, or another pool by cluster.add_pool()."

@@ -21,6 +21,7 @@ from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._worker_pools import progress, stalls, tasks, turns
+from htcdaskgateway._worker_pools.explanation import NO_POOL
 from htcdaskgateway._worker_pools.pool import Pool, follower_missing, lines
 
 _log = logging.getLogger(__name__)
@@ -116,8 +117,7 @@ async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list
             said = f"waiting for {n} workers: {_too_few(pools, n)}{_said(pools)}{lately} (cluster {cluster})"
             seen[:] = [progress.plain(said, _WHOLE)]
             show(_for_so_long(seen[0], begun))
-            reasons = {why.reason for pool in pools or () for why in pool.status.explanation}
-            reasons |= {f"failed: {its.reason}" for its in fresh}
+            reasons = _reasons(pools) | {f"failed: {its.reason}" for its in fresh}
             if time.monotonic() - begun > _PATIENT_SECONDS and not reasons <= told and progress.is_unseen():
                 told |= reasons
                 _log.warning("%s", seen[0])
@@ -169,8 +169,20 @@ def _too_few(pools: Sequence[Pool] | None, n: int) -> str:
 
 def _said(pools: Sequence[Pool] | None) -> str:
     if pools is None:
-        return "the gateway does not say what they wait for"
-    return lines(pools) or "no pool is known"
+        return "the gateway does not say what they wait for; cluster.explain() may say why"
+    return lines(pools) or NO_POOL
+
+
+def _reasons(pools: Sequence[Pool] | None) -> set[str]:
+    """What is new to a script only if one of these is: words alone, as numbers change all the time."""
+    if not pools:
+        return {_said(pools)}
+    found = {why.reason for pool in pools for why in pool.status.explanation}
+    for pool in pools:
+        ready = pool.status.condition(READY)
+        if ready is not None and ready.status == "False" and not pool.status.explanation:
+            found.add(ready.reason)
+    return found
 
 
 def _failures(pools: Sequence[Pool] | None) -> dict[str, Failure]:

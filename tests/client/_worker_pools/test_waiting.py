@@ -125,6 +125,39 @@ async def test_a_script_hears_each_reason_once(
 
 
 @pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([], "no worker pool: if none was deleted"),
+        (RuntimeError("Kubernetes refused"), "cluster.explain() may say why"),
+        ([pool(conditions=[condition("Ready", "False", "CondorUnreachable")])], "CondorUnreachable"),
+    ],
+    ids=["no pool", "nobody tells", "no explanation yet"],
+)
+async def test_a_script_hears_of_what_is_no_explanation(
+    found: list[Pool] | Exception,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(progress, "is_unseen", lambda: True)
+    looks, over = iter(range(3)), asyncio.Event()
+
+    async def list_pools() -> list[Pool]:
+        if next(looks, None) is None:
+            over.set()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    watching = asyncio.create_task(waiting._watch_workers(list_pools, "gateway.c1", 1, []))
+    await asyncio.wait_for(over.wait(), 30)
+    watching.cancel()
+    [told] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert said in told
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_a_worker_that_fails_meanwhile_is_told_and_those_of_before_are_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -264,7 +297,7 @@ async def test_a_busy_scheduler_has_some_seconds_for_each_answer() -> None:
         await waiting.for_workers(Busy(1, 0.6), 3, 0.8, "c", nobody_waits)
     with pytest.raises(asyncio.TimeoutError, match=r"cluster c did not answer within 0\.1") as ended:
         await waiting.for_workers(Busy(3, 60), 3, 0.1, "c", nobody_waits)
-    assert "no pool is known" in getattr(ended.value, "__notes__", ["no pool is known"])[0]
+    assert "no worker pool: " in getattr(ended.value, "__notes__", ["no worker pool: "])[0]
 
 
 async def test_an_asynchronous_cluster_tells_the_same(site: Site) -> None:
