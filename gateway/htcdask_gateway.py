@@ -29,6 +29,7 @@ from htcdask_config import fill, later_entries
 from htcdask_errors import error, from_kubernetes
 from htcdask_heartbeats import DaskClusters, Heartbeats
 from htcdask_logs import answer as logs
+from htcdask_mark import mark
 from htcdask_offer import answer as offer
 from htcdask_options import HTCONDOR, KUBERNETES, WORKER_BACKEND_OPTION, WORKER_BACKENDS, WithWorkerBackend
 
@@ -248,6 +249,7 @@ class PoolsView(View):
         pool = await self.backend.custom_client.create_namespaced_custom_object(
             *self.pools_path, pool, field_validation="Strict"
         )
+        await mark(self.backend.custom_client, self.clusters_path, cluster["metadata"])
         return web.json_response({**shown(short, pool), "lacking": lacking}, status=201)
 
 

@@ -16,7 +16,7 @@ FREE = ("tests/", "benchmarks/", "examples/")  # long tables are welcome there
 # The gateway extension is no package, and import-linter knows packages only. All this comes with its server.
 EXTENSION = tuple(
     f"gateway/htcdask_{name}.py"
-    for name in ("gateway", "config", "errors", "heartbeats", "bodies", "logs", "offer", "options")
+    for name in ("gateway", "config", "errors", "heartbeats", "bodies", "logs", "mark", "offer", "options")
 )
 BESIDE_EXTENSION = {
     "htcdask_heartbeats",
@@ -24,6 +24,7 @@ BESIDE_EXTENSION = {
     "htcdask_config",
     "htcdask_errors",
     "htcdask_logs",
+    "htcdask_mark",
     "htcdask_offer",
     "htcdask_options",
     "aiohttp",

@@ -113,6 +113,9 @@ class KubernetesObjects:
     async def patch_namespaced_custom_object(
         self, group: str, version: str, namespace: str, plural: str, name: str, patch: Json, **settings: str
     ) -> Json:
+        if plural == names.DASKCLUSTER_PLURAL:
+            assert patch["metadata"].keys() == {"uid", "annotations"}  # a mark that nobody reads here
+            return patch
         pool = self.pools[name]
         if patch["metadata"]["uid"] != pool["metadata"]["uid"]:
             raise refusal(409, "the UID in the precondition does not match")

@@ -4,6 +4,7 @@ import pytest
 
 import htcdask_gateway
 import htcdask_logs
+import htcdask_mark
 import htcdask_offer
 import htcdask_options
 from htcdask_api import WorkerLog, names
@@ -20,6 +21,10 @@ from htcdask_operator.process import offer
 )
 def test_is_the_same_on_both_sides(name: str) -> None:
     assert getattr(htcdask_gateway, name) == getattr(names, name)
+
+
+def test_the_mark_is_what_the_operator_reads() -> None:
+    assert htcdask_mark.ANNOTATION == names.POOL_MADE_ANNOTATION
 
 
 def test_the_offer_is_where_the_operator_writes_it() -> None:

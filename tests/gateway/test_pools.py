@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from htcdask_api import manifest
+from htcdask_api import manifest, names
 from playground.build.errors import PlaygroundError
 from playground.node.controlplane import ControlPlane
 from tests.gateway.servers import NAMESPACE, OURS, Site, account_kubeconfig, extra_config, running_api
@@ -64,6 +64,8 @@ def test_the_whole_life_of_a_pool(site: Site) -> None:
     assert pool.keys() == {"name", "spec", "status", "creationTimestamp"}
     assert pool["name"] == "default"
     assert pool["spec"]["template"] == TEMPLATE
+    its = site.get("daskcluster", cluster.partition(".")[2])["metadata"]
+    assert its["annotations"][names.POOL_MADE_ANNOTATION] == "true", "whatever becomes of the pool"
     assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": [pool]})
     assert site.api("ada", "GET", pools(cluster, "default")) == (200, pool)
 

@@ -22,6 +22,7 @@ PARTS = (
     "gateway/htcdask_config.py",
     "gateway/htcdask_errors.py",
     "gateway/htcdask_logs.py",
+    "gateway/htcdask_mark.py",
     "gateway/htcdask_offer.py",
     "gateway/htcdask_options.py",
 )

@@ -11,7 +11,7 @@ from typing import Any
 from htcdask_api import PoolStatus
 from htcdask_api.status import READY, STALLED
 from htcdaskgateway._versions import REMEDY, Versions
-from htcdaskgateway._worker_pools.pool import Pool, follower_missing
+from htcdaskgateway._worker_pools.pool import NOT_LOOKED_AT, Pool, follower_missing
 
 _STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
 NO_POOL = (
@@ -119,7 +119,7 @@ def _counts(status: PoolStatus) -> str:
 def _details(status: PoolStatus) -> Iterator[str]:
     """Why not more, then what is not as it should be, then what failed last."""
     if not status.conditions:
-        yield "the operator has not looked at this pool yet"
+        yield NOT_LOOKED_AT
     for reason in status.explanation:
         yield f"{reason.count} waiting: {reason.reason}: {reason.message}".rstrip(": ")
     if status.memory_request is not None:

@@ -14,6 +14,7 @@ from htcdask_api.status import READY, STALLED
 
 # What the counts say already.
 _NO_NEWS: Final = ("WaitingForWorkers", "ScalingDown", "AnchorSpooling", "NotFinalized", "NotAdopted")
+NOT_LOOKED_AT: Final = "the operator has not looked at this pool yet"
 _NOT_YET_CONNECTED: Final = ("submitting", "idle", "held", "retiring")
 
 
@@ -74,6 +75,8 @@ def follower_missing(pools: Iterable[Pool]) -> bool:
 
 def one_line(status: PoolStatus) -> str:
     """`3 of 4 workers connected, 1 idle`, and what is wrong if something is."""
+    if status == PoolStatus():
+        return NOT_LOOKED_AT
     parts = [f"{status.connected} of {status.desired_replicas} workers connected"]
     starting = status.running - status.connected
     if starting > 0:

@@ -16,13 +16,14 @@ from dask.utils import parse_timedelta
 from dask_gateway import Gateway
 from distributed import Client
 
+from htcdask_api import PoolStatus
 from htcdask_api.status import READY, Failure
 from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._worker_pools import progress, stalls, tasks, turns
 from htcdaskgateway._worker_pools.explanation import NO_POOL
-from htcdaskgateway._worker_pools.pool import Pool, follower_missing, lines
+from htcdaskgateway._worker_pools.pool import NOT_LOOKED_AT, Pool, follower_missing, lines
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list
             said = f"waiting for {n} workers: {_too_few(pools, n)}{_said(pools)}{lately} (cluster {cluster})"
             seen[:] = [progress.plain(said, _WHOLE)]
             show(_for_so_long(seen[0], begun))
-            reasons = _reasons(pools) | {f"failed: {its.reason}" for its in fresh}
+            reasons = _reasons(pools, n) | {f"failed: {its.reason}" for its in fresh}
             if time.monotonic() - begun > _PATIENT_SECONDS and not reasons <= told and progress.is_unseen():
                 told |= reasons
                 _log.warning("%s", seen[0])
@@ -156,11 +157,13 @@ def _end_in_time(cluster: str, stuck: str, seconds: float) -> None:
 
 def _too_few(pools: Sequence[Pool] | None, n: int) -> str:
     """Words, if nobody has asked for so many: then waiting is in vain until somebody does."""
-    asked = None if not pools else sum(pool.status.desired_replicas for pool in pools)
-    if asked is None or asked >= n or any(pool.status.explanation for pool in pools or ()):
+    if not pools or any(pool.status.explanation or pool.status == PoolStatus() for pool in pools):
+        return ""
+    asked = sum(pool.status.desired_replicas for pool in pools)
+    if asked >= n:
         return ""
     none = "none is asked for (adapt() asks only while there is work)" if not asked else f"{asked} asked for"
-    if follower_missing(pools or ()):
+    if follower_missing(pools):
         return (
             f"{none}, and no pool follows cluster.scale(): scale(n) of one of cluster.pools asks for more; "
         )
@@ -173,14 +176,17 @@ def _said(pools: Sequence[Pool] | None) -> str:
     return lines(pools) or NO_POOL
 
 
-def _reasons(pools: Sequence[Pool] | None) -> set[str]:
+def _reasons(pools: Sequence[Pool] | None, n: int) -> set[str]:
     """What is new to a script only if one of these is: words alone, as numbers change all the time."""
     if not pools:
         return {_said(pools)}
-    found = {why.reason for pool in pools for why in pool.status.explanation}
+    found = {"too few are asked for"} if _too_few(pools, n) else set()
     for pool in pools:
         ready = pool.status.condition(READY)
-        if ready is not None and ready.status == "False" and not pool.status.explanation:
+        found |= {why.reason for why in pool.status.explanation}
+        if pool.status == PoolStatus():
+            found.add(NOT_LOOKED_AT)
+        elif ready is not None and ready.status == "False" and not pool.status.explanation:
             found.add(ready.reason)
     return found
 

@@ -49,6 +49,7 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
         replicas=number(spec.get(names.WANTED_FIELD)),
         htcondor=options.get(names.WORKER_BACKEND_OPTION) == names.WORKER_BACKEND_HTCONDOR,
         username=str(spec.get("username", "")),
+        pool_made=names.POOL_MADE_ANNOTATION in mapping(metadata.get("annotations")),
         config={key: config[key] for key in _CONFIG if config.get(key) is not None},
         credentials_secret=secret if isinstance(secret, str) and secret else None,
     )

@@ -68,11 +68,12 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     ("status", "said"),
     [
         (
-            {"desiredReplicas": 0},
+            {"observedGeneration": 1, "desiredReplicas": 0},
             "none is asked for (adapt() asks only while there is work): cluster.scale(5)",
         ),
         ({"desiredReplicas": 1}, "1 asked for: cluster.scale(5)"),
         ({"desiredReplicas": 5}, ""),
+        ({}, ""),  # nobody has looked at it
         ({"desiredReplicas": 1, "explanation": [{"reason": "Capped", "message": "so", "count": 4}]}, ""),
     ],
 )
@@ -113,7 +114,8 @@ async def test_a_script_hears_each_reason_once(
         if not looks:
             over.set()
             looks.append([])
-        return [pool(explanation=[{"reason": r, "message": f"{r}, so", "count": 1} for r in reasons])]
+        why = [{"reason": r, "message": f"{r}, so", "count": 1} for r in reasons]
+        return [pool(observedGeneration=1, desiredReplicas=1, explanation=why)]
 
     watching = asyncio.create_task(waiting._watch_workers(list_pools, "gateway.c1", 1, []))
     await asyncio.wait_for(over.wait(), 30)
@@ -131,8 +133,10 @@ async def test_a_script_hears_each_reason_once(
         ([], "no worker pool: if none was deleted"),
         (RuntimeError("Kubernetes refused"), "cluster.explain() may say why"),
         ([pool(conditions=[condition("Ready", "False", "CondorUnreachable")])], "CondorUnreachable"),
+        ([pool()], "the operator has not looked at this pool yet"),
+        ([pool(observedGeneration=1)], "cluster.scale(1) asks for more"),
     ],
-    ids=["no pool", "nobody tells", "no explanation yet"],
+    ids=["no pool", "nobody tells", "no explanation yet", "no operator", "nobody asks"],
 )
 async def test_a_script_hears_of_what_is_no_explanation(
     found: list[Pool] | Exception,

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from htcdask_api import names
 from htcdask_operator.kube.clusters import facts
 
 BODY: dict[str, Any] = {
@@ -41,6 +42,12 @@ def test_a_running_cluster() -> None:
     assert (cluster.replicas, cluster.username) == (4, "alice")
     assert cluster.credentials_secret == "dask-credentials-a29b"
     assert cluster.config == {"image": "org/image:tag", "worker_cores": 2.0, "worker_memory": 4294967296}
+
+
+def test_the_gateway_s_mark_says_that_a_pool_was_made() -> None:
+    assert not facts(BODY).pool_made
+    assert facts(body(annotations={names.POOL_MADE_ANNOTATION: "true"})).pool_made
+    assert not facts(body(annotations=["odd"])).pool_made
 
 
 def test_a_cluster_of_which_the_controller_has_said_nothing_is_pending() -> None:

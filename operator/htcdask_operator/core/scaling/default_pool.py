@@ -17,7 +17,7 @@ def missing(observed: Observed, policy: Policy) -> CreatePool | None:
     cluster = observed.cluster
     if not isinstance(cluster, ClusterFacts) or not policy.default_pool or observed.had_pools:
         return None
-    if not (cluster.htcondor and cluster.active and cluster.replicas):
+    if cluster.pool_made or not (cluster.htcondor and cluster.active and cluster.replicas):
         return None
     name = names.pool_name(names.DEFAULT_POOL, cluster.name)
     return CreatePool(name, cluster.namespace, cluster.name, cluster.uid)
