@@ -27,13 +27,17 @@ def run_helm(*arguments: str) -> str:
     return outcome.stdout
 
 
+SERVED = "apiregistration.k8s.io/v1"  # by each cluster: Helm alone does not know it
+
+
 def render(
     *arguments: str, values: Path | None = EXAMPLE, release: str = "htcdask", namespace: str = "htcdask"
 ) -> Objects:
-    """The objects of `helm template`, by kind and name."""
+    """The objects that `helm install` makes, by kind and name."""
     given = ["--values", str(values)] if values else []
     if "--kube-version" not in arguments:  # a helm without its release's stamps takes itself for 1.20
         given += ["--kube-version", programs.KUBERNETES]
+    given += ["--api-versions", SERVED]
     text = run_helm("template", release, str(CHART), "--namespace", namespace, *given, *arguments)
     objects = [document for document in yaml.safe_load_all(text) if document]
     return {(o["kind"], o["metadata"]["name"]): o for o in objects}

@@ -14,6 +14,7 @@ from htcdask_api import Template
 from htcdask_operator import settings, settings_profiles, uninstall
 from htcdask_operator.core.policy import ClassAdExpression
 from htcdask_operator.settings import Settings
+from playground.build import programs
 from scripts import sync_chart_crd
 from tests.chart.helm import CHART, EXAMPLE, HelmError, render, run_helm
 
@@ -728,3 +729,11 @@ def test_two_releases_share_no_name_and_no_identity(one: tuple[str, str], other:
     (names, identity), (others, another) = own(*one), own(*other)
     assert not names & others
     assert identity != another
+
+
+def test_whoever_applies_what_helm_prints_applies_no_hook() -> None:
+    """As an ordinary Job it would end everybody's pools."""
+    version = ("--kube-version", programs.KUBERNETES)
+    printed = run_helm("template", "htcdask", str(CHART), "--values", str(EXAMPLE), *version)
+    kinds = [document["kind"] for document in yaml.safe_load_all(printed) if document]
+    assert "Deployment" in kinds and "Job" not in kinds
