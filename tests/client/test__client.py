@@ -264,7 +264,7 @@ def test_a_scheduler_that_cannot_be_reached_is_told_as_such_and_not_waited_for(s
         socket.create_server(("127.0.0.1", 0)) as silent,
         site.gateway("no-proxy", proxy_address=silent.getsockname()[1]) as gateway,
     ):
-        with pytest.warns(GatewayWarning, match=r"cannot be reached from here at gateway://.*proxy_address"):
+        with pytest.warns(GatewayWarning, match=r"does not answer from here at gateway://.*proxy_address"):
             cluster = gateway.new_cluster()
         called = time.monotonic()
         with pytest.raises(
