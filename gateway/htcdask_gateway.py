@@ -244,7 +244,8 @@ class PoolsView(View):
         pool = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": metadata, "spec": body["spec"]}
         others = await self.pools()
         if short in others or len(others) >= self.backend.max_pools_per_cluster:
-            has = f"a pool {short!r}" if short in others else f"{len(others)} pools, which is the most"
+            mine = f"a pool {short!r}: take another name, or delete that one"
+            has = mine if short in others else f"{len(others)} pools, which is the most"
             raise error(409, f"Cluster {self.full_name} already has {has}")
         pool = await self.backend.custom_client.create_namespaced_custom_object(
             *self.pools_path, pool, field_validation="Strict"

@@ -39,8 +39,9 @@ def choose_auth(address: str | None, auth: Any = None) -> Any:
         chosen = "jupyterhub"
     made = _made(chosen)
     if elsewhere and not isinstance(auth, GatewayAuth) and _belongs_elsewhere(made, asked=auth is not None):
+        scheme = "" if "://" in str(address) else " (an address begins with http:// or https://)"
         raise ValueError(
-            f"{without_credentials(str(address))} is not the gateway of the configuration "
+            f"{without_credentials(str(address))}{scheme} is not the gateway of the configuration "
             f"({_configured_text()}), so the credential that comes with it ({type(made).__name__}) is not "
             "sent there. HTCGateway() without an address goes to the configured one. To log in elsewhere, "
             'say how: auth=BasicAuth(username, password), or auth="jupyterhub" if this address may have your '

@@ -121,6 +121,7 @@ class TestWhereTheConfigurationSaysJupyterHub:
                 make(address)
             assert "hub-token" not in str(refused.value)
             assert 'auth="jupyterhub"' in str(refused.value)
+            assert ("begins with http://" in str(refused.value)) == ("://" not in address)
 
     @pytest.mark.parametrize("address", THE_SAME)
     def test_the_configured_address_may_be_typed(self, address: str) -> None:

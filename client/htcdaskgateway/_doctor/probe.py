@@ -63,7 +63,8 @@ async def cluster(case: Case) -> str:
     except _REFUSALS as error:
         raise Fault(
             f"no probe cluster: {case.masked(str(error))}",
-            "what the message names; else tell the site's admin",
+            "what the message names (--container-image and --profile choose the worker); "
+            "else tell the site's admin",
         ) from error
     return f"the probe cluster {case.cluster} was made, and its scheduler runs"
 
