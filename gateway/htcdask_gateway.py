@@ -250,7 +250,8 @@ class PoolsView(View):
         pool = await self.backend.custom_client.create_namespaced_custom_object(
             *self.pools_path, pool, field_validation="Strict"
         )
-        await mark(self.backend.custom_client, self.clusters_path, cluster["metadata"])
+        if body["spec"].get("scaling") != "Manual":
+            await mark(self.backend.custom_client, self.clusters_path, cluster["metadata"])
         return web.json_response({**shown(short, pool), "lacking": lacking}, status=201)
 
 

@@ -28,7 +28,7 @@ POOL_UID_LABEL: Final = f"{GROUP}/pool-uid"
 # Set by hand on a pool that says CleanupBlocked: lets it go although its jobs could not be seen to end.
 RELEASE_ANNOTATION: Final = f"{GROUP}/release-without-cleanup"
 
-# On a DaskCluster for which the gateway has made a pool: whatever becomes of that, it gets no default one.
+# On a DaskCluster whose first pool the gateway has made: whatever becomes of that, it gets no default one.
 POOL_MADE_ANNOTATION: Final = f"{GROUP}/pool-made"
 
 # The field beside spec.replicas of a DaskCluster into which the gateway extension writes how many

@@ -21,6 +21,7 @@ from tests.fakes.condor import FakeSchedd
 CONNECTING = 2.0  # seconds from a worker's start to its connection
 RETIRING = 3.0  # so often surplus workers are retired
 HEARTBEAT = 15.0
+HEARD = 10.0  # longer than until an operator has heard of a number
 VACATING = 20.0  # so long a worker that was told to end may go on with its task
 
 
@@ -43,21 +44,32 @@ class Dask:
     retired_at: float = 0.0
     beat_at: float = 0.0
     said: int | None = None
-    asked: int = field(init=False)  # what its user asked for last, or adapt() found
+    asked: int | None = field(init=False)  # what its user asked for last, or adapt() found; None: who knows
+    asked_at: float = 0.0
+    told: int | None = None  # what an operator said last
+    moved_at: float | None = None  # since when the gateway has heard another number
     told_at: float | None = None  # when an operator told it a number, if nobody else has since
 
     def __post_init__(self) -> None:
         self.asked = self.count
 
-    def scale(self, count: int) -> None:
+    def scale(self, count: int, now: float) -> None:
         """The user's scale(): it ends adapt()."""
-        self.adaptive, self.count, self.asked, self.told_at = None, count, count, None
+        self.adaptive, self.count, self.told_at, self.asked_at = None, count, None, now
+        # Just our own number, where nobody has heard of another: it cannot be told from ours.
+        told_it = count == self.told and (self.moved_at is None or now - self.moved_at < HEARD)
+        self.asked = None if told_it else count
 
     def hear(self, count: int, now: float) -> None:
         """The operator's: it ends adapt(), too."""
-        if self.told_at is None and self.count != self.said:
-            self.asked = count  # what its user has just said is lost: nobody had heard of it
         self.adaptive, self.count, self.told_at = None, count, now
+        self.told, self.moved_at = count, None
+
+    def beat(self, now: float) -> None:
+        """The gateway hears its number."""
+        self.said, self.beat_at = self.count, now
+        if self.moved_at is None and self.count != self.told:
+            self.moved_at = now
 
     def restart(self) -> None:
         """The process starts anew: it knows nobody, wants nobody, and its workers end."""
@@ -65,6 +77,7 @@ class Dask:
         self.busy.clear()
         self.closing.clear()
         self.count, self.adaptive, self.said = 0, None, None
+        self.asked, self.told_at = 0, None
 
     def work(self, tasks: int, now: float) -> None:
         """So many workers are in the middle of a task, the others are idle."""
@@ -127,6 +140,7 @@ class Schedulers:
             if dask.adaptive is not None:
                 least, most = dask.adaptive
                 dask.count = dask.asked = max(least, min(most, dask.load))
+                dask.asked_at = now
             if now - dask.retired_at >= RETIRING:
                 self._retire(dask, now)
 

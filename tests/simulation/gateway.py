@@ -86,7 +86,7 @@ class Gateway:
             return
         for (_, name), dask in self._schedulers.dasks.items():
             if dask.count != dask.said or now - dask.beat_at >= HEARTBEAT:
-                dask.said, dask.beat_at = dask.count, now
+                dask.beat(now)
                 self.wants(name, min(dask.count, MAX_WORKERS))
 
     def wanted(self, name: str) -> int:

@@ -100,6 +100,7 @@ class Promises:
     forgiven: set[JobId] = field(default_factory=set)  # whoever comes in their place costs nothing
     eaten: dict[PoolUid, list[float]] = field(default_factory=dict)  # by one machine, and lives elsewhere
     failed: dict[PoolUid, dict[str, float]] = field(default_factory=dict)  # when a worker did, by machine
+    shown_failed: set[JobId] = field(default_factory=set)
     newest: dict[PoolUid, tuple[str, float]] = field(
         default_factory=dict
     )  # template submitted, and since when
@@ -306,7 +307,8 @@ class Promises:
     def shows(self, jobs: Sequence[Job]) -> None:
         """An answer of the queue."""
         for job in jobs:
-            if job.exit_code and job.machine is not None:
+            if job.exit_code and job.machine is not None and job.id not in self.shown_failed:
+                self.shown_failed.add(job.id)
                 self._failed_of(job.pool_uid)[job.machine] = self.clock()
 
     def _failed_of(self, pool: PoolUid) -> dict[str, float]:

@@ -55,7 +55,7 @@ class Scale:
 
     def happen(self, world: World) -> None:
         if (dask := world.gateway.dask(self.cluster)) is not None:
-            dask.scale(self.count)
+            dask.scale(self.count, world.clock.now)
 
     def __str__(self) -> str:
         return f"{USERS[self.cluster]} scales {whose(self.cluster)} to {self.count}"
@@ -127,7 +127,7 @@ class Forge:
     def happen(self, world: World) -> None:
         world.gateway.wants(self.cluster, self.value)
         if (dask := world.gateway.dask(self.cluster)) is not None:
-            dask.told_at = None  # the next number may be anybody's
+            dask.told_at, dask.asked = None, 0  # the next number may be anybody's
 
     def __str__(self) -> str:
         return f"somebody writes {self.value!r} into htcondorReplicas of {whose(self.cluster)}"
@@ -201,8 +201,9 @@ class TouchPool:
         body = world.kube.pool_bodies.get(where)
         if body is None:
             return
-        if self.what != DELETED and (dask := world.gateway.dask(self.cluster)) is not None:
-            dask.told_at = None  # what it was told may be forgotten with the status
+        is_new = world.clock.now - max(world.started_at, world.disturbed_at) < 30
+        if self.what != DELETED and is_new and (dask := world.gateway.dask(self.cluster)) is not None:
+            dask.told_at = None  # the operator may not have read in the status what it was told
         if self.what == WIPED:
             body.pop("status", None)
         if self.what == RELEASED:

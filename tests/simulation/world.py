@@ -58,6 +58,7 @@ HUNGRY, STARVING = "every worker needs 4 GiB", "every worker needs more memory t
 NAMELESS = "no scheduler names its workers"
 OF_USE = 75.0  # a worker that is connected for so long is of use, and everybody has heard of it
 OUTDATED = 45.0  # so long may a worker of another template wait beside one of the new
+A_WORD = 5.0  # so long may a number be on its way to the operator
 UNDISTURBED = 90.0  # the last question that hung has ended, and the cycle after it too
 
 
@@ -75,13 +76,13 @@ class World:
         self.kube = WatchedKube(self.promises)
         self.promises.pools_there = self.kube.uids
         self.condor = WatchedCondor(self.promises)
-        self.schedulers.told = lambda cluster, count: self.promises.deeds.append(f"tell {cluster}: {count}")
+        self.schedulers.told = self._told
         self.gateway = Gateway(self.kube, self.schedulers)
         self.lines = Lines(clock)
         self.promises.told = self.lines.told
         self.planner = self.promises.planner(self._mistaken(planner))
         self.bad: dict[str, float] = {}  # by name, as a story tells it, and until when
-        self.starts_again = 0.0
+        self.starts_again = self.started_at = 0.0
         self.disturbed_at = 0.0
         self.troubled_at = 0.0  # the same, or something else was bad than slots and node2
         self.shown_at = 0.0  # when the queue showed again what it had hidden
@@ -117,7 +118,7 @@ class World:
     def start_operator(self) -> None:
         """A new process, with the site's settings of now."""
         self.promises.restarted()
-        self.promises.policy = self.policy
+        self.promises.policy, self.started_at = self.policy, self.clock.now
         for (_, name), dask in self.schedulers.dasks.items():
             if not self._tells_of(name, dask.count):  # the last one ended before it could write it down
                 dask.told_at = None
@@ -381,15 +382,33 @@ class World:
         """
         for (_, name), dask in self.schedulers.dasks.items():
             its = [pool for pool in facts if pool.spec.cluster_ref.name == name and pool.uid in wanted]
-            if dask.told_at is None or desired.gateway_pool(its) is None:
+            if dask.told_at is None or dask.asked is None or desired.gateway_pool(its) is None:
                 continue
             manual = sum(wanted[pool.uid] for pool in its if pool.spec.scaling == "Manual")
             if dask.count > max(dask.asked, manual):
                 wants = f"{dask.asked} were asked for, and {manual} by Manual pools"
                 return f"the scheduler of {name} wants {dask.count}, as it was told; {wants}"
+            if dask.count < dask.asked:
+                return (
+                    f"the scheduler of {name} wants {dask.count}, as it was told; {dask.asked} were asked for"
+                )
             if dask.count > dask.asked and not self._tells_of(name, dask.count):
                 return f"no status tells that the scheduler of {name} was told to want {dask.count}"
         return None
+
+    def _told(self, cluster: str, count: int) -> None:
+        """An operator tells a scheduler this number."""
+        self.promises.deeds.append(f"tell {cluster}: {count}")
+        dask = self.gateway.dask(cluster)
+        facts = (pools.facts(body) for body in self.kube.pool_bodies.values())
+        its = [pool for pool in facts if pool.spec.cluster_ref.name == cluster]
+        if dask is None:
+            return
+        is_news = dask.told_at is None and dask.count != dask.said  # to everybody but its user
+        if is_news or self.disturbed_at > dask.asked_at or self.clock.now - dask.asked_at < A_WORD:
+            dask.asked = None  # what its user has just said is lost, or not
+        elif dask.asked is not None and desired.gateway_pool(its) is None:
+            dask.asked = min(dask.asked, count)  # it is told what Manual pools have
 
     def _tells_of(self, cluster: str, count: int) -> bool:
         """Whether the status of a pool says that its scheduler was told this number."""

@@ -15,7 +15,7 @@ from htcdaskgateway._worker_pools.pool import NOT_LOOKED_AT, Pool, follower_miss
 
 _STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
 NO_POOL = (
-    "no worker pool: if none was deleted, the operator makes the site's default one when workers are asked "
+    "no worker pool: if it never had one, the operator makes the site's default one when workers are asked "
     "for; else cluster.add_pool() makes one"
 )
 NOBODY_FOLLOWS = (

@@ -13,7 +13,7 @@ from htcdask_api import PoolSpec, PoolStatus
 from htcdask_api.status import READY, STALLED
 
 # What the counts say already.
-_NO_NEWS: Final = ("WaitingForWorkers", "ScalingDown", "AnchorSpooling", "NotFinalized", "NotAdopted")
+NO_NEWS: Final = ("WaitingForWorkers", "ScalingDown", "AnchorSpooling", "NotFinalized", "NotAdopted")
 NOT_LOOKED_AT: Final = "the operator has not looked at this pool yet"
 _NOT_YET_CONNECTED: Final = ("submitting", "idle", "held", "retiring")
 
@@ -96,6 +96,6 @@ def hindrance(status: PoolStatus) -> tuple[str, str] | None:
         return stalled.reason, stalled.message
     if status.explanation:
         return status.explanation[0].reason, status.explanation[0].message
-    if ready is not None and ready.status == "False" and ready.reason not in _NO_NEWS:
+    if ready is not None and ready.status == "False" and ready.reason not in NO_NEWS:
         return ready.reason, ready.message
     return None

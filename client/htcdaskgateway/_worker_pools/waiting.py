@@ -23,7 +23,7 @@ from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._worker_pools import progress, stalls, tasks, turns
 from htcdaskgateway._worker_pools.explanation import NO_POOL
-from htcdaskgateway._worker_pools.pool import NOT_LOOKED_AT, Pool, follower_missing, lines
+from htcdaskgateway._worker_pools.pool import NO_NEWS, NOT_LOOKED_AT, Pool, follower_missing, lines
 
 _log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ def _reasons(pools: Sequence[Pool] | None, n: int) -> set[str]:
         found |= {why.reason for why in pool.status.explanation}
         if pool.status == PoolStatus():
             found.add(NOT_LOOKED_AT)
-        elif ready is not None and ready.status == "False" and not pool.status.explanation:
+        elif ready is not None and ready.status == "False" and ready.reason not in NO_NEWS:
             found.add(ready.reason)
     return found
 

@@ -1,7 +1,8 @@
 """What is remembered of a cluster between two plans: frozen, made here and by `plan`, kept by the shell.
 
 The shell never looks into it: it hands it to `plan`, takes the new one from the `Plan`, and says with
-`performed` what came of the actions. Losing it costs nothing but time.
+`performed` what came of the actions. Losing it costs time, and what a status
+does not keep.
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ def answered(memory: ClusterMemory, pools: Iterable[PoolFacts], seen: Observed, 
     """After these answers. What an earlier operator has told the scheduler is in a status."""
     scale = memory.last_scale
     if isinstance(seen.cluster, ClusterFacts):
-        its = [pool.status for pool in pools if pool.owner_uid in (None, seen.cluster.uid)]
-        scale = scale_scheduler.seen(scale or scale_scheduler.read(its), seen.cluster.replicas)
+        n, its = seen.cluster.replicas, [p.status for p in pools if p.owner_uid in (None, seen.cluster.uid)]
+        scale = scale_scheduler.seen(scale or scale_scheduler.read(its, n, now), n, now)
     return replace(memory, contact=memory.contact.after(seen, now), last_scale=scale)
 
 

@@ -196,7 +196,7 @@ class ClusterFacts:
     replicas: int  # N = spec.htcondorReplicas; 0 when absent or not a whole number >= 0
     htcondor: bool  # the cluster's worker_backend is htcondor
     username: str
-    pool_made: bool = False  # the gateway has made a pool for it: its user has chosen what workers are
+    pool_made: bool = False  # the gateway has made the pool that follows it: as its user chose
     config: Mapping[str, object] = field(
         default_factory=dict
     )  # worker_cores, worker_memory (bytes), image, cluster_max_*

@@ -130,7 +130,7 @@ async def test_a_script_hears_each_reason_once(
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ([], "no worker pool: if none was deleted"),
+        ([], "no worker pool: if it never had one"),
         (RuntimeError("Kubernetes refused"), "cluster.explain() may say why"),
         ([pool(conditions=[condition("Ready", "False", "CondorUnreachable")])], "CondorUnreachable"),
         ([pool()], "the operator has not looked at this pool yet"),

@@ -123,13 +123,14 @@ def own_number(last: LastScale | None, replicas: int) -> int:
     return min(replicas, last.before) if last is not None and last.stands(replicas) else replicas
 
 
-def seen(last: LastScale | None, replicas: int) -> LastScale | None:
-    """N is this number now: to be remembered."""
+def seen(last: LastScale | None, replicas: int, now: float) -> LastScale | None:
+    """N is this number now: to be remembered. A word that N has not become for so long is lost."""
     if last is None or last.over:
         return last
     if last.stands(replicas):
         return last if last.taken or replicas != last.count else replace(last, taken=True)
-    return replace(last, over=True) if last.taken else replace(last, instead=None)
+    is_over = last.taken or now - last.at >= FORGET_SECONDS
+    return replace(last, over=True) if is_over else replace(last, instead=None)
 
 
 def written(last: LastScale | None, replicas: int) -> SchedulerTold | None:
@@ -140,10 +141,15 @@ def written(last: LastScale | None, replicas: int) -> SchedulerTold | None:
     return SchedulerTold(replicas=ours, before=last.before) if ours > last.before else None
 
 
-def read(statuses: Iterable[PoolStatus]) -> LastScale | None:
-    """What an earlier operator has told, by the statuses of the cluster's pools."""
-    told = (status.scheduler_told for status in statuses)
-    return next((LastScale(its.replicas, 0.0, before=its.before) for its in told if its is not None), None)
+def read(statuses: Iterable[PoolStatus], replicas: int, now: float) -> LastScale | None:
+    """What an earlier operator has told, by the statuses of the cluster's pools.
+
+    N is this number: neither what was told nor what was wanted before is what somebody else has said since.
+    """
+    for told in (status.scheduler_told for status in statuses):
+        if told is not None and replicas in (told.replicas, told.before):
+            return LastScale(told.replicas, now, before=told.before)
+    return None
 
 
 def after(last: LastScale | None, count: int, before: int, now: float) -> LastScale:

@@ -114,7 +114,8 @@ def _conditions(state: PoolState, counts: Counts, finding: Finding | None) -> tu
     ready = _ready(state, counts, finding)
     is_ready, reason, message, stalled = ready
     ended = (state.over is not None and _nothing_left(state)) or (_let_go(state) and not state.jobs)
-    at_rest = is_ready or stalled or ended
+    waits = state.allocation is not None and state.allocation.waits
+    at_rest = is_ready or stalled or ended or (reason == reasons.CAPPED and not waits)
     said: Sequence[tuple[str, Truth, str, str]] = (
         (status.READY, _truth(is_ready), reason, message),
         (status.RECONCILING, _truth(not at_rest), reason, "" if at_rest else message),
@@ -161,12 +162,16 @@ def _ready(state: PoolState, counts: Counts, finding: Finding | None) -> tuple[b
 def _none_wanted(state: PoolState) -> tuple[bool, str, str, bool]:
     """Nobody asks for a worker, or none of those that are asked for may be this pool's."""
     capped_by = None if state.allocation is None else state.allocation.capped_by
+    if state.pool.spec.max_replicas == 0:
+        return True, reasons.NO_WORKERS_WANTED, "maxReplicas of this pool is 0.", False
     if capped_by is not None:
         return False, reasons.CAPPED, capped_by, False
     cluster, manual = state.observed.cluster, state.pool.spec.scaling == "Manual"
-    if not manual and isinstance(cluster, ClusterFacts) and cluster.replicas:
-        asked = counted(cluster.replicas, "worker", "are")
-        message = f"{asked} asked for, and none is left for this pool: the cluster's Manual pools come first."
+    n = cluster.replicas if isinstance(cluster, ClusterFacts) else 0
+    asked = scale_scheduler.own_number(state.memory.last_scale, n)
+    if asked and not manual:
+        asked_for = f"{counted(asked, 'worker', 'are')} asked for"
+        message = f"{asked_for}, and none is left for this pool: the cluster's Manual pools come first."
     else:
         message = f"{'spec.replicas of this pool' if manual else 'The scheduler'} asks for no worker."
     return True, reasons.NO_WORKERS_WANTED, message, False

@@ -148,7 +148,7 @@ def test_a_manual_pool_that_is_deleted_leaves_nobody_its_number() -> None:
 def test_a_number_that_somebody_says_later_is_theirs_also_where_it_is_ours(numbers: tuple[int, ...]) -> None:
     last: LastScale | None = LastScale(3, NOW - 60, before=1)
     for number in numbers:
-        last = scale_scheduler.seen(last, number)
+        last = scale_scheduler.seen(last, number, NOW)
     observed = seen([GATEWAY], make_cluster(3), [])
     planned = plan_for([GATEWAY], observed, POLICY, NOW, last_scale=last)
     assert (submitted(planned.actions), told(planned.actions)) == ({"gateway": 3}, [])
@@ -158,13 +158,13 @@ def test_what_was_told_in_vain_is_told_again() -> None:
     """The scheduler was down when it should have heard that the Manual pool is gone."""
     told_first = LastScale(3, NOW - 60, before=1, taken=True)
     lost = scale_scheduler.after(told_first, 1, 1, NOW - 30)
-    assert scale_scheduler.seen(lost, 3) is lost
+    assert scale_scheduler.seen(lost, 3, NOW) is lost
     again = plan_for([GATEWAY], seen([GATEWAY], make_cluster(3), []), POLICY, NOW, last_scale=lost)
     assert (submitted(again.actions), told(again.actions)) == ({"gateway": 1}, [1])
     twice = scale_scheduler.after(lost, 1, 1, NOW - 20)
     assert twice.stands(3) and twice.times == 2
     # A number that somebody says meanwhile is theirs, and so is the old one after it.
-    moved = scale_scheduler.seen(scale_scheduler.seen(twice, 5), 3)
+    moved = scale_scheduler.seen(scale_scheduler.seen(twice, 5, NOW), 3, NOW)
     assert moved is not None and not moved.stands(3) and moved.stands(1)
     over = replace(told_first, over=True)
     assert not scale_scheduler.after(over, 4, 3, NOW).stands(3)
@@ -173,7 +173,7 @@ def test_what_was_told_in_vain_is_told_again() -> None:
 def test_a_word_that_has_not_arrived_is_not_over() -> None:
     last: LastScale | None = LastScale(3, NOW - 60, before=1)
     for number in (1, 1, 3, 3):
-        last = scale_scheduler.seen(last, number)
+        last = scale_scheduler.seen(last, number, NOW)
     assert last is not None and last.stands(3)
     assert not last.stands(1)
 
@@ -219,11 +219,24 @@ def test_the_next_operator_takes_back_what_the_last_one_told() -> None:
     told_before = PoolStatus(scheduler_told=SchedulerTold(replicas=3, before=1))
     pool = replace(GATEWAY, status=told_before)
     after = plan_for([pool], seen([pool], make_cluster(3), []), POLICY, NOW)
-    assert (submitted(after.actions), told(after.actions)) == ({"gateway": 1}, [1])
+    assert submitted(after.actions) == {"gateway": 1}
+    assert after.wake_at is not None and after.wake_at <= NOW + 10, "the last word may have been a moment ago"
+    again = plan_for([pool], seen([pool], make_cluster(3), []), POLICY, NOW + 10, after.memory)
+    assert told(again.actions) == [1]
     # With another number, or in another cluster, it is somebody else's wish.
+    later = scale_scheduler.read([told_before], 5, NOW)
+    assert later is None, "also once it is that number again"
     for cluster, its in ((make_cluster(4), pool), (make_cluster(3), replace(pool, owner_uid="another"))):
         other = plan_for([its], seen([its], cluster, []), POLICY, NOW)
         assert told(other.actions) == []
+
+
+def test_a_word_that_never_arrived_is_nobody_s_after_ten_minutes() -> None:
+    """Somebody who says that number then has said it."""
+    lost = LastScale(3, NOW - 599, before=1)
+    assert scale_scheduler.seen(lost, 1, NOW) == lost
+    over = scale_scheduler.seen(lost, 1, NOW + 1)
+    assert over is not None and over.over and scale_scheduler.written(over, 1) is None
 
 
 def test_what_it_is_told_says_that_adapt_ends() -> None:

@@ -10,6 +10,7 @@ from htcdask_api import PoolStatus
 from htcdask_operator.core import timestamps
 from htcdask_operator.core.memory import PoolMemory
 from htcdask_operator.core.model import ClusterFacts, Gone, JobStatus, Observed, PoolFacts, Unnamed
+from htcdask_operator.core.scaling.scale_scheduler import LastScale
 from htcdask_operator.core.submit import descriptions
 from htcdask_operator.core.workers.ledger import Ledger, Submitted
 from tests.builders import (
@@ -124,10 +125,26 @@ def test_ready_reconciling_and_stalled(sentence: str) -> None:
 
 
 def test_a_pool_that_may_have_none_of_those_that_are_asked_for_is_not_ready() -> None:
-    said = status_of(make_observed(make_cluster(2), [ANCHOR]), make_pool(max_replicas=0)).condition("Ready")
+    tight = make_cluster(2, config={"cluster_max_memory": 2**20})
+    status = status_of(make_observed(tight, [ANCHOR]))
+    said = status.condition("Ready")
     assert said is not None
     assert (said.status, said.reason) == ("False", "Capped")
     assert "2 workers are asked for" in said.message and "allows 0" in said.message
+    assert truths(status)["Reconciling"].split()[0] == "False", "nothing is under way"
+
+
+def test_a_pool_that_is_to_have_none_is_as_it_should_be() -> None:
+    paused = status_of(make_observed(make_cluster(2), [ANCHOR]), make_pool(max_replicas=0)).condition("Ready")
+    assert paused is not None and (paused.status, paused.reason) == ("True", "NoWorkersWanted")
+
+
+def test_nobody_is_said_to_come_first_where_nobody_asks() -> None:
+    """N is what was told for a Manual pool that is gone."""
+    observed, last = make_observed(make_cluster(3), [ANCHOR]), LastScale(3, NOW - 5, taken=True)
+    status = plan_for([make_pool()], observed, POLICY, last_scale=last).statuses[POOL]
+    ready = status.condition("Ready")
+    assert ready is not None and ready.message == "The scheduler asks for no worker."
 
 
 def test_a_pool_for_which_manual_pools_leave_nothing_says_so() -> None:
