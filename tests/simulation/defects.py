@@ -74,16 +74,6 @@ def keep_what_was_told_to_itself(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(scale_scheduler, "read", lambda statuses, replicas, now: None)
 
 
-def take_back_too_much(patch: pytest.MonkeyPatch) -> None:
-    """What a scheduler had wanted by itself is forgotten with what it was told."""
-    after = scale_scheduler.after
-
-    def told(last: Any, count: int, before: int, now: float) -> scale_scheduler.LastScale:
-        return replace(after(last, count, before, now), before=0)
-
-    patch.setattr(scale_scheduler, "after", told)
-
-
 def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
     """No answer, no jobs."""
     asked = observe.ask_queue
@@ -233,7 +223,6 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (use_names_again, "no worker name twice"),
         (leave_what_was_told, "it comes to what is wanted"),
         (keep_what_was_told_to_itself, "it comes to what is wanted"),
-        (take_back_too_much, "it comes to what is wanted"),
         (leave_orphans, "is left of a pool"),
         (remove_the_anchor_with_the_workers, "no anchor goes before its workers"),
         (submit_without_a_finalizer, "a submit for a pool that may vanish"),
