@@ -158,8 +158,9 @@ class NewPool:
             world.kube.make_pool(manifest.pool(*where, self.cluster, **spec))
         else:
             world.kube.make_pool(manifest.owned_pool(*where, self.cluster, body["metadata"]["uid"], **spec))
-            body["metadata"].setdefault("annotations", {})[names.POOL_MADE_ANNOTATION] = "true"
-            world.kube.changed(body)
+            if self.replicas is None:
+                body["metadata"].setdefault("annotations", {})[names.POOL_MADE_ANNOTATION] = "true"
+                world.kube.changed(body)
 
     def __str__(self) -> str:
         kind = "that follows the gateway" if self.replicas is None else f"of {self.replicas} replicas"
