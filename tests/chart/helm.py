@@ -10,6 +10,7 @@ from playground.build import programs
 
 CHART = Path(__file__).parents[2] / "charts/htcdask"
 EXAMPLE = CHART / "ci/example-values.yaml"
+SERVED = "apiregistration.k8s.io/v1"  # by each cluster: Helm alone does not know it
 
 Objects = dict[tuple[str, str], dict[str, Any]]
 
@@ -25,9 +26,6 @@ def run_helm(*arguments: str) -> str:
     if outcome.returncode != 0:
         raise HelmError(outcome.stderr + outcome.stdout)
     return outcome.stdout
-
-
-SERVED = "apiregistration.k8s.io/v1"  # by each cluster: Helm alone does not know it
 
 
 def render(

@@ -13,7 +13,7 @@ from htcdask_api import PoolSpec, PoolStatus
 from htcdask_api.status import READY, STALLED
 
 # What the counts say already.
-NO_NEWS: Final = ("WaitingForWorkers", "ScalingDown", "AnchorSpooling", "NotFinalized", "NotAdopted")
+_NO_NEWS: Final = ("WaitingForWorkers", "ScalingDown", "AnchorSpooling", "NotFinalized", "NotAdopted")
 NOT_LOOKED_AT: Final = "the operator has not looked at this pool yet"
 _NOT_YET_CONNECTED: Final = ("submitting", "idle", "held", "retiring")
 
@@ -73,9 +73,14 @@ def follower_missing(pools: Iterable[Pool]) -> bool:
     return bool(scaling) and "Gateway" not in scaling
 
 
+def is_unseen(status: PoolStatus) -> bool:
+    """Whether no operator has written anything yet."""
+    return status == PoolStatus()
+
+
 def one_line(status: PoolStatus) -> str:
     """`3 of 4 workers connected, 1 idle`, and what is wrong if something is."""
-    if status == PoolStatus():
+    if is_unseen(status):
         return NOT_LOOKED_AT
     parts = [f"{status.connected} of {status.desired_replicas} workers connected"]
     starting = status.running - status.connected
@@ -96,6 +101,6 @@ def hindrance(status: PoolStatus) -> tuple[str, str] | None:
         return stalled.reason, stalled.message
     if status.explanation:
         return status.explanation[0].reason, status.explanation[0].message
-    if ready is not None and ready.status == "False" and ready.reason not in NO_NEWS:
+    if ready is not None and ready.status == "False" and ready.reason not in _NO_NEWS:
         return ready.reason, ready.message
     return None

@@ -16,14 +16,20 @@ from dask.utils import parse_timedelta
 from dask_gateway import Gateway
 from distributed import Client
 
-from htcdask_api import PoolStatus
 from htcdask_api.status import READY, Failure
 from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
 from htcdaskgateway._worker_pools import progress, stalls, tasks, turns
 from htcdaskgateway._worker_pools.explanation import NO_POOL
-from htcdaskgateway._worker_pools.pool import NO_NEWS, NOT_LOOKED_AT, Pool, follower_missing, lines
+from htcdaskgateway._worker_pools.pool import (
+    NOT_LOOKED_AT,
+    Pool,
+    follower_missing,
+    hindrance,
+    is_unseen,
+    lines,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -157,7 +163,7 @@ def _end_in_time(cluster: str, stuck: str, seconds: float) -> None:
 
 def _too_few(pools: Sequence[Pool] | None, n: int) -> str:
     """Words, if nobody has asked for so many: then waiting is in vain until somebody does."""
-    if not pools or any(pool.status.explanation or pool.status == PoolStatus() for pool in pools):
+    if not pools or any(pool.status.explanation or is_unseen(pool.status) for pool in pools):
         return ""
     asked = sum(pool.status.desired_replicas for pool in pools)
     if asked >= n:
@@ -182,12 +188,11 @@ def _reasons(pools: Sequence[Pool] | None, n: int) -> set[str]:
         return {_said(pools)}
     found = {"too few are asked for"} if _too_few(pools, n) else set()
     for pool in pools:
-        ready = pool.status.condition(READY)
         found |= {why.reason for why in pool.status.explanation}
-        if pool.status == PoolStatus():
+        if is_unseen(pool.status):
             found.add(NOT_LOOKED_AT)
-        elif ready is not None and ready.status == "False" and ready.reason not in NO_NEWS:
-            found.add(ready.reason)
+        elif (its := hindrance(pool.status)) is not None:
+            found.add(its[0])
     return found
 
 

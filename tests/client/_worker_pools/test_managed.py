@@ -46,6 +46,7 @@ def test_adapt_says_when_it_would_end_for_such_a_pool(site: Site) -> None:
         cluster.add_pool("gpu", 2)
         with pytest.warns(GatewayWarning, match=r"add_pool\(\) have: 2\. adapt\(minimum=2, \.\.\.\) goes on"):
             cluster.adapt(0, 4)
+        assert len(cluster.pools) == 2
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             cluster.adapt(2, 4)
