@@ -123,10 +123,14 @@ class Analyze:
 
 @dataclass(frozen=True, slots=True)
 class ScaleScheduler:
-    """Make the scheduler want `count` workers (which ends adapt()), and say so in an Event on the pool."""
+    """Make the scheduler want `count` workers (which ends adapt()), and say so in an Event on the pool.
+
+    Only instead of the number that it wanted when this was decided: another one is somebody's newer word.
+    """
 
     pool: PoolUid  # whose people asked for it
     count: int
+    instead_of: int
     reason: str
     message: str
     before: int = 0  # what it wanted by itself

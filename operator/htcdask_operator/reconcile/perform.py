@@ -201,6 +201,10 @@ async def _one(
 async def _tell_scheduler(
     ports: Ports, action: ScaleScheduler, pool: PoolFacts, observed: Observed, outcome: Outcome
 ) -> None:
+    # The queue may have answered for half a minute since the cluster was asked.
+    cluster = await ports.kube.cluster(pool.namespace, pool.spec.cluster_ref.name)
+    if not isinstance(cluster, ClusterFacts) or cluster.replicas != action.instead_of:
+        return  # the next round decides anew
     outcome.scaled = (action.count, action.before)
     credentials = await _credentials(ports, pool, observed)
     await ports.scheduler.scale(

@@ -197,9 +197,10 @@ class World:
                 self.memory = memory.performed(self.memory, Results(analyses=told), self.now)
             case RemoveFinalizer(pool):
                 del self.pools[pool]
-            case ScaleScheduler(_, count, _, _, before):
-                self.memory = memory.performed(self.memory, Results(scaled=(count, before)), self.now)
+            case ScaleScheduler(_, count, instead_of, _, _, before):
                 assert isinstance(self.cluster, ClusterFacts)
+                assert instead_of == self.cluster.replicas
+                self.memory = memory.performed(self.memory, Results(scaled=(count, before)), self.now)
                 self.cluster = replace(self.cluster, replicas=count)
             case CreatePool():
                 raise AssertionError("this cluster had pools")

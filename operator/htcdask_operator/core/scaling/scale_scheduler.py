@@ -115,7 +115,10 @@ def decide(
         f"{cluster.replicas}). This ends adapt(), if it was on."
     )
     before = last.before if last is not None and ours else cluster.replicas
-    return Verdict(ScaleScheduler(about, total, reasons.SCHEDULER_TOLD, message, before), now + PAUSE_SECONDS)
+    return Verdict(
+        ScaleScheduler(about, total, cluster.replicas, reasons.SCHEDULER_TOLD, message, before),
+        now + PAUSE_SECONDS,
+    )
 
 
 def own_number(last: LastScale | None, replicas: int) -> int:
