@@ -3,7 +3,8 @@
 The gateway's configuration calls `configure(c)`, which adds this to whatever backend class the site has
 (`scripts/render_gateway_values.py` writes it and its neighbours into values for the gateway's chart):
 - a cluster option `worker_backend`, kept in `DaskCluster.spec.options`; the number that the scheduler of a
-  cluster with htcondor asks for goes to `spec.htcondorReplicas`, so that the controller makes no worker pods;
+  cluster with htcondor asks for goes to `spec.htcondorReplicas`, so that the controller makes no worker pods,
+  and what its user asked for last to `spec.htcondorAsked`;
 - routes for the pools of one's own clusters, and for what their workers printed; and bounds for the bodies of
   all requests, the stock ones too.
 """
@@ -36,7 +37,7 @@ from htcdask_options import HTCONDOR, KUBERNETES, WORKER_BACKEND_OPTION, WORKER_
 # htcdask_api.names has these too, but is not installed where this runs; a test compares them.
 GROUP, VERSION, KIND, PLURAL = "htcdask.org", "v1alpha1", "HTCWorkerPool", "htcworkerpools"
 GATEWAY_GROUP, DASKCLUSTER_KIND, DASKCLUSTER_PLURAL = "gateway.dask.org", "DaskCluster", "daskclusters"
-CLUSTER_LABEL, WANTED_FIELD = "htcdask.org/cluster", "htcondorReplicas"
+CLUSTER_LABEL = "htcdask.org/cluster"
 START_SECONDS = 30.0  # at most, for reading all clusters; the rest is read when somebody asks
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 LOG = logging.getLogger("DaskGateway")  # the server's own
@@ -126,7 +127,7 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
 
     @default("heartbeats")  # type: ignore[untyped-decorator]
     def _heartbeats(self) -> Heartbeats:
-        return Heartbeats(DaskClusters(self, (GATEWAY_GROUP, DASKCLUSTER_PLURAL), WANTED_FIELD))
+        return Heartbeats(DaskClusters(self, (GATEWAY_GROUP, DASKCLUSTER_PLURAL)))
 
 
 def shown(name: str, pool: Json) -> Json:

@@ -10,13 +10,17 @@ finds none on its way; what is not written by then, this server goes on writing 
 a scheduler goes through this server, so it is written too; and a heartbeat that may be older is answered with
 an error, after which the scheduler sends another one half a second later. Of several replicas of this server
 each knows what it heard itself: the last of two numbers that follow each other in moments may be lost there.
+
+The operator tells a scheduler numbers, too, for pools that people size. So what its user asked for last is
+written beside its number, as {"replicas": n, "at": when}: null for n after adapt(), which finds it by itself.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from aiohttp import ClientError, web
@@ -24,6 +28,7 @@ from kubernetes_asyncio.client.rest import ApiException
 
 from htcdask_errors import is_gone
 
+WANTED_FIELD, ASKED_FIELD = "htcondorReplicas", "htcondorAsked"  # of a DaskCluster's spec
 BURST, SECONDS = 8, 3.0  # so many requests at once, and one more in so many seconds: adapt() moves every 3 s
 DEADLINE = 15.0  # of one of them
 ANSWER = 1.0  # until a heartbeat is answered; and so long after a word of its user it may be older
@@ -33,25 +38,22 @@ LOG = logging.getLogger("DaskGateway")  # the server's own
 
 
 class DaskClusters:
-    """The numbers in the API server, and as this server's watch shows them."""
+    """The specs in the API server, and as this server's watch shows them."""
 
-    def __init__(self, backend: Any, kind: tuple[str, str], field: str) -> None:
-        self._backend, self._kind, self._field = backend, kind, field
+    def __init__(self, backend: Any, kind: tuple[str, str]) -> None:
+        self._backend, self._kind = backend, kind
 
-    def shown(self, cluster_name: str) -> Any:
-        """The number as the watch shows it: it may be behind."""
-        cluster = self._backend.informer.get(cluster_name)
-        return (cluster or {}).get("spec", {}).get(self._field)
+    def shown(self, cluster_name: str) -> Mapping[str, Any]:
+        """The spec as the watch shows it: it may be behind."""
+        return _spec(self._backend.informer.get(cluster_name))
 
-    async def read(self, cluster_name: str) -> Any:
-        """The number as it is now."""
-        get = self._backend.custom_client.get_namespaced_custom_object
-        cluster = await self._ask(get, cluster_name)
-        return (cluster or {}).get("spec", {}).get(self._field)
+    async def read(self, cluster_name: str) -> Mapping[str, Any]:
+        """The spec as it is now."""
+        return _spec(await self._ask(self._backend.custom_client.get_namespaced_custom_object, cluster_name))
 
-    async def write(self, cluster_name: str, number: int) -> None:
+    async def write(self, cluster_name: str, fields: Mapping[str, Any]) -> None:
         patch = self._backend.custom_client.patch_namespaced_custom_object
-        change = [{"op": "add", "path": f"/spec/{self._field}", "value": number}]
+        change = [{"op": "add", "path": f"/spec/{field}", "value": value} for field, value in fields.items()]
         await self._ask(patch, cluster_name, change)
 
     async def _ask(self, question: Callable[..., Awaitable[Any]], cluster_name: str, *more: Any) -> Any:
@@ -78,10 +80,15 @@ class _Number:
     def __init__(self, shown: Any) -> None:
         # Of an earlier server's number the store tells.
         self.heard, self.heard_at = shown if type(shown) is int else 0, 0.0
+        self.asked: dict[str, Any] | None = None  # what its user asked for last; None: the store has it
         self.held = 0
         self.write: asyncio.Future[None] | None = None
         self.word: _Word | None = None
         self.spent, self.spent_at = 0.0, 0.0
+
+    def fields(self) -> dict[str, Any]:
+        """What is to be there."""
+        return {WANTED_FIELD: self.heard} | ({} if self.asked is None else {ASKED_FIELD: self.asked})
 
     def pause(self, now: float) -> float:
         """How long the next request has to wait."""
@@ -99,8 +106,13 @@ class _Number:
 class Heartbeats:
     """The numbers of all `clusters`."""
 
-    def __init__(self, clusters: DaskClusters, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clusters, self._clock = clusters, clock
+    def __init__(
+        self,
+        clusters: DaskClusters,
+        clock: Callable[[], float] = time.monotonic,
+        date: Callable[[], float] = time.time,
+    ) -> None:
+        self._clusters, self._clock, self._date = clusters, clock, date
         self._numbers: dict[str, _Number] = {}
 
     async def heard(self, cluster: str, number: int, known: Collection[str]) -> None:
@@ -131,20 +143,26 @@ class Heartbeats:
         """Within, the scheduler is told this number by its user, who may; None: to find one by itself."""
         line = self._line(cluster, known)
         word = line.word = _Word(number, line.heard, self._clock())
+        line.asked = self._asked(number)  # whether or not the scheduler hears it now
         try:
             yield
         except BaseException:
             if line.word is word:
                 line.word = None  # who knows
+                self._write_soon(cluster, line, line.heard)
             raise
         word.at = self._clock()
-        if number is not None and line.word is word:
-            self._write_soon(cluster, line, number)
+        if line.word is word:
+            self._write_soon(cluster, line, line.heard if number is None else number)
+
+    def _asked(self, number: int | None) -> dict[str, Any]:
+        at = datetime.fromtimestamp(self._date(), timezone.utc)  # noqa: UP017 (as before Python 3.11)
+        return {"replicas": number, "at": at.isoformat()}
 
     def _line(self, cluster: str, known: Collection[str]) -> _Number:
         if cluster not in self._numbers:
             self._numbers = {name: kept for name, kept in self._numbers.items() if name in known}
-            self._numbers[cluster] = _Number(self._clusters.shown(cluster))
+            self._numbers[cluster] = _Number(self._clusters.shown(cluster).get(WANTED_FIELD))
         return self._numbers[cluster]
 
     def _write_soon(self, cluster: str, line: _Number, number: int) -> asyncio.Future[None]:
@@ -159,23 +177,33 @@ class Heartbeats:
         while True:
             await asyncio.sleep(line.pause(self._clock()))
             line.spent += 1
-            number = line.heard
+            fields = line.fields()
             try:
-                await asyncio.wait_for(self._settle(cluster, number), DEADLINE)
+                await asyncio.wait_for(self._settle(cluster, fields), DEADLINE)
             except Exception as exc:
                 if not _passes(exc) or self._clock() - line.heard_at > PATIENCE:
+                    number = fields[WANTED_FIELD]
                     LOG.warning("Cluster %s asks for %d workers, not written: %.500r", cluster, number, exc)
                     raise
                 await asyncio.sleep(SECONDS)
             else:
-                if line.heard == number:
+                if line.asked is fields.get(ASKED_FIELD):
+                    line.asked = None  # it is there; the next word may be another server's
+                if line.fields() == {WANTED_FIELD: fields[WANTED_FIELD]}:
                     return
 
-    async def _settle(self, cluster: str, number: int) -> None:
-        """Write the number, unless it is there; the watch alone may be behind another replica's write."""
-        if _is(self._clusters.shown(cluster), number) and _is(await self._clusters.read(cluster), number):
+    async def _settle(self, cluster: str, fields: Mapping[str, Any]) -> None:
+        """Write them, unless they are there; the watch alone may be behind another replica's write."""
+        shown = self._clusters.shown(cluster)
+        if _has(shown, fields) and _has(await self._clusters.read(cluster), fields):
             return
-        await self._clusters.write(cluster, number)
+        is_nothing = fields == {WANTED_FIELD: 0} and WANTED_FIELD not in shown
+        if is_nothing and WANTED_FIELD not in await self._clusters.read(cluster):
+            fields = {
+                **fields,
+                ASKED_FIELD: self._asked(0),
+            }  # a new cluster, of which nobody has asked anything
+        await self._clusters.write(cluster, fields)
 
 
 def _told(write: asyncio.Future[None]) -> None:
@@ -198,6 +226,12 @@ def _say_it_again() -> web.HTTPServiceUnavailable:
     return web.HTTPServiceUnavailable(reason="Another number may have been asked for meanwhile: say it again")
 
 
-def _is(value: Any, number: int) -> bool:
+def _spec(cluster: Any) -> Mapping[str, Any]:
+    return (cluster or {}).get("spec") or {}
+
+
+def _has(spec: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
     """Not what only equals it: to the operator, True and 4.0 are no numbers."""
-    return type(value) is int and value == number
+    return all(
+        type(spec.get(field)) is type(value) and spec[field] == value for field, value in fields.items()
+    )

@@ -34,6 +34,7 @@ POOL_MADE_ANNOTATION: Final = f"{GROUP}/pool-made"
 # The field beside spec.replicas of a DaskCluster into which the gateway extension writes how many
 # HTCondor workers the scheduler asks for, and the cluster option that chooses it.
 WANTED_FIELD: Final = "htcondorReplicas"
+ASKED_FIELD: Final = "htcondorAsked"  # and what its user asked for last, by scale() or adapt()
 WORKER_BACKEND_OPTION: Final = "worker_backend"
 WORKER_BACKEND_HTCONDOR: Final = "htcondor"
 WORKER_BACKEND_KUBERNETES: Final = "kubernetes"

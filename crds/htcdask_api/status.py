@@ -83,11 +83,12 @@ class MemoryRequest(ApiModel):
 class SchedulerTold(ApiModel):
     """What the scheduler was told to want for Manual pools, and what it wanted by itself: fewer.
 
-    On the pool that follows the gateway, which gets none of it.
+    On the pool that follows the gateway, which gets none of it. After scale() the DaskCluster has the number.
     """
 
     replicas: Count
     before: Count
+    word: Annotated[str, StringConstraints(max_length=64)] = ""  # the user's last until then, by its time
 
 
 class PoolStatus(ApiModel):

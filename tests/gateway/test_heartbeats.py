@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
@@ -13,7 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes_asyncio.client.rest import ApiException
 
-from htcdask_heartbeats import BURST, DEADLINE, HELD, PATIENCE, SECONDS, DaskClusters, Heartbeats
+from htcdask_heartbeats import (
+    ASKED_FIELD,
+    BURST,
+    DEADLINE,
+    HELD,
+    PATIENCE,
+    SECONDS,
+    WANTED_FIELD,
+    DaskClusters,
+    Heartbeats,
+)
 from tests.unit.virtual_time import in_virtual_time, now
 
 CLUSTER = "gateway.c1"
@@ -23,33 +34,47 @@ class Store(DaskClusters):
     """The API server: it applies a write a moment later, and a watch shows it later still."""
 
     def __init__(self, lag: float = 0.2) -> None:
-        self.number, self.lag = 0, lag
+        self.spec: dict[str, Any] = {WANTED_FIELD: 0}
+        self.lag = lag
         self.writes: list[tuple[float, int]] = []
         self.reads = 0
         self.refusing = 0
         self.refusal: Exception = ConnectionError("the API server went away")
         self.slow = 0.01
-        self._history: list[tuple[float, int]] = [(-1e9, 0)]
+        self._history: list[tuple[float, dict[str, Any]]] = [(-1e9, self.spec)]
+
+    @property
+    def number(self) -> Any:
+        return self.spec[WANTED_FIELD]
+
+    @property
+    def asked(self) -> Any:
+        return self.spec[ASKED_FIELD]["replicas"]
+
+    def new(self) -> None:
+        """Its cluster was just made."""
+        self.spec = {}
+        self._history = [(-1e9, self.spec)]
 
     def server(self) -> Heartbeats:
         return Heartbeats(self, now)
 
-    def shown(self, _: str) -> Any:
-        return next(number for at, number in reversed(self._history) if at + self.lag <= now())
+    def shown(self, _: str) -> Mapping[str, Any]:
+        return next(spec for at, spec in reversed(self._history) if at + self.lag <= now())
 
-    async def read(self, _: str) -> Any:
+    async def read(self, _: str) -> Mapping[str, Any]:
         self.reads += 1
         await asyncio.sleep(0.01)
-        return self.number
+        return self.spec
 
-    async def write(self, _: str, number: int) -> None:
+    async def write(self, _: str, fields: Mapping[str, Any]) -> None:
         await asyncio.sleep(self.slow)
         if self.refusing:
             self.refusing -= 1
             raise self.refusal
-        self.writes.append((now(), number))
-        self.number = number
-        self._history.append((now(), number))
+        self.writes.append((now(), fields[WANTED_FIELD]))
+        self.spec = {**self.spec, **fields}
+        self._history.append((now(), self.spec))
 
 
 async def beat(server: Heartbeats, number: int) -> None:
@@ -339,7 +364,7 @@ def test_an_api_server_that_is_away_gets_the_last_number_when_it_is_back(away: i
 def test_a_server_that_has_just_started_knows_the_number_before_by_the_store() -> None:
     async def run() -> None:
         store = Store()
-        await store.write(CLUSTER, 4)
+        await store.write(CLUSTER, {WANTED_FIELD: 4})
         await asyncio.sleep(1)
         server = store.server()
         async with server.asked(CLUSTER, None, {CLUSTER}):  # adapt()
@@ -388,11 +413,9 @@ def test_a_cluster_is_gone_only_if_the_api_server_names_it(body: str | None, gon
     answer = ApiException(status=404)
     answer.body = None if body is None else body.encode()
     custom = Mock(get_namespaced_custom_object=AsyncMock(side_effect=answer))
-    store = DaskClusters(
-        Mock(custom_client=custom, crd_version="v1alpha1"), ("g", "daskclusters"), "replicas"
-    )
+    store = DaskClusters(Mock(custom_client=custom, crd_version="v1alpha1"), ("g", "daskclusters"))
     if gone:
-        assert asyncio.run(store.read("gateway.c1")) is None
+        assert asyncio.run(store.read("gateway.c1")) == {}
     else:
         with pytest.raises(ApiException):
             asyncio.run(store.read("gateway.c1"))
@@ -468,9 +491,84 @@ def test_one_clusters_flood_does_not_delay_another_and_clusters_that_went_are_fo
 def test_what_is_no_number_is_written_over(there: object) -> None:
     async def run() -> None:
         store = Store()
-        store.number = there  # type: ignore[assignment]
-        store._history = [(-1e9, 1)]
+        store.spec = {WANTED_FIELD: there}
+        store._history = [(-1e9, {WANTED_FIELD: 1})]
         await store.server().heard(CLUSTER, 1, {CLUSTER})
         assert store.number is not there
+
+    in_virtual_time(run)
+
+
+def test_what_its_user_asked_for_last_is_written_beside_the_number() -> None:
+    async def run() -> None:
+        store = Store()
+        scheduler = Scheduler(store.server())
+        await asyncio.sleep(1)
+        await scheduler.told_by_its_user(3)
+        await asyncio.sleep(2)
+        assert (store.number, store.asked) == (3, 3)
+        first = store.spec[ASKED_FIELD]["at"]
+        await scheduler.service.scale(5)  # the operator's word, for a pool of its own
+        await asyncio.sleep(3)
+        assert (store.number, store.asked) == (5, 3)
+        await scheduler.told_by_its_user(5)
+        await asyncio.sleep(2)
+        assert (store.number, store.asked) == (5, 5), "the same number, and another's word"
+        assert store.spec[ASKED_FIELD]["at"] != first
+        scheduler.service.scheduler.adaptive_target = lambda target_duration: 2
+        await scheduler.told_to_adapt(minimum=1, maximum=4)
+        await asyncio.sleep(5)
+        assert (store.number, store.asked) == (2, None)
+        scheduler.service.stop()
+
+    in_virtual_time(run)
+
+
+def test_a_word_that_the_scheduler_did_not_hear_is_written_all_the_same() -> None:
+    """The operator tells it as soon as it listens."""
+
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        await server.heard(CLUSTER, 4, {CLUSTER})
+        with pytest.raises(ConnectionError):
+            async with server.asked(CLUSTER, 9, {CLUSTER}):
+                raise ConnectionError
+        await asyncio.sleep(1)
+        assert (store.number, store.asked) == (4, 9)
+
+    in_virtual_time(run)
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_of_a_new_cluster_nobody_has_asked_anything(first: int) -> None:
+    """A number of which nobody tells may be its user's."""
+
+    async def run() -> None:
+        store = Store()
+        store.new()
+        await store.server().heard(CLUSTER, first, {CLUSTER})
+        assert store.number == first
+        assert (ASKED_FIELD in store.spec) == (first == 0)
+        assert first or store.asked == 0
+        at = store.spec.get(ASKED_FIELD)
+        await store.server().heard(CLUSTER, 0, {CLUSTER})
+        assert store.spec.get(ASKED_FIELD) == at
+
+    in_virtual_time(run)
+
+
+def test_no_server_writes_a_word_again_that_another_has_heard_since() -> None:
+    async def run() -> None:
+        store = Store()
+        one, another = store.server(), store.server()
+        async with one.asked(CLUSTER, 3, {CLUSTER}):
+            pass
+        await asyncio.sleep(1)
+        async with another.asked(CLUSTER, 7, {CLUSTER}):
+            pass
+        await asyncio.sleep(1)
+        await beat(one, 8)
+        assert (store.number, store.asked) == (8, 7)
 
     in_virtual_time(run)

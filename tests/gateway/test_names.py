@@ -3,6 +3,7 @@
 import pytest
 
 import htcdask_gateway
+import htcdask_heartbeats
 import htcdask_logs
 import htcdask_mark
 import htcdask_offer
@@ -15,12 +16,17 @@ from htcdask_operator.process import offer
 @pytest.mark.parametrize(
     "name",
     [
-        *("GROUP", "VERSION", "KIND", "PLURAL", "CLUSTER_LABEL", "WANTED_FIELD", "WORKER_BACKEND_OPTION"),
+        *("GROUP", "VERSION", "KIND", "PLURAL", "CLUSTER_LABEL", "WORKER_BACKEND_OPTION"),
         *("GATEWAY_GROUP", "DASKCLUSTER_KIND", "DASKCLUSTER_PLURAL"),
     ],
 )
 def test_is_the_same_on_both_sides(name: str) -> None:
     assert getattr(htcdask_gateway, name) == getattr(names, name)
+
+
+@pytest.mark.parametrize("name", ["WANTED_FIELD", "ASKED_FIELD"])
+def test_the_numbers_are_where_the_operator_reads_them(name: str) -> None:
+    assert getattr(htcdask_heartbeats, name) == getattr(names, name)
 
 
 def test_the_mark_is_what_the_operator_reads() -> None:

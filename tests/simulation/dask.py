@@ -21,11 +21,11 @@ from tests.fakes.condor import FakeSchedd
 CONNECTING = 2.0  # seconds from a worker's start to its connection
 RETIRING = 3.0  # so often surplus workers are retired
 HEARTBEAT = 15.0
-HEARD = 10.0  # longer than until an operator has heard of a number
 VACATING = 20.0  # so long a worker that was told to end may go on with its task
 
 
 PAGE, NAMES, NOTHING = "its page of workers", "a list of names", "nothing"
+Word = tuple[int | None, int]  # a user's last: a number, or None for adapt(), and which one of theirs it is
 
 
 @dataclass
@@ -46,30 +46,35 @@ class Dask:
     said: int | None = None
     asked: int | None = field(init=False)  # what its user asked for last, or adapt() found; None: who knows
     asked_at: float = 0.0
-    told: int | None = None  # what an operator said last
-    moved_at: float | None = None  # since when the gateway has heard another number
     told_at: float | None = None  # when an operator told it a number, if nobody else has since
+    word: Word = field(init=False)
+    said_word: Word | None = None
 
     def __post_init__(self) -> None:
-        self.asked = self.count
+        self.asked, self.word = self.count, (self.count, 1)
 
     def scale(self, count: int, now: float) -> None:
         """The user's scale(): it ends adapt()."""
-        self.adaptive, self.count, self.told_at, self.asked_at = None, count, None, now
-        # Just our own number, where nobody has heard of another: it cannot be told from ours.
-        told_it = count == self.told and (self.moved_at is None or now - self.moved_at < HEARD)
-        self.asked = None if told_it else count
+        self.adaptive, self.count, self.told_at = None, count, None
+        self.asked, self.asked_at, self.word = count, now, (count, self.word[1] + 1)
+
+    def adapt(self, least: int, most: int, load: int) -> None:
+        """The user's adapt()."""
+        self.adaptive, self.load, self.told_at = (least, most), load, None
+        self.word = (None, self.word[1] + 1)
 
     def hear(self, count: int, now: float) -> None:
         """The operator's: it ends adapt(), too."""
         self.adaptive, self.count, self.told_at = None, count, now
-        self.told, self.moved_at = count, None
 
     def beat(self, now: float) -> None:
         """The gateway hears its number."""
-        self.said, self.beat_at = self.count, now
-        if self.moved_at is None and self.count != self.told:
-            self.moved_at = now
+        self.said, self.said_word, self.beat_at = self.count, self.word, now
+
+    def has_news(self, now: float) -> bool:
+        """Whether it is time for a heartbeat."""
+        is_said = (self.count, self.word) == (self.said, self.said_word)
+        return not is_said or now - self.beat_at >= HEARTBEAT
 
     def restart(self) -> None:
         """The process starts anew: it knows nobody, wants nobody, and its workers end."""
@@ -77,7 +82,9 @@ class Dask:
         self.busy.clear()
         self.closing.clear()
         self.count, self.adaptive, self.said = 0, None, None
-        self.asked, self.told_at = 0, None
+        self.told_at = None
+        if self.word[0] is None:
+            self.asked = 0
 
     def work(self, tasks: int, now: float) -> None:
         """So many workers are in the middle of a task, the others are idle."""

@@ -8,7 +8,7 @@ from htcdask_api import names
 from htcdask_operator.kube import clusters
 from htcdask_operator.kube.port import Credentials
 from tests.fakes.kube import FakeKube
-from tests.simulation.dask import HEARTBEAT, Dask, Schedulers
+from tests.simulation.dask import Dask, Schedulers, Word
 
 NAMESPACE = "gateway"
 STARTING = 2.0  # seconds until a new cluster's scheduler runs
@@ -72,6 +72,14 @@ class Gateway:
             body["spec"][names.WANTED_FIELD] = value
             self._kube.changed(body)
 
+    def asks(self, name: str, word: Word) -> None:
+        """Write what the user of a cluster asked for last, and which word of theirs it was."""
+        body, (count, number) = self.body(name), word
+        its = {"replicas": None if count is None else min(count, MAX_WORKERS), "at": f"word {number}"}
+        if body is not None and body["spec"].get(names.ASKED_FIELD) != its:
+            body["spec"][names.ASKED_FIELD] = its
+            self._kube.changed(body)
+
     def tick(self, now: float) -> None:
         """Schedulers start, and their heartbeats arrive."""
         for (namespace, name), body in self._kube.cluster_bodies.items():
@@ -85,8 +93,9 @@ class Gateway:
         if not self.heartbeats_arrive:
             return
         for (_, name), dask in self._schedulers.dasks.items():
-            if dask.count != dask.said or now - dask.beat_at >= HEARTBEAT:
+            if dask.has_news(now):
                 dask.beat(now)
+                self.asks(name, dask.word)
                 self.wants(name, min(dask.count, MAX_WORKERS))
 
     def wanted(self, name: str) -> int:

@@ -70,8 +70,7 @@ class Adapt:
 
     def happen(self, world: World) -> None:
         if (dask := world.gateway.dask(self.cluster)) is not None:
-            dask.adaptive, dask.load = (self.least, max(self.least, self.most)), self.load
-            dask.told_at = None
+            dask.adapt(self.least, max(self.least, self.most), self.load)
 
     def __str__(self) -> str:
         most = max(self.least, self.most)
@@ -126,7 +125,8 @@ class Forge:
 
     def happen(self, world: World) -> None:
         world.gateway.wants(self.cluster, self.value)
-        if (dask := world.gateway.dask(self.cluster)) is not None:
+        dask = world.gateway.dask(self.cluster)
+        if dask is not None and dask.word[0] is None:
             dask.told_at, dask.asked = None, 0  # the next number may be anybody's
 
     def __str__(self) -> str:

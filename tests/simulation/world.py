@@ -23,7 +23,7 @@ from tests.builders import IMAGE, make_policy, make_usage
 from tests.fakes.condor import FakeSchedd, Life, moved
 from tests.simulation.clock import Clock
 from tests.simulation.dask import PAGE, Schedulers
-from tests.simulation.gateway import Gateway
+from tests.simulation.gateway import MAX_WORKERS, Gateway
 from tests.simulation.line import Lines
 from tests.simulation.operator import Complaints, Operator
 from tests.simulation.promises import Broken, Promises, WatchedCondor, WatchedKube, lives
@@ -373,25 +373,30 @@ class World:
             anchors = [job for job in self.ours() if job.role is Role.ANCHOR and job.pool_uid == pool.uid]
             if pool.uid in wanted and not self._kept(pool, anchors) and not self.is_full():
                 return f"pool {pool.name} has {len(anchors)} anchors, and not one that can be used"
-        return self._not_connected() or self._not_taken_back(facts, wanted)
+        return self._not_connected() or self._not_asked_for(facts, wanted)
 
-    def _not_taken_back(self, facts: Sequence[PoolFacts], wanted: Mapping[PoolUid, int]) -> str | None:
-        """What a scheduler was told for Manual pools that are gone, or smaller, is nobody's wish for others.
+    def _not_asked_for(self, facts: Sequence[PoolFacts], wanted: Mapping[PoolUid, int]) -> str | None:
+        """Where a pool follows its scheduler: this wants what was asked for last, or what Manual pools have.
 
-        The next operator knows it by the status.
+        What adapt() finds only its scheduler knows, until it is told another number; the next operator knows
+        that by the status.
         """
         for (_, name), dask in self.schedulers.dasks.items():
             its = [pool for pool in facts if pool.spec.cluster_ref.name == name and pool.uid in wanted]
-            if dask.told_at is None or dask.asked is None or desired.gateway_pool(its) is None:
+            if desired.gateway_pool(its) is None:
                 continue
             manual = sum(wanted[pool.uid] for pool in its if pool.spec.scaling == "Manual")
+            wants = f"the scheduler of {name} wants {dask.count}"
+            if (asked := dask.word[0]) is not None:
+                if min(dask.count, MAX_WORKERS) != min(max(asked, manual), MAX_WORKERS):
+                    return f"{wants}; {asked} were asked for, and {manual} by Manual pools"
+                continue
+            if dask.told_at is None or dask.asked is None:
+                continue
             if dask.count > max(dask.asked, manual):
-                wants = f"{dask.asked} were asked for, and {manual} by Manual pools"
-                return f"the scheduler of {name} wants {dask.count}, as it was told; {wants}"
+                return f"{wants}, as it was told; {dask.asked} were asked for, and {manual} by Manual pools"
             if dask.count < dask.asked:
-                return (
-                    f"the scheduler of {name} wants {dask.count}, as it was told; {dask.asked} were asked for"
-                )
+                return f"{wants}, as it was told; {dask.asked} were asked for"
             if dask.count > dask.asked and not self._tells_of(name, dask.count):
                 return f"no status tells that the scheduler of {name} was told to want {dask.count}"
         return None
@@ -402,11 +407,11 @@ class World:
         dask = self.gateway.dask(cluster)
         facts = (pools.facts(body) for body in self.kube.pool_bodies.values())
         its = [pool for pool in facts if pool.spec.cluster_ref.name == cluster]
-        if dask is None:
+        if dask is None or dask.word[0] is not None:
             return
         is_news = dask.told_at is None and dask.count != dask.said  # to everybody but its user
         if is_news or self.disturbed_at > dask.asked_at or self.clock.now - dask.asked_at < A_WORD:
-            dask.asked = None  # what its user has just said is lost, or not
+            dask.asked = None  # what adapt() has just found is lost, or not
         elif dask.asked is not None and desired.gateway_pool(its) is None:
             dask.asked = min(dask.asked, count)  # it is told what Manual pools have
 

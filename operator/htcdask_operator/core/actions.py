@@ -134,6 +134,7 @@ class ScaleScheduler:
     reason: str
     message: str
     before: int = 0  # what it wanted by itself
+    word: str = ""  # its user's last until then, by its time
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Final
 
 from htcdask_api import MemoryRequest, PoolStatus
 from htcdask_operator.core import setback, verdict
+from htcdask_operator.core.actions import ScaleScheduler
 from htcdask_operator.core.model import (
     Analysis,
     ClusterFacts,
@@ -128,7 +129,7 @@ class Results:
     logs: Mapping[WorkerName, str] = field(default_factory=dict)
     analyses: Mapping[PoolUid, Analysis | None] = field(default_factory=dict)
     written: Mapping[PoolUid, Collection[WorkerName]] = field(default_factory=dict)  # WriteLogs, done
-    scaled: tuple[int, int] | None = None  # what the scheduler was told, and had wanted by itself
+    scaled: ScaleScheduler | None = None  # what the scheduler was told
 
 
 _NOTHING = PoolMemory()
@@ -138,8 +139,8 @@ def answered(memory: ClusterMemory, pools: Iterable[PoolFacts], seen: Observed, 
     """After these answers. What an earlier operator has told the scheduler is in a status."""
     scale = memory.last_scale
     if isinstance(seen.cluster, ClusterFacts):
-        n, its = seen.cluster.replicas, [p.status for p in pools if p.owner_uid in (None, seen.cluster.uid)]
-        scale = scale_scheduler.seen(scale or scale_scheduler.read(its, n, now), n, now)
+        its = [pool.status for pool in pools if pool.owner_uid in (None, seen.cluster.uid)]
+        scale = scale_scheduler.seen(scale or scale_scheduler.read(its, seen.cluster, now), seen.cluster, now)
     return replace(memory, contact=memory.contact.after(seen, now), last_scale=scale)
 
 
@@ -199,7 +200,7 @@ def performed(memory: ClusterMemory, results: Results, now: float) -> ClusterMem
         pools[uid] = replace(its, logs=its.logs.written(names))
     scale = memory.last_scale
     if results.scaled is not None:
-        scale = scale_scheduler.after(scale, *results.scaled, now)
+        scale = scale_scheduler.after(scale, results.scaled, now)
     return replace(memory, pools=pools, logs={**memory.logs, **results.logs}, last_scale=scale)
 
 

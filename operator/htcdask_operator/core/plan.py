@@ -89,7 +89,7 @@ def plan(
     """What to do for these pools, all of one cluster, now."""
     memory = replace(memories.answered(memory, pools, observed, now), ended=memory.ended.after(pools))
     if not pools:
-        missing = default_pool.missing(observed, policy)
+        missing = default_pool.missing(observed, memory.last_scale, policy)
         return Plan(() if missing is None else (missing,), memory=replace(memory, pools={}))
     sights = cluster.seen(pools, observed, memory, policy, now)
     if (knowing := cluster.with_avoided(sights, memory, policy, now)) is not memory:

@@ -25,6 +25,7 @@ _CONFIG: Final = (
     "scheduler_memory",
 )
 _ENDED: Final = ("Stopped", "Failed")
+_LONGEST: Final = 64  # of a time, written out
 
 
 def facts(body: Mapping[str, Any]) -> ClusterFacts:
@@ -39,6 +40,7 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
     active = spec.get("active", True) is not False and metadata.get("deletionTimestamp") is None
     active = active and phase not in _ENDED
     secret = status.get("credentials")
+    asked, word = _asked(spec.get(names.ASKED_FIELD))
     return ClusterFacts(
         namespace=text(metadata.get("namespace")),
         name=text(metadata.get("name")),
@@ -49,7 +51,18 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
         replicas=number(spec.get(names.WANTED_FIELD)),
         htcondor=options.get(names.WORKER_BACKEND_OPTION) == names.WORKER_BACKEND_HTCONDOR,
         username=str(spec.get("username", "")),
+        asked=asked,
+        word=word,
         pool_made=names.POOL_MADE_ANNOTATION in mapping(metadata.get("annotations")),
         config={key: config[key] for key in _CONFIG if config.get(key) is not None},
         credentials_secret=secret if isinstance(secret, str) and secret else None,
     )
+
+
+def _asked(value: object) -> tuple[int | None, str]:
+    """What its user asked for last, and which word it was; nothing where the gateway did not write it."""
+    body = mapping(value)
+    replicas, word = body.get("replicas", -1), text(body.get("at"))
+    if not 0 < len(word) <= _LONGEST or not (replicas is None or (type(replicas) is int and replicas >= 0)):
+        return None, ""
+    return replicas, word

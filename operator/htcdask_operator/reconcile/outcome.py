@@ -15,6 +15,7 @@ from htcdask_operator.core.actions import (
     ReadLogs,
     Remove,
     RemoveFinalizer,
+    ScaleScheduler,
     SubmitAnchor,
     SubmitWorkers,
     pool_of,
@@ -44,7 +45,7 @@ class Outcome:
     untaken: dict[PoolUid, int] = field(default_factory=dict)  # jobs that were certainly not submitted
     unanswered: dict[PoolUid, int] = field(default_factory=dict)
     recorded: dict[PoolUid, str] = field(default_factory=dict)
-    scaled: tuple[int, int] | None = None
+    scaled: ScaleScheduler | None = None
     events: list[tuple[PoolUid, Event]] = field(default_factory=list)
     setbacks: dict[PoolUid, Setback] = field(default_factory=dict)
     failure: str | None = None  # of an action that belongs to no pool

@@ -203,9 +203,10 @@ async def _tell_scheduler(
 ) -> None:
     # The queue may have answered for half a minute since the cluster was asked.
     cluster = await ports.kube.cluster(pool.namespace, pool.spec.cluster_ref.name)
-    if not isinstance(cluster, ClusterFacts) or cluster.replicas != action.instead_of:
+    decided_on = (action.instead_of, action.word)
+    if not isinstance(cluster, ClusterFacts) or (cluster.replicas, cluster.word) != decided_on:
         return  # the next round decides anew
-    outcome.scaled = (action.count, action.before)
+    outcome.scaled = action
     credentials = await _credentials(ports, pool, observed)
     await ports.scheduler.scale(
         pool.namespace, pool.spec.cluster_ref.name, action.count, credentials.api_token

@@ -197,11 +197,11 @@ class World:
                 self.memory = memory.performed(self.memory, Results(analyses=told), self.now)
             case RemoveFinalizer(pool):
                 del self.pools[pool]
-            case ScaleScheduler(_, count, instead_of, _, _, before):
+            case ScaleScheduler():
                 assert isinstance(self.cluster, ClusterFacts)
-                assert instead_of == self.cluster.replicas
-                self.memory = memory.performed(self.memory, Results(scaled=(count, before)), self.now)
-                self.cluster = replace(self.cluster, replicas=count)
+                assert action.instead_of == self.cluster.replicas
+                self.memory = memory.performed(self.memory, Results(scaled=action), self.now)
+                self.cluster = replace(self.cluster, replicas=action.count)
             case CreatePool():
                 raise AssertionError("this cluster had pools")
 

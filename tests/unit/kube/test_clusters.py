@@ -76,6 +76,25 @@ def test_a_number_of_workers_that_is_none_counts_as_zero(forged: object) -> None
     assert facts(body(spec={"htcondorReplicas": forged})).replicas == 0
 
 
+@pytest.mark.parametrize("replicas", [3, 0, None])
+def test_what_its_user_asked_for_last_is_read(replicas: int | None) -> None:
+    cluster = facts(body(spec={"htcondorAsked": {"replicas": replicas, "at": "noon"}}))
+    assert (cluster.asked, cluster.word) == (replicas, "noon")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        *(None, 3, "x", [], {}, {"replicas": 3}, {"at": "noon"}, {"replicas": 3, "at": ""}),
+        *({"replicas": 3, "at": 5}, {"replicas": 3, "at": "x" * 65}, {"replicas": -1, "at": "noon"}),
+        *({"replicas": True, "at": "noon"}, {"replicas": "3", "at": "noon"}, {"replicas": 1.5, "at": "noon"}),
+    ],
+)
+def test_what_the_gateway_would_not_have_written_tells_nothing(forged: object) -> None:
+    cluster = facts(body(spec={"htcondorAsked": forged}))
+    assert (cluster.asked, cluster.word) == (None, "")
+
+
 def test_a_huge_number_is_a_number() -> None:
     assert facts(body(spec={"htcondorReplicas": 10**12})).replicas == 10**12
 

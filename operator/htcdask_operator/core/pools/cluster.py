@@ -169,7 +169,7 @@ def allocations(sights: Sequence[Sight], observed: Observed, policy: Policy) -> 
         cluster_limits = _without(cluster_limits, sight, own[sight.uid])
     left = max(0, observed.cluster.replicas - (kept(sights) or 0))
     last = sights[0].memory.last_scale if sights else None
-    own_number = scale_scheduler.own_number(last, observed.cluster.replicas)
+    own_number = scale_scheduler.own_number(last, observed.cluster)
     cluster = replace(observed.cluster, replicas=min(left, own_number))
     requests = [_request(sight, own[sight.uid], cluster_limits) for sight in understood]
     return desired.allocations(requests, cluster, policy, cluster_limits)

@@ -3,12 +3,12 @@
 Called by `plan` once for each cluster. The scheduler retires whatever exceeds its count, so the replicas of
 Manual pools are of no use unless it knows of them. To be told ends adapt(): an Event says so.
 
-    N below the Manual pools' total                       -> told the total
-    N above it, and no pool follows the gateway           -> told the total, once our own surplus has left
-    N above it, one does, and N is what we told last      -> told the total, or what was wanted before
+    a pool follows the gateway -> told the Manual pools' total or what its user asked for, if that is more
+    none does                  -> told the total, once our own surplus has left
 
-What it was told for Manual pools is nobody's wish for other workers: the pool that follows the gateway gets
-none of it, also when the Manual pools are gone.
+What its user asked for last the gateway has written down, if that was a scale(). After adapt() it is N,
+unless N is what we told last: then what was wanted before. So what it was told for Manual pools is nobody's
+wish for other workers: the pool that follows the gateway gets none of it, also when those are gone.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class LastScale:
     taken: bool = False  # N has been this number since
     over: bool = False  # and then another: whatever it is now, somebody else has said so
     instead: int | None = None  # our word before, which stands until this one is taken: it may be lost
+    word: str = ""  # its user's last until then, by its time
 
     def stands(self, number: int) -> bool:
         """Whether N, which is `number`, is our word."""
@@ -81,26 +82,18 @@ def decide(
     """
     manual = [pool for pool in pools if pool.spec.scaling == "Manual"]
     follower = desired.gateway_pool(pools)
-    ours = last is not None and last.stands(cluster.replicas)
-    about = manual[0].uid if manual else follower if ours and not lingering else None
+    wish = _wish(last, cluster)
+    goes_back = wish != cluster.replicas and not lingering
+    about = manual[0].uid if manual else follower if goes_back else None
     if about is None or not cluster.running or cluster.credentials_secret is None:
         return Verdict()
     total = sum(allocations[pool.uid].replicas for pool in manual) + (kept or 0)
+    count = total if follower is None else max(total, wish)
     most = limits.max_workers(cluster)
     if most is not None:
-        total = min(total, most)  # the gateway would not let more through
-    if cluster.replicas == total:
+        count = min(count, most)  # the gateway would not let more through
+    if cluster.replicas == count or (cluster.replicas > count and (leaving or kept is not None)):
         return Verdict()
-    if cluster.replicas > total:
-        if leaving or kept is not None:
-            return Verdict()
-        if follower is not None:
-            # What it was told for Manual pools is taken back; what somebody asked for is not ours to lower.
-            if last is None or not ours:
-                return Verdict()
-            total = max(total, last.before)
-            if total >= cluster.replicas:
-                return Verdict()
     not_before = max(
         last.at + timestamps.doubled(PAUSE_SECONDS, last.times, LONGEST_PAUSE_SECONDS)
         if last is not None
@@ -109,56 +102,81 @@ def decide(
     )
     if now < not_before:
         return Verdict(wake=not_before)
-    why = "for spec.replicas of its Manual pools" if manual else "as before its Manual pools, which are gone"
-    message = (
-        f"The Dask scheduler is told to want {counted(total, 'worker')}, {why} (it wanted "
-        f"{cluster.replicas}). This ends adapt(), if it was on."
+    reason, message = (
+        reasons.SCHEDULER_TOLD,
+        _message(count, cluster, is_for_manual=bool(manual) and count <= total),
     )
-    before = last.before if last is not None and ours else cluster.replicas
-    return Verdict(
-        ScaleScheduler(about, total, cluster.replicas, reasons.SCHEDULER_TOLD, message, before),
-        now + PAUSE_SECONDS,
-    )
+    action = ScaleScheduler(about, count, cluster.replicas, reason, message, wish, cluster.word)
+    return Verdict(action, now + PAUSE_SECONDS)
 
 
-def own_number(last: LastScale | None, replicas: int) -> int:
+def _message(count: int, cluster: ClusterFacts, *, is_for_manual: bool) -> str:
+    why, ends = "as before its Manual pools, which are gone", " This ends adapt(), if it was on."
+    if cluster.asked is not None:
+        why, ends = "as its user asked for last", ""
+    if is_for_manual:
+        why = "for spec.replicas of its Manual pools"
+    number = f"{counted(count, 'worker')}, {why} (it wanted {cluster.replicas})"
+    return f"The Dask scheduler is told to want {number}.{ends}"
+
+
+def own_number(last: LastScale | None, cluster: ClusterFacts) -> int:
     """What of N is not our word for Manual pools: what somebody asked for, or adapt() has found."""
-    return min(replicas, last.before) if last is not None and last.stands(replicas) else replicas
+    return min(cluster.replicas, _wish(last, cluster))
 
 
-def seen(last: LastScale | None, replicas: int, now: float) -> LastScale | None:
-    """N is this number now: to be remembered. A word that N has not become for so long is lost."""
+def _wish(last: LastScale | None, cluster: ClusterFacts) -> int:
+    """How many workers its user wants; N, where N tells it."""
+    if cluster.asked is not None:
+        return cluster.asked
+    ours = last is not None and last.stands(cluster.replicas)
+    return min(cluster.replicas, last.before) if last is not None and ours else cluster.replicas
+
+
+def seen(last: LastScale | None, cluster: ClusterFacts, now: float) -> LastScale | None:
+    """N is this number now: to be remembered.
+
+    A word that N has not become for so long is lost, if nobody tells when others have spoken.
+    """
     if last is None or last.over:
         return last
-    if last.stands(replicas):
-        return last if last.taken or replicas != last.count else replace(last, taken=True)
-    is_over = last.taken or now - last.at >= FORGET_SECONDS
+    if last.word != cluster.word:
+        return replace(last, over=True)
+    if last.stands(cluster.replicas):
+        return last if last.taken or cluster.replicas != last.count else replace(last, taken=True)
+    is_over = last.taken or (not last.word and now - last.at >= FORGET_SECONDS)
     return replace(last, over=True) if is_over else replace(last, instead=None)
 
 
-def written(last: LastScale | None, replicas: int) -> SchedulerTold | None:
-    """As the status keeps it for the next operator, N being this number; None: nothing to take back."""
-    if last is None or last.over:
+def written(last: LastScale | None, cluster: ClusterFacts) -> SchedulerTold | None:
+    """As the status keeps it for the next operator; None: nothing to take back, or the gateway knows it."""
+    if last is None or last.over or cluster.asked is not None:
         return None
-    ours = replicas if last.stands(replicas) else last.count
-    return SchedulerTold(replicas=ours, before=last.before) if ours > last.before else None
+    ours = max(last.count, cluster.replicas if last.stands(cluster.replicas) else 0)
+    told = SchedulerTold(replicas=ours, before=last.before, word=last.word)
+    return told if ours > last.before else None
 
 
-def read(statuses: Iterable[PoolStatus], replicas: int, now: float) -> LastScale | None:
+def read(statuses: Iterable[PoolStatus], cluster: ClusterFacts, now: float) -> LastScale | None:
     """What an earlier operator has told, by the statuses of the cluster's pools.
 
-    N is this number: neither what was told nor what was wanted before is what somebody else has said since.
+    Where N is neither what was told nor what was wanted before, somebody else has spoken since.
     """
     for told in (status.scheduler_told for status in statuses):
-        if told is not None and replicas in (told.replicas, told.before):
-            return LastScale(told.replicas, now, before=told.before)
+        if (
+            told is not None
+            and told.word == cluster.word
+            and cluster.replicas in (told.replicas, told.before)
+        ):
+            return LastScale(told.replicas, now, before=told.before, word=told.word)
     return None
 
 
-def after(last: LastScale | None, count: int, before: int, now: float) -> LastScale:
-    """It was told `count` now, and had wanted `before` by itself: to be remembered."""
+def after(last: LastScale | None, told: ScaleScheduler, now: float) -> LastScale:
+    """It was told this now: to be remembered."""
+    new = LastScale(told.count, now, before=told.before, word=told.word)
     if last is None:
-        return LastScale(count, now, before=before)
-    again = last.count == count and now - last.at < FORGET_SECONDS
+        return new
+    again = last.count == told.count and now - last.at < FORGET_SECONDS
     stood = None if last.over else last.count if last.taken else last.instead
-    return LastScale(count, now, last.times + 1 if again else 1, before, instead=stood)
+    return replace(new, times=last.times + 1 if again else 1, instead=stood)

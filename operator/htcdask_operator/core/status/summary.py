@@ -87,7 +87,7 @@ def _scheduler_told(state: PoolState) -> SchedulerTold | None:
         return None
     if not isinstance(cluster, ClusterFacts):
         return state.pool.status.scheduler_told
-    return scale_scheduler.written(state.memory.last_scale, cluster.replicas)
+    return scale_scheduler.written(state.memory.last_scale, cluster)
 
 
 def mistaken(state: Sight, mistake: Mistake) -> PoolStatus:
@@ -167,8 +167,8 @@ def _none_wanted(state: PoolState) -> tuple[bool, str, str, bool]:
     if capped_by is not None:
         return False, reasons.CAPPED, capped_by, False
     cluster, manual = state.observed.cluster, state.pool.spec.scaling == "Manual"
-    n = cluster.replicas if isinstance(cluster, ClusterFacts) else 0
-    asked = scale_scheduler.own_number(state.memory.last_scale, n)
+    last = state.memory.last_scale
+    asked = scale_scheduler.own_number(last, cluster) if isinstance(cluster, ClusterFacts) else 0
     if asked and not manual:
         asked_for = f"{counted(asked, 'worker', 'are')} asked for"
         message = f"{asked_for}, and none is left for this pool: the cluster's Manual pools come first."

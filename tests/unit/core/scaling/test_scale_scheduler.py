@@ -27,6 +27,11 @@ from tests.unit.core.planned import POLICY, removed
 from tests.unit.core.scaling.pools import GATEWAY, decided, manual, seen, submitted, told, workers
 
 
+def word(count: int, before: int = 0, at: str = "") -> ScaleScheduler:
+    """What a scheduler was told."""
+    return ScaleScheduler("manual", count, before, "SchedulerTold", "It is told.", before, at)
+
+
 @pytest.mark.parametrize(
     ("pools", "wanted", "expected"),
     [
@@ -148,7 +153,7 @@ def test_a_manual_pool_that_is_deleted_leaves_nobody_its_number() -> None:
 def test_a_number_that_somebody_says_later_is_theirs_also_where_it_is_ours(numbers: tuple[int, ...]) -> None:
     last: LastScale | None = LastScale(3, NOW - 60, before=1)
     for number in numbers:
-        last = scale_scheduler.seen(last, number, NOW)
+        last = scale_scheduler.seen(last, make_cluster(number), NOW)
     observed = seen([GATEWAY], make_cluster(3), [])
     planned = plan_for([GATEWAY], observed, POLICY, NOW, last_scale=last)
     assert (submitted(planned.actions), told(planned.actions)) == ({"gateway": 3}, [])
@@ -157,23 +162,23 @@ def test_a_number_that_somebody_says_later_is_theirs_also_where_it_is_ours(numbe
 def test_what_was_told_in_vain_is_told_again() -> None:
     """The scheduler was down when it should have heard that the Manual pool is gone."""
     told_first = LastScale(3, NOW - 60, before=1, taken=True)
-    lost = scale_scheduler.after(told_first, 1, 1, NOW - 30)
-    assert scale_scheduler.seen(lost, 3, NOW) is lost
+    lost = scale_scheduler.after(told_first, word(1, 1), NOW - 30)
+    assert scale_scheduler.seen(lost, make_cluster(3), NOW) is lost
     again = plan_for([GATEWAY], seen([GATEWAY], make_cluster(3), []), POLICY, NOW, last_scale=lost)
     assert (submitted(again.actions), told(again.actions)) == ({"gateway": 1}, [1])
-    twice = scale_scheduler.after(lost, 1, 1, NOW - 20)
+    twice = scale_scheduler.after(lost, word(1, 1), NOW - 20)
     assert twice.stands(3) and twice.times == 2
     # A number that somebody says meanwhile is theirs, and so is the old one after it.
-    moved = scale_scheduler.seen(scale_scheduler.seen(twice, 5, NOW), 3, NOW)
+    moved = scale_scheduler.seen(scale_scheduler.seen(twice, make_cluster(5), NOW), make_cluster(3), NOW)
     assert moved is not None and not moved.stands(3) and moved.stands(1)
     over = replace(told_first, over=True)
-    assert not scale_scheduler.after(over, 4, 3, NOW).stands(3)
+    assert not scale_scheduler.after(over, word(4, 3), NOW).stands(3)
 
 
 def test_a_word_that_has_not_arrived_is_not_over() -> None:
     last: LastScale | None = LastScale(3, NOW - 60, before=1)
     for number in (1, 1, 3, 3):
-        last = scale_scheduler.seen(last, number, NOW)
+        last = scale_scheduler.seen(last, make_cluster(number), NOW)
     assert last is not None and last.stands(3)
     assert not last.stands(1)
 
@@ -224,7 +229,7 @@ def test_the_next_operator_takes_back_what_the_last_one_told() -> None:
     again = plan_for([pool], seen([pool], make_cluster(3), []), POLICY, NOW + 10, after.memory)
     assert told(again.actions) == [1]
     # With another number, or in another cluster, it is somebody else's wish.
-    later = scale_scheduler.read([told_before], 5, NOW)
+    later = scale_scheduler.read([told_before], make_cluster(5), NOW)
     assert later is None, "also once it is that number again"
     for cluster, its in ((make_cluster(4), pool), (make_cluster(3), replace(pool, owner_uid="another"))):
         other = plan_for([its], seen([its], cluster, []), POLICY, NOW)
@@ -234,9 +239,9 @@ def test_the_next_operator_takes_back_what_the_last_one_told() -> None:
 def test_a_word_that_never_arrived_is_nobody_s_after_ten_minutes() -> None:
     """Somebody who says that number then has said it."""
     lost = LastScale(3, NOW - 599, before=1)
-    assert scale_scheduler.seen(lost, 1, NOW) == lost
-    over = scale_scheduler.seen(lost, 1, NOW + 1)
-    assert over is not None and over.over and scale_scheduler.written(over, 1) is None
+    assert scale_scheduler.seen(lost, make_cluster(1), NOW) == lost
+    over = scale_scheduler.seen(lost, make_cluster(1), NOW + 1)
+    assert over is not None and over.over and scale_scheduler.written(over, make_cluster(1)) is None
 
 
 def test_what_it_is_told_says_that_adapt_ends() -> None:
@@ -277,8 +282,93 @@ def test_a_scheduler_that_does_not_listen_is_told_less_and_less_often() -> None:
         planned = plan_for(pools, observed, POLICY, now, last_scale=before)
         if told(planned.actions):
             said.append(now - NOW)
-            before = scale_scheduler.after(before, 3, 0, now)
+            before = scale_scheduler.after(before, word(3, 0), now)
         assert planned.wake_at is not None
         now = planned.wake_at
     assert said == [0, 10, 30, 70, 150, 270, 390, 510]
-    assert scale_scheduler.after(before, 4, 0, now).times == 1, "another number is another wish"
+    assert scale_scheduler.after(before, word(4, 0), now).times == 1, "another number is another wish"
+
+
+@pytest.mark.parametrize(
+    ("pools", "replicas", "asked", "expected"),
+    [
+        ([GATEWAY], 5, 1, [1]),
+        ([GATEWAY], 5, 5, []),
+        ([GATEWAY], 0, 5, [5]),
+        ([GATEWAY], 5, None, []),
+        ([GATEWAY, manual(3)], 5, 1, [3]),
+        ([GATEWAY, manual(3)], 5, 4, [4]),
+        ([GATEWAY, manual(3)], 3, 4, [4]),
+        ([GATEWAY, manual(3)], 0, None, [3]),
+        ([GATEWAY, manual(3)], 5, None, []),
+        ([manual(3)], 5, 5, [3]),
+        ([manual(3)], 3, 5, []),
+    ],
+    ids=[
+        "told for Manual pools that are gone, whoever told it",
+        "just what it was told, and its user's own word",
+        "its user's word was lost",
+        "adapt() found it",
+        "a smaller Manual pool",
+        "as far as its user does not need it",
+        "its user's is more than the Manual pool's",
+        "adapt() found less than the Manual pool needs",
+        "adapt() found more",
+        "none follows: the Manual pool's alone",
+        "nor is it told more",
+    ],
+)
+@pytest.mark.parametrize("last", [None, LastScale(5, NOW - 60, before=2, taken=True), LastScale(0, NOW - 60)])
+def test_it_is_told_what_its_user_asked_for_last_whatever_is_remembered(
+    pools: list[PoolFacts], replicas: int, asked: int | None, expected: list[int], last: LastScale | None
+) -> None:
+    last = last and replace(last, word="before noon")
+    observed = seen(pools, make_cluster(replicas, asked=asked, word="noon"), [])
+    planned = plan_for(pools, observed, POLICY, NOW, last_scale=last)
+    assert told(planned.actions) == expected
+    for action in planned.actions:
+        if isinstance(action, ScaleScheduler):
+            assert (action.instead_of, action.word) == (replicas, "noon")
+            assert ("as its user asked for last" in action.message) == (asked in expected)
+            assert ("adapt()" in action.message) == (asked is None)
+
+
+def test_the_first_pool_gets_what_its_user_asked_for_also_while_the_scheduler_wants_more() -> None:
+    observed = seen([GATEWAY], make_cluster(5, asked=2, word="noon"), [])
+    planned = plan_for([GATEWAY], observed, POLICY, NOW)
+    assert submitted(planned.actions) == {"gateway": 2}
+    assert planned.statuses["gateway"].scheduler_told is None, "the DaskCluster tells the next operator"
+
+
+def test_its_user_is_not_given_more_than_the_gateway_lets_through() -> None:
+    cluster = make_cluster(2, config={"cluster_max_workers": 2}, asked=9, word="noon")
+    assert told(decided([GATEWAY], seen([GATEWAY], cluster, []))) == []
+
+
+def test_after_adapt_the_next_operator_takes_back_what_was_told_since() -> None:
+    """adapt() has found 1, and was ended by a number for Manual pools that are gone now."""
+    said = PoolStatus(scheduler_told=SchedulerTold(replicas=3, before=1, word="noon"))
+    pool = replace(GATEWAY, status=said)
+    ours = seen([pool], make_cluster(3, asked=None, word="noon"), [])
+    first = plan_for([pool], ours, POLICY, NOW)
+    assert submitted(first.actions) == {"gateway": 1}
+    assert first.statuses["gateway"].scheduler_told == said.scheduler_told
+    assert told(plan_for([pool], ours, POLICY, NOW + 10, first.memory).actions) == [1]
+    # adapt() again, and it has found just that number.
+    theirs = seen([pool], make_cluster(3, word="at one"), [])
+    for memory in (None, first.memory):
+        again = plan_for([pool], theirs, POLICY, NOW + 10, memory)
+        assert (submitted(again.actions), told(again.actions)) == ({"gateway": 3}, [])
+        assert again.statuses["gateway"].scheduler_told is None
+
+
+def test_a_word_on_its_way_is_kept_for_the_next_operator_whatever_it_replaces() -> None:
+    """It lies in the socket of a scheduler that is busy."""
+    cluster = make_cluster(1, asked=None, word="noon")
+    back = LastScale(1, NOW - 60, before=1, taken=True, word="noon")
+    again = scale_scheduler.after(back, word(5, 1, "noon"), NOW)
+    assert scale_scheduler.seen(again, cluster, NOW + 6000) == again, "nobody else has said a word"
+    assert scale_scheduler.written(again, cluster) == SchedulerTold(replicas=5, before=1, word="noon")
+    status = PoolStatus(scheduler_told=scale_scheduler.written(again, cluster))
+    known = scale_scheduler.read([status], cluster, NOW)
+    assert known is not None and known.stands(5) and known.before == 1
