@@ -53,7 +53,7 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
         username=str(spec.get("username", "")),
         asked=asked,
         word=word,
-        pool_made=names.POOL_MADE_ANNOTATION in mapping(metadata.get("annotations")),
+        pool_made=mapping(metadata.get("annotations")).get(names.POOL_MADE_ANNOTATION) == "true",
         config={key: config[key] for key in _CONFIG if config.get(key) is not None},
         credentials_secret=secret if isinstance(secret, str) and secret else None,
     )

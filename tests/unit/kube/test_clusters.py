@@ -47,6 +47,7 @@ def test_a_running_cluster() -> None:
 def test_the_gateway_s_mark_says_that_a_pool_was_made() -> None:
     assert not facts(BODY).pool_made
     assert facts(body(annotations={names.POOL_MADE_ANNOTATION: "true"})).pool_made
+    assert not facts(body(annotations={names.POOL_MADE_ANNOTATION: "false"})).pool_made
     assert not facts(body(annotations=["odd"])).pool_made
 
 

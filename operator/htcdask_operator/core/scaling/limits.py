@@ -42,7 +42,7 @@ class Limit:
 
     count: int
     name: str
-    shared: bool = False  # with other clusters: more may come when they leave
+    shared: bool = False  # with workers of others: more may come when they leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +112,25 @@ def of_cluster(
     ):
         for kind, cap in caps.items():
             found.append(
-                ClusterLimit(_ours(kind, cap, used, live), kind, f"{whose}{_COUNTED[kind]}", shared=True)
+                ClusterLimit(
+                    _ours(kind, cap, used, live),
+                    kind,
+                    f"{whose}{_COUNTED[kind]}",
+                    shared=used.others[kind] > 0,
+                )
             )
     for profile, most in policy.profile_caps.items():
         if profile in own:
             used = usage.profiles.get(profile, Usage())
             left = _ours(Kind.WORKERS, most, used, own[profile])
             found.append(
-                ClusterLimit(left, Kind.WORKERS, f"the limit of profile {profile}", profile, shared=True)
+                ClusterLimit(
+                    left,
+                    Kind.WORKERS,
+                    f"the limit of profile {profile}",
+                    profile,
+                    shared=used.others[Kind.WORKERS] > 0,
+                )
             )
     return tuple(found)
 

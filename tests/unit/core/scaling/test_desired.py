@@ -64,7 +64,22 @@ def test_a_limit_counts_workers_of_other_clusters(
     assert submitted(planned.actions).get("gateway", 0) == expected
     (why,) = [e for e in planned.statuses["gateway"].explanation if e.reason == "Capped"]
     assert "the site's limit for" in why.message
-    assert planned.wake_at == NOW + 10, "nobody tells when others leave"
+    assert planned.wake_at == (NOW + 10 if expected < 3 else None), "nobody tells when others leave"
+
+
+@pytest.mark.parametrize(("neighbours", "expected"), [([], "False"), ([other(1)], "True")])
+def test_a_pool_at_rest_does_not_wait_for_workers_of_its_own_cluster(
+    neighbours: list[Job], expected: str
+) -> None:
+    """What only its own cluster has taken of a limit nobody else can give back."""
+    policy, pools = make_policy(max_replicas_per_user=3), [GATEWAY, manual(2), manual(2, "second")]
+    there = [*workers("manual", 2), *workers("second", 1 - len(neighbours))]
+    observed = seen(pools, make_cluster(4), there)
+    observed = replace(observed, usage=make_usage([*there, *neighbours], policy, *(p.uid for p in pools)))
+    said = plan_for(pools, observed, policy, NOW).statuses["second"]
+    assert [why.reason for why in said.explanation] == ["Capped"]
+    reconciling = said.condition("Reconciling")
+    assert reconciling is not None and reconciling.status == expected
 
 
 def test_a_limit_that_was_lowered_takes_the_jobs_that_were_queued_last_whosever_they_are() -> None:
