@@ -28,7 +28,7 @@ from traitlets.utils.importstring import import_item
 from htcdask_bodies import Bodies
 from htcdask_config import fill, later_entries
 from htcdask_errors import error, from_kubernetes
-from htcdask_heartbeats import DaskClusters, Heartbeats
+from htcdask_heartbeats import WANTED_FIELD, DaskClusters, Heartbeats
 from htcdask_logs import answer as logs
 from htcdask_mark import mark
 from htcdask_offer import answer as offer
@@ -221,8 +221,9 @@ class PoolsView(View):
     """All pools of one cluster."""
 
     async def get(self) -> web.Response:
-        await self.cluster()
-        return web.json_response({"pools": [shown(*item) for item in (await self.pools()).items()]})
+        wanted = (await self.cluster())["spec"].get(WANTED_FIELD)
+        pools = [shown(*item) for item in (await self.pools()).items()]
+        return web.json_response({"wanted": wanted, "pools": pools})
 
     async def post(self) -> web.Response:
         cluster = await self.cluster(for_change=True)

@@ -26,4 +26,5 @@ async def mark(client: Any, where: tuple[str, str, str, str], metadata: dict[str
     try:
         await client.patch_namespaced_custom_object(*where, name, {"metadata": change}, **options)
     except (ApiException, OSError, ClientError, asyncio.TimeoutError) as exc:  # noqa: UP041 (as before Python 3.11)
-        LOG.warning("Cluster %s cannot be marked as one that has a pool: %r", name, exc)
+        said = f"HTTP {exc.status} {exc.reason}" if isinstance(exc, ApiException) else repr(exc)
+        LOG.warning("Cluster %s cannot be marked as one that has a pool: %.500s", name, said)

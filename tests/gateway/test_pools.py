@@ -57,7 +57,7 @@ def test_the_gateway_tells_that_it_has_pools(site: Site) -> None:
 
 def test_the_whole_life_of_a_pool(site: Site) -> None:
     cluster = site.cluster()
-    assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": []})
+    assert site.api("ada", "GET", pools(cluster))[1]["pools"] == []
     status, pool = site.api("ada", "POST", pools(cluster), POOL)
     assert status == 201
     assert pool.pop("lacking") == []
@@ -66,7 +66,10 @@ def test_the_whole_life_of_a_pool(site: Site) -> None:
     assert pool["spec"]["template"] == TEMPLATE
     its = site.get("daskcluster", cluster.partition(".")[2])["metadata"]
     assert its["annotations"][names.POOL_MADE_ANNOTATION] == "true", "whatever becomes of the pool"
-    assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": [pool]})
+    status, told = site.api("ada", "GET", pools(cluster))
+    assert (status, told["pools"]) == (200, [pool])
+    number = site.get("daskcluster", cluster.partition(".")[2])["spec"].get(names.WANTED_FIELD)
+    assert told.keys() == {"wanted", "pools"} and told["wanted"] == number
     assert site.api("ada", "GET", pools(cluster, "default")) == (200, pool)
 
     status, pool = site.api("ada", "PATCH", pools(cluster, "default"), {"spec": {"maxReplicas": 7}})
@@ -74,7 +77,7 @@ def test_the_whole_life_of_a_pool(site: Site) -> None:
     assert pool["spec"]["template"] == TEMPLATE
 
     assert site.api("ada", "DELETE", pools(cluster, "default")) == (204, None)
-    assert site.api("ada", "GET", pools(cluster)) == (200, {"pools": []})
+    assert site.api("ada", "GET", pools(cluster))[1]["pools"] == []
 
 
 def test_a_pool_that_is_being_deleted_takes_no_more_numbers(site: Site) -> None:

@@ -15,8 +15,8 @@ from htcdaskgateway._worker_pools.pool import NOT_LOOKED_AT, Pool, follower_miss
 
 _STATES = ("submitting", "idle", "running", "held", "retiring", "finished", "failed")
 NO_POOL = (
-    "no worker pool: if it never had one, the operator makes the site's default one when workers are asked "
-    "for; else cluster.add_pool() makes one"
+    "no worker pool: cluster.add_pool() makes one; for a cluster that has never had one, the operator makes "
+    "the site's default one when workers are asked for"
 )
 NOBODY_FOLLOWS = (
     "no pool follows cluster.scale() and adapt(): scale(n) of one of cluster.pools asks for workers, or "

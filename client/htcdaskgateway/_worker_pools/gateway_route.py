@@ -77,7 +77,8 @@ class RoutePools:
                 raise
             raise PoolsNotThereError(f"The gateway has no worker pools of {cluster}: {error}") from error
         with _understanding():
-            return [Pool.parse(shown) for shown in (await response.json())["pools"]]
+            answer = await response.json()
+            return [Pool.parse({**shown, "wanted": answer.get("wanted")}) for shown in answer["pools"]]
 
     async def logs(self, cluster: str, pool: str) -> Sequence[WorkerLog] | None:
         try:

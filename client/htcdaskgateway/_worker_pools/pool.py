@@ -26,6 +26,7 @@ class Pool:
     spec: PoolSpec
     status: PoolStatus
     created: str | None = None
+    wanted: int | None = None  # by the cluster's scheduler, of all its pools; None: not told
 
     @classmethod
     def parse(cls, shown: Mapping[str, Any]) -> "Pool":
@@ -35,6 +36,7 @@ class Pool:
             spec=PoolSpec.model_validate(shown["spec"]),
             status=PoolStatus.model_validate(shown.get("status") or {}),
             created=shown.get("creationTimestamp"),
+            wanted=wanted if type(wanted := shown.get("wanted")) is int else None,
         )
 
     @classmethod

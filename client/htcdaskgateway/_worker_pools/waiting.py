@@ -6,6 +6,7 @@ it a second one looks at the cluster's pools, at most once a second, and shows w
 
 import asyncio
 import logging
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -39,6 +40,7 @@ _PATIENT_SECONDS: Final = 20.0  # then a script hears why, once for each reason:
 _ANSWER_SECONDS: Final = 10.0  # of one question about the pools
 _SLOW_SECONDS: Final = 3.0  # of one question to a scheduler: then it does not answer
 _ONCE_MORE_SECONDS: Final = 1.0
+_ASKED_AFTER: Final = 3  # times, when the connection to a scheduler has broken
 _WHOLE: Final = 8192  # characters of an error: the sentences of two pools
 
 T = TypeVar("T")
@@ -76,6 +78,12 @@ async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_po
         if seen and sys.version_info >= (3, 11):
             told.add_note(seen[-1])
         raise told from None
+    except OSError:  # perhaps because its cluster has ended
+        for _ in range(_ASKED_AFTER):
+            pools = await look(list_pools)
+            _refuse(cluster, pools, stalls.failing(pools or ()))
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise
 
 
 async def look(list_pools: ListPools, within: float = _ANSWER_SECONDS) -> Sequence[Pool] | None:
@@ -162,12 +170,15 @@ def _end_in_time(cluster: str, stuck: str, seconds: float) -> None:
 
 
 def _too_few(pools: Sequence[Pool] | None, n: int) -> str:
-    """Words, if nobody has asked for so many: then waiting is in vain until somebody does."""
+    """Words, if nobody has asked for so many, or nobody has heard of it: until then waiting is in vain."""
     if not pools or any(pool.status.explanation or is_unseen(pool.status) for pool in pools):
         return ""
     asked = sum(pool.status.desired_replicas for pool in pools)
     if asked >= n:
         return ""
+    wanted = pools[0].wanted
+    if wanted is not None and wanted >= n and not follower_missing(pools):
+        return f"{wanted} are asked for, and the operator has not acted on it yet; "
     none = "none is asked for (adapt() asks only while there is work)" if not asked else f"{asked} asked for"
     if follower_missing(pools):
         return (
@@ -186,7 +197,7 @@ def _reasons(pools: Sequence[Pool] | None, n: int) -> set[str]:
     """What is new to a script only if one of these is: words alone, as numbers change all the time."""
     if not pools:
         return {_said(pools)}
-    found = {"too few are asked for"} if _too_few(pools, n) else set()
+    found = {re.sub(r"\d+", "", few)} if (few := _too_few(pools, n)) else set()
     for pool in pools:
         found |= {why.reason for why in pool.status.explanation}
         if is_unseen(pool.status):

@@ -16,6 +16,7 @@ import dask
 import pytest
 from dask_gateway import GatewayClusterError, GatewayWarning
 from distributed import Client
+from distributed.comm import CommClosedError
 
 from htcdaskgateway import ClusterStartTimeoutError, HTCGateway, PoolStalledError
 from htcdaskgateway._worker_pools import progress, turns, waiting
@@ -36,6 +37,9 @@ IDLE = {
     "idle": 2,
     "explanation": [{"reason": "PoolFull", "message": "all\x1b[2Jtaken"}],
 }
+
+
+ASKED = dataclasses.replace(pool(observedGeneration=1), wanted=1)
 
 
 @contextmanager
@@ -81,6 +85,15 @@ def test_who_waits_for_more_than_were_asked_for_is_told(status: dict[str, Any], 
     told = waiting._too_few([pool(**status)], 5)
     assert told.startswith(said) if said else told == ""
     assert waiting._too_few(None, 5) == waiting._too_few([], 5) == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"), [(4, "1 asked for: cluster.scale(5)"), (5, "5 are asked for, and")]
+)
+def test_who_has_just_asked_for_more_is_not_told_to_ask_for_more(wanted: int, said: str) -> None:
+    """The operator may be away, or wait for an access point that does not answer."""
+    told = waiting._too_few([dataclasses.replace(pool(desiredReplicas=1), wanted=wanted)], 5)
+    assert told.startswith(said)
 
 
 def test_who_waits_where_no_pool_follows_the_cluster_is_told_whom_to_ask() -> None:
@@ -130,13 +143,14 @@ async def test_a_script_hears_each_reason_once(
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ([], "no worker pool: if it never had one"),
+        ([], "no worker pool: cluster.add_pool() makes one"),
         (RuntimeError("Kubernetes refused"), "cluster.explain() may say why"),
         ([pool(conditions=[condition("Ready", "False", "CondorUnreachable")])], "CondorUnreachable"),
         ([pool()], "the operator has not looked at this pool yet"),
         ([pool(observedGeneration=1)], "cluster.scale(1) asks for more"),
+        ([ASKED], "1 are asked for, and the operator has not acted on it yet"),
     ],
-    ids=["no pool", "nobody tells", "no explanation yet", "no operator", "nobody asks"],
+    ids=["no pool", "nobody tells", "no explanation yet", "no operator", "nobody asks", "nobody acts"],
 )
 async def test_a_script_hears_of_what_is_no_explanation(
     found: list[Pool] | Exception,
@@ -302,6 +316,27 @@ async def test_a_busy_scheduler_has_some_seconds_for_each_answer() -> None:
     with pytest.raises(asyncio.TimeoutError, match=r"cluster c did not answer within 0\.1") as ended:
         await waiting.for_workers(Busy(3, 60), 3, 0.1, "c", nobody_waits)
     assert "no worker pool: " in getattr(ended.value, "__notes__", ["no worker pool: "])[0]
+
+
+class Broken:
+    """A scheduler whose process has ended."""
+
+    async def identity(self, **_: Any) -> dict[str, Any]:
+        raise CommClosedError("the connection broke")
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("after", [0, 2, 5])
+async def test_whose_cluster_is_ended_by_somebody_else_hears_that_it_has_ended(after: int) -> None:
+    """The connection breaks before its pools say so."""
+    looks, ended = itertools.count(), [condition("Ready", "False", "Ended", "The cluster is Stopped.")]
+
+    async def list_pools() -> list[Pool]:
+        return [pool(observedGeneration=1, conditions=ended if next(looks) >= after else [])]
+
+    error = PoolStalledError if after < 3 else CommClosedError
+    with pytest.raises(error, match="The cluster is Stopped" if after < 3 else "the connection broke"):
+        await waiting.for_workers(Broken(), 1, None, "c", list_pools)
 
 
 async def test_an_asynchronous_cluster_tells_the_same(site: Site) -> None:
