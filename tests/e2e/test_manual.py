@@ -1,5 +1,7 @@
 """A cap that is lowered, the pool that nobody made, and one that goes. (`steady.py` sizes Manual pools.)"""
 
+import pytest
+
 from htcdask_api import names
 from playground.site.site import Site
 from tests.e2e import clusters, faults
@@ -120,14 +122,19 @@ def test_a_notebook_adds_a_pool_whose_workers_take_its_tasks(site: Site, noteboo
     assert (workers, len(marked), ran_on, left) == (2, 1, marked, ["default"])
 
 
-def test_a_pool_that_is_deleted_takes_its_number_with_it(site: Site) -> None:
-    """The scheduler was told of three; the first pool gets the one that was asked for, and never more.
+@pytest.mark.parametrize(("asked", "left"), [("scale(1)", 1), ("scale(3) again", 3), ("adapt()", 1)])
+def test_a_pool_that_is_deleted_takes_its_number_with_it(site: Site, asked: str, left: int) -> None:
+    """The scheduler was told of three; the first pool gets what was asked for last, and never more.
 
-    What it was told is in that pool's status: the operator is another one by then.
+    A user may have asked for just that number. What they asked for is written down: the operator is another
+    one by then.
     """
     [cluster] = clusters.new(site)
     clusters.add_pool(site, cluster, clusters.SMALL)
-    clusters.scale(site, cluster, 1)
+    if asked == "adapt()":
+        clusters.ask(site, "POST", f"clusters/{cluster}/adapt", {"minimum": 1, "maximum": 1, "active": True})
+    else:
+        clusters.scale(site, cluster, 1)
     settled(site, cluster, 1)
     pools = f"clusters/{cluster}/htcondor/pools"
     more = {"scaling": "Manual", "replicas": 3, "template": {"containerImage": IMAGE, **clusters.SMALL}}
@@ -138,7 +145,12 @@ def test_a_pool_that_is_deleted_takes_its_number_with_it(site: Site) -> None:
         return {its["name"]: its["status"].get("connected", 0) for its in answer}
 
     eventually(connected, 90, "all three have come", lambda its: its == {"default": 0, "more": 3})
-    assert status(site, cluster)["schedulerTold"] == {"replicas": 3, "before": 1}
+    if asked == "scale(3) again":
+        clusters.scale(site, cluster, 3)
+    word = clusters.get(site, cluster)["spec"][names.ASKED_FIELD]
+    assert word["replicas"] == (None if asked == "adapt()" else left)
+    its_own = {"replicas": 3, "before": 1, "word": word["at"]} if asked == "adapt()" else None
+    assert status(site, cluster).get("schedulerTold") == its_own
     faults.kill_operator(site)
     faults.operator_starts(site)
     clusters.ask(site, "DELETE", f"{pools}/more")
@@ -147,9 +159,9 @@ def test_a_pool_that_is_deleted_takes_its_number_with_it(site: Site) -> None:
     def first() -> bool:
         wanted.append(status(site, cluster)["desiredReplicas"])
         said = clusters.get(site, cluster)["spec"][names.WANTED_FIELD]
-        return (said, connected()) == (1, {"default": 1})
+        return (said, connected()) == (left, {"default": left})
 
-    eventually(first, 90, "one worker of the first pool")
-    assert max(wanted) == 1, wanted
+    eventually(first, 90, "what was asked for, of the first pool")
+    assert max(wanted) == left, wanted
     clusters.stop(site, cluster)
     clean(site, cluster)
