@@ -80,15 +80,11 @@ class _Number:
     def __init__(self, shown: Any) -> None:
         # Of an earlier server's number the store tells.
         self.heard, self.heard_at = shown if type(shown) is int else 0, 0.0
-        self.asked: dict[str, Any] | None = None  # what its user asked for last; None: the store has it
+        self.due: dict[str, Any] = {}  # what the store may not have yet
         self.held = 0
         self.write: asyncio.Future[None] | None = None
         self.word: _Word | None = None
         self.spent, self.spent_at = 0.0, 0.0
-
-    def fields(self) -> dict[str, Any]:
-        """What is to be there."""
-        return {WANTED_FIELD: self.heard} | ({} if self.asked is None else {ASKED_FIELD: self.asked})
 
     def pause(self, now: float) -> float:
         """How long the next request has to wait."""
@@ -125,7 +121,8 @@ class Heartbeats:
         began, line = self._clock(), self._line(cluster, known)
         if line.may_be_old(number, began):
             raise _say_it_again()
-        write = self._write_soon(cluster, line, number)
+        line.due[WANTED_FIELD] = line.heard = number
+        write = self._write_soon(cluster, line)
         if line.held >= HELD:
             raise web.HTTPTooManyRequests(reason=f"{HELD} heartbeats of this cluster are not answered yet")
         line.held += 1
@@ -143,17 +140,19 @@ class Heartbeats:
         """Within, the scheduler is told this number by its user, who may; None: to find one by itself."""
         line = self._line(cluster, known)
         word = line.word = _Word(number, line.heard, self._clock())
-        line.asked = self._asked(number)  # whether or not the scheduler hears it now
+        line.due[ASKED_FIELD] = self._asked(number)
         try:
             yield
         except BaseException:
             if line.word is word:
                 line.word = None  # who knows
-                self._write_soon(cluster, line, line.heard)
             raise
-        word.at = self._clock()
-        if line.word is word:
-            self._write_soon(cluster, line, line.heard if number is None else number)
+        else:
+            word.at = self._clock()
+            if number is not None and line.word is word:
+                line.due[WANTED_FIELD] = line.heard = number
+        finally:
+            self._write_soon(cluster, line)  # what was asked for, also if the scheduler does not hear it now
 
     def _asked(self, number: int | None) -> dict[str, Any]:
         at = datetime.fromtimestamp(self._date(), timezone.utc)  # noqa: UP017 (as before Python 3.11)
@@ -165,32 +164,30 @@ class Heartbeats:
             self._numbers[cluster] = _Number(self._clusters.shown(cluster).get(WANTED_FIELD))
         return self._numbers[cluster]
 
-    def _write_soon(self, cluster: str, line: _Number, number: int) -> asyncio.Future[None]:
-        line.heard, line.heard_at = number, self._clock()
+    def _write_soon(self, cluster: str, line: _Number) -> asyncio.Future[None]:
+        line.heard_at = self._clock()
         if line.write is None or line.write.done():
             line.write = asyncio.ensure_future(self._write(cluster, line))
             line.write.add_done_callback(_told)
         return line.write
 
     async def _write(self, cluster: str, line: _Number) -> None:
-        """Until the number that was heard last is there."""
-        while True:
+        """Until what was heard last is there."""
+        while line.due:
             await asyncio.sleep(line.pause(self._clock()))
             line.spent += 1
-            fields = line.fields()
+            fields = {**line.due}
             try:
                 await asyncio.wait_for(self._settle(cluster, fields), DEADLINE)
             except Exception as exc:
                 if not _passes(exc) or self._clock() - line.heard_at > PATIENCE:
-                    number = fields[WANTED_FIELD]
-                    LOG.warning("Cluster %s asks for %d workers, not written: %.500r", cluster, number, exc)
+                    asks = "Cluster %s asks for %d workers, not written: %.500r"
+                    LOG.warning(asks, cluster, line.heard, exc)
                     raise
                 await asyncio.sleep(SECONDS)
             else:
-                if line.asked is fields.get(ASKED_FIELD):
-                    line.asked = None  # it is there; the next word may be another server's
-                if line.fields() == {WANTED_FIELD: fields[WANTED_FIELD]}:
-                    return
+                # What is there is not written again: the next word may be another server's.
+                line.due = {field: value for field, value in line.due.items() if value != fields.get(field)}
 
     async def _settle(self, cluster: str, fields: Mapping[str, Any]) -> None:
         """Write them, unless they are there; the watch alone may be behind another replica's write."""
@@ -199,10 +196,7 @@ class Heartbeats:
             return
         is_nothing = fields == {WANTED_FIELD: 0} and WANTED_FIELD not in shown
         if is_nothing and WANTED_FIELD not in await self._clusters.read(cluster):
-            fields = {
-                **fields,
-                ASKED_FIELD: self._asked(0),
-            }  # a new cluster, of which nobody has asked anything
+            fields = {**fields, ASKED_FIELD: self._asked(0)}  # of a new cluster nobody has asked anything
         await self._clusters.write(cluster, fields)
 
 

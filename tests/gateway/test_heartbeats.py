@@ -72,7 +72,8 @@ class Store(DaskClusters):
         if self.refusing:
             self.refusing -= 1
             raise self.refusal
-        self.writes.append((now(), fields[WANTED_FIELD]))
+        if WANTED_FIELD in fields:
+            self.writes.append((now(), fields[WANTED_FIELD]))
         self.spec = {**self.spec, **fields}
         self._history.append((now(), self.spec))
 
@@ -554,6 +555,20 @@ def test_of_a_new_cluster_nobody_has_asked_anything(first: int) -> None:
         at = store.spec.get(ASKED_FIELD)
         await store.server().heard(CLUSTER, 0, {CLUSTER})
         assert store.spec.get(ASKED_FIELD) == at
+
+    in_virtual_time(run)
+
+
+def test_adapt_through_another_server_does_not_write_the_number_that_this_one_heard_last() -> None:
+    async def run() -> None:
+        store = Store()
+        one, another = store.server(), store.server()
+        await one.heard(CLUSTER, 3, {CLUSTER})
+        await another.heard(CLUSTER, 5, {CLUSTER})
+        async with one.asked(CLUSTER, None, {CLUSTER}):
+            pass
+        await asyncio.sleep(1)
+        assert (store.number, store.asked) == (5, None)
 
     in_virtual_time(run)
 

@@ -219,13 +219,20 @@ QUEUED = st.tuples(
     st.builds(NewSettings, st.sampled_from([10_000, 20_000])),
     st.just(Wait(60)),
 )
-# A scheduler is told more than anybody asked for, and then nobody needs it.
+# A scheduler is told more than anybody asked for, and then nobody needs it, or somebody asks for just that.
 TOLD = st.tuples(
-    st.builds(Scale, st.just("one"), st.integers(0, 2)),
+    st.one_of(
+        st.builds(Scale, st.just("one"), st.integers(0, 2)),
+        st.integers(0, 2).map(lambda number: Adapt("one", number, number, number)),
+    ),
     st.just(Wait(20)),
     st.builds(NewPool, st.just("one"), st.just("manual"), st.integers(3, 5)),
     st.just(Wait(60)),
-    st.one_of(st.builds(Kill, st.sampled_from([1, 30])), st.just(Wait(10))),
+    st.one_of(
+        st.builds(Kill, st.sampled_from([1, 30])),
+        st.builds(Scale, st.just("one"), st.integers(3, 5)),
+        st.just(Wait(10)),
+    ),
     st.one_of(
         st.just(TouchPool("one", "manual", DELETED)),
         st.builds(EditPool, st.just("one"), st.just("manual"), st.just("replicas"), st.integers(0, 1)),
