@@ -58,10 +58,10 @@ class Dask:
         self.adaptive, self.count, self.told_at = None, count, None
         self.asked, self.asked_at, self.word = count, now, (count, self.word[1] + 1)
 
-    def adapt(self, least: int, most: int, load: int) -> None:
+    def adapt(self, least: int, most: int, load: int, now: float) -> None:
         """The user's adapt()."""
         self.adaptive, self.load, self.told_at = (least, most), load, None
-        self.word = (None, self.word[1] + 1)
+        self.asked_at, self.word = now, (None, self.word[1] + 1)
 
     def hear(self, count: int, now: float) -> None:
         """The operator's: it ends adapt(), too."""
@@ -146,8 +146,9 @@ class Schedulers:
             dask.busy = {worker: since for worker, since in dask.busy.items() if worker in dask.connected}
             if dask.adaptive is not None:
                 least, most = dask.adaptive
-                dask.count = dask.asked = max(least, min(most, dask.load))
-                dask.asked_at = now
+                found = max(least, min(most, dask.load))
+                dask.asked_at = now if found != dask.asked else dask.asked_at
+                dask.count = dask.asked = found
             if now - dask.retired_at >= RETIRING:
                 self._retire(dask, now)
 

@@ -70,7 +70,7 @@ class Adapt:
 
     def happen(self, world: World) -> None:
         if (dask := world.gateway.dask(self.cluster)) is not None:
-            dask.adapt(self.least, max(self.least, self.most), self.load)
+            dask.adapt(self.least, max(self.least, self.most), self.load, world.clock.now)
 
     def __str__(self) -> str:
         most = max(self.least, self.most)
