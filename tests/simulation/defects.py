@@ -20,6 +20,7 @@ from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.token_bucket import Rate
 from htcdask_operator.core.workers import failure_policy, ledger, machines, states, succession
 from htcdask_operator.core.workers.out_of_memory import Most
+from htcdask_operator.kube import clusters
 from htcdask_operator.reconcile import cycle, observe
 from htcdask_operator.watch import schedulers
 from tests.simulation.search import search
@@ -72,6 +73,11 @@ def leave_what_was_told(patch: pytest.MonkeyPatch) -> None:
 def keep_what_was_told_to_itself(patch: pytest.MonkeyPatch) -> None:
     """The next operator is not told what this one told a scheduler."""
     patch.setattr(scale_scheduler, "read", lambda statuses, replicas, now: None)
+
+
+def guess_who_asked(patch: pytest.MonkeyPatch) -> None:
+    """A number of which nobody says whose it is."""
+    patch.setattr(clusters, "_asked", lambda value: (None, ""))
 
 
 def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:
@@ -223,6 +229,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (use_names_again, "no worker name twice"),
         (leave_what_was_told, "it comes to what is wanted"),
         (keep_what_was_told_to_itself, "it comes to what is wanted"),
+        (guess_who_asked, "it comes to what is wanted"),
         (leave_orphans, "is left of a pool"),
         (remove_the_anchor_with_the_workers, "no anchor goes before its workers"),
         (submit_without_a_finalizer, "a submit for a pool that may vanish"),

@@ -125,6 +125,13 @@ def own_number(last: LastScale | None, cluster: ClusterFacts) -> int:
     return min(cluster.replicas, _wish(last, cluster))
 
 
+def ended_adapt(last: LastScale | None, cluster: ClusterFacts) -> bool:
+    """Whether its user's last word was adapt(), and what it was told since has ended that."""
+    if last is None or last.over or cluster.asked is not None:
+        return False
+    return last.word == cluster.word != ""
+
+
 def _wish(last: LastScale | None, cluster: ClusterFacts) -> int:
     """How many workers its user wants; N, where N tells it."""
     if cluster.asked is not None:

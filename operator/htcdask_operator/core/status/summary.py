@@ -167,13 +167,16 @@ def _none_wanted(state: PoolState) -> tuple[bool, str, str, bool]:
     if capped_by is not None:
         return False, reasons.CAPPED, capped_by, False
     cluster, manual = state.observed.cluster, state.pool.spec.scaling == "Manual"
-    last = state.memory.last_scale
-    asked = scale_scheduler.own_number(last, cluster) if isinstance(cluster, ClusterFacts) else 0
-    if asked and not manual:
+    last, message = state.memory.last_scale, "The scheduler asks for no worker."
+    if manual:
+        message = "spec.replicas of this pool asks for no worker."
+    elif isinstance(cluster, ClusterFacts) and (asked := scale_scheduler.own_number(last, cluster)):
         asked_for = f"{counted(asked, 'worker', 'are')} asked for"
         message = f"{asked_for}, and none is left for this pool: the cluster's Manual pools come first."
-    else:
-        message = f"{'spec.replicas of this pool' if manual else 'The scheduler'} asks for no worker."
+    elif isinstance(cluster, ClusterFacts) and scale_scheduler.ended_adapt(last, cluster):
+        message = (
+            f"{message} It was told a number for Manual pools, which ended adapt(): ask for workers again."
+        )
     return True, reasons.NO_WORKERS_WANTED, message, False
 
 

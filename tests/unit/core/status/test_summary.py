@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -145,6 +146,26 @@ def test_nobody_is_said_to_come_first_where_nobody_asks() -> None:
     status = plan_for([make_pool()], observed, POLICY, last_scale=last).statuses[POOL]
     ready = status.condition("Ready")
     assert ready is not None and ready.message == "The scheduler asks for no worker."
+
+
+@pytest.mark.parametrize(
+    ("told", "cluster", "is_said"),
+    [
+        (LastScale(0, NOW - 5, taken=True, word="noon"), {"word": "noon"}, True),
+        (LastScale(0, NOW - 5, taken=True, word="noon"), {"word": "at one"}, False),
+        (LastScale(0, NOW - 5, taken=True, word="noon"), {"word": "noon", "asked": 0}, False),
+        (LastScale(0, NOW - 5, taken=True), {}, False),
+        (None, {"word": "noon"}, False),
+    ],
+    ids=["what it was told", "adapt() again", "scale(0)", "who knows", "it is on"],
+)
+def test_who_called_adapt_is_told_what_ended_it(
+    told: LastScale | None, cluster: dict[str, Any], is_said: bool
+) -> None:
+    observed = make_observed(make_cluster(0, **cluster), [ANCHOR])
+    ready = plan_for([make_pool()], observed, POLICY, last_scale=told).statuses[POOL].condition("Ready")
+    assert ready is not None and ready.message.startswith("The scheduler asks for no worker.")
+    assert ("which ended adapt(): ask for workers again" in ready.message) == is_said
 
 
 def test_a_pool_for_which_manual_pools_leave_nothing_says_so() -> None:
