@@ -117,12 +117,12 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
 
     async def forward_message_to_scheduler(self, cluster: Any, msg: Json) -> None:
         tell = super().forward_message_to_scheduler
-        if cluster.options.get(WORKER_BACKEND_OPTION) != HTCONDOR:
-            await tell(cluster, msg)
+        if cluster.options.get(WORKER_BACKEND_OPTION) != HTCONDOR or cluster.status != ClusterStatus.RUNNING:
+            await tell(cluster, msg)  # which is refused before it runs
             return
-        count = msg.get("count")
+        count, asks = msg.get("count"), bool(msg.get("active", True))  # adapt(active=False) only ends adapt()
         number = count if msg.get("op") == "scale" and type(count) is int and 0 <= count < 2**31 else None
-        async with self.heartbeats.asked(cluster.name, number, self.clusters):
+        async with self.heartbeats.asked(cluster.name, number, self.clusters, asks=asks):
             await tell(cluster, msg)
 
     @default("heartbeats")  # type: ignore[untyped-decorator]

@@ -136,11 +136,17 @@ class Heartbeats:
             raise _say_it_again()
 
     @contextlib.asynccontextmanager
-    async def asked(self, cluster: str, number: int | None, known: Collection[str]) -> AsyncIterator[None]:
-        """Within, the scheduler is told this number by its user, who may; None: to find one by itself."""
+    async def asked(
+        self, cluster: str, number: int | None, known: Collection[str], *, asks: bool = True
+    ) -> AsyncIterator[None]:
+        """Within, the scheduler is told this number by its user, who may; None: to find one by itself.
+
+        Not `asks`: it keeps the number that it has.
+        """
         line = self._line(cluster, known)
         word = line.word = _Word(number, line.heard, self._clock())
-        line.due[ASKED_FIELD] = self._asked(number)
+        if asks:
+            line.due[ASKED_FIELD] = self._asked(number)
         try:
             yield
         except BaseException:

@@ -559,6 +559,22 @@ def test_of_a_new_cluster_nobody_has_asked_anything(first: int) -> None:
     in_virtual_time(run)
 
 
+def test_who_ends_adapt_asks_for_nothing() -> None:
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        async with server.asked(CLUSTER, 3, {CLUSTER}):
+            pass
+        await asyncio.sleep(1)
+        there = store.spec
+        async with server.asked(CLUSTER, None, {CLUSTER}, asks=False):
+            pass
+        await asyncio.sleep(1)
+        assert store.spec == there and store.asked == 3
+
+    in_virtual_time(run)
+
+
 def test_adapt_through_another_server_does_not_write_the_number_that_this_one_heard_last() -> None:
     async def run() -> None:
         store = Store()

@@ -165,7 +165,8 @@ class ClusterWithPools(ClusterOnDisplay):
             _warn(told.out_of_reach(self.name, self.scheduler_address))
 
     async def _wait_for_workers(self, n: int, timeout: Any) -> None:
-        await waiting.for_workers(self.scheduler_comm, n, timeout, self.name, self._list_pools)
+        asks = self._list_pools, self._how_it_ended
+        await waiting.for_workers(self.scheduler_comm, n, timeout, self.name, *asks)
         await self._ask_who_is_there()
 
     async def _tell_if_in_vain(self) -> None:
@@ -224,6 +225,19 @@ class ClusterWithPools(ClusterOnDisplay):
             return  # the scheduler may be there without its gateway
         if ended := self._end_in(report):
             raise GatewayClusterError(f"Cluster {self.name} is not running: {ended}")
+
+    async def _how_it_ended(self) -> str | None:
+        """A sentence, if the gateway says so, or does not know the cluster any more."""
+        try:
+            report = await asyncio.wait_for(self.gateway._cluster_report(self.name), _ASK_SECONDS)
+        except (OSError, asyncio.TimeoutError, GatewayServerError, aiohttp.ClientError):
+            return None
+        except ValueError as error:
+            if not is_unknown(error):
+                return None
+            self._learn_end("ended", told.UNKNOWN)
+            return told.UNKNOWN
+        return self._end_in(report)
 
     def _end_in(self, report: ClusterReport) -> str | None:
         """A sentence, if the gateway reports that the cluster has ended."""

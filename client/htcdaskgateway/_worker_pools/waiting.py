@@ -45,6 +45,8 @@ _WHOLE: Final = 8192  # characters of an error: the sentences of two pools
 
 T = TypeVar("T")
 ListPools = Callable[[], Awaitable[Sequence[Pool]]]
+HowItEnded = Callable[[], Awaitable[str | None]]
+"""A sentence, if the gateway says that the cluster has ended."""
 
 
 async def for_scheduler(
@@ -60,7 +62,9 @@ async def for_scheduler(
         _refuse(cluster, await look(list_pools))
 
 
-async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_pools: ListPools) -> None:
+async def for_workers(
+    scheduler: Any, n: int, within: Any, cluster: str, list_pools: ListPools, how_it_ended: HowItEnded
+) -> None:
     """Wait until the scheduler (an rpc) has `n` workers, as `Client.wait_for_workers` does, errors included.
 
     PoolStalledError: no worker will come. Where workers kept failing before, the next one is waited for: who
@@ -71,7 +75,7 @@ async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_po
     own = Client._wait_for_workers(SimpleNamespace(scheduler=scheduler), n, timeout=within)
     wait = asyncio.wait_for(own, parse_timedelta(within) + _SLOW_SECONDS) if within else own
     try:
-        await _beside(wait, _watch_workers(list_pools, cluster, n, seen))
+        await _beside(wait, _watch_workers(list_pools, how_it_ended, cluster, n, seen))
     except asyncio.TimeoutError as error:  # another one than Python's own before 3.11
         silent = f"The scheduler of cluster {cluster} did not answer within {within}"
         told = error if str(error) else asyncio.TimeoutError(silent)  # else it is by the bound above
@@ -82,6 +86,7 @@ async def for_workers(scheduler: Any, n: int, within: Any, cluster: str, list_po
         for _ in range(_ASKED_AFTER):
             pools = await look(list_pools)
             _refuse(cluster, pools, stalls.failing(pools or ()))
+            await _refuse_ended(cluster, how_it_ended)
             await asyncio.sleep(_LOOK_SECONDS)
         raise
 
@@ -102,6 +107,11 @@ def _refuse(cluster: str, pools: Sequence[Pool] | None, known: stalls.Known | No
         raise PoolStalledError(progress.plain(why, _WHOLE))
 
 
+async def _refuse_ended(cluster: str, how_it_ended: HowItEnded) -> None:
+    if (ended := await how_it_ended()) is not None:
+        raise PoolStalledError(f"No worker will come to cluster {cluster}: {ended}")
+
+
 async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoReturn]) -> T:
     """The result of `work`, unless `watch` raises before. Neither outlives this."""
     working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch)
@@ -112,7 +122,9 @@ async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoRet
         await tasks.end(watching, working)
 
 
-async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list[str]) -> NoReturn:
+async def _watch_workers(
+    list_pools: ListPools, how_it_ended: HowItEnded, cluster: str, n: int, seen: list[str]
+) -> NoReturn:
     begun, known = time.monotonic(), None
     told: set[str] = set()
     failed: Collection[str] = ()  # before this wait
@@ -126,6 +138,8 @@ async def _watch_workers(list_pools: ListPools, cluster: str, n: int, seen: list
                 if known:  # a script hears of nothing else
                     _log.warning("%s", progress.plain(f"{_said(pools)} (cluster {cluster})", _WHOLE))
             _refuse(cluster, pools, known)
+            if not pools:
+                await _refuse_ended(cluster, how_it_ended)
             # The name last: a terminal may have no room for it.
             fresh = [its for worker, its in _failures(pools).items() if worker not in failed][:1]
             lately = "".join(f"; worker {its.worker} failed: {its.reason}: {its.message}" for its in fresh)

@@ -39,6 +39,10 @@ IDLE = {
 }
 
 
+async def goes_on() -> None:
+    """What the gateway says of a cluster that has not ended."""
+
+
 ASKED = dataclasses.replace(pool(observedGeneration=1), wanted=1)
 
 
@@ -130,7 +134,7 @@ async def test_a_script_hears_each_reason_once(
         why = [{"reason": r, "message": f"{r}, so", "count": 1} for r in reasons]
         return [pool(observedGeneration=1, desiredReplicas=1, explanation=why)]
 
-    watching = asyncio.create_task(waiting._watch_workers(list_pools, "gateway.c1", 1, []))
+    watching = asyncio.create_task(waiting._watch_workers(list_pools, goes_on, "gateway.c1", 1, []))
     await asyncio.wait_for(over.wait(), 30)
     watching.cancel()
     told = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
@@ -168,7 +172,7 @@ async def test_a_script_hears_of_what_is_no_explanation(
             raise found
         return found
 
-    watching = asyncio.create_task(waiting._watch_workers(list_pools, "gateway.c1", 1, []))
+    watching = asyncio.create_task(waiting._watch_workers(list_pools, goes_on, "gateway.c1", 1, []))
     await asyncio.wait_for(over.wait(), 30)
     watching.cancel()
     [told] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
@@ -195,7 +199,7 @@ async def test_a_worker_that_fails_meanwhile_is_told_and_those_of_before_are_not
             over.set()
         return [pool(desiredReplicas=1, recentFailures=looks[0] if len(looks) == 1 else looks.pop(0))]
 
-    watching = asyncio.create_task(waiting._watch_workers(list_pools, "gateway.c1", 1, seen))
+    watching = asyncio.create_task(waiting._watch_workers(list_pools, goes_on, "gateway.c1", 1, seen))
     await asyncio.wait_for(over.wait(), 30)
     watching.cancel()
     assert [("failed" in line, "w-2 failed" in line, "w-1 failed" in line) for line in told[:3]] == [
@@ -310,11 +314,11 @@ async def test_a_busy_scheduler_has_some_seconds_for_each_answer() -> None:
     async def nobody_waits() -> list[Pool]:
         return []
 
-    await waiting.for_workers(Busy(3, 0.6), 3, 0.1, "c", nobody_waits)
+    await waiting.for_workers(Busy(3, 0.6), 3, 0.1, "c", nobody_waits, goes_on)
     with pytest.raises(asyncio.TimeoutError, match="1/3 workers"):
-        await waiting.for_workers(Busy(1, 0.6), 3, 0.8, "c", nobody_waits)
+        await waiting.for_workers(Busy(1, 0.6), 3, 0.8, "c", nobody_waits, goes_on)
     with pytest.raises(asyncio.TimeoutError, match=r"cluster c did not answer within 0\.1") as ended:
-        await waiting.for_workers(Busy(3, 60), 3, 0.1, "c", nobody_waits)
+        await waiting.for_workers(Busy(3, 60), 3, 0.1, "c", nobody_waits, goes_on)
     assert "no worker pool: " in getattr(ended.value, "__notes__", ["no worker pool: "])[0]
 
 
@@ -336,7 +340,25 @@ async def test_whose_cluster_is_ended_by_somebody_else_hears_that_it_has_ended(a
 
     error = PoolStalledError if after < 3 else CommClosedError
     with pytest.raises(error, match="The cluster is Stopped" if after < 3 else "the connection broke"):
-        await waiting.for_workers(Broken(), 1, None, "c", list_pools)
+        await waiting.for_workers(Broken(), 1, None, "c", list_pools, goes_on)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("scheduler", [Broken(), Busy(0, 0.1)], ids=["away", "not yet"])
+@pytest.mark.parametrize("pools", [[], None], ids=["no pool", "not known"])
+async def test_who_waits_for_a_cluster_that_is_gone_with_its_pools_hears_of_its_end(
+    scheduler: Any, pools: list[Pool] | None
+) -> None:
+    async def list_pools() -> list[Pool]:
+        if pools is None:
+            raise RuntimeError("Kubernetes refused")
+        return pools
+
+    async def ended() -> str:
+        return "the gateway does not know this cluster"
+
+    with pytest.raises(PoolStalledError, match="cluster c: the gateway does not know this cluster"):
+        await waiting.for_workers(scheduler, 1, None, "c", list_pools, ended)
 
 
 async def test_an_asynchronous_cluster_tells_the_same(site: Site) -> None:
