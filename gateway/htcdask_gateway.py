@@ -77,6 +77,10 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._read_clusters(), START_SECONDS)
 
+    async def cleanup(self) -> None:
+        await self.heartbeats.flush()
+        await super().cleanup()
+
     async def _read_clusters(self) -> None:
         """Before anybody asks: the stock server answers a DELETE of what it has not read yet as done."""
         for name in list(self.informer.cache):
@@ -109,21 +113,18 @@ class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
                 self.log.warning(text, cluster_name, cluster.username, count)
             return
         limit = cluster.config.get("cluster_max_workers")
-        if limit is not None and count > limit:
-            self.log.info("Cluster %s asked for %d workers; its limit is %s", cluster_name, count, limit)
-            count = limit
+        count = count if limit is None else min(count, limit)
         msg.clear()  # the server keeps it for as long as we hold the answer, and it may be large
         await self.heartbeats.heard(cluster_name, count, self.clusters)
 
     async def forward_message_to_scheduler(self, cluster: Any, msg: Json) -> None:
-        tell = super().forward_message_to_scheduler
         if cluster.options.get(WORKER_BACKEND_OPTION) != HTCONDOR or cluster.status != ClusterStatus.RUNNING:
-            await tell(cluster, msg)  # which is refused before it runs
+            await super().forward_message_to_scheduler(cluster, msg)  # it refuses all before it runs
             return
         count, asks = msg.get("count"), bool(msg.get("active", True))  # adapt(active=False) only ends adapt()
         number = count if msg.get("op") == "scale" and type(count) is int and 0 <= count < 2**31 else None
         async with self.heartbeats.asked(cluster.name, number, self.clusters, asks=asks):
-            await tell(cluster, msg)
+            await super().forward_message_to_scheduler(cluster, msg)
 
     @default("heartbeats")  # type: ignore[untyped-decorator]
     def _heartbeats(self) -> Heartbeats:
@@ -221,9 +222,8 @@ class PoolsView(View):
     """All pools of one cluster."""
 
     async def get(self) -> web.Response:
-        wanted = (await self.cluster())["spec"].get(WANTED_FIELD)
-        pools = [shown(*item) for item in (await self.pools()).items()]
-        return web.json_response({"wanted": wanted, "pools": pools})
+        told = {"wanted": (await self.cluster())["spec"].get(WANTED_FIELD)}
+        return web.json_response({**told, "pools": [shown(*item) for item in (await self.pools()).items()]})
 
     async def post(self) -> web.Response:
         cluster = await self.cluster(for_change=True)

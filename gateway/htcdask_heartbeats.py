@@ -12,7 +12,8 @@ an error, after which the scheduler sends another one half a second later. Of se
 each knows what it heard itself: the last of two numbers that follow each other in moments may be lost there.
 
 The operator tells a scheduler numbers, too, for pools that people size. So what its user asked for last is
-written beside its number, as {"replicas": n, "at": when}: null for n after adapt(), which finds it by itself.
+written beside its number: {"replicas": n, "at": when, "wanted": the number}, without n after adapt(), which
+finds it by itself. A server of before knows nothing of that, and leaves another number beside it.
 """
 
 import asyncio
@@ -32,6 +33,8 @@ WANTED_FIELD, ASKED_FIELD = "htcondorReplicas", "htcondorAsked"  # of a DaskClus
 BURST, SECONDS = 8, 3.0  # so many requests at once, and one more in so many seconds: adapt() moves every 3 s
 DEADLINE = 15.0  # of one of them
 ANSWER = 1.0  # until a heartbeat is answered; and so long after a word of its user it may be older
+NOTHING = {WANTED_FIELD: 0, ASKED_FIELD: {"wanted": 0}}
+FLUSH = 5.0  # seconds for all that is on its way when the server ends
 PATIENCE = 600.0  # with an API server that does not take a number
 HELD = 4  # heartbeats of one cluster at a time: its scheduler's, and some that it gave up
 LOG = logging.getLogger("DaskGateway")  # the server's own
@@ -51,16 +54,19 @@ class DaskClusters:
         """The spec as it is now."""
         return _spec(await self._ask(self._backend.custom_client.get_namespaced_custom_object, cluster_name))
 
-    async def write(self, cluster_name: str, fields: Mapping[str, Any]) -> None:
+    async def write(self, cluster_name: str, change: Mapping[str, Any]) -> None:
+        """Merged into the spec: None takes a field away."""
         patch = self._backend.custom_client.patch_namespaced_custom_object
-        change = [{"op": "add", "path": f"/spec/{field}", "value": value} for field, value in fields.items()]
-        await self._ask(patch, cluster_name, change)
+        kind = "application/merge-patch+json"
+        await self._ask(patch, cluster_name, {"spec": change}, _content_type=kind)
 
-    async def _ask(self, question: Callable[..., Awaitable[Any]], cluster_name: str, *more: Any) -> Any:
+    async def _ask(
+        self, question: Callable[..., Awaitable[Any]], cluster_name: str, *more: Any, **how: Any
+    ) -> Any:
         namespace, name = cluster_name.split(".")
         group, plural = self._kind
         try:
-            return await question(group, self._backend.crd_version, namespace, plural, name, *more)
+            return await question(group, self._backend.crd_version, namespace, plural, name, *more, **how)
         except ApiException as exc:
             if not is_gone(exc, name):
                 raise
@@ -77,14 +83,22 @@ class _Word:
 class _Number:
     """One cluster's number on its way."""
 
-    def __init__(self, shown: Any) -> None:
+    def __init__(self, spec: Mapping[str, Any]) -> None:
         # Of an earlier server's number the store tells.
+        shown = spec.get(WANTED_FIELD)
         self.heard, self.heard_at = shown if type(shown) is int else 0, 0.0
-        self.due: dict[str, Any] = {}  # what the store may not have yet
+        self.number: int | None = None  # what the store may not have yet
+        self.asked: Mapping[str, Any] | None = None  # likewise
         self.held = 0
         self.write: asyncio.Future[None] | None = None
         self.word: _Word | None = None
         self.spent, self.spent_at = 0.0, 0.0
+
+    def change(self) -> dict[str, Any]:
+        """What is to be merged into the spec."""
+        if self.number is None:
+            return {} if self.asked is None else {ASKED_FIELD: self.asked}
+        return {WANTED_FIELD: self.number, ASKED_FIELD: {**(self.asked or {}), "wanted": self.number}}
 
     def pause(self, now: float) -> float:
         """How long the next request has to wait."""
@@ -121,7 +135,7 @@ class Heartbeats:
         began, line = self._clock(), self._line(cluster, known)
         if line.may_be_old(number, began):
             raise _say_it_again()
-        line.due[WANTED_FIELD] = line.heard = number
+        line.number = line.heard = number
         write = self._write_soon(cluster, line)
         if line.held >= HELD:
             raise web.HTTPTooManyRequests(reason=f"{HELD} heartbeats of this cluster are not answered yet")
@@ -146,7 +160,7 @@ class Heartbeats:
         line = self._line(cluster, known)
         word = line.word = _Word(number, line.heard, self._clock())
         if asks:
-            line.due[ASKED_FIELD] = self._asked(number)
+            line.asked = self._asked(number)
         try:
             yield
         except BaseException:
@@ -156,7 +170,7 @@ class Heartbeats:
         else:
             word.at = self._clock()
             if number is not None and line.word is word:
-                line.due[WANTED_FIELD] = line.heard = number
+                line.number = line.heard = number
         finally:
             self._write_soon(cluster, line)  # what was asked for, also if the scheduler does not hear it now
 
@@ -167,7 +181,10 @@ class Heartbeats:
     def _line(self, cluster: str, known: Collection[str]) -> _Number:
         if cluster not in self._numbers:
             self._numbers = {name: kept for name, kept in self._numbers.items() if name in known}
-            self._numbers[cluster] = _Number(self._clusters.shown(cluster).get(WANTED_FIELD))
+            spec = self._clusters.shown(cluster)
+            self._numbers[cluster] = line = _Number(spec)
+            if _is_of_before(spec):
+                line.asked = self._asked(None)  # who knows what was asked for since
         return self._numbers[cluster]
 
     def _write_soon(self, cluster: str, line: _Number) -> asyncio.Future[None]:
@@ -179,12 +196,12 @@ class Heartbeats:
 
     async def _write(self, cluster: str, line: _Number) -> None:
         """Until what was heard last is there."""
-        while line.due:
+        while line.change():
             await asyncio.sleep(line.pause(self._clock()))
             line.spent += 1
-            fields = {**line.due}
+            number, asked = line.number, line.asked
             try:
-                await asyncio.wait_for(self._settle(cluster, fields), DEADLINE)
+                await asyncio.wait_for(self._settle(cluster, line.change()), DEADLINE)
             except Exception as exc:
                 if not _passes(exc) or self._clock() - line.heard_at > PATIENCE:
                     asks = "Cluster %s asks for %d workers, not written: %.500r"
@@ -193,17 +210,24 @@ class Heartbeats:
                 await asyncio.sleep(SECONDS)
             else:
                 # What is there is not written again: the next word may be another server's.
-                line.due = {field: value for field, value in line.due.items() if value != fields.get(field)}
+                line.number = None if line.number == number else line.number
+                line.asked = None if line.asked is asked else line.asked
 
-    async def _settle(self, cluster: str, fields: Mapping[str, Any]) -> None:
-        """Write them, unless they are there; the watch alone may be behind another replica's write."""
+    async def flush(self) -> None:
+        """Write at once what is on its way: this server ends."""
+        due = [self._settle(cluster, line.change()) for cluster, line in self._numbers.items()]
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*due, return_exceptions=True), FLUSH)
+
+    async def _settle(self, cluster: str, change: dict[str, Any]) -> None:
+        """Write it, unless it is there; the watch alone may be behind another replica's write."""
         shown = self._clusters.shown(cluster)
-        if _has(shown, fields) and _has(await self._clusters.read(cluster), fields):
+        if not change or (_has(shown, change) and _has(await self._clusters.read(cluster), change)):
             return
-        is_nothing = fields == {WANTED_FIELD: 0} and WANTED_FIELD not in shown
+        is_nothing = change == NOTHING and WANTED_FIELD not in shown
         if is_nothing and WANTED_FIELD not in await self._clusters.read(cluster):
-            fields = {**fields, ASKED_FIELD: self._asked(0)}  # of a new cluster nobody has asked anything
-        await self._clusters.write(cluster, fields)
+            change[ASKED_FIELD] |= self._asked(0)  # of a new cluster nobody has asked anything
+        await self._clusters.write(cluster, change)
 
 
 def _told(write: asyncio.Future[None]) -> None:
@@ -230,8 +254,14 @@ def _spec(cluster: Any) -> Mapping[str, Any]:
     return (cluster or {}).get("spec") or {}
 
 
-def _has(spec: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
+def _is_of_before(spec: Mapping[str, Any]) -> bool:
+    """Whether the number is that of a server which knows nothing of what is asked for."""
+    asked = spec.get(ASKED_FIELD)
+    return isinstance(asked, Mapping) and asked.get("wanted") != spec.get(WANTED_FIELD)
+
+
+def _has(there: Any, change: Any) -> bool:
     """Not what only equals it: to the operator, True and 4.0 are no numbers."""
-    return all(
-        type(spec.get(field)) is type(value) and spec[field] == value for field, value in fields.items()
-    )
+    if isinstance(change, Mapping):
+        return isinstance(there, Mapping) and all(_has(there.get(key), part) for key, part in change.items())
+    return type(there) is type(change) and bool(there == change)

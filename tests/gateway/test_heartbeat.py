@@ -15,6 +15,7 @@ from unittest.mock import Mock
 import pytest
 from dask_gateway.scheduler_preload import GatewaySchedulerService, make_gateway_client
 from dask_gateway_server.app import DaskGateway
+from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.models import Cluster, ClusterStatus
 from kubernetes_asyncio import client, config
 from tornado.httpclient import HTTPClientError
@@ -120,12 +121,22 @@ async def test_what_a_user_scales_to_is_written_also_where_the_scheduler_does_no
         cluster.api_address = "http://scheduler"
         backend.clusters[name] = cluster
         scale = {"op": "scale", "count": 3}
+        cluster.status = ClusterStatus.PENDING
+        with pytest.raises(PublicException, match="not running"):
+            await backend.forward_message_to_scheduler(cluster, {"op": "scale", "count": 7})
+        cluster.status = ClusterStatus.RUNNING
         await backend.forward_message_to_scheduler(cluster, scale)
         await backend.forward_message_to_scheduler(cluster, {"op": "adapt", "active": False})
         assert told[0] == ("http://scheduler/api/comm", scale)
         await asyncio.sleep(0.5)
         spec = site.dask_cluster(name)["spec"]
         assert (spec.get("htcondorReplicas"), len(told)) == (3 if kind == "htcondor" else None, 2)
+        asked = spec.get("htcondorAsked", {})
+        assert (asked.get("replicas"), asked.get("wanted")) == (2 * (spec.get("htcondorReplicas"),))
+        await backend.forward_message_to_scheduler(cluster, {"op": "adapt", "minimum": 1})
+        await asyncio.sleep(0.5)
+        asked = site.dask_cluster(name)["spec"].get("htcondorAsked", {})
+        assert "replicas" not in asked and asked.get("wanted") == spec.get("htcondorReplicas")
 
 
 def test_a_number_that_is_there_is_not_written_and_the_last_one_stays_whichever_replica_hears_it(

@@ -18,6 +18,7 @@ from htcdask_heartbeats import (
     ASKED_FIELD,
     BURST,
     DEADLINE,
+    FLUSH,
     HELD,
     PATIENCE,
     SECONDS,
@@ -28,6 +29,17 @@ from htcdask_heartbeats import (
 from tests.unit.virtual_time import in_virtual_time, now
 
 CLUSTER = "gateway.c1"
+
+
+def merged(there: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """As the API server does it (RFC 7396)."""
+    new = dict(there)
+    for key, part in change.items():
+        if part is None:
+            new.pop(key, None)
+        else:
+            new[key] = merged(new.get(key) or {}, part) if isinstance(part, Mapping) else part
+    return new
 
 
 class Store(DaskClusters):
@@ -49,7 +61,7 @@ class Store(DaskClusters):
 
     @property
     def asked(self) -> Any:
-        return self.spec[ASKED_FIELD]["replicas"]
+        return self.spec[ASKED_FIELD].get("replicas")
 
     def new(self) -> None:
         """Its cluster was just made."""
@@ -74,7 +86,7 @@ class Store(DaskClusters):
             raise self.refusal
         if WANTED_FIELD in fields:
             self.writes.append((now(), fields[WANTED_FIELD]))
-        self.spec = {**self.spec, **fields}
+        self.spec = merged(self.spec, fields)
         self._history.append((now(), self.spec))
 
 
@@ -550,11 +562,65 @@ def test_of_a_new_cluster_nobody_has_asked_anything(first: int) -> None:
         store.new()
         await store.server().heard(CLUSTER, first, {CLUSTER})
         assert store.number == first
-        assert (ASKED_FIELD in store.spec) == (first == 0)
+        assert ("at" in store.spec[ASKED_FIELD]) == (first == 0)
         assert first or store.asked == 0
-        at = store.spec.get(ASKED_FIELD)
+        at = store.spec[ASKED_FIELD].get("at")
         await store.server().heard(CLUSTER, 0, {CLUSTER})
-        assert store.spec.get(ASKED_FIELD) == at
+        assert store.spec[ASKED_FIELD].get("at") == at
+
+    in_virtual_time(run)
+
+
+@pytest.mark.parametrize("later", [5, 3])
+def test_what_was_asked_for_before_a_server_of_before_came_back_is_believed_no_more(later: int) -> None:
+    """The gateway's release was rolled back, and upgraded again."""
+
+    async def run() -> None:
+        store = Store()
+        async with store.server().asked(CLUSTER, 3, {CLUSTER}):
+            pass
+        await asyncio.sleep(1)
+        word = store.spec[ASKED_FIELD]
+        await store.write(CLUSTER, {WANTED_FIELD: later})
+        await asyncio.sleep(1)
+        await store.server().heard(CLUSTER, later, {CLUSTER})
+        assert store.spec[ASKED_FIELD]["wanted"] == later
+        assert (store.spec[ASKED_FIELD]["at"] == word["at"]) == (later == 3)
+        assert store.asked == (3 if later == 3 else None)
+
+    in_virtual_time(run)
+
+
+def test_a_server_that_ends_writes_what_is_on_its_way() -> None:
+    """Those that wait for their turn are written now or never."""
+
+    async def run() -> None:
+        store = Store()
+        server, began = store.server(), now()
+        for number in range(2, BURST + 4):
+            async with server.asked(CLUSTER, number, {CLUSTER}):
+                await asyncio.sleep(0.03)
+        async with server.asked(CLUSTER, None, {CLUSTER}):
+            pass
+        asyncio.ensure_future(server.heard(CLUSTER, 7, {CLUSTER}))
+        await asyncio.sleep(0.01)
+        await server.flush()
+        assert (store.number, store.asked) == (7, None)
+        assert now() - began < SECONDS
+
+    in_virtual_time(run)
+
+
+def test_a_server_that_ends_waits_for_no_api_server() -> None:
+    async def run() -> None:
+        store = Store()
+        store.slow, began = 60, now()
+        server = store.server()
+        beat = asyncio.ensure_future(server.heard(CLUSTER, 7, {CLUSTER}))
+        await asyncio.sleep(0.01)
+        await server.flush()
+        assert now() - began < FLUSH + 1
+        beat.cancel()
 
     in_virtual_time(run)
 

@@ -77,7 +77,7 @@ def keep_what_was_told_to_itself(patch: pytest.MonkeyPatch) -> None:
 
 def guess_who_asked(patch: pytest.MonkeyPatch) -> None:
     """A number of which nobody says whose it is."""
-    patch.setattr(clusters, "_asked", lambda value: (None, ""))
+    patch.setattr(clusters, "_asked", lambda value, wanted: (None, ""))
 
 
 def take_unseen_for_empty(patch: pytest.MonkeyPatch) -> None:

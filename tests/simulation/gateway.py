@@ -72,10 +72,12 @@ class Gateway:
             body["spec"][names.WANTED_FIELD] = value
             self._kube.changed(body)
 
-    def asks(self, name: str, word: Word) -> None:
+    def asks(self, name: str, word: Word, wanted: int) -> None:
         """Write what the user of a cluster asked for last, and which word of theirs it was."""
         body, (count, number) = self.body(name), word
-        its = {"replicas": None if count is None else min(count, MAX_WORKERS), "at": f"word {number}"}
+        its: dict[str, object] = {"at": f"word {number}", "wanted": wanted}
+        if count is not None:
+            its["replicas"] = min(count, MAX_WORKERS)
         if body is not None and body["spec"].get(names.ASKED_FIELD) != its:
             body["spec"][names.ASKED_FIELD] = its
             self._kube.changed(body)
@@ -95,8 +97,9 @@ class Gateway:
         for (_, name), dask in self._schedulers.dasks.items():
             if dask.has_news(now):
                 dask.beat(now)
-                self.asks(name, dask.word)
-                self.wants(name, min(dask.count, MAX_WORKERS))
+                wanted = min(dask.count, MAX_WORKERS)
+                self.asks(name, dask.word, wanted)
+                self.wants(name, wanted)
 
     def wanted(self, name: str) -> int:
         """N, as the operator reads it."""

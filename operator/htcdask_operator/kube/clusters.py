@@ -40,7 +40,8 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
     active = spec.get("active", True) is not False and metadata.get("deletionTimestamp") is None
     active = active and phase not in _ENDED
     secret = status.get("credentials")
-    asked, word = _asked(spec.get(names.ASKED_FIELD))
+    replicas = number(spec.get(names.WANTED_FIELD))
+    asked, word = _asked(spec.get(names.ASKED_FIELD), replicas)
     return ClusterFacts(
         namespace=text(metadata.get("namespace")),
         name=text(metadata.get("name")),
@@ -48,7 +49,7 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
         active=active,
         running=active and phase == "Running",
         phase=phase,
-        replicas=number(spec.get(names.WANTED_FIELD)),
+        replicas=replicas,
         htcondor=options.get(names.WORKER_BACKEND_OPTION) == names.WORKER_BACKEND_HTCONDOR,
         username=str(spec.get("username", "")),
         asked=asked,
@@ -59,10 +60,14 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
     )
 
 
-def _asked(value: object) -> tuple[int | None, str]:
-    """What its user asked for last, and which word it was; nothing where the gateway did not write it."""
+def _asked(value: object, wanted: int) -> tuple[int | None, str]:
+    """What its user asked for last, and which word it was; nothing where the gateway did not write it.
+
+    Beside another number than `wanted` it is a server's of before: this gateway's is older now, or somebody wrote
+    the number by hand.
+    """
     body = mapping(value)
-    replicas, word = body.get("replicas", -1), text(body.get("at"))
-    if not 0 < len(word) <= _LONGEST or not (replicas is None or (type(replicas) is int and replicas >= 0)):
+    replicas, word = body.get("replicas"), text(body.get("at"))
+    if type(body.get("wanted")) is not int or body["wanted"] != wanted or not 0 < len(word) <= _LONGEST:
         return None, ""
-    return replicas, word
+    return (replicas, word) if replicas is None or (type(replicas) is int and replicas >= 0) else (None, "")

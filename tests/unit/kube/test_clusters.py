@@ -79,20 +79,24 @@ def test_a_number_of_workers_that_is_none_counts_as_zero(forged: object) -> None
 
 @pytest.mark.parametrize("replicas", [3, 0, None])
 def test_what_its_user_asked_for_last_is_read(replicas: int | None) -> None:
-    cluster = facts(body(spec={"htcondorAsked": {"replicas": replicas, "at": "noon"}}))
-    assert (cluster.asked, cluster.word) == (replicas, "noon")
+    word = {"replicas": replicas, "at": "noon", "wanted": 4}
+    for its in (word, {key: value for key, value in word.items() if value is not None}):
+        cluster = facts(body(spec={"htcondorReplicas": 4, "htcondorAsked": its}))
+        assert (cluster.asked, cluster.word) == (replicas, "noon")
 
 
 @pytest.mark.parametrize(
     "forged",
     [
-        *(None, 3, "x", [], {}, {"replicas": 3}, {"at": "noon"}, {"replicas": 3, "at": ""}),
-        *({"replicas": 3, "at": 5}, {"replicas": 3, "at": "x" * 65}, {"replicas": -1, "at": "noon"}),
-        *({"replicas": True, "at": "noon"}, {"replicas": "3", "at": "noon"}, {"replicas": 1.5, "at": "noon"}),
+        *(None, 3, "x", [], {}, {"replicas": 3, "at": "noon"}),
+        *({"wanted": 4, **its} for its in ({}, {"replicas": 3}, {"replicas": 3, "at": ""})),
+        *({"wanted": 4, "replicas": 3, "at": at} for at in (5, "x" * 65, None)),
+        *({"wanted": 4, "replicas": replicas, "at": "noon"} for replicas in (-1, True, "3", 1.5)),
+        *({"wanted": wanted, "replicas": 3, "at": "noon"} for wanted in (5, "4", 4.0, True, None)),
     ],
 )
 def test_what_the_gateway_would_not_have_written_tells_nothing(forged: object) -> None:
-    cluster = facts(body(spec={"htcondorAsked": forged}))
+    cluster = facts(body(spec={"htcondorReplicas": 4, "htcondorAsked": forged}))
     assert (cluster.asked, cluster.word) == (None, "")
 
 
