@@ -176,7 +176,7 @@ class Heartbeats:
 
     def _asked(self, number: int | None) -> dict[str, Any]:
         at = datetime.fromtimestamp(self._date(), timezone.utc)  # noqa: UP017 (as before Python 3.11)
-        return {"replicas": number, "at": at.isoformat()}
+        return {"replicas": number, "at": at.isoformat(timespec="microseconds")}
 
     def _line(self, cluster: str, known: Collection[str]) -> _Number:
         if cluster not in self._numbers:
@@ -224,6 +224,8 @@ class Heartbeats:
         shown = self._clusters.shown(cluster)
         if not change or (_has(shown, change) and _has(await self._clusters.read(cluster), change)):
             return
+        if (at := _at(change)) and at < _at(await self._clusters.read(cluster)):
+            return  # another server has heard a later word, and its number
         is_nothing = change == NOTHING and WANTED_FIELD not in shown
         if is_nothing and WANTED_FIELD not in await self._clusters.read(cluster):
             change[ASKED_FIELD] |= self._asked(0)  # of a new cluster nobody has asked anything
@@ -252,6 +254,13 @@ def _say_it_again() -> web.HTTPServiceUnavailable:
 
 def _spec(cluster: Any) -> Mapping[str, Any]:
     return (cluster or {}).get("spec") or {}
+
+
+def _at(spec: Mapping[str, Any]) -> str:
+    """When its user asked for what they asked for last; as text, the later is the larger."""
+    asked = spec.get(ASKED_FIELD)
+    at = asked.get("at") if isinstance(asked, Mapping) else None
+    return at if isinstance(at, str) else ""
 
 
 def _is_of_before(spec: Mapping[str, Any]) -> bool:

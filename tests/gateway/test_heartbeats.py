@@ -591,6 +591,23 @@ def test_what_was_asked_for_before_a_server_of_before_came_back_is_believed_no_m
     in_virtual_time(run)
 
 
+def test_a_server_that_is_slow_does_not_write_an_older_word_over_a_newer_one() -> None:
+    """Each server has its own pace."""
+
+    async def run() -> None:
+        store = Store()
+        one, another = store.server(), store.server()
+        for number in range(2, BURST + 4):
+            async with one.asked(CLUSTER, number, {CLUSTER}):
+                await asyncio.sleep(0.03)
+        async with another.asked(CLUSTER, 1, {CLUSTER}):
+            pass
+        await asyncio.sleep(3 * SECONDS)
+        assert (store.number, store.asked) == (1, 1)
+
+    in_virtual_time(run)
+
+
 def test_a_server_that_ends_writes_what_is_on_its_way() -> None:
     """Those that wait for their turn are written now or never."""
 
@@ -602,11 +619,12 @@ def test_a_server_that_ends_writes_what_is_on_its_way() -> None:
                 await asyncio.sleep(0.03)
         async with server.asked(CLUSTER, None, {CLUSTER}):
             pass
-        asyncio.ensure_future(server.heard(CLUSTER, 7, {CLUSTER}))
+        beat = asyncio.ensure_future(server.heard(CLUSTER, 7, {CLUSTER}))
         await asyncio.sleep(0.01)
         await server.flush()
         assert (store.number, store.asked) == (7, None)
         assert now() - began < SECONDS
+        beat.cancel()
 
     in_virtual_time(run)
 

@@ -34,7 +34,7 @@ from htcdaskgateway._worker_pools.display import ClusterOnDisplay
 from htcdaskgateway._worker_pools.explanation import ClusterExplanation
 from htcdaskgateway._worker_pools.keywords import KEYWORDS, SYNONYMS
 from htcdaskgateway._worker_pools.logs import LINES, ClusterLogs, chosen, line_count, of_ended, of_running
-from htcdaskgateway._worker_pools.pool import Pool
+from htcdaskgateway._worker_pools.pool import Pool, follower_missing
 
 _ASK_SECONDS: Final = 10.0
 _WORD_SECONDS: Final = 3.0  # that a client which works may be held up for a word about its cluster
@@ -42,6 +42,8 @@ _WORD_SECONDS: Final = 3.0  # that a client which works may be held up for a wor
 
 class ClusterWithPools(ClusterOnDisplay):
     """A cluster whose workers come from worker pools."""
+
+    _bounds: tuple[Any, Any] | None = None  # of adapt(), where this object called it last
 
     @property
     def pools(self) -> Any:
@@ -85,10 +87,20 @@ class ClusterWithPools(ClusterOnDisplay):
     async def _new_pool(self, name: str, count: int, template: Template) -> managed.ManagedPool:
         made = await managed.new_pool(self.gateway, self.name, name, count, template)
         await waiting.look(self._list_pools, _WORD_SECONDS)  # adapt() and repr go by what was seen last
+        if self._bounds is not None:
+            managed.tell_if_adapting_ends(self._last_pools or (), *self._bounds)
         return made
+
+    def scale(self, n: int, **kwargs: Any) -> Any:
+        """Ask for `n` workers, and end adapt() (to be awaited if asynchronous)."""
+        self._bounds = None
+        if follower_missing(self._last_pools or ()):
+            _warn(told.NOBODY_FOLLOWS)
+        return super().scale(n, **kwargs)
 
     def adapt(self, minimum: Any = None, maximum: Any = None, active: bool = True, **kwargs: Any) -> Any:
         """Follow the work with `minimum` to `maximum` workers (to be awaited if asynchronous)."""
+        self._bounds = (minimum, maximum) if active else None
         if active:
             managed.tell_if_adapting_ends(self._last_pools or (), minimum, maximum)
         answer = super().adapt(minimum=minimum, maximum=maximum, active=active, **kwargs)

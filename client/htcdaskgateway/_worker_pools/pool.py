@@ -53,7 +53,9 @@ class Pool:
         )
 
     def __repr__(self) -> str:
-        seen = one_line(self.status) if self.status.observed_generation else "new"
+        seen = (
+            one_line(self.status) if self.status.observed_generation else "new (cluster.pools shows it later)"
+        )
         return f"Pool<{self.name}: {seen}>"
 
 
@@ -85,9 +87,9 @@ def one_line(status: PoolStatus) -> str:
     if is_unseen(status):
         return NOT_LOOKED_AT
     parts = [f"{status.connected} of {status.desired_replicas} workers connected"]
-    starting = status.running - status.connected
-    if starting > 0:
-        parts.append(f"{starting} starting")
+    others = max(0, status.running - status.connected)
+    ending = min(others, max(0, status.running - status.desired_replicas))
+    parts += [f"{its} {what}" for its, what in ((others - ending, "starting"), (ending, "ending")) if its]
     for state in _NOT_YET_CONNECTED:
         if number := getattr(status, state):
             parts.append(f"{number} {state}")

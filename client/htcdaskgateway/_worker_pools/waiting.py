@@ -5,6 +5,7 @@ it a second one looks at the cluster's pools, at most once a second, and shows w
 """
 
 import asyncio
+import itertools
 import logging
 import re
 import sys
@@ -40,6 +41,9 @@ _PATIENT_SECONDS: Final = 20.0  # then a script hears why, once for each reason:
 _ANSWER_SECONDS: Final = 10.0  # of one question about the pools
 _SLOW_SECONDS: Final = 3.0  # of one question to a scheduler: then it does not answer
 _ONCE_MORE_SECONDS: Final = 1.0
+_OTHER_LOOKS: Final = (
+    4  # at the pools, for one at the cluster: without an operator no pool says that it ended
+)
 _ASKED_AFTER: Final = 3  # times, when the connection to a scheduler has broken
 _WHOLE: Final = 8192  # characters of an error: the sentences of two pools
 
@@ -128,6 +132,7 @@ async def _watch_workers(
     begun, known = time.monotonic(), None
     told: set[str] = set()
     failed: Collection[str] = ()  # before this wait
+    looks = itertools.count(1)
     await asyncio.sleep(_QUIET_SECONDS)
     with progress.line() as show:
         while True:
@@ -138,7 +143,7 @@ async def _watch_workers(
                 if known:  # a script hears of nothing else
                     _log.warning("%s", progress.plain(f"{_said(pools)} (cluster {cluster})", _WHOLE))
             _refuse(cluster, pools, known)
-            if not pools:
+            if not pools or next(looks) % _OTHER_LOOKS == 0:
                 await _refuse_ended(cluster, how_it_ended)
             # The name last: a terminal may have no room for it.
             fresh = [its for worker, its in _failures(pools).items() if worker not in failed][:1]
@@ -190,8 +195,9 @@ def _too_few(pools: Sequence[Pool] | None, n: int) -> str:
     asked = sum(pool.status.desired_replicas for pool in pools)
     if asked >= n:
         return ""
-    wanted = pools[0].wanted
-    if wanted is not None and wanted >= n and not follower_missing(pools):
+    sized = sum(pool.spec.replicas for pool in pools if pool.spec.scaling == "Manual")
+    wanted = max(sized, 0 if follower_missing(pools) else pools[0].wanted or 0)
+    if wanted >= n:
         return f"{wanted} are asked for, and the operator has not acted on it yet; "
     none = "none is asked for (adapt() asks only while there is work)" if not asked else f"{asked} asked for"
     if follower_missing(pools):

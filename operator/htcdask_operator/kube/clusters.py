@@ -63,8 +63,7 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
 def _asked(value: object, wanted: int) -> tuple[int | None, str]:
     """What its user asked for last, and which word it was; nothing where the gateway did not write it.
 
-    Beside another number than `wanted` it is a server's of before: this gateway's is older now, or somebody wrote
-    the number by hand.
+    Beside another number than `wanted` it tells nothing: an older gateway wrote that, or somebody by hand.
     """
     body = mapping(value)
     replicas, word = body.get("replicas"), text(body.get("at"))

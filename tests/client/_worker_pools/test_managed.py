@@ -53,6 +53,26 @@ def test_adapt_says_when_it_would_end_for_such_a_pool(site: Site) -> None:
             cluster.adapt(active=False)
 
 
+def test_a_pool_that_would_end_adapt_says_so(site: Site) -> None:
+    with site.gateway("adds-after") as gateway, gateway.new_cluster() as cluster:
+        cluster.adapt(0, 4)
+        with pytest.warns(GatewayWarning, match=r"add_pool\(\) have: 2\. adapt\(minimum=2, \.\.\.\) goes on"):
+            cluster.add_pool("gpu", 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            cluster.scale(3)
+            cluster.add_pool("more", 1)
+
+
+def test_who_scales_where_no_pool_follows_is_told_whom_to_ask(site: Site) -> None:
+    with site.gateway("adds-alone") as gateway, gateway.new_cluster() as cluster:
+        cluster.add_pool("gpu", 1)
+        cluster.pools[0].delete()
+        assert [pool.name for pool in cluster.pools] == ["gpu"]
+        with pytest.warns(GatewayWarning, match=r"no pool follows cluster\.scale\(\)"):
+            cluster.scale(2)
+
+
 async def test_an_asynchronous_cluster_is_awaited_for_the_same(site: Site) -> None:
     async with site.gateway("adds-async", asynchronous=True) as gateway, gateway.new_cluster() as cluster:
         pool = await cluster.add_pool("big", profile="large")
