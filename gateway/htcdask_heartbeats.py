@@ -33,7 +33,7 @@ WANTED_FIELD, ASKED_FIELD = "htcondorReplicas", "htcondorAsked"  # of a DaskClus
 BURST, SECONDS = 8, 3.0  # so many requests at once, and one more in so many seconds: adapt() moves every 3 s
 DEADLINE = 15.0  # of one of them
 ANSWER = 1.0  # until a heartbeat is answered; and so long after a word of its user it may be older
-NOTHING = {WANTED_FIELD: 0, ASKED_FIELD: {"wanted": 0}}
+TAKEN = 5.0  # until a user's word counts as taken, written or not
 FLUSH = 5.0  # seconds for all that is on its way when the server ends
 PATIENCE = 600.0  # with an API server that does not take a number
 HELD = 4  # heartbeats of one cluster at a time: its scheduler's, and some that it gave up
@@ -171,8 +171,9 @@ class Heartbeats:
             word.at = self._clock()
             if number is not None and line.word is word:
                 line.number = line.heard = number
-        finally:
-            self._write_soon(cluster, line)  # what was asked for, also if the scheduler does not hear it now
+        finally:  # what was asked for, also if the scheduler does not hear it now
+            write = self._write_soon(cluster, line)
+        await asyncio.wait({write}, timeout=TAKEN)
 
     def _asked(self, number: int | None) -> dict[str, Any]:
         at = datetime.fromtimestamp(self._date(), timezone.utc)  # noqa: UP017 (as before Python 3.11)
@@ -226,9 +227,11 @@ class Heartbeats:
             return
         if (at := _at(change)) and at < _at(await self._clusters.read(cluster)):
             return  # another server has heard a later word, and its number
-        is_nothing = change == NOTHING and WANTED_FIELD not in shown
-        if is_nothing and WANTED_FIELD not in await self._clusters.read(cluster):
-            change[ASKED_FIELD] |= self._asked(0)  # of a new cluster nobody has asked anything
+        is_first = not _at(change) and WANTED_FIELD not in shown
+        if is_first and WANTED_FIELD not in await self._clusters.read(cluster):
+            change[ASKED_FIELD] |= self._asked(
+                0
+            )  # nobody has asked for anything: it is the operator's number
         await self._clusters.write(cluster, change)
 
 

@@ -22,6 +22,7 @@ from htcdask_heartbeats import (
     HELD,
     PATIENCE,
     SECONDS,
+    TAKEN,
     WANTED_FIELD,
     DaskClusters,
     Heartbeats,
@@ -97,6 +98,12 @@ async def beat(server: Heartbeats, number: int) -> None:
             return await server.heard(CLUSTER, number, {CLUSTER})
         except web.HTTPServiceUnavailable:
             await asyncio.sleep(0.5)
+
+
+async def say(server: Heartbeats, number: int | None) -> None:
+    """As a user does, by scale() or adapt()."""
+    async with server.asked(CLUSTER, number, {CLUSTER}):
+        pass
 
 
 class Scheduler:
@@ -555,15 +562,14 @@ def test_a_word_that_the_scheduler_did_not_hear_is_written_all_the_same() -> Non
 
 @pytest.mark.parametrize("first", [0, 2])
 def test_of_a_new_cluster_nobody_has_asked_anything(first: int) -> None:
-    """A number of which nobody tells may be its user's."""
+    """A scheduler says its first number when it is told one: by its user, or by the operator."""
 
     async def run() -> None:
         store = Store()
         store.new()
         await store.server().heard(CLUSTER, first, {CLUSTER})
         assert store.number == first
-        assert ("at" in store.spec[ASKED_FIELD]) == (first == 0)
-        assert first or store.asked == 0
+        assert store.asked == 0 and store.spec[ASKED_FIELD]["wanted"] == first
         at = store.spec[ASKED_FIELD].get("at")
         await store.server().heard(CLUSTER, 0, {CLUSTER})
         assert store.spec[ASKED_FIELD].get("at") == at
@@ -614,17 +620,17 @@ def test_a_server_that_ends_writes_what_is_on_its_way() -> None:
     async def run() -> None:
         store = Store()
         server, began = store.server(), now()
-        for number in range(2, BURST + 4):
-            async with server.asked(CLUSTER, number, {CLUSTER}):
-                await asyncio.sleep(0.03)
-        async with server.asked(CLUSTER, None, {CLUSTER}):
-            pass
-        beat = asyncio.ensure_future(server.heard(CLUSTER, 7, {CLUSTER}))
+        waiting = []
+        for number in [*range(2, BURST + 4), None]:
+            waiting.append(asyncio.ensure_future(say(server, number)))
+            await asyncio.sleep(0.03)
+        waiting.append(asyncio.ensure_future(server.heard(CLUSTER, 7, {CLUSTER})))
         await asyncio.sleep(0.01)
         await server.flush()
         assert (store.number, store.asked) == (7, None)
         assert now() - began < SECONDS
-        beat.cancel()
+        for one in waiting:
+            one.cancel()
 
     in_virtual_time(run)
 
@@ -639,6 +645,22 @@ def test_a_server_that_ends_waits_for_no_api_server() -> None:
         await server.flush()
         assert now() - began < FLUSH + 1
         beat.cancel()
+
+    in_virtual_time(run)
+
+
+@pytest.mark.parametrize("number", [7, None])
+def test_who_has_asked_is_answered_when_it_is_written_or_takes_too_long(number: int | None) -> None:
+    """A server that is killed after its answer has lost nothing."""
+
+    async def run() -> None:
+        for slow, written in ((2.0, True), (60.0, False)):
+            store = Store()
+            store.slow, began = slow, now()
+            async with store.server().asked(CLUSTER, number, {CLUSTER}):
+                pass
+            assert (ASKED_FIELD in store.spec) == written
+            assert now() - began < TAKEN + 0.1
 
     in_virtual_time(run)
 

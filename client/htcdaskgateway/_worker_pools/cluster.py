@@ -89,6 +89,8 @@ class ClusterWithPools(ClusterOnDisplay):
         await waiting.look(self._list_pools, _WORD_SECONDS)  # adapt() and repr go by what was seen last
         if self._bounds is not None:
             managed.tell_if_adapting_ends(self._last_pools or (), *self._bounds)
+        else:
+            managed.tell_if_others_leave(self._last_pools or (), name)
         return made
 
     def scale(self, n: int, **kwargs: Any) -> Any:

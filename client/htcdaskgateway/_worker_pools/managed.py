@@ -72,6 +72,21 @@ def tell_if_adapting_ends(pools: Iterable[Pool], minimum: Any, maximum: Any) -> 
     warnings.warn(GatewayWarning(f"{text}. adapt({needs}) goes on"), stacklevel=3)
 
 
+def tell_if_others_leave(pools: Sequence[Pool], name: str) -> None:
+    """A GatewayWarning if workers of the first pool leave for those of this new one."""
+    first = next((pool for pool in pools if pool.spec.scaling == "Gateway"), None)
+    own = sum(pool.spec.replicas for pool in pools if pool.spec.scaling == "Manual")
+    if first is None or first.wanted is None:
+        return
+    leave = first.status.replicas - max(0, first.wanted - own)
+    if leave > 0:
+        text = (
+            f"cluster.scale() counts the workers of all pools: {leave} of pool {first.name!r} leave for pool"
+        )
+        keeps = f"cluster.scale({first.status.replicas + own}) keeps them"
+        warnings.warn(GatewayWarning(f"{text} {name!r}. {keeps}"), stacklevel=3)
+
+
 def template_for(name: str, keywords: Mapping[str, Any]) -> Template:
     """What the workers of a new pool are: `keywords` are those of `new_cluster`, about workers.
 

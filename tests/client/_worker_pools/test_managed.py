@@ -1,6 +1,7 @@
 """Pools of one's own beside the one that follows `scale()`: a real gateway."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 from dask_gateway import GatewayClusterError, GatewayWarning
@@ -8,8 +9,9 @@ from dask_gateway.auth import BasicAuth
 
 from htcdaskgateway import HTCDaskError, PoolRefusedError
 from htcdaskgateway._worker_pools.gateway_route import RoutePools
-from htcdaskgateway._worker_pools.managed import template_for
+from htcdaskgateway._worker_pools.managed import tell_if_others_leave, template_for
 from tests.client.gateway_site import IMAGE, PASSWORD, Site
+from tests.client.pool_statuses import MANUAL, pool
 
 
 def test_a_pool_is_added_sized_and_deleted(site: Site) -> None:
@@ -71,6 +73,22 @@ def test_who_scales_where_no_pool_follows_is_told_whom_to_ask(site: Site) -> Non
         assert [pool.name for pool in cluster.pools] == ["gpu"]
         with pytest.warns(GatewayWarning, match=r"no pool follows cluster\.scale\(\)"):
             cluster.scale(2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "leave"),
+    [(2, 2, 2), (3, 3, 2), (4, 2, 0), (2, 0, 0), (None, 2, 0)],
+    ids=["all", "some", "room for both", "none is there", "nobody tells"],
+)
+def test_who_adds_a_pool_is_told_whose_workers_leave_for_it(
+    wanted: int | None, there: int, leave: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    first = replace(pool(replicas=there, desiredReplicas=there), wanted=wanted)
+    tell_if_others_leave([first, replace(pool("gpu"), spec=MANUAL, wanted=wanted)], "gpu")
+    tell_if_others_leave([replace(pool("gpu"), spec=MANUAL, wanted=wanted)], "gpu")
+    said = [str(warning.message) for warning in recwarn]
+    keeps = f"{leave} of pool 'default' leave for pool 'gpu'. cluster.scale({there + 2}) keeps them"
+    assert said == ([f"cluster.scale() counts the workers of all pools: {keeps}"] if leave else [])
 
 
 async def test_an_asynchronous_cluster_is_awaited_for_the_same(site: Site) -> None:
