@@ -225,13 +225,13 @@ class Heartbeats:
         shown = self._clusters.shown(cluster)
         if not change or (_has(shown, change) and _has(await self._clusters.read(cluster), change)):
             return
-        if (at := _at(change)) and at < _at(await self._clusters.read(cluster)):
-            return  # another server has heard a later word, and its number
-        is_first = not _at(change) and WANTED_FIELD not in shown
-        if is_first and WANTED_FIELD not in await self._clusters.read(cluster):
-            change[ASKED_FIELD] |= self._asked(
-                0
-            )  # nobody has asked for anything: it is the operator's number
+        if _at(change):
+            if _at(change) < _at(await self._clusters.read(cluster)):
+                return  # another server has heard a later word, and its number
+        elif WANTED_FIELD not in shown:
+            there = await self._clusters.read(cluster)
+            if WANTED_FIELD not in there and not _at(there):
+                change[ASKED_FIELD] |= self._asked(0)  # no user has asked for anything: the operator did
         await self._clusters.write(cluster, change)
 
 

@@ -649,6 +649,23 @@ def test_a_server_that_ends_waits_for_no_api_server() -> None:
     in_virtual_time(run)
 
 
+@pytest.mark.parametrize("first", [0, 3])
+def test_adapt_of_a_new_cluster_is_its_users_word(first: int) -> None:
+    """Its first number comes when there is work."""
+
+    async def run() -> None:
+        for lag in (0.2, 30.0):
+            store = Store(lag)
+            store.new()
+            await say(store.server(), None)
+            at = store.spec[ASKED_FIELD]["at"]
+            await asyncio.sleep(2)
+            await store.server().heard(CLUSTER, first, {CLUSTER})
+            assert store.spec == {WANTED_FIELD: first, ASKED_FIELD: {"at": at, "wanted": first}}
+
+    in_virtual_time(run)
+
+
 @pytest.mark.parametrize("number", [7, None])
 def test_who_has_asked_is_answered_when_it_is_written_or_takes_too_long(number: int | None) -> None:
     """A server that is killed after its answer has lost nothing."""
