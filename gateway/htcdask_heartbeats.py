@@ -182,10 +182,7 @@ class Heartbeats:
     def _line(self, cluster: str, known: Collection[str]) -> _Number:
         if cluster not in self._numbers:
             self._numbers = {name: kept for name, kept in self._numbers.items() if name in known}
-            spec = self._clusters.shown(cluster)
-            self._numbers[cluster] = line = _Number(spec)
-            if _is_of_before(spec):
-                line.asked = self._asked(None)  # who knows what was asked for since
+            self._numbers[cluster] = _Number(self._clusters.shown(cluster))
         return self._numbers[cluster]
 
     def _write_soon(self, cluster: str, line: _Number) -> asyncio.Future[None]:
@@ -228,6 +225,8 @@ class Heartbeats:
         if _at(change):
             if _at(change) < _at(await self._clusters.read(cluster)):
                 return  # another server has heard a later word, and its number
+        elif _is_of_before(shown) and _is_of_before(await self._clusters.read(cluster)):
+            change[ASKED_FIELD] |= self._asked(None)  # who knows what was asked for since
         elif WANTED_FIELD not in shown:
             there = await self._clusters.read(cluster)
             if WANTED_FIELD not in there and not _at(there):

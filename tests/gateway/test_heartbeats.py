@@ -578,18 +578,19 @@ def test_of_a_new_cluster_nobody_has_asked_anything(first: int) -> None:
 
 
 @pytest.mark.parametrize("later", [5, 3])
-def test_what_was_asked_for_before_a_server_of_before_came_back_is_believed_no_more(later: int) -> None:
-    """The gateway's release was rolled back, and upgraded again."""
-
+@pytest.mark.parametrize("is_new", [True, False], ids=["rolled back and upgraded", "both serve"])
+def test_what_was_asked_for_before_a_server_of_before_spoke_is_believed_no_more(
+    later: int, is_new: bool
+) -> None:
     async def run() -> None:
         store = Store()
-        async with store.server().asked(CLUSTER, 3, {CLUSTER}):
-            pass
+        server = store.server()
+        await say(server, 3)
         await asyncio.sleep(1)
         word = store.spec[ASKED_FIELD]
         await store.write(CLUSTER, {WANTED_FIELD: later})
         await asyncio.sleep(1)
-        await store.server().heard(CLUSTER, later, {CLUSTER})
+        await (store.server() if is_new else server).heard(CLUSTER, later, {CLUSTER})
         assert store.spec[ASKED_FIELD]["wanted"] == later
         assert (store.spec[ASKED_FIELD]["at"] == word["at"]) == (later == 3)
         assert store.asked == (3 if later == 3 else None)

@@ -63,6 +63,11 @@ class Dask:
         self.adaptive, self.load, self.told_at = (least, most), load, None
         self.asked_at, self.word = now, (None, self.word[1] + 1)
 
+    def forget_word(self) -> None:
+        """Somebody else has written a number: what was asked for is believed no more, unless it was since."""
+        if self.word == self.said_word:
+            self.word, self.asked = (None, self.word[1] + 1), None
+
     def hear(self, count: int, now: float) -> None:
         """The operator's: it ends adapt(), too."""
         self.adaptive, self.count, self.told_at = None, count, now

@@ -97,6 +97,10 @@ class Gateway:
         for (_, name), dask in self._schedulers.dasks.items():
             if dask.has_news(now):
                 dask.beat(now)
+                spec = self._kube.cluster_bodies[NAMESPACE, name]["spec"]
+                asked = spec.get(names.ASKED_FIELD)
+                if asked is not None and asked["wanted"] != spec.get(names.WANTED_FIELD):
+                    dask.forget_word()
                 wanted = min(dask.count, MAX_WORKERS)
                 self.asks(name, dask.word, wanted)
                 self.wants(name, wanted)
