@@ -182,6 +182,7 @@ class ClusterWithPools(ClusterOnDisplay):
         asks = self._list_pools, self._how_it_ended
         await waiting.for_workers(self.scheduler_comm, n, timeout, self.name, *asks)
         await self._ask_who_is_there()
+        await waiting.look(self._list_pools, _WORD_SECONDS)  # repr goes by what was seen last
 
     async def _tell_if_in_vain(self) -> None:
         pools = await waiting.look(self._list_pools, _WORD_SECONDS)

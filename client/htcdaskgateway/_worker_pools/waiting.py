@@ -148,7 +148,8 @@ async def _watch_workers(
             # The name last: a terminal may have no room for it.
             fresh = [its for worker, its in _failures(pools).items() if worker not in failed][:1]
             lately = "".join(f"; worker {its.worker} failed: {its.reason}: {its.message}" for its in fresh)
-            said = f"waiting for {n} workers: {_too_few(pools, n)}{_said(pools)}{lately} (cluster {cluster})"
+            workers = "1 worker" if n == 1 else f"{n} workers"
+            said = f"waiting for {workers}: {_too_few(pools, n)}{_said(pools)}{lately} (cluster {cluster})"
             seen[:] = [progress.plain(said, _WHOLE)]
             show(_for_so_long(seen[0], begun))
             reasons = _reasons(pools, n) | {f"failed: {its.reason}" for its in fresh}
@@ -199,7 +200,8 @@ def _too_few(pools: Sequence[Pool] | None, n: int) -> str:
     wanted = max(sized, 0 if follower_missing(pools) else pools[0].wanted or 0)
     if wanted >= n:
         return f"{wanted} are asked for, and the operator has not acted on it yet; "
-    none = "none is asked for (adapt() asks only while there is work)" if not asked else f"{asked} asked for"
+    adapts = "adapt() asks only while there is work, and a pool of add_pool() may have ended it"
+    none = f"none is asked for ({adapts})" if not asked else f"{asked} asked for"
     if follower_missing(pools):
         return (
             f"{none}, and no pool follows cluster.scale(): scale(n) of one of cluster.pools asks for more; "

@@ -77,7 +77,8 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     [
         (
             {"observedGeneration": 1, "desiredReplicas": 0},
-            "none is asked for (adapt() asks only while there is work): cluster.scale(5)",
+            "none is asked for (adapt() asks only while there is work, and a pool of add_pool() may have "
+            "ended it): cluster.scale(5)",
         ),
         ({"desiredReplicas": 1}, "1 asked for: cluster.scale(5)"),
         ({"desiredReplicas": 5}, ""),
@@ -140,7 +141,7 @@ async def test_a_script_hears_each_reason_once(
     told = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(told) == (2 if is_unseen else 0), told
     for line, reason in zip(told, ("Starting", "NoMatchingSlots"), strict=False):
-        assert line.startswith("waiting for 1 workers: ") and f"{reason}, so (cluster gateway.c1)" in line
+        assert line.startswith("waiting for 1 worker: ") and f"{reason}, so (cluster gateway.c1)" in line
 
 
 @pytest.mark.usefixtures("at_once")
