@@ -21,7 +21,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from aiohttp import ClientError, web
@@ -50,15 +50,16 @@ class DaskClusters:
         """The spec as the watch shows it: it may be behind."""
         return _spec(self._backend.informer.get(cluster_name))
 
-    async def read(self, cluster_name: str) -> Mapping[str, Any]:
-        """The spec as it is now."""
-        return _spec(await self._ask(self._backend.custom_client.get_namespaced_custom_object, cluster_name))
+    async def read(self, cluster_name: str) -> tuple[Mapping[str, Any], str | None]:
+        """The spec as it is now, and which version of the object that is."""
+        found = await self._ask(self._backend.custom_client.get_namespaced_custom_object, cluster_name)
+        return _spec(found), ((found or {}).get("metadata") or {}).get("resourceVersion")
 
-    async def write(self, cluster_name: str, change: Mapping[str, Any]) -> None:
-        """Merged into the spec: None takes a field away."""
+    async def write(self, cluster_name: str, change: Mapping[str, Any], version: str | None = None) -> None:
+        """Merged into the spec: None takes a field away. Of a `version`: 409 if it is another one now."""
         patch = self._backend.custom_client.patch_namespaced_custom_object
-        kind = "application/merge-patch+json"
-        await self._ask(patch, cluster_name, {"spec": change}, _content_type=kind)
+        body = {"spec": change} | ({} if version is None else {"metadata": {"resourceVersion": version}})
+        await self._ask(patch, cluster_name, body, _content_type="application/merge-patch+json")
 
     async def _ask(
         self, question: Callable[..., Awaitable[Any]], cluster_name: str, *more: Any, **how: Any
@@ -89,6 +90,8 @@ class _Number:
         self.heard, self.heard_at = shown if type(shown) is int else 0, 0.0
         self.number: int | None = None  # what the store may not have yet
         self.asked: Mapping[str, Any] | None = None  # likewise
+        self.at = ""  # of the last word that this server heard
+        self.is_heard = False  # the number is a heartbeat's, and not a word's
         self.held = 0
         self.write: asyncio.Future[None] | None = None
         self.word: _Word | None = None
@@ -135,7 +138,7 @@ class Heartbeats:
         began, line = self._clock(), self._line(cluster, known)
         if line.may_be_old(number, began):
             raise _say_it_again()
-        line.number = line.heard = number
+        line.number, line.heard, line.is_heard = number, number, True
         write = self._write_soon(cluster, line)
         if line.held >= HELD:
             raise web.HTTPTooManyRequests(reason=f"{HELD} heartbeats of this cluster are not answered yet")
@@ -160,7 +163,8 @@ class Heartbeats:
         line = self._line(cluster, known)
         word = line.word = _Word(number, line.heard, self._clock())
         if asks:
-            line.asked = self._asked(number)
+            line.at = _later(max(line.at, _at(self._clusters.shown(cluster))), self._date())
+            line.asked = {"replicas": number, "at": line.at}
         try:
             yield
         except BaseException:
@@ -170,14 +174,10 @@ class Heartbeats:
         else:
             word.at = self._clock()
             if number is not None and line.word is word:
-                line.number = line.heard = number
+                line.number, line.heard, line.is_heard = number, number, False
         finally:  # what was asked for, also if the scheduler does not hear it now
             write = self._write_soon(cluster, line)
         await asyncio.wait({write}, timeout=TAKEN)
-
-    def _asked(self, number: int | None) -> dict[str, Any]:
-        at = datetime.fromtimestamp(self._date(), timezone.utc)  # noqa: UP017 (as before Python 3.11)
-        return {"replicas": number, "at": at.isoformat(timespec="microseconds")}
 
     def _line(self, cluster: str, known: Collection[str]) -> _Number:
         if cluster not in self._numbers:
@@ -199,7 +199,7 @@ class Heartbeats:
             line.spent += 1
             number, asked = line.number, line.asked
             try:
-                await asyncio.wait_for(self._settle(cluster, line.change()), DEADLINE)
+                await asyncio.wait_for(self._settle(cluster, line), DEADLINE)
             except Exception as exc:
                 if not _passes(exc) or self._clock() - line.heard_at > PATIENCE:
                     asks = "Cluster %s asks for %d workers, not written: %.500r"
@@ -213,25 +213,30 @@ class Heartbeats:
 
     async def flush(self) -> None:
         """Write at once what is on its way: this server ends."""
-        due = [self._settle(cluster, line.change()) for cluster, line in self._numbers.items()]
+        due = [self._settle(cluster, line) for cluster, line in self._numbers.items()]
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.gather(*due, return_exceptions=True), FLUSH)
 
-    async def _settle(self, cluster: str, change: dict[str, Any]) -> None:
-        """Write it, unless it is there; the watch alone may be behind another replica's write."""
-        shown = self._clusters.shown(cluster)
-        if not change or (_has(shown, change) and _has(await self._clusters.read(cluster), change)):
+    async def _settle(self, cluster: str, line: _Number) -> None:
+        """Write what is due, unless it is there; the watch alone may be behind another replica's write."""
+        change, is_heard, shown = line.change(), line.is_heard, self._clusters.shown(cluster)
+        if not change or (_has(shown, change) and _has((await self._clusters.read(cluster))[0], change)):
             return
         if _at(change):
-            if _at(change) < _at(await self._clusters.read(cluster)):
-                return  # another server has heard a later word, and its number
-        elif _is_of_before(shown) and _is_of_before(await self._clusters.read(cluster)):
-            change[ASKED_FIELD] |= self._asked(None)  # who knows what was asked for since
-        elif WANTED_FIELD not in shown:
-            there = await self._clusters.read(cluster)
-            if WANTED_FIELD not in there and not _at(there):
-                change[ASKED_FIELD] |= self._asked(0)  # no user has asked for anything: the operator did
-        await self._clusters.write(cluster, change)
+            if _at(change) < _at((await self._clusters.read(cluster))[0]):  # another server's is later
+                change = _without_word(change) if is_heard else {}
+        elif _is_of_before(shown) or WANTED_FIELD not in shown:
+            there, version = await self._clusters.read(cluster)
+            if _is_of_before(there):  # who knows what was asked for since
+                change[ASKED_FIELD] |= {"replicas": None, "at": _later(_at(there), 0)}
+            elif WANTED_FIELD not in there and not _at(there):  # no user has asked for anything
+                change[ASKED_FIELD] |= {"replicas": 0, "at": _later("", 0)}
+            else:
+                version = None
+            await self._clusters.write(cluster, change, version)
+            return
+        if change:
+            await self._clusters.write(cluster, change)
 
 
 def _told(write: asyncio.Future[None]) -> None:
@@ -263,6 +268,19 @@ def _at(spec: Mapping[str, Any]) -> str:
     asked = spec.get(ASKED_FIELD)
     at = asked.get("at") if isinstance(asked, Mapping) else None
     return at if isinstance(at, str) else ""
+
+
+def _later(at: str, seconds: float) -> str:
+    """This time, or right after `at`: clocks differ, and are set."""
+    time = datetime.fromtimestamp(seconds, timezone.utc)  # noqa: UP017 (as before Python 3.11)
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        time = max(time, datetime.fromisoformat(at) + timedelta(microseconds=1))
+    return time.isoformat(timespec="microseconds")
+
+
+def _without_word(change: Mapping[str, Any]) -> dict[str, Any]:
+    number = change.get(WANTED_FIELD)
+    return {} if number is None else {WANTED_FIELD: number, ASKED_FIELD: {"wanted": number}}
 
 
 def _is_of_before(spec: Mapping[str, Any]) -> bool:

@@ -75,13 +75,15 @@ class Store(DaskClusters):
     def shown(self, _: str) -> Mapping[str, Any]:
         return next(spec for at, spec in reversed(self._history) if at + self.lag <= now())
 
-    async def read(self, _: str) -> Mapping[str, Any]:
+    async def read(self, _: str) -> tuple[Mapping[str, Any], str | None]:
         self.reads += 1
         await asyncio.sleep(0.01)
-        return self.spec
+        return self.spec, str(len(self._history))
 
-    async def write(self, _: str, fields: Mapping[str, Any]) -> None:
+    async def write(self, _: str, fields: Mapping[str, Any], version: str | None = None) -> None:
         await asyncio.sleep(self.slow)
+        if version not in (None, str(len(self._history))):
+            raise ApiException(status=409)
         if self.refusing:
             self.refusing -= 1
             raise self.refusal
@@ -435,7 +437,7 @@ def test_a_cluster_is_gone_only_if_the_api_server_names_it(body: str | None, gon
     custom = Mock(get_namespaced_custom_object=AsyncMock(side_effect=answer))
     store = DaskClusters(Mock(custom_client=custom, crd_version="v1alpha1"), ("g", "daskclusters"))
     if gone:
-        assert asyncio.run(store.read("gateway.c1")) == {}
+        assert asyncio.run(store.read("gateway.c1")) == ({}, None)
     else:
         with pytest.raises(ApiException):
             asyncio.run(store.read("gateway.c1"))
@@ -679,6 +681,71 @@ def test_who_has_asked_is_answered_when_it_is_written_or_takes_too_long(number: 
                 pass
             assert (ASKED_FIELD in store.spec) == written
             assert now() - began < TAKEN + 0.1
+
+    in_virtual_time(run)
+
+
+@pytest.mark.parametrize("ahead", [0.0, 0.005, 0.02, 0.5])
+def test_a_users_first_word_through_one_server_is_not_undone_by_its_heartbeat_at_another(
+    ahead: float,
+) -> None:
+    """The scheduler says its first number before the server that has told it could write the word."""
+
+    async def run() -> None:
+        for slow in (0.01, 0.3):
+            store = Store()
+            store.new()
+            store.slow = slow
+            one, another = store.server(), store.server()
+            async with one.asked(CLUSTER, 5, {CLUSTER}):
+                beat = asyncio.ensure_future(another.heard(CLUSTER, 5, {CLUSTER}))
+                await asyncio.sleep(ahead)
+            await beat
+            await asyncio.sleep(2 * SECONDS)
+            assert (store.number, store.asked, store.spec[ASKED_FIELD]["wanted"]) == (5, 5, 5)
+
+    in_virtual_time(run)
+
+
+def test_a_later_word_is_later_whatever_the_clocks_say() -> None:
+    async def run() -> None:
+        store, dates = Store(), [1_800_000_000.0, 1_799_999_000.0, 1_799_998_000.0]
+        one = Heartbeats(store, now, lambda: dates[0])
+        another = Heartbeats(store, now, lambda: dates[1])
+        for server, number in ((one, 3), (another, 4), (another, None), (one, 6), (another, 7)):
+            await say(server, number)
+            assert store.asked == number
+            await asyncio.sleep(1)
+        dates[0] = dates[2]  # its clock is set
+        await say(one, 8)
+        await say(one, 9)
+        assert store.asked == 9
+        await store.write(CLUSTER, {ASKED_FIELD: {"at": "once upon a time"}})
+        await asyncio.sleep(1)
+        store.spec[ASKED_FIELD]["at"] = ""
+        await say(one, 2)
+        assert store.asked == 2
+
+    in_virtual_time(run)
+
+
+def test_a_number_that_was_heard_since_is_written_though_the_word_before_it_is_older_than_anothers() -> None:
+    async def run() -> None:
+        store = Store()
+        one, another = store.server(), store.server()
+        said = [asyncio.ensure_future(say(one, number)) for number in range(2, BURST + 4)]
+        await asyncio.sleep(0.5)
+        await say(another, 1)
+        await asyncio.sleep(0.5)
+        while True:
+            try:
+                await one.heard(CLUSTER, 8, {CLUSTER})  # the operator's, for a pool of its own
+                break
+            except web.HTTPException:
+                await asyncio.sleep(0.5)
+        await asyncio.gather(*said)
+        await asyncio.sleep(3 * SECONDS)
+        assert (store.number, store.asked) == (8, 1)
 
     in_virtual_time(run)
 
