@@ -33,6 +33,7 @@ WANTED_FIELD, ASKED_FIELD = "htcondorReplicas", "htcondorAsked"  # of a DaskClus
 BURST, SECONDS = 8, 3.0  # so many requests at once, and one more in so many seconds: adapt() moves every 3 s
 DEADLINE = 15.0  # of one of them
 ANSWER = 1.0  # until a heartbeat is answered; and so long after a word of its user it may be older
+TRIES = 4  # while others write beside it
 TAKEN = 5.0  # until a user's word counts as taken, written or not
 FLUSH = 5.0  # seconds for all that is on its way when the server ends
 PATIENCE = 600.0  # with an API server that does not take a number
@@ -213,30 +214,38 @@ class Heartbeats:
 
     async def flush(self) -> None:
         """Write at once what is on its way: this server ends."""
-        due = [self._settle(cluster, line) for cluster, line in self._numbers.items()]
+        due = [self._settle(cluster, line) for cluster, line in self._numbers.items() if line.change()]
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.gather(*due, return_exceptions=True), FLUSH)
 
     async def _settle(self, cluster: str, line: _Number) -> None:
-        """Write what is due, unless it is there; the watch alone may be behind another replica's write."""
-        change, is_heard, shown = line.change(), line.is_heard, self._clusters.shown(cluster)
-        if not change or (_has(shown, change) and _has((await self._clusters.read(cluster))[0], change)):
-            return
-        if _at(change):
-            if _at(change) < _at((await self._clusters.read(cluster))[0]):  # another server's is later
-                change = _without_word(change) if is_heard else {}
-        elif _is_of_before(shown) or WANTED_FIELD not in shown:
+        """Write what is due, unless it is there: another server may have heard more."""
+        for tries in range(TRIES):
             there, version = await self._clusters.read(cluster)
-            if _is_of_before(there):  # who knows what was asked for since
-                change[ASKED_FIELD] |= {"replicas": None, "at": _later(_at(there), 0)}
-            elif WANTED_FIELD not in there and not _at(there):  # no user has asked for anything
-                change[ASKED_FIELD] |= {"replicas": 0, "at": _later("", 0)}
-            else:
-                version = None
-            await self._clusters.write(cluster, change, version)
-            return
-        if change:
-            await self._clusters.write(cluster, change)
+            change = _fitting(line.change(), there, is_heard=line.is_heard)
+            if _has(there, change):
+                return
+            try:
+                await self._clusters.write(cluster, change, version)
+                return
+            except ApiException as exc:
+                if exc.status != 409 or tries == TRIES - 1:
+                    raise
+
+
+def _fitting(change: dict[str, Any], there: Mapping[str, Any], *, is_heard: bool) -> dict[str, Any]:
+    """What of `change` is news to the spec that is `there`."""
+    number = change.get(WANTED_FIELD)
+    alone = {} if number is None else {WANTED_FIELD: number, ASKED_FIELD: {"wanted": number}}
+    if _at(change):
+        if _at(change) >= _at(there):
+            return change
+        return alone if is_heard else {}  # another server has heard a later word, and its number
+    if alone and _is_of_before(there):  # who knows what was asked for since
+        alone[ASKED_FIELD] |= {"replicas": None, "at": _later(_at(there), 0)}
+    elif alone and WANTED_FIELD not in there and not _at(there):  # no user has asked for anything
+        alone[ASKED_FIELD] |= {"replicas": 0, "at": _later("", 0)}
+    return alone
 
 
 def _told(write: asyncio.Future[None]) -> None:
@@ -276,11 +285,6 @@ def _later(at: str, seconds: float) -> str:
     with contextlib.suppress(ValueError, TypeError, OverflowError):
         time = max(time, datetime.fromisoformat(at) + timedelta(microseconds=1))
     return time.isoformat(timespec="microseconds")
-
-
-def _without_word(change: Mapping[str, Any]) -> dict[str, Any]:
-    number = change.get(WANTED_FIELD)
-    return {} if number is None else {WANTED_FIELD: number, ASKED_FIELD: {"wanted": number}}
 
 
 def _is_of_before(spec: Mapping[str, Any]) -> bool:

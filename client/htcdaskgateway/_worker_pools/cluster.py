@@ -245,10 +245,8 @@ class ClusterWithPools(ClusterOnDisplay):
         """A sentence, if the gateway says so, or does not know the cluster any more."""
         try:
             report = await asyncio.wait_for(self.gateway._cluster_report(self.name), _ASK_SECONDS)
-        except (OSError, asyncio.TimeoutError, GatewayServerError, aiohttp.ClientError):
-            return None
-        except ValueError as error:
-            if not is_unknown(error):
+        except Exception as error:  # whoever waits goes on waiting
+            if not isinstance(error, ValueError) or not is_unknown(error):
                 return None
             self._learn_end("ended", told.UNKNOWN)
             return told.UNKNOWN

@@ -75,16 +75,16 @@ def tell_if_adapting_ends(pools: Iterable[Pool], minimum: Any, maximum: Any) -> 
 def tell_if_others_leave(pools: Sequence[Pool], name: str) -> None:
     """A GatewayWarning if workers of the first pool leave for those of this new one."""
     first = next((pool for pool in pools if pool.spec.scaling == "Gateway"), None)
-    own = sum(pool.spec.replicas for pool in pools if pool.spec.scaling == "Manual")
     if first is None or first.wanted is None:
         return
-    leave = first.status.replicas - max(0, first.wanted - own)
+    sizes = {pool.name: pool.spec.replicas for pool in pools if pool.spec.scaling == "Manual"}
+    own = sum(sizes.values())
+    stay = min(first.status.replicas, max(0, first.wanted - own + sizes.get(name, 0)))  # without this pool
+    leave = stay - max(0, first.wanted - own)
     if leave > 0:
-        text = (
-            f"cluster.scale() counts the workers of all pools: {leave} of pool {first.name!r} leave for pool"
-        )
-        keeps = f"cluster.scale({first.status.replicas + own}) keeps them"
-        warnings.warn(GatewayWarning(f"{text} {name!r}. {keeps}"), stacklevel=3)
+        counts = f"cluster.scale() counts the workers of all pools: {leave} of pool {first.name!r} leave"
+        keeps = f"cluster.scale({stay + own}) keeps them"
+        warnings.warn(GatewayWarning(f"{counts} for pool {name!r}. {keeps}"), stacklevel=3)
 
 
 def template_for(name: str, keywords: Mapping[str, Any]) -> Template:

@@ -5,6 +5,7 @@ it a second one looks at the cluster's pools, at most once a second, and shows w
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import re
@@ -44,6 +45,7 @@ _ONCE_MORE_SECONDS: Final = 1.0
 _OTHER_LOOKS: Final = (
     4  # at the pools, for one at the cluster: without an operator no pool says that it ended
 )
+_END_SECONDS: Final = 10.0  # to find out why a connection has broken
 _ASKED_AFTER: Final = 3  # times, when the connection to a scheduler has broken
 _WHOLE: Final = 8192  # characters of an error: the sentences of two pools
 
@@ -87,11 +89,8 @@ async def for_workers(
             told.add_note(seen[-1])
         raise told from None
     except OSError:  # perhaps because its cluster has ended
-        for _ in range(_ASKED_AFTER):
-            pools = await look(list_pools)
-            _refuse(cluster, pools, stalls.failing(pools or ()))
-            await _refuse_ended(cluster, how_it_ended)
-            await asyncio.sleep(_LOOK_SECONDS)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_tell_end(cluster, list_pools, how_it_ended), _END_SECONDS)
         raise
 
 
@@ -109,6 +108,15 @@ async def look(list_pools: ListPools, within: float = _ANSWER_SECONDS) -> Sequen
 def _refuse(cluster: str, pools: Sequence[Pool] | None, known: stalls.Known | None = None) -> None:
     if (why := stalls.in_vain(cluster, pools or (), known or {})) is not None:
         raise PoolStalledError(progress.plain(why, _WHOLE))
+
+
+async def _tell_end(cluster: str, list_pools: ListPools, how_it_ended: HowItEnded) -> None:
+    """Its pools say so a moment later."""
+    for _ in range(_ASKED_AFTER):
+        pools = await look(list_pools)
+        _refuse(cluster, pools, stalls.failing(pools or ()))
+        await _refuse_ended(cluster, how_it_ended)
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _refuse_ended(cluster: str, how_it_ended: HowItEnded) -> None:
@@ -199,7 +207,7 @@ def _too_few(pools: Sequence[Pool] | None, n: int) -> str:
     sized = sum(pool.spec.replicas for pool in pools if pool.spec.scaling == "Manual")
     wanted = max(sized, 0 if follower_missing(pools) else pools[0].wanted or 0)
     if wanted >= n:
-        return f"{wanted} are asked for, and the operator has not acted on it yet; "
+        return f"{wanted} asked for, and the operator has not acted on it yet; "
     adapts = "adapt() asks only while there is work, and a pool of add_pool() may have ended it"
     none = f"none is asked for ({adapts})" if not asked else f"{asked} asked for"
     if follower_missing(pools):

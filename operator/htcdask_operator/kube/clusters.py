@@ -40,8 +40,8 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
     active = spec.get("active", True) is not False and metadata.get("deletionTimestamp") is None
     active = active and phase not in _ENDED
     secret = status.get("credentials")
-    replicas = number(spec.get(names.WANTED_FIELD))
-    asked, word = _asked(spec.get(names.ASKED_FIELD), replicas)
+    wanted = spec.get(names.WANTED_FIELD)
+    asked, word = _asked(spec.get(names.ASKED_FIELD), wanted)
     return ClusterFacts(
         namespace=text(metadata.get("namespace")),
         name=text(metadata.get("name")),
@@ -49,7 +49,7 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
         active=active,
         running=active and phase == "Running",
         phase=phase,
-        replicas=replicas,
+        replicas=number(wanted),
         htcondor=options.get(names.WORKER_BACKEND_OPTION) == names.WORKER_BACKEND_HTCONDOR,
         username=str(spec.get("username", "")),
         asked=asked,
@@ -60,13 +60,14 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
     )
 
 
-def _asked(value: object, wanted: int) -> tuple[int | None, str]:
+def _asked(value: object, wanted: object) -> tuple[int | None, str]:
     """What its user asked for last, and which word it was; nothing where the gateway did not write it.
 
     Beside another number than `wanted` it tells nothing: an older gateway wrote that, or somebody by hand.
+    Before there is a number, neither has one.
     """
     body = mapping(value)
-    replicas, word = body.get("replicas"), text(body.get("at"))
-    if type(body.get("wanted")) is not int or body["wanted"] != wanted or not 0 < len(word) <= _LONGEST:
+    replicas, word, beside = body.get("replicas"), text(body.get("at")), body.get("wanted")
+    if type(beside) is not type(wanted) or beside != wanted or not 0 < len(word) <= _LONGEST:
         return None, ""
     return (replicas, word) if replicas is None or (type(replicas) is int and replicas >= 0) else (None, "")

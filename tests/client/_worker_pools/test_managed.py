@@ -77,8 +77,8 @@ def test_who_scales_where_no_pool_follows_is_told_whom_to_ask(site: Site) -> Non
 
 @pytest.mark.parametrize(
     ("wanted", "there", "leave"),
-    [(2, 2, 2), (3, 3, 2), (4, 2, 0), (2, 0, 0), (None, 2, 0)],
-    ids=["all", "some", "room for both", "none is there", "nobody tells"],
+    [(2, 2, 2), (3, 3, 2), (4, 2, 0), (2, 0, 0), (None, 2, 0), (3, 6, 2)],
+    ids=["all", "some", "room for both", "none is there", "nobody tells", "some leave anyway"],
 )
 def test_who_adds_a_pool_is_told_whose_workers_leave_for_it(
     wanted: int | None, there: int, leave: int, recwarn: pytest.WarningsRecorder
@@ -87,7 +87,8 @@ def test_who_adds_a_pool_is_told_whose_workers_leave_for_it(
     tell_if_others_leave([first, replace(pool("gpu"), spec=MANUAL, wanted=wanted)], "gpu")
     tell_if_others_leave([replace(pool("gpu"), spec=MANUAL, wanted=wanted)], "gpu")
     said = [str(warning.message) for warning in recwarn]
-    keeps = f"{leave} of pool 'default' leave for pool 'gpu'. cluster.scale({there + 2}) keeps them"
+    stay = min(there, wanted or 0)
+    keeps = f"{leave} of pool 'default' leave for pool 'gpu'. cluster.scale({stay + 2}) keeps them"
     assert said == ([f"cluster.scale() counts the workers of all pools: {keeps}"] if leave else [])
 
 

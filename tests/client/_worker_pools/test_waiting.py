@@ -92,9 +92,7 @@ def test_who_waits_for_more_than_were_asked_for_is_told(status: dict[str, Any], 
     assert waiting._too_few(None, 5) == waiting._too_few([], 5) == ""
 
 
-@pytest.mark.parametrize(
-    ("wanted", "said"), [(4, "1 asked for: cluster.scale(5)"), (5, "5 are asked for, and")]
-)
+@pytest.mark.parametrize(("wanted", "said"), [(4, "1 asked for: cluster.scale(5)"), (5, "5 asked for, and")])
 def test_who_has_just_asked_for_more_is_not_told_to_ask_for_more(wanted: int, said: str) -> None:
     """The operator may be away, or wait for an access point that does not answer."""
     told = waiting._too_few([dataclasses.replace(pool(desiredReplicas=1), wanted=wanted)], 5)
@@ -153,7 +151,7 @@ async def test_a_script_hears_each_reason_once(
         ([pool(conditions=[condition("Ready", "False", "CondorUnreachable")])], "CondorUnreachable"),
         ([pool()], "the operator has not looked at this pool yet"),
         ([pool(observedGeneration=1)], "cluster.scale(1) asks for more"),
-        ([ASKED], "1 are asked for, and the operator has not acted on it yet"),
+        ([ASKED], "1 asked for, and the operator has not acted on it yet"),
     ],
     ids=["no pool", "nobody tells", "no explanation yet", "no operator", "nobody asks", "nobody acts"],
 )

@@ -85,6 +85,13 @@ def test_what_its_user_asked_for_last_is_read(replicas: int | None) -> None:
         assert (cluster.asked, cluster.word) == (replicas, "noon")
 
 
+def test_a_word_is_heard_before_there_is_a_number() -> None:
+    """adapt() of a cluster without work."""
+    its = {key: value for key, value in body()["spec"].items() if key != "htcondorReplicas"}
+    cluster = facts(body() | {"spec": its | {"htcondorAsked": {"at": "noon"}}})
+    assert (cluster.replicas, cluster.asked, cluster.word) == (0, None, "noon")
+
+
 @pytest.mark.parametrize(
     "forged",
     [
