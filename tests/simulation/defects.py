@@ -240,7 +240,7 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (forget_who_was_held, ""),
         (let_successors_connect_at_once, "no successor connects before the worker has retired"),
         (forget_who_is_being_sent, "no more workers than wanted"),
-        (leave_who_is_suspended, "is not connected"),
+        (leave_who_is_suspended, "it comes to what is wanted"),
         (try_as_many_again, "it comes to what is wanted"),
         (avoid_no_machine, "a machine that eats workers is avoided"),
         (keep_who_is_outdated, "who waits is of the newest template"),
