@@ -27,8 +27,8 @@ from tests.simulation.search import search
 
 HISTORIES = 250
 # Each where those before found nothing. What one seed finds is chance, and changes with the code: a mistake
-# that half of them find is found by one of twelve.
-SEEDS = (1, 3, 4, 6, 2, 5, 7, 8, 9, 10, 11, 12)
+# that half of them find is found by one of thirteen.
+SEEDS = (1, 3, 4, 6, 2, 5, 7, 8, 9, 10, 11, 12, 13)
 LINES = 12  # of a story
 Plant = Callable[[pytest.MonkeyPatch], None]
 
