@@ -108,6 +108,13 @@ async def say(server: Heartbeats, number: int | None) -> None:
         pass
 
 
+async def say_in_vain(server: Heartbeats, number: int) -> None:
+    """Likewise, and the scheduler does not hear it."""
+    with pytest.raises(ConnectionError):
+        async with server.asked(CLUSTER, number, {CLUSTER}):
+            raise ConnectionError
+
+
 class Scheduler:
     """dask-gateway's own part of a scheduler, whose heartbeats come to this server."""
 
@@ -203,9 +210,7 @@ def test_a_scheduler_that_did_not_take_a_number_is_believed_in_what_it_says() ->
         store = Store()
         server = store.server()
         await server.heard(CLUSTER, 4, {CLUSTER})
-        with pytest.raises(ConnectionError):
-            async with server.asked(CLUSTER, 9, {CLUSTER}):
-                raise ConnectionError
+        await say_in_vain(server, 9)
         await server.heard(CLUSTER, 5, {CLUSTER})
         assert [number for _, number in store.writes] == [4, 5]
 
@@ -217,8 +222,7 @@ def test_what_adapt_finds_right_after_a_number_was_given_is_believed() -> None:
         store = Store()
         server = store.server()
         for number in (7, None):
-            async with server.asked(CLUSTER, number, {CLUSTER}):
-                pass
+            await say(server, number)
         await server.heard(CLUSTER, 2, {CLUSTER})
         assert store.number == 2
 
@@ -255,8 +259,7 @@ def test_another_number_than_the_one_that_was_given_is_believed_a_second_later()
     async def run() -> None:
         store = Store()
         server, began = store.server(), now()
-        async with server.asked(CLUSTER, 7, {CLUSTER}):
-            pass
+        await say(server, 7)
         await beat(server, 2)
         assert store.number == 2
         assert 0.5 < now() - began < 2
@@ -553,9 +556,7 @@ def test_a_word_that_the_scheduler_did_not_hear_is_written_all_the_same() -> Non
         store = Store()
         server = store.server()
         await server.heard(CLUSTER, 4, {CLUSTER})
-        with pytest.raises(ConnectionError):
-            async with server.asked(CLUSTER, 9, {CLUSTER}):
-                raise ConnectionError
+        await say_in_vain(server, 9)
         await asyncio.sleep(1)
         assert (store.number, store.asked) == (4, 9)
 
@@ -609,8 +610,7 @@ def test_a_server_that_is_slow_does_not_write_an_older_word_over_a_newer_one() -
         for number in range(2, BURST + 4):
             async with one.asked(CLUSTER, number, {CLUSTER}):
                 await asyncio.sleep(0.03)
-        async with another.asked(CLUSTER, 1, {CLUSTER}):
-            pass
+        await say(another, 1)
         await asyncio.sleep(3 * SECONDS)
         assert (store.number, store.asked) == (1, 1)
 
@@ -677,8 +677,7 @@ def test_who_has_asked_is_answered_when_it_is_written_or_takes_too_long(number: 
         for slow, written in ((2.0, True), (60.0, False)):
             store = Store()
             store.slow, began = slow, now()
-            async with store.server().asked(CLUSTER, number, {CLUSTER}):
-                pass
+            await say(store.server(), number)
             assert (ASKED_FIELD in store.spec) == written
             assert now() - began < TAKEN + 0.1
 
@@ -754,8 +753,7 @@ def test_who_ends_adapt_asks_for_nothing() -> None:
     async def run() -> None:
         store = Store()
         server = store.server()
-        async with server.asked(CLUSTER, 3, {CLUSTER}):
-            pass
+        await say(server, 3)
         await asyncio.sleep(1)
         there = store.spec
         async with server.asked(CLUSTER, None, {CLUSTER}, asks=False):
@@ -772,8 +770,7 @@ def test_adapt_through_another_server_does_not_write_the_number_that_this_one_he
         one, another = store.server(), store.server()
         await one.heard(CLUSTER, 3, {CLUSTER})
         await another.heard(CLUSTER, 5, {CLUSTER})
-        async with one.asked(CLUSTER, None, {CLUSTER}):
-            pass
+        await say(one, None)
         await asyncio.sleep(1)
         assert (store.number, store.asked) == (5, None)
 
@@ -784,11 +781,9 @@ def test_no_server_writes_a_word_again_that_another_has_heard_since() -> None:
     async def run() -> None:
         store = Store()
         one, another = store.server(), store.server()
-        async with one.asked(CLUSTER, 3, {CLUSTER}):
-            pass
+        await say(one, 3)
         await asyncio.sleep(1)
-        async with another.asked(CLUSTER, 7, {CLUSTER}):
-            pass
+        await say(another, 7)
         await asyncio.sleep(1)
         await beat(one, 8)
         assert (store.number, store.asked) == (8, 7)

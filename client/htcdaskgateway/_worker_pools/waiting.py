@@ -42,9 +42,8 @@ _PATIENT_SECONDS: Final = 20.0  # then a script hears why, once for each reason:
 _ANSWER_SECONDS: Final = 10.0  # of one question about the pools
 _SLOW_SECONDS: Final = 3.0  # of one question to a scheduler: then it does not answer
 _ONCE_MORE_SECONDS: Final = 1.0
-_OTHER_LOOKS: Final = (
-    4  # at the pools, for one at the cluster: without an operator no pool says that it ended
-)
+_OTHER_LOOKS: Final = 4
+"""At the pools, for one at the cluster: without an operator no pool says that it has ended."""
 _END_SECONDS: Final = 10.0  # to find out why a connection has broken
 _ASKED_AFTER: Final = 3  # times, when the connection to a scheduler has broken
 _WHOLE: Final = 8192  # characters of an error: the sentences of two pools
