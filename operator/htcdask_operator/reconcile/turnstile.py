@@ -49,16 +49,17 @@ class Turnstile:
             raise
 
     def _leave(self) -> None:
-        if not self._waiting:
+        # Who is cancelled stays among those that wait until its task runs, and can take no place.
+        waiting = [place for place in self._waiting if not place.done()]
+        if not waiting:
             self._free += 1
             return
-        place = self._next()
+        place = self._next(waiting)
         del self._waiting[place]
         place.set_result(None)
 
-    def _next(self) -> asyncio.Future[None]:
+    def _next(self, waiting: list[asyncio.Future[None]]) -> asyncio.Future[None]:
         self._given += 1
-        longest = next(iter(self._waiting))
         if self._given % _FAIR == 0:
-            return longest
-        return next((place for place, key in self._waiting.items() if not self._rests(key)), longest)
+            return waiting[0]
+        return next((place for place in waiting if not self._rests(self._waiting[place])), waiting[0])

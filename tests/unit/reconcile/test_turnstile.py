@@ -73,3 +73,22 @@ async def test_who_is_cancelled_while_it_waits_takes_no_place(given: bool) -> No
     async with asyncio.timeout(5):
         await asyncio.gather(*(clusters.take(LIVE) for _ in range(9)))
     assert clusters.most == 4
+
+
+async def test_all_can_be_cancelled_at_once_as_when_the_operator_ends() -> None:
+    """Whoever leaves then gives its place to nobody who is cancelled too."""
+    clusters = Clusters()
+
+    async def stay() -> None:
+        async with clusters.turnstile.turn(LIVE):
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(stay()) for _ in range(12)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ended] == [asyncio.CancelledError] * 12
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(clusters.take(LIVE) for _ in range(9)))
+    assert clusters.most == 4
