@@ -60,6 +60,8 @@ class Reconciler:
             except KubeError as error:
                 wake_at = self.cycle.after_failure(key, cluster, str(error))
             except Exception as error:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise  # nobody cancels it again
                 # A mistake of ours about one cluster must not stop the others.
                 _log.error("Cluster %s: the cycle failed: %s", key, mistake.of(error))
                 wake_at = self.cycle.after_failure(key, cluster, None)

@@ -70,12 +70,15 @@ def _after(state: PoolState, actions: tuple[Action, ...]) -> Ledger:
             submitted += len(action.names)
         elif isinstance(action, SubmitAnchor):
             submitted += 1
-    # Who ended well, or goes because fewer are wanted, makes room for another that costs nothing.
-    finished = sum(
-        worker.state is State.FINISHED and worker.reason is None and state.ledger.owes_nothing(worker.job)
+    # Who ended well, or goes because fewer are wanted, makes room for another that costs nothing: once, as
+    # the access point may have to be asked for the same removal again and again.
+    finished = (
+        worker
         for worker in state.ended
+        if worker.state is State.FINISHED and worker.reason is None and state.ledger.owes_nothing(worker.job)
     )
-    after = after.gave_back(finished + len(state.surplus.go), state.pace, state.now)
+    free = {worker.job.id for worker in (*finished, *state.surplus.go)} - state.ledger.removed.keys()
+    after = after.gave_back(len(free), state.pace, state.now)
     return after.submitting(submitted, state.pace, state.now) if submitted else after
 
 

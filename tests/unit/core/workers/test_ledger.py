@@ -440,6 +440,23 @@ def test_removals_of_ours_are_nobodys_failures() -> None:
     assert world.pools[POOL].status.recent_failures == ()
 
 
+def test_who_has_to_be_removed_again_and_again_makes_room_once() -> None:
+    """The access point may refuse a removal, and the pool's pace is then still one."""
+    world = ready()
+    world.settle()
+    world.cluster = make_cluster(0)
+    left = list[int]()
+    for _ in range(3):
+        world.now += 1
+        planned = world.plan()
+        assert any(isinstance(action, Remove) for action in planned.actions)
+        world.memory = planned.memory  # and nothing was removed
+        its = planned.memory.of(POOL).ledger
+        assert its is not None
+        left.append(its.left(ledger.pace(20), world.now))
+    assert left == [59, 59, 59]
+
+
 def test_a_remembered_failure_says_what_its_last_lines_said_when_they_came_later() -> None:
     first, other = (
         Failure(time=timestamps.written(NOW - ago), worker=f"w{ago}", reason="WorkerFailed") for ago in (1, 2)
