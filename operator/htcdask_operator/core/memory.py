@@ -1,8 +1,8 @@
 """What is remembered of a cluster between two plans: frozen, made here and by `plan`, kept by the shell.
 
-The shell never looks into it: it hands it to `plan`, takes the new one from the `Plan`, and says with
-`performed` what came of the actions. Losing it costs time, and what a status
-does not keep.
+The shell hands it to `plan`, takes the new one from the `Plan`, and says with `performed` what came of the
+actions; of what is in it, it looks at `setbacks` alone. Losing it costs time, and what a status does not
+keep.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What the core knows of the world: frozen values, made by the shell from answers of the three ports.
 
-A question that failed is `Unseen`, never an empty answer: nothing is submitted or removed on `Unseen`.
+A question that failed is `Unseen`, never an empty answer: nothing counts as gone by it. What is not done
+then, `plan` says.
 Times are seconds since the epoch; memory and disk are bytes unless a name says MiB.
 """
 

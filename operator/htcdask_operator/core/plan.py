@@ -1,8 +1,9 @@
 """The table of contents of the core: from what is seen of one cluster's pools to what to do about it.
 
 Called by `reconcile` with all pools of one cluster, after `observe` and before `perform`. Pure and total: no
-clock, no I/O, no exception. After its actions have taken effect, planning again yields none. `Unseen` never
-leads to a submit or a remove. An exception about one pool is that pool's status; the others go on.
+clock, no I/O, no exception. After its actions have taken effect, planning again yields none. Where the
+queue is `Unseen` no job is touched, where the cluster is, none but a deleted pool's; where the scheduler is,
+no worker is submitted. An exception about one pool is that pool's status; the others go on.
 
     pools/      cluster (all of them, seen), active (the middle of a pool's life), finalize (its end)
     checks/     what keeps workers away                 status/     what people are told

@@ -34,7 +34,7 @@ class State(enum.Enum):
     UNNAMED = "unnamed"  # runs; the scheduler answers, but does not tell whom it knows
     SUSPENDED = "suspended"  # HTCondor has stopped its process for a while
     HELD = "held"  # by a person
-    KEPT = "kept"  # not understood, or another identity's: it is there, and goes with its pool at most
+    KEPT = "kept"  # not understood: it goes with its pool at most; another identity's: not ours to touch
     REMOVED = "removed"  # its process has not ended yet
     FINISHED = "finished"
     FAILED = "failed"  # completed, held or vacated, and over
