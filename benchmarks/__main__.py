@@ -1,4 +1,4 @@
-"""Measure on a fresh playground and print a table of medians.
+"""Measure, on a fresh playground where it takes a site, and print a table of medians.
 
     python -m benchmarks [--runs 3] [--only connected,queue,latency,quiet] [--keep]
 

@@ -1,6 +1,7 @@
 """Ten usual causes of a pool without workers, each made on a real HTCondor: what the pool says, and when.
 
-By the whole operator, as `kubectl describe` shows it. Causes that leave each other alone stand side by side.
+By the operator's whole loop (`shell`: Kubernetes and the scheduler are fakes), as the pool's status says it.
+Causes that leave each other alone stand side by side.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """HTCondor's codes of held and vacated jobs, each provoked on a real pool: what the operator makes of it.
 
-One pool has all the rules, and one operator for each code; they work side by side, and each test looks at
-what became of one of them.
+By the operator's whole loop (`shell`: Kubernetes and the scheduler are fakes). One pool has all the rules,
+and one operator for each code; they work side by side, and each test looks at what became of one of them.
 """
 
 from __future__ import annotations

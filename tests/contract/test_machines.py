@@ -1,4 +1,7 @@
-"""Workers that fail on one of two machines, and on both, in a real pool: what is done, said and forgotten."""
+"""Workers that fail on one of two machines, and on both, in a real pool: what is done, said and forgotten.
+
+By the operator's whole loop (`shell`: Kubernetes and the scheduler are fakes).
+"""
 
 from __future__ import annotations
 

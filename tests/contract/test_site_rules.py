@@ -1,6 +1,7 @@
 """Access points with rules, on a real schedd that has them: what gets through, and what a pool says else.
 
-One bare pool has all the rules; each looks at one operator's jobs alone.
+By the operator's whole loop (`shell`: Kubernetes and the scheduler are fakes). One bare pool has all the
+rules; each looks at one operator's jobs alone.
 """
 
 from __future__ import annotations
