@@ -36,6 +36,7 @@ def of(analysis: Analysis) -> tuple[object, ...]:
     return (
         *(count > 0 for count in (*slots, analysis.broken, analysis.ahead or 0, analysis.earlier or 0)),
         *(count == analysis.looked_at for count in (analysis.refuse, analysis.drain)),
+        analysis.looked_at < analysis.fit,
         *(count is None for count in (analysis.ahead, analysis.quiet, analysis.limit_used)),
         *(analysis.start, analysis.rule, analysis.drain_reason, analysis.broken_slot, analysis.limit),
         *(analysis.group, _shown(analysis.quota), analysis.reached, analysis.negotiators == 0),

@@ -74,8 +74,8 @@ def _told(analysis: Analysis, job: Job) -> tuple[str, str]:
     if not analysis.room:
         return (
             reasons.POOL_FULL,
-            f"{fit}, and none has room now: the job starts when others end. Smaller ones find room "
-            f"sooner.{_precedence(analysis)}",
+            f"{fit}, and none{_seen(analysis)} has room now: the job starts when others end. Smaller ones "
+            f"find room sooner.{_precedence(analysis)}",
         )
     return (
         reasons.WAITING_FOR_MATCH,
@@ -86,6 +86,11 @@ def _told(analysis: Analysis, job: Job) -> tuple[str, str]:
 
 def _fit(analysis: Analysis) -> str:
     return f"{analysis.fit} of {analysis.slots} slots fit the job when they are empty"
+
+
+def _seen(analysis: Analysis) -> str:
+    """Of how many that is known, if not of all that fit."""
+    return "" if analysis.looked_at >= analysis.fit else f" of the {analysis.looked_at} looked at"
 
 
 def _quiet(analysis: Analysis) -> str:

@@ -129,6 +129,11 @@ CASES: dict[str, tuple[Analysis, str, str]] = {
         "PoolFull",
         "and none has room now: the job starts when others end. Smaller ones find room sooner.",
     ),
+    "full, as far as anybody looked": (
+        Analysis(900, fit=800, looked_at=40, take=40, ahead=0),
+        "PoolFull",
+        "800 of 900 slots fit the job when they are empty, and none of the 40 looked at has room now: ",
+    ),
     "full, and others come first": (
         Analysis(40, fit=12, looked_at=12, take=12, ahead=2),
         "PoolFull",
