@@ -341,10 +341,17 @@ def test_what_one_submit_may_have_is_found_and_kept() -> None:
     assert sizes[-2] == 5
 
 
-def test_what_one_owner_may_have_is_reached() -> None:
+DOWN, BETWEEN = 5, 10  # tries: by a quarter each (4**5), and by half of what is between (2**10), from 1000
+
+
+def test_what_one_owner_may_have_is_reached_in_as_many_tries_as_looking_for_it_takes() -> None:
     sizes, made = tries(1000, 1000, owner=137)
     assert made == 137
-    assert len(sizes) < 60
+    assert len(sizes) <= DOWN + BETWEEN + DOWN, "what is left then is so few that it is but a way down"
+    for owner in range(1, 1001):
+        sizes, made = tries(1000, 1000, owner)
+        assert made == owner
+        assert len(sizes) <= 3 * (DOWN + BETWEEN), f"what is left of {owner} is looked for twice, and is few"
 
 
 def test_a_submit_that_is_late_makes_the_next_smaller() -> None:
