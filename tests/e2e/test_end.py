@@ -2,7 +2,7 @@
 
 import json
 
-from htcdask_api import names
+from htcdask_api import names, status
 from playground.site.site import Site
 from tests.e2e.look import bare, clean, condition, eventually, pool, queue, settled, workers
 from tests.e2e.notebook import Notebook
@@ -21,6 +21,21 @@ def test_shutdown_leaves_no_job(site: Site, notebook: Notebook) -> None:
         "ClusterActive is False",
         lambda s: s == "False",
     )
+    ready = eventually(
+        lambda: condition(site, cluster, status.READY),
+        30,
+        "nothing is left for the pool to do",
+        lambda its: its.get("reason") == status.ENDED,
+    )
+    assert ready["status"] == "True"
+    assert ready["message"].endswith("Nothing of this pool is left.")
+    assert condition(site, cluster, status.RECONCILING)["status"] == "False"
+    name = pool(site, cluster)["metadata"]["name"]
+    head, row = site.kubectl("-n", "gateway", "get", names.PLURAL, name).splitlines()
+    columns = dict(zip(head.split(), row.split(), strict=True))
+    assert (columns["READY"], columns["REASON"]) == ("True", "Ended")
+    counts = ("DESIRED", "CONNECTED", "RUNNING", "IDLE", "HELD")
+    assert [columns[count] for count in counts] == ["0"] * len(counts)
 
 
 def test_shutdown_before_a_worker_ever_came(site: Site, notebook: Notebook) -> None:
