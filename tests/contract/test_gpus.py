@@ -43,12 +43,17 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BarePool]:
         yield made
 
 
-async def test_each_worker_gets_its_own_and_one_too_many_waits(lab: RealLab, tmp_path: Path) -> None:
+async def test_each_worker_gets_its_own_with_a_nanny_or_without_and_one_too_many_waits(
+    lab: RealLab, tmp_path: Path
+) -> None:
     async with dask_cluster(tmp_path) as cluster:
         scheduler = cluster.address.removeprefix("tls://")
-        site, later = Site(lab, scheduler), Site(lab, scheduler)
-        await site.workers("w1", "w2", cluster=cluster, gpus=1)
-        await site.connected(cluster, 2)
+        nannied, bare, later = (Site(lab, scheduler) for _ in range(3))
+        await nannied.workers("w1", cluster=cluster, gpus=1, nanny=True)
+        await bare.workers("w2", cluster=cluster, gpus=1, nanny=False)
+        await bare.connected(cluster, 2)
+        workers = cluster.scheduler.workers
+        assert {its.name: bool(its.nanny) for its in workers.values()} == {"w1": True, "w2": False}
         seen = await cluster.client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
         assert sorted(seen.values()) == ["GPU-11111111", "GPU-22222222"]
         await later.workers("w3", gpus=1)
@@ -58,8 +63,8 @@ async def test_each_worker_gets_its_own_and_one_too_many_waits(lab: RealLab, tmp
                 told = await why(later)
                 await asyncio.sleep(0.2)
         assert "1 of 1 slots fit the job when they are empty, and none has room now" in told[1]
-        await later.end()
-        await site.end()
+        for site in (later, bare, nannied):
+            await site.end()
 
 
 async def test_a_worker_that_wants_more_than_there_are_is_told_so(lab: RealLab) -> None:
