@@ -33,6 +33,19 @@ async def refuse(self, name):
     raise GatewayServerError("not today")
 HTCGateway._stop_cluster = refuse
 """
+# The pool is never answered, and the end of its cluster takes longer than one cancellation and the next.
+SLOW_POOL = """
+import asyncio
+ask = HTCGateway._request
+async def slow(self, method, url, json=None):
+    if url.endswith("/htcondor/pools") and method == "POST":
+        await asyncio.sleep(60)
+    if method == "DELETE":
+        await asyncio.sleep(1.2)
+        {then}
+    return await ask(self, method, url, json=json)
+HTCGateway._request = slow
+"""
 CALLS = {
     "new_cluster": "cluster = gateway.new_cluster()",
     "class": 'cluster = HTCGatewayCluster("{address}", auth=auth)',
@@ -82,6 +95,23 @@ def test_a_cluster_that_cannot_be_ended_is_named(site: Site, call: str, seconds:
     printed, warned = interrupted(site, "slow-stubborn", CALLS[call], seconds, STUBBORN)
     assert printed == "interrupted True\n"
     [name] = stop_all(site, "slow-stubborn")
+    assert f"cluster {name} may go on: end it by gateway.stop_cluster({name!r})" in warned
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_cluster_whose_pool_is_being_made_is_ended_however_slowly(site: Site, call: str) -> None:
+    more = SLOW_POOL.format(then="")
+    assert interrupted(site, "pool-slow", CALLS[call], 1.5, more) == ("interrupted True\n", "")
+    with site.gateway("pool-slow") as gateway:
+        assert becomes_empty(gateway)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_cluster_whose_pool_is_being_made_and_that_cannot_be_ended_is_named(site: Site, call: str) -> None:
+    more = SLOW_POOL.format(then='raise ValueError("not today")')
+    printed, warned = interrupted(site, "pool-stubborn", CALLS[call], 1.5, more)
+    assert printed == "interrupted True\n"
+    [name] = stop_all(site, "pool-stubborn")
     assert f"cluster {name} may go on: end it by gateway.stop_cluster({name!r})" in warned
 
 

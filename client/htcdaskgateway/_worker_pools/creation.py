@@ -10,18 +10,19 @@ import logging
 import sys
 from typing import Final
 
-import aiohttp
-from dask_gateway import Gateway, GatewayClusterError, GatewayServerError
+from dask_gateway import Gateway
 from dask_gateway.client import ClusterStatus
 
 from htcdask_api import Template, names
 from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import PoolRefusedError
+from htcdaskgateway._worker_pools import tasks
 from htcdaskgateway._worker_pools.access import pool_access
 
 _log = logging.getLogger(__name__)
 
+_ANSWER_SECONDS: Final = 10.0  # of the gateway, that it ends the cluster; who interrupts waits for both
 _STOP_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.1
 
@@ -44,21 +45,32 @@ async def create_default_pool(
 
 
 async def stop(gateway: Gateway, cluster: str) -> str:
-    """Stop the cluster; a sentence for the user about what came of it."""
+    """Stop the cluster, however often this is cancelled; a sentence for the user about what came of it."""
+    return await tasks.to_the_end(_stop(gateway, cluster))
+
+
+async def _stop(gateway: Gateway, cluster: str) -> str:
     try:
-        await gateway._stop_cluster(cluster)
-    except (OSError, ValueError, GatewayClusterError, GatewayServerError, aiohttp.ClientError):
+        await asyncio.wait_for(gateway._stop_cluster(cluster), _ANSWER_SECONDS)
+    except (Exception, asyncio.CancelledError):  # cancelled: its loop ends before the cluster
         _log.debug("Cluster %s could not be stopped", cluster, exc_info=True)
         _log.warning(
             "Stopping failed, and cluster %s may go on: end it by gateway.stop_cluster(%r)", cluster, cluster
         )
         return f"The cluster could not be stopped: try gateway.stop_cluster({cluster!r})."
     # The gateway answers before the cluster has stopped; whoever lists the clusters next should not see it.
-    for _ in range(round(_STOP_SECONDS / _POLL_SECONDS)):
+    try:
+        await asyncio.wait_for(_inactive(gateway, cluster), _STOP_SECONDS)
+    except asyncio.TimeoutError:
+        return "The cluster is being stopped."
+    return "The cluster was stopped; nothing is left behind."
+
+
+async def _inactive(gateway: Gateway, cluster: str) -> None:
+    while True:
         if not await _is_active(gateway, cluster):
-            return "The cluster was stopped; nothing is left behind."
+            return
         await asyncio.sleep(_POLL_SECONDS)
-    return "The cluster is being stopped."
 
 
 async def _is_active(gateway: Gateway, cluster: str) -> bool:
@@ -66,6 +78,6 @@ async def _is_active(gateway: Gateway, cluster: str) -> bool:
         report = await gateway._cluster_report(cluster)
     except ValueError as error:
         return not is_unknown(error)
-    except (OSError, GatewayServerError, aiohttp.ClientError):
+    except Exception:
         return True
     return bool(report.status <= ClusterStatus.RUNNING)

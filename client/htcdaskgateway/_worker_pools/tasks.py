@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 _AGAIN_SECONDS: Final = 0.5
 
@@ -22,14 +24,15 @@ async def end(*tasks: "asyncio.Future[Any]") -> None:
             task.exception()  # asked for: nobody else will
 
 
-async def to_the_end(what: Coroutine[Any, Any, None]) -> None:
-    """Do it, however often this is cancelled meanwhile; then the cancellation is raised."""
-    doing, cancelled = asyncio.ensure_future(what), None
+async def to_the_end(what: Coroutine[Any, Any, T]) -> T:
+    """What comes of it, however often this is cancelled meanwhile; then the cancellation is raised."""
+    doing, cancelled = asyncio.ensure_future(what), False
     while not doing.done():
         try:
             await asyncio.wait([doing])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    doing.result()
-    if cancelled is not None:
-        raise cancelled
+        except asyncio.CancelledError:
+            cancelled = True
+    result = doing.result()
+    if cancelled:  # a new one: an error that a frame keeps keeps that frame, and all it knows
+        raise asyncio.CancelledError
+    return result

@@ -130,7 +130,7 @@ async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoRet
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         return await (working if working.done() else watching)
     finally:
-        await tasks.end(watching, working)
+        await tasks.to_the_end(tasks.end(watching, working))
 
 
 async def _watch_workers(

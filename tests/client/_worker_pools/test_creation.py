@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from dask_gateway import GatewayClusterError
 
-from htcdaskgateway import PoolRefusedError
+from htcdaskgateway import HTCGateway, PoolRefusedError
+from htcdaskgateway._worker_pools import creation
 from tests.client.gateway_site import IMAGE, Site
 
 
@@ -57,3 +58,67 @@ async def test_an_interrupted_pool_leaves_no_cluster(site: Site, monkeypatch: py
         with pytest.raises(asyncio.CancelledError):
             await submitting
         assert await gateway.list_clusters() == []
+
+
+async def test_a_cluster_is_stopped_however_often_its_making_is_cancelled(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = asyncio.Event()
+    ask = HTCGateway._request
+
+    async def slow(self: HTCGateway, method: str, url: str, json: Any = None) -> Any:
+        if url.endswith("/htcondor/pools") and method == "POST":
+            reached.set()
+            await asyncio.Event().wait()
+        if method == "DELETE":
+            await asyncio.sleep(0.8)  # tasks.end cancels once more meanwhile, and so does this test
+        return await ask(self, method, url, json=json)
+
+    monkeypatch.setattr(HTCGateway, "_request", slow)
+    async with site.gateway("cancelled", asynchronous=True) as gateway:
+        starting = asyncio.ensure_future(gateway.new_cluster(container_image=IMAGE)._start_internal())
+        await reached.wait()
+        for _ in range(3):
+            starting.cancel()
+            await asyncio.sleep(0.1)
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert await gateway.list_clusters() == []
+
+
+async def test_a_loop_that_ends_before_its_cluster_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    class Silent:
+        async def _stop_cluster(self, name: str) -> None:
+            await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    stopping = asyncio.ensure_future(creation.stop(Silent(), "c1"))
+    await asyncio.sleep(0.01)
+    for task in asyncio.all_tasks() - before:  # as asyncio.run does at its end
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert "cluster c1 may go on: end it by gateway.stop_cluster('c1')" in caplog.text
+
+
+async def test_a_gateway_that_does_not_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Silent:
+        def __init__(self, stops: bool) -> None:
+            self.stops = stops
+
+        async def _stop_cluster(self, name: str) -> None:
+            await asyncio.sleep(0 if self.stops else 60)
+
+        async def _cluster_report(self, name: str) -> None:
+            await asyncio.sleep(60)
+
+    for which in ("_ANSWER_SECONDS", "_STOP_SECONDS"):
+        monkeypatch.setattr(creation, which, 0.1)
+    said = await asyncio.wait_for(creation.stop(Silent(stops=True), "c1"), 5)
+    assert said == "The cluster is being stopped."
+    assert not caplog.records
+    said = await asyncio.wait_for(creation.stop(Silent(stops=False), "c2"), 5)
+    assert said == "The cluster could not be stopped: try gateway.stop_cluster('c2')."
+    assert "cluster c2 may go on" in caplog.text
