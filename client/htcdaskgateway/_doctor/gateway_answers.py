@@ -85,7 +85,8 @@ async def extension(case: Case) -> str:
         raise Fault(
             "this dask-gateway has no HTCDask extension: its clusters cannot have HTCondor workers",
             "its admin has to install the chart htcdask, and to upgrade the gateway's release with "
-            "`--values gateway-values.yaml` from that chart (docs/gateway.md)",
+            "`--values gateway-values.yaml` from that chart; in an umbrella chart, such as daskhub, nested "
+            "under dask-gateway; a gateway.extraConfig of the site's own must be a map (docs/gateway.md)",
         )
     said = answer.json()
     if answer.status != 200 or not isinstance(said, dict):

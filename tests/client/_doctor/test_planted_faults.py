@@ -140,7 +140,10 @@ def test_a_gateway_without_the_extension(plain_site: Site) -> None:
     report = examined(plain_site.address)
     assert failed(report).check == "extension"
     assert "no HTCDask extension" in failed(report).said
-    assert "gateway-values.yaml" in failed(report).remedy
+    remedy = failed(report).remedy
+    assert "`--values gateway-values.yaml` from that chart" in remedy
+    assert "in an umbrella chart, such as daskhub, nested under dask-gateway;" in remedy
+    assert "a gateway.extraConfig of the site's own must be a map" in remedy
     assert not_tried(report, "extension") == AFTER_LOGIN[1:]
 
 
@@ -282,10 +285,8 @@ def test_versions_that_differ(older_site: Site) -> None:
     assert "distributed is" not in finding.said
 
 
-@pytest.mark.parametrize(
-    ("fields", "said"), [((), "is hidden by"), (("worker_backend", "worker_backend"), "is also an option of")]
-)
-def test_what_a_site_s_own_code_did_to_our_option(site: Site, fields: tuple[str, ...], said: str) -> None:
+def offering_options(site: Site, *fields: str) -> Report:
+    """Of a gateway that offers these cluster options."""
     answers = {
         "/api/version": {"version": "1"},
         "/api/v1/htcondor": {"version": 1},
@@ -296,9 +297,30 @@ def test_what_a_site_s_own_code_did_to_our_option(site: Site, fields: tuple[str,
         return 200, {}, json.dumps(answers.get(path, {})).encode()
 
     with servers.pages(page) as port:
-        report = examined(f"http://127.0.0.1:{port}", proxy_address=site.address.partition("//")[2])
+        return examined(f"http://127.0.0.1:{port}", proxy_address=site.address.partition("//")[2])
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"), [((), "is hidden by"), (("worker_backend", "worker_backend"), "is also an option of")]
+)
+def test_what_a_site_s_own_code_did_to_our_option(site: Site, fields: tuple[str, ...], said: str) -> None:
+    report = offering_options(site, *fields)
     assert failed(report).check == "options"
     assert said in failed(report).said
+
+
+def test_a_site_s_code_that_was_replaced_is_hinted_at_where_our_option_is_alone(site: Site) -> None:
+    def options(*fields: str) -> str:
+        report = offering_options(site, *fields)
+        [finding] = [finding for finding in report.findings if finding.check == "options"]
+        assert finding.state == "ok"
+        return finding.said
+
+    assert options("worker_backend") == (
+        "worker_backend alone; if your site used to offer others, its extraConfig was one text, which has "
+        "been replaced: it must be a map"
+    )
+    assert options("image", "worker_backend") == "worker_backend, beside the site's own: image"
 
 
 def test_a_site_without_a_fault(site: Site) -> None:
