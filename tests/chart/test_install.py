@@ -555,28 +555,46 @@ def test_a_crd_that_helm_did_not_install_is_left_alone(plane: ControlPlane) -> N
         )
 
 
-def test_the_notes_say_how_long_helm_has_to_wait(plane: ControlPlane) -> None:
-    def notes(*changes: str) -> str:
-        given = ("--dry-run=server", "--values", str(EXAMPLE), *changes)
-        return helm(plane, "upgrade", "htcdask", str(CHART), *given, namespace="htcdask")
+def notes_of(plane: ControlPlane, *changes: str) -> str:
+    given = ("--dry-run=server", "--values", str(EXAMPLE), *changes)
+    said = helm(plane, "upgrade", "htcdask", str(CHART), *given, namespace="htcdask")
+    return said.partition("\nNOTES:\n")[2]
 
-    assert "--timeout" not in notes()
-    assert "uninstall htcdask --timeout 780s" in notes("--set", "uninstall.seconds=600")
-    assert "delete htcworkerpools --all" in notes("--set", "uninstall.deletePools=false")
-    assert "a user as many as HTCondor gives" in notes()
-    assert "To HTCondor all users are one" in notes()
-    assert "of their own, in the group group_dask" in notes("--set", "settings.accountingGroup=group_dask")
-    assert "and a user 50." in notes("--set", "settings.limits.maxReplicasPerUser=50")
+
+def test_the_notes_say_how_long_helm_has_to_wait(plane: ControlPlane) -> None:
+    assert "--timeout" not in notes_of(plane)
+    assert "uninstall htcdask --timeout 780s" in notes_of(plane, "--set", "uninstall.seconds=600")
+    assert "delete htcworkerpools --all" in notes_of(plane, "--set", "uninstall.deletePools=false")
+
+
+def test_the_notes_say_what_a_user_may_have_and_is_to_htcondor(plane: ControlPlane) -> None:
+    said = notes_of(plane)
+    assert "a user as many as HTCondor gives" in said
+    assert (
+        "To HTCondor all users are one, the operator's: name a group (settings.accountingGroup), and each is "
+        "an accounting user of their own in it, so that they share the pool fairly, and the idle jobs of one "
+        "that no slot takes cannot keep those of the others from being offered. "
+    ) in " ".join(said.split())
+    assert "in the group" not in said
+    limited = ("--set", "settings.limits.maxReplicasPerUser=50")
+    said = notes_of(plane, "--set", "settings.accountingGroup=group_dask", *limited)
+    assert "To HTCondor each user is an accounting user of their own, in the group group_dask.\n" in said
+    assert "all users are one" not in said
+    assert "and a user 50." in said
+
+
+def test_the_notes_say_where_the_gateways_values_go(plane: ControlPlane) -> None:
+    assert (
+        "once its own release has gateway-values.yaml of this chart among its values, in an umbrella chart "
+        "nested under dask-gateway (docs/gateway.md). "
+    ) in " ".join(notes_of(plane).split())
+    said = notes_of(plane, "--set", "gateway.serviceAccountName=")
+    assert "gateway-values.yaml" not in said
+    assert "the gateway cannot make pools for its users" in said
 
 
 def test_the_notes_name_what_is_not_there_yet(plane: ControlPlane) -> None:
-    given = ("--dry-run=server", "--values", str(EXAMPLE))
-
-    def notes() -> str:
-        said = helm(plane, "upgrade", "htcdask", str(CHART), *given, namespace="htcdask")
-        return said.partition("\nNOTES:\n")[2]
-
-    said = notes()
+    said = notes_of(plane)
     assert "NOT THERE YET:" in said
     assert "kubectl -n htcdask create secret generic condor-token --from-file=token=FILE" in said
     assert "the ServiceAccount api-dask-gateway in namespace gateway" in said
@@ -585,12 +603,12 @@ def test_the_notes_name_what_is_not_there_yet(plane: ControlPlane) -> None:
     try:
         plane.kubectl(*token, "--from-literal=tokens=x")
         plane.kubectl(*account)
-        said = notes()
+        said = notes_of(plane)
         assert "the key token in the Secret condor-token of namespace htcdask" in said
         assert "ServiceAccount" not in said
         plane.kubectl("-n", "htcdask", "delete", "secret", "condor-token")
         plane.kubectl(*token, "--from-literal=token=x")
-        assert "NOT THERE YET" not in notes()
+        assert "NOT THERE YET" not in notes_of(plane)
     finally:
         plane.kubectl("-n", "htcdask", "delete", "secret", "condor-token")
         plane.kubectl("-n", "gateway", "delete", "serviceaccount", "api-dask-gateway")
