@@ -22,12 +22,12 @@ from dask_gateway_server.models import Cluster, ClusterStatus
 from dask_gateway_server.routes import api_handler
 from kubernetes_asyncio.client.rest import ApiException
 from traitlets import Enum, Instance, Integer, default
-from traitlets.config import LoggingConfigurable
 from traitlets.utils.importstring import import_item
 
 from htcdask_bodies import Bodies
 from htcdask_config import fill, later_entries
 from htcdask_errors import error, from_kubernetes
+from htcdask_groups import WithGroups
 from htcdask_heartbeats import WANTED_FIELD, DaskClusters, Heartbeats
 from htcdask_logs import answer as logs
 from htcdask_mark import mark
@@ -60,7 +60,7 @@ def configure(c: Any, file: str | None = None) -> None:
     c.DaskGateway.backend_class = type(f"HTCDask{base.__name__}", (HTCDaskBackend, base), where)
 
 
-class HTCDaskBackend(LoggingConfigurable):  # type: ignore[misc]
+class HTCDaskBackend(WithGroups):
     """What is added to the site's backend class; its settings are `c.HTCDaskBackend.<name>`."""
 
     default_worker_backend = Enum(WORKER_BACKENDS, KUBERNETES, help="If a user does not choose.", config=True)
@@ -159,7 +159,7 @@ class View(web.View):
 
     async def get(self) -> web.Response:
         told = {"version": 1, "defaultWorkerBackend": self.backend.default_worker_backend}
-        return web.json_response({**told, **await offer(self.backend, self.request["user"].name)})
+        return web.json_response({**told, **await offer(self.backend, self.request["user"])})
 
     async def cluster(self, for_change: bool = False) -> Json:
         """The DaskCluster; 404 if it is not this gateway's and the user's, 409 to change a stopped one."""

@@ -8,11 +8,14 @@ may have other settings, and say nothing.
 
 import asyncio
 import json
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from typing import Any
 
 import aiohttp
 from kubernetes_asyncio.client.rest import ApiException
+
+from htcdask_groups import groups_of
 
 # htcdask_api.names has these too, but is not installed where this runs; a test compares them.
 OFFER, CLAIM = "htcdask-offer", "htcdask-worker-pools"
@@ -36,7 +39,7 @@ class Unsaid(Exception):  # noqa: N818
     """Nobody says what the site offers; the message is for users."""
 
 
-async def answer(backend: Any, user: str) -> Json:
+async def answer(backend: Any, user: Any) -> Json:
     """`offer`, or null and `why`: never an error, as clusters can be made without."""
     try:
         return {"offer": await asyncio.wait_for(_ask(backend, user), SECONDS)}
@@ -51,7 +54,7 @@ async def answer(backend: Any, user: str) -> Json:
     return {"offer": None, "why": f"The operator does not say what this site offers: {why}."}
 
 
-async def _ask(backend: Any, user: str) -> Json:
+async def _ask(backend: Any, user: Any) -> Json:
     namespace = backend.cluster_config_class(parent=backend).namespace
     try:
         found = await backend.core_client.read_namespaced_config_map(OFFER, namespace)
@@ -66,17 +69,17 @@ async def _ask(backend: Any, user: str) -> Json:
         raise Unsaid("none is at work at the moment")
     if (data.get("holder"), data.get("acquired")) != (holder, lease.get("acquireTime")):
         raise Unsaid("the last word is an earlier one's, and the one that is at work has not spoken")
-    text = data.get(CONTENT) or ""
+    text, (groups, _) = data.get(CONTENT) or "", groups_of(user)
     try:
         if len(text) > LARGEST:
             raise ValueError
-        return await asyncio.to_thread(read, text, user)  # may be half a megabyte
+        return await asyncio.to_thread(read, text, user.name, groups)  # may be half a megabyte
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise Unsaid("its words are not understood") from exc
 
 
-def read(text: str, user: str) -> Json:
-    """What the operator wrote, for this user: who else may use a profile is nobody's business.
+def read(text: str, user: str, groups: Collection[str]) -> Json:
+    """What the operator wrote, for this user in these groups: who else may use a profile nobody is told.
 
     ValueError, KeyError, TypeError, AttributeError or RecursionError for anything else.
     """
@@ -86,7 +89,7 @@ def read(text: str, user: str) -> Json:
         raise ValueError
     return {
         "template": _worker(said["template"]),
-        "profiles": [_profile(name, its, user) for name, its in profiles],
+        "profiles": [_profile(name, its, user, groups) for name, its in profiles],
         "limits": {name: _a(int, most) for name, most in said["limits"].items() if name in LIMITS},
         "images": {
             **{field: _texts(images[field]) for field in ("trees", "allowed")},
@@ -96,12 +99,14 @@ def read(text: str, user: str) -> Json:
     }
 
 
-def _profile(name: str, said: Json, user: str) -> Json:
+def _profile(name: str, said: Json, user: str, groups: Collection[str]) -> Json:
     patterns = _texts(said["users"])
+    for_groups = _texts(said.get("groups", []))  # an older operator has none
+    is_named = any(_is(user, pattern) for pattern in patterns) or not set(for_groups).isdisjoint(groups)
     most = {"maxReplicas": _a(int, said["maxReplicas"])} if "maxReplicas" in said else {}
     return {
         "name": name,
-        "youMay": not patterns or any(_is(user, pattern) for pattern in patterns),
+        "youMay": is_named or not (patterns or for_groups),
         "template": _worker(said["template"]),
         "attributes": _texts(said["attributes"]),
         **most,

@@ -16,13 +16,17 @@ FREE = ("tests/", "benchmarks/", "examples/")  # long tables are welcome there
 # The gateway extension is no package, and import-linter knows packages only. All this comes with its server.
 EXTENSION = tuple(
     f"gateway/htcdask_{name}.py"
-    for name in ("gateway", "config", "errors", "heartbeats", "bodies", "logs", "mark", "offer", "options")
+    for name in (
+        *("gateway", "config", "errors", "groups", "heartbeats"),
+        *("bodies", "logs", "mark", "offer", "options"),
+    )
 )
 BESIDE_EXTENSION = {
     "htcdask_heartbeats",
     "htcdask_bodies",
     "htcdask_config",
     "htcdask_errors",
+    "htcdask_groups",
     "htcdask_logs",
     "htcdask_mark",
     "htcdask_offer",

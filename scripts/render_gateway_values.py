@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each after what it imports.
 NAMES = tuple(
     f"htcdask_{name}"
-    for name in ("bodies", "config", "errors", "heartbeats", "logs", "mark", "offer", "options", "gateway")
+    for name in (
+        *("bodies", "config", "errors", "heartbeats", "logs", "mark"),
+        *("options", "groups", "offer", "gateway"),
+    )
 )
 SOURCES = [ROOT / "gateway" / f"{name}.py" for name in NAMES]
 VALUES = ROOT / "charts" / "htcdask" / "gateway-values.yaml"

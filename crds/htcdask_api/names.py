@@ -38,6 +38,10 @@ ASKED_FIELD: Final = "htcondorAsked"  # and what its user asked for last, by sca
 WORKER_BACKEND_OPTION: Final = "worker_backend"
 WORKER_BACKEND_HTCONDOR: Final = "htcondor"
 WORKER_BACKEND_KUBERNETES: Final = "kubernetes"
+# And the groups of who made the cluster, as they were then: at most so many, of so many characters.
+GROUPS_FIELD: Final = "htcondorGroups"
+MOST_GROUPS: Final = 256
+LONGEST_GROUP: Final = 256
 
 # ClassAd attributes of every job of ours (anchor and worker), written in the transaction that creates it.
 AD_OPERATOR: Final = "HTCDaskOperator"  # `operator_identity`

@@ -231,6 +231,7 @@ def _profile(name: str, profile: ProfileSettings) -> Profile:
         max_replicas=profile.max_replicas,
         max_memory=profile.out_of_memory.max_memory,
         users=profile.users,
+        groups=profile.groups,
     )
 
 

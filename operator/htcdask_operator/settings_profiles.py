@@ -12,6 +12,7 @@ from htcdask_operator.settings_types import (
     AttributeName,
     AttributeValue,
     Expression,
+    Group,
     Section,
     StrictTemplate,
     Text,
@@ -36,6 +37,7 @@ class ProfileSettings(Section):
     max_replicas: Annotated[int, Field(ge=0)] | None = None
     out_of_memory: OutOfMemory = OutOfMemory()
     users: tuple[Text, ...] = ()
+    groups: tuple[Group, ...] = ()
 
     @model_validator(mode="after")
     def _more_memory_is_more(self) -> Self:

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from htcdask_api import Template, expressions
+from htcdask_api import Template, expressions, names
 from htcdask_api.quantity import parse_bytes
 from htcdask_api.spec import LONGEST_PROFILE, PROFILE_PATTERN
 from htcdask_operator.core.policy import ClassAdExpression, PortRange
@@ -129,6 +129,9 @@ def _tree(value: str) -> str:
 
 Ports = Annotated[PortRange, BeforeValidator(_ports)]
 Text = Annotated[str, AfterValidator(_one_line), StringConstraints(min_length=1, max_length=1024)]
+Group = Annotated[
+    str, AfterValidator(_one_line), StringConstraints(min_length=1, max_length=names.LONGEST_GROUP)
+]
 Preloads = Annotated[tuple[Text, ...], Field(max_length=20)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_expression)]
 AttributeName = Annotated[str, AfterValidator(_attribute)]

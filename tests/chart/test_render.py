@@ -141,6 +141,7 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
                     "outOfMemory": {"maxMemory": "16Gi"},
                     "maxReplicas": 20,
                     "users": ["alice", "dune-*"],
+                    "groups": ["atlas"],
                 }
             },
             "allowedImages": ["/cvmfs/images/*"],
@@ -177,6 +178,7 @@ def test_a_whole_site_reaches_the_operator(tmp_path: Path) -> None:
     assert (parsed.limits.max_cores_per_user, parsed.limits.max_memory) == (400, 20 * 2**40)
     assert parsed.limits.max_gpus is None
     assert parsed.profiles["gpu"].users == ("alice", "dune-*")
+    assert parsed.profiles["gpu"].groups == ("atlas",)
     assert parsed.limits.drain_seconds == 31_536_000
     assert not parsed.default_pool
     assert parsed.allowed_images == ("/cvmfs/images/*",)

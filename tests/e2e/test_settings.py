@@ -63,6 +63,7 @@ SETTINGS = {
         "maxReplicas": 1,
     },
     "profiles.private": {"users": ["bob", "dune-*"]},
+    "profiles.shared": {"users": ["bob"], "groups": ["dune"]},
 }
 NOWHERE = {"disk": "500Ti"}
 """As IDLE, and small in all that limits count."""
@@ -81,11 +82,11 @@ class Release:
     name: str
     namespace: str  # of its pools
 
-    def cluster(self, wanted: int, user: str = "alice", **config: str) -> str:
+    def cluster(self, wanted: int, user: str = "alice", groups: tuple[str, ...] = (), **config: str) -> str:
         """A DaskCluster that asks for workers, without a pool."""
         name = uuid.uuid4().hex
         clusters.make(self.site, name, self.namespace)
-        spec = {"username": user, "config": config, names.WANTED_FIELD: wanted}
+        spec = {"username": user, "config": config, names.WANTED_FIELD: wanted, names.GROUPS_FIELD: groups}
         clusters.patch(self.site, name, {"spec": spec}, namespace=self.namespace)
         return name
 
@@ -226,6 +227,11 @@ def test_a_profile_is_for_whom_it_says(release: Release) -> None:
     refused, taken = (release.pool(cluster, **IDLE, profile="private") for cluster in (hers, his))
     assert release.ad(taken)
     eventually(lambda: release.reason(hers), 60, "refused", lambda found: found == "ProfileNotAllowed")
+    assert release.ads(refused) == []
+    member, other = (release.cluster(1, "alice", groups) for groups in (("cms", "dune"), ("cms", "dune-1")))
+    taken, refused = (release.pool(cluster, **IDLE, profile="shared") for cluster in (member, other))
+    assert release.ad(taken)
+    eventually(lambda: release.reason(other), 60, "refused", lambda found: found == "ProfileNotAllowed")
     assert release.ads(refused) == []
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 import htcdask_gateway
+import htcdask_groups
 import htcdask_heartbeats
 import htcdask_logs
 import htcdask_mark
@@ -27,6 +28,11 @@ def test_is_the_same_on_both_sides(name: str) -> None:
 @pytest.mark.parametrize("name", ["WANTED_FIELD", "ASKED_FIELD"])
 def test_the_numbers_are_where_the_operator_reads_them(name: str) -> None:
     assert getattr(htcdask_heartbeats, name) == getattr(names, name)
+
+
+@pytest.mark.parametrize("name", ["GROUPS_FIELD", "MOST_GROUPS", "LONGEST_GROUP"])
+def test_the_groups_are_where_the_operator_reads_them(name: str) -> None:
+    assert getattr(htcdask_groups, name) == getattr(names, name)
 
 
 def test_the_mark_is_what_the_operator_reads() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from dask_gateway_server.models import User
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
@@ -117,8 +118,8 @@ def test_what_an_earlier_operator_said_does_not_count(namespace: Site) -> None:
     assert why(namespace) == "none is at work at the moment."
 
 
-def with_users(users: object) -> str:
-    profile: dict[str, object] = {"template": {}, "attributes": [], "users": users}
+def with_users(users: object, **groups: object) -> str:
+    profile: dict[str, object] = {"template": {}, "attributes": [], "users": users, **groups}
     return json.dumps({**offer.content(POLICY), "profiles": {"p": profile}})
 
 
@@ -137,6 +138,8 @@ GARBAGE = [
     with_users([f"z{number}*" for number in range(60_000)]),  # each a regular expression: half a minute
     with_users(["*a" * 250 + f"b{number}" for number in range(900)]),
     with_users({"a": 1}),
+    with_users([], groups="dune"),
+    with_users([], groups=[1]),
 ]
 
 
@@ -190,16 +193,35 @@ async def test_a_kubernetes_in_trouble_is_no_error_of_the_route(
     monkeypatch: pytest.MonkeyPatch, does: Callable[[], Awaitable[Any]], reason: str
 ) -> None:
     monkeypatch.setattr(htcdask_offer, "SECONDS", 0.2)
-    told = await htcdask_offer.answer(Backend(does), "ada")
+    told = await htcdask_offer.answer(Backend(does), User("ada"))
     assert told == {"offer": None, "why": f"The operator does not say what this site offers: {reason}."}
 
 
 def test_ten_thousand_names_are_read_at_once() -> None:
     text = with_users([f"user{number}" for number in range(20_000)] + ["us?r-*"])
     began = time.monotonic()
-    told = [htcdask_offer.read(text, user)["profiles"][0]["youMay"] for user in ("user19999", "user-", "use")]
-    assert told == [True, True, False]
+    assert [may(text, user) for user in ("user19999", "user-", "use")] == [True, True, False]
     assert time.monotonic() - began < 3
+
+
+def may(text: str, user: str, *groups: str) -> bool:
+    return bool(htcdask_offer.read(text, user, groups)["profiles"][0]["youMay"])
+
+
+def test_a_profile_is_for_its_users_and_its_groups() -> None:
+    text = with_users(["bob"], groups=["dune", "at*"])
+    assert may(text, "bob")
+    assert may(text, "ada", "cms", "dune")
+    assert not may(text, "ada")
+    assert not may(text, "dune", "atlas")
+    text = with_users([], groups=["dune"])
+    assert (may(text, "ada"), may(text, "ada", "dune")) == (False, True)
+    assert "dune" not in json.dumps(htcdask_offer.read(text, "ada", ["dune"]))
+
+
+def test_an_older_operator_says_nothing_of_groups() -> None:
+    assert may(with_users([]), "ada")
+    assert not may(with_users(["bob"]), "ada", "bob")
 
 
 def test_what_a_newer_operator_says_besides_is_not_passed_on() -> None:
@@ -207,7 +229,7 @@ def test_what_a_newer_operator_says_besides_is_not_passed_on() -> None:
     more["template"]["environment"] = {"TOKEN": "hidden"}
     more["profiles"]["dune"]["requirements"] = "hidden"
     more |= {"secret": "hidden", "limits": {"maxHidden": 1}}
-    assert "hidden" not in json.dumps(htcdask_offer.read(json.dumps(more), "ada")).lower()
+    assert "hidden" not in json.dumps(htcdask_offer.read(json.dumps(more), "ada", ())).lower()
 
 
 def test_a_gateway_without_the_right_says_whom_to_tell(plane: ControlPlane, tmp_path: Path) -> None:

@@ -153,8 +153,8 @@ def test_a_backend_that_is_not_kubernetes_stops_the_server(tmp_path: Path) -> No
 def test_the_sites_class_and_its_settings_stay(tmp_path: Path) -> None:
     site = FIELD + SITES["backend class of its own"] + "c.SiteBackend.gateway_instance = 'mine'\n"
     backend = backend_of(tmp_path, site)
-    assert [cls.__name__ for cls in type(backend).__mro__[:4]] == [
-        *("HTCDaskSiteBackend", "HTCDaskBackend", "SiteBackend", "KubeBackend")
+    assert [cls.__name__ for cls in type(backend).__mro__[:5]] == [
+        *("HTCDaskSiteBackend", "HTCDaskBackend", "WithGroups", "SiteBackend", "KubeBackend")
     ]
     assert backend.gateway_instance == "mine"
     assert backend.label_selector == "gateway.dask.org/instance=mine"

@@ -21,6 +21,7 @@ PARTS = (
     "gateway/htcdask_bodies.py",
     "gateway/htcdask_config.py",
     "gateway/htcdask_errors.py",
+    "gateway/htcdask_groups.py",
     "gateway/htcdask_logs.py",
     "gateway/htcdask_mark.py",
     "gateway/htcdask_offer.py",

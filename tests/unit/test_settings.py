@@ -177,6 +177,9 @@ def profile(**content: object) -> dict[str, object]:
         ({"limits": {"maxMemoryPerUser": 8}}, "limits.maxMemoryPerUser: must be a Kubernetes quantity"),
         ({"limits": {"maxGpus": -1}}, "limits.maxGpus: "),
         (profile(users="alice"), "profiles.gpu.users: "),
+        (profile(groups="dune"), "profiles.gpu.groups: "),
+        (profile(groups=["x" * 257]), "profiles.gpu.groups.0: "),
+        (profile(groups=["a\nb"]), "profiles.gpu.groups.0: must be one line"),
         (
             profile(template={"memory": "4Gi"}, outOfMemory={"maxMemory": "2Gi"}),
             "gpu: outOfMemory.maxMemory must not be less than template.memory (4Gi)",

@@ -40,6 +40,7 @@ RUN = {
     "limits.maxReplicas": f"{SITE}::test_limits_for_a_pool_a_user_and_all",
     "profiles.outOfMemory.maxMemory": f"{MEMORY}::test_where_its_profile_allows_it_the_next_worker",
     "profiles.users": f"{SITE}::test_a_profile_is_for_whom_it_says",
+    "profiles.groups": f"{SITE}::test_a_profile_is_for_whom_it_says",
     "limits.maxCoresPerUser": f"{SITE}::test_limits_count_what_workers_request",
     "limits.maxMemoryPerUser": f"{SITE}::test_limits_count_what_workers_request",
     "limits.maxGpusPerUser": f"{SITE}::test_limits_count_what_workers_request",

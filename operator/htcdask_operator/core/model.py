@@ -197,6 +197,7 @@ class ClusterFacts:
     replicas: int  # N = spec.htcondorReplicas; 0 when absent or not a whole number >= 0
     htcondor: bool  # the cluster's worker_backend is htcondor
     username: str
+    groups: frozenset[str] = frozenset()  # of its user, when it was made
     asked: int | None = None  # by its user's last scale(); None: adapt() finds it, or nobody tells
     word: str = ""  # another one for each scale() and adapt(); empty: nobody tells
     pool_made: bool = False  # the gateway has made the pool that follows it: as its user chose

@@ -39,16 +39,19 @@ class Profile:
     )  # literals, lists of them, ClassAdExpressions
     max_replicas: int | None = None  # of all pools of all clusters
     max_memory: int | None = None  # bytes that a worker may have after others ran out of less; None: no more
-    users: tuple[str, ...] = ()  # fnmatch patterns; empty: everybody
+    users: tuple[str, ...] = ()  # fnmatch patterns of those who may choose it
+    groups: tuple[str, ...] = ()  # and names of groups, whose members may; without both everybody
 
     @property
     def expressions(self) -> Mapping[str, str]:
         """Those of its attributes that HTCondor evaluates, by name."""
         return {name: its.text for name, its in self.attributes.items() if isinstance(its, ClassAdExpression)}
 
-    def is_for(self, user: str) -> bool:
-        """Whether this user may choose it."""
-        return not self.users or any(fnmatchcase(user, pattern) for pattern in self.users)
+    def is_for(self, user: str, groups: frozenset[str]) -> bool:
+        """Whether this user, who is in these groups, may choose it."""
+        if not self.users and not self.groups:
+            return True
+        return not groups.isdisjoint(self.groups) or any(fnmatchcase(user, name) for name in self.users)
 
 
 @dataclass(frozen=True, slots=True)

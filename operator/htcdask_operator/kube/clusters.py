@@ -52,12 +52,20 @@ def facts(body: Mapping[str, Any]) -> ClusterFacts:
         replicas=number(wanted),
         htcondor=options.get(names.WORKER_BACKEND_OPTION) == names.WORKER_BACKEND_HTCONDOR,
         username=str(spec.get("username", "")),
+        groups=_groups(spec.get(names.GROUPS_FIELD)),
         asked=asked,
         word=word,
         pool_made=mapping(metadata.get("annotations")).get(names.POOL_MADE_ANNOTATION) == "true",
         config={key: config[key] for key in _CONFIG if config.get(key) is not None},
         credentials_secret=secret if isinstance(secret, str) and secret else None,
     )
+
+
+def _groups(value: object) -> frozenset[str]:
+    """Those that the gateway wrote; a value that is no list of strings is not the gateway's."""
+    if not isinstance(value, list) or not all(isinstance(group, str) for group in value):
+        return frozenset()
+    return frozenset(group for group in value[: names.MOST_GROUPS] if len(group) <= names.LONGEST_GROUP)
 
 
 def _asked(value: object, wanted: object) -> tuple[int | None, str]:

@@ -68,6 +68,7 @@ def _profile(profile: Profile) -> dict[str, Any]:
         "template": _worker(profile.template, blanks=True),
         "attributes": list(profile.attributes),
         "users": list(profile.users),
+        "groups": list(profile.groups),
         **capped,
     }
 

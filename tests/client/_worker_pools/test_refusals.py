@@ -20,16 +20,17 @@ from htcdaskgateway._worker_pools.refusals import complaint
 from tests.builders import make_anchor, make_cluster, make_observed, make_policy, make_pool, plan_for
 
 IMAGE = "/cvmfs/org/image"
+GROUPS = frozenset({"atlas"})  # of alice
 
 
 def told(policy: Policy, user: str = "alice") -> Offer:
     """By the operator, through the gateway's extension."""
-    return Offer.model_validate(htcdask_offer.read(json.dumps(offer.content(policy)), user))
+    return Offer.model_validate(htcdask_offer.read(json.dumps(offer.content(policy)), user, GROUPS))
 
 
 def operator_takes(template: Template, policy: Policy, config: dict[str, Any]) -> bool:
     """Whether a pool of a new cluster that asks for one worker gets it, where nobody else is."""
-    pool, cluster = make_pool(template=template), make_cluster(1, config=config)
+    pool, cluster = make_pool(template=template), make_cluster(1, groups=GROUPS, config=config)
     template_hash = descriptions.template_hash(pool, cluster, resolve(pool, cluster, policy), policy)
     planned = plan_for([pool], make_observed(cluster, [make_anchor(template_hash)]), policy)
     return any(isinstance(action, SubmitWorkers) for action in planned.actions)
@@ -69,6 +70,8 @@ WORKERS = maybe(
 PROFILES = {
     "gpu": Profile("gpu", Template(gpus=1, memory="2Gi"), users=("a*",)),
     "GPU": Profile("GPU", Template(gpus=2, container_image="/home/x"), users=("bob",)),
+    "ours": Profile("ours", Template(), groups=("atlas", "dune")),
+    "theirs": Profile("theirs", Template(), users=("bob",), groups=("dune",)),
     "long run": Profile("long run", Template(max_runtime_seconds=7200), max_replicas=4),
 }
 POLICIES = st.builds(
@@ -95,7 +98,7 @@ OWN = st.builds(
     st.one_of(
         st.just({}),
         maybe(
-            profile=st.sampled_from(["gpu", "GPU", "long run", "unknown"]),
+            profile=st.sampled_from(["gpu", "GPU", "long run", "ours", "theirs", "unknown"]),
             requirements=st.just("HasAVX2"),
             rank=st.just("Memory"),
         ),

@@ -77,6 +77,23 @@ def test_a_number_of_workers_that_is_none_counts_as_zero(forged: object) -> None
     assert facts(body(spec={"htcondorReplicas": forged})).replicas == 0
 
 
+@pytest.mark.parametrize(
+    ("written", "groups"),
+    [
+        (["atlas", "dune"], {"atlas", "dune"}),
+        (["atlas", "x" * 257], {"atlas"}),
+        ([f"g{number}" for number in range(300)], {f"g{number}" for number in range(256)}),
+        *((odd, set()) for odd in (None, "dune", {"dune": 1}, ["dune", 1], [["dune"]], [None], 4, True)),
+    ],
+)
+def test_the_groups_of_its_user_are_strings_and_not_too_many(written: object, groups: set[str]) -> None:
+    assert facts(body(spec={"htcondorGroups": written})).groups == groups
+
+
+def test_a_cluster_of_an_older_gateway_has_no_groups() -> None:
+    assert facts(BODY).groups == frozenset()
+
+
 @pytest.mark.parametrize("replicas", [3, 0, None])
 def test_what_its_user_asked_for_last_is_read(replicas: int | None) -> None:
     word = {"replicas": replicas, "at": "noon", "wanted": 4}

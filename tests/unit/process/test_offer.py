@@ -49,6 +49,7 @@ SETTINGS: dict[str, Any] = {
             "attributes": {"MyExperiment": "hidden"},
             "maxReplicas": 20,
             "users": ["alice", "dune-*"],
+            "groups": ["atlas"],
         },
         "plain": {},
     },
@@ -75,9 +76,10 @@ def test_profiles_limits_and_images_are_told_and_no_word_more() -> None:
                 "template": {"gpus": 1, "memory": "16Gi"},
                 "attributes": ["MyExperiment"],
                 "users": ["alice", "dune-*"],
+                "groups": ["atlas"],
                 "maxReplicas": 20,
             },
-            "plain": {"template": {}, "attributes": [], "users": []},
+            "plain": {"template": {}, "attributes": [], "users": [], "groups": []},
         },
         "limits": {
             "maxReplicasPerPool": 1000,
@@ -170,8 +172,8 @@ def test_what_is_another_operators_by_now_is_not_written_over(caplog: pytest.Log
     assert "the Lease htcdask-worker-pools in gateway is another's by now" in caplog.text
 
 
-def profile(*users: str) -> dict[str, Any]:
-    return {"profiles": {"p": Profile("p", Template(), users=users)}}
+def profile(*users: str, groups: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"profiles": {"p": Profile("p", Template(), users=users, groups=groups)}}
 
 
 @pytest.mark.parametrize(
@@ -179,8 +181,9 @@ def profile(*users: str) -> dict[str, Any]:
     [
         ({"allowed_images": ("/cvmfs/" + "x" * 1000,) * 600}, "bytes, of 524288"),
         (profile(*["dune-*"] * 3000), "patterns in profiles.NAME.users are 18000 characters, of 16384"),
+        (profile(groups=("g" * 256,) * 3000), "bytes, of 524288"),
     ],
-    ids=["bytes", "patterns"],
+    ids=["bytes", "patterns", "groups"],
 )
 def test_more_than_the_gateway_reads_is_not_written(
     much: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
@@ -196,10 +199,13 @@ def test_more_than_the_gateway_reads_is_not_written(
 
 
 def test_a_long_list_of_plain_names_is_written() -> None:
+    users, groups = (tuple(f"{whose}{number}" for number in range(10_000)) for whose in ("user", "*group"))
+
     async def run() -> None:
         kube = Kube()
-        with publishing(kube, make_policy(**profile(*(f"user{number}" for number in range(10_000))))):
+        with publishing(kube, make_policy(**profile(*users, groups=groups))):
             await asyncio.sleep(1)
             assert "user9999" in kube.offers["gateway"][offer.CONTENT]
+            assert "*group9999" in kube.offers["gateway"][offer.CONTENT]
 
     in_virtual_time(run)

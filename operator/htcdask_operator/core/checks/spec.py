@@ -68,8 +68,7 @@ def profile_is_unknown(state: Sight) -> Finding | None:
     profile, known = state.template.profile, state.policy.profiles
     if profile is None or profile in known:
         return None
-    user = "" if state.cluster is None else state.cluster.username
-    theirs = sorted(name for name, its in known.items() if its.is_for(user))
+    theirs = _theirs(state)
     there = f"there are {', '.join(theirs)}" if theirs else f"it has none{' for you' if known else ''}"
     remedy = "Make a new pool, with one of these or without" if theirs else "Make a new pool without one"
     return Finding(
@@ -79,17 +78,26 @@ def profile_is_unknown(state: Sight) -> Finding | None:
 
 def profile_is_not_allowed(state: Sight) -> Finding | None:
     """Make sure the profile is for this user."""
-    profile = state.policy.profiles.get(state.template.profile or "")
-    if profile is None or state.cluster is None or profile.is_for(state.cluster.username):
+    profile, cluster = state.policy.profiles.get(state.template.profile or ""), state.cluster
+    if profile is None or cluster is None or profile.is_for(cluster.username, cluster.groups):
         return None
-    user = state.cluster.username
-    theirs = sorted(name for name, its in state.policy.profiles.items() if its.is_for(user))
+    theirs, whom = _theirs(state), cluster.username
+    if profile.groups:
+        whom += ", nor for a group of theirs when the cluster was made"
     there = f"name another one ({', '.join(theirs)}) or none" if theirs else "name none"
     return Finding(
         reasons.PROFILE_NOT_ALLOWED,
-        f"The site's profile {profile.name} is not for {user}: {there}, or ask the site's people.",
+        f"The site's profile {profile.name} is not for {whom}: {there}, or ask the site's people.",
         stalled=True,
     )
+
+
+def _theirs(state: Sight) -> list[str]:
+    """The names of the profiles that are for this user."""
+    user, groups = "", frozenset[str]()
+    if state.cluster is not None:
+        user, groups = state.cluster.username, state.cluster.groups
+    return sorted(name for name, its in state.policy.profiles.items() if its.is_for(user, groups))
 
 
 def image_is_missing(state: Sight) -> Finding | None:

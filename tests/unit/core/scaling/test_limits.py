@@ -123,6 +123,37 @@ def test_a_profile_is_refused_to_who_is_not_named_before_anything_is_made() -> N
     assert decided(pools, make_cluster(1, username="dune-7"), policy).actions
 
 
+def test_a_profile_is_for_the_members_of_its_groups() -> None:
+    policy = make_policy(
+        profiles={
+            "gpu": Profile("gpu", Template(), users=("bob",), groups=("dune", "at*")),
+            "cpu": Profile("cpu", Template(), groups=("cms",)),
+        }
+    )
+    pools = [gateway(profile="gpu")]
+    refused = decided(pools, make_cluster(1, groups=frozenset({"cms", "atlas"})), policy)
+    ready = refused.statuses["gateway"].condition("Ready")
+    assert (refused.actions, ready and ready.reason) == ((), "ProfileNotAllowed")
+    assert ready is not None and "dune" not in ready.message
+    assert "gpu is not for alice, nor for a group of theirs when the cluster was made: " in ready.message
+    assert "name another one (cpu) or none" in ready.message
+    assert decided(pools, make_cluster(1, groups=frozenset({"cms", "dune"})), policy).actions
+    assert decided(pools, make_cluster(1, username="bob"), policy).actions
+    assert not decided(pools, make_cluster(1, username="dune"), policy).actions
+
+
+def test_a_profile_that_is_unknown_is_told_with_those_for_ones_groups() -> None:
+    policy = make_policy(
+        profiles={
+            "ours": Profile("ours", Template(), groups=("dune",)),
+            "theirs": Profile("theirs", Template(), groups=("cms",)),
+        }
+    )
+    refused = decided([gateway(profile="x")], make_cluster(1, groups=frozenset({"dune"})), policy)
+    ready = refused.statuses["gateway"].condition("Ready")
+    assert ready is not None and "has no profile x: there are ours. Make" in ready.message
+
+
 def test_a_profiles_limit_counts_all_its_pools_of_all_clusters() -> None:
     policy = make_policy(profiles={"gpu": Profile("gpu", Template(), max_replicas=5)})
     others = [make_job("x", pool_uid="elsewhere", profile="gpu"), make_job("y", pool_uid="elsewhere")]
