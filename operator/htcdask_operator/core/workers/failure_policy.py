@@ -78,7 +78,7 @@ VACATE_CODES: Final[Mapping[int, str]] = {
     **dict.fromkeys((1000, 1001), reasons.VACATED_BY_POLICY),
     1008: reasons.CONTACT_LOST,
     1023: reasons.REMOVED_BY_OTHERS,
-    **dict.fromkeys((1004, 1009, 1010, 1013, 1014, 1016, 1017, 1018, 1019, 1022), reasons.EVICTED),
+    **dict.fromkeys((1004, *range(1009, 1012), *range(1013, 1020), 1022), reasons.EVICTED),
     **dict.fromkeys((1002, 1007, 1012, 1021, 1024, 1031, 1036), reasons.MACHINE_FAILED),
     **dict.fromkeys(
         (1003, 1005, 1006, 1026, 1027, 1028, 1029, 1030, 1032, 1033, 1034, 1035), reasons.SLOT_LOST

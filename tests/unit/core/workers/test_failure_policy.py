@@ -58,7 +58,7 @@ def test_a_worker_of_use_whose_output_cannot_be_brought_back_has_not_failed() ->
         ((1000, 1001), "VacatedByPolicy", "VacatedByPolicy"),
         ((1002, 1007, 1012, 1021, 1024, 1031, 1036), "MachineFailed", "MachineFailed"),
         ((1003, 1005, 1006, *range(1026, 1031), *range(1032, 1036)), "SlotLost", "SlotLost"),
-        ((1004, 1009, 1010, 1013, 1014, *range(1016, 1020), 1022), "Evicted", "EvictedEarly"),
+        ((1004, 1009, 1010, 1011, *range(1013, 1020), 1022), "Evicted", "EvictedEarly"),
         ((1008,), "ContactLost", "ContactLost"),
         ((1023,), "RemovedByOthers", "RemovedByOthers"),
     ],
