@@ -1,7 +1,7 @@
 """The operator's whole loop on a real schedd, with Kubernetes and a Dask scheduler in memory.
 
-One cluster with one pool, and operators that come and go. Which of a site's rules a test meets is up to its
-operator's id: the rules of one bare pool look at `HTCDaskOperator`.
+One cluster with one pool, or more such, and operators that come and go. Which of a site's rules a test meets
+is up to its operator's id: the rules of one bare pool look at `HTCDaskOperator`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.core.model import Job, JobId, JobStatus, Role
 from htcdask_operator.kube.port import Credentials
-from htcdask_operator.ports import Ports
+from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.reconcile.cycle import ClusterTask
 from playground.condor.bare import BarePool
 from tests.builders import make_policy
@@ -52,6 +52,7 @@ class Operator:
         policy = make_policy(operator_id=operator_id, job_expiry_seconds=LEASE, **settings)
         self.parts = assemble(ports, policy, ("gateway",), clock, lease=("gateway", "operator"))
         self.task = ClusterTask()
+        self.tasks = {KEY: self.task}
         self.asked: Counter[str] = Counter()
         self.seen: list[Job] = []
         self._pause = pause
@@ -76,9 +77,10 @@ class Operator:
         self.agent.submit_anchor = with_payload  # type: ignore[method-assign]
 
     async def round(self) -> None:
-        """One poll and one cycle."""
+        """One poll, and one cycle of each cluster."""
         await self.parts.poller.tick()
-        await self.parts.reconciler.cycle.run(KEY, self.task)
+        for key, task in self.tasks.items():
+            await self.parts.reconciler.cycle.run(key, task)
 
     async def until(self, holds: Callable[[tuple[Job, ...]], object], seconds: float = 40) -> None:
         """Poll and cycle until the queue is as it should be."""
@@ -96,7 +98,10 @@ class Operator:
 
 
 class Shell:
-    """One cluster whose workers are larger than any slot; `template`: None leaves a field to the profile."""
+    """Clusters whose workers are larger than any slot, at first one.
+
+    `template`: None leaves a field to the profile.
+    """
 
     def __init__(self, pool: BarePool, folder: Path, operator_id: str, **template: Any) -> None:
         self.pool = pool
@@ -105,13 +110,22 @@ class Shell:
         self._token.write_text(pool.token("dask"))
         self._operator_id = operator_id
         self.kube = FakeKube()
-        self.kube.secrets["gateway", "dask-credentials-c1"] = Credentials("CERT", "KEY", "TOKEN")
-        self.kube.make_cluster(cluster_manifest())
-        written = pool_manifest(**{"cores": 1000, **template})
+        self._template = {"cores": 1000, **template}
+        self._pools: dict[ClusterKey, str] = {}
+        self._operators: list[Operator] = []
+        self.uid = self.add_cluster(KEY, "alice")
+
+    def add_cluster(self, key: ClusterKey, user: str) -> str:
+        """One more, of which all operators that come know; its pool's uid."""
+        self.kube.secrets[key.namespace, f"dask-credentials-{key.cluster}"] = Credentials(
+            "CERT", "KEY", "TOKEN"
+        )
+        self.kube.make_cluster(cluster_manifest(key.cluster, username=user))
+        written = pool_manifest(key.cluster, **self._template)
         said = written["spec"]["template"]
         written["spec"]["template"] = {field: value for field, value in said.items() if value is not None}
-        self.uid = self.kube.make_pool(written)
-        self._operators: list[Operator] = []
+        self._pools[key] = self.kube.make_pool(written)
+        return self._pools[key]
 
     def operator(self, payload: bytes | None = None, pause: float = 0.1, **settings: Any) -> Operator:
         """One more, by these settings of the site.
@@ -122,13 +136,15 @@ class Shell:
         made = Operator(
             self.pool, self._token, self.kube, clock, self._operator_id, payload, pause, **settings
         )
-        made.parts.known.clusters.saw_pools(KEY, [self.uid])
+        for key, uid in self._pools.items():
+            made.parts.known.clusters.saw_pools(key, [uid])
+            made.tasks.setdefault(key, ClusterTask())
         self._operators.append(made)
         return made
 
-    def want(self, count: int) -> None:
+    def want(self, count: int, key: ClusterKey = KEY) -> None:
         """What the gateway's extension writes when the scheduler asks for so many workers."""
-        self.kube.cluster_bodies["gateway", "c1"]["spec"]["htcondorReplicas"] = count
+        self.kube.cluster_bodies[key.namespace, key.cluster]["spec"]["htcondorReplicas"] = count
 
     @property
     def status(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ By the operator's whole loop (`shell`: Kubernetes and the scheduler are fakes).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +15,19 @@ from htcdask_operator.core import reasons
 from htcdask_operator.core.model import Job, JobStatus, Role
 from htcdask_operator.core.workers import machines
 from htcdask_operator.core.workers.machines import AVOID_SECONDS, ENOUGH
+from htcdask_operator.ports import ClusterKey
 from playground.build import rootfs_condor
 from playground.condor.bare import BarePool
 from tests.contract.container import make_image
 from tests.contract.labs import IMAGE
-from tests.contract.shell import Operator, Shell, is_held
+from tests.contract.shell import Shell, is_held
 from tests.unit.site import KEY
 
 DINES_ON_NODE7 = b"""[[ $(<"$_CONDOR_MACHINE_AD") == *'Machine = "node7"'* ]] && exit 3
 trap 'exit 0' TERM; while true; do sleep 0.1; done
 """
-# What it has eaten makes room there at once, so each goes there first; but for the first worker, which is the
-# second job of all.
+# What it has eaten makes room there at once, so each goes there first; but for a user's first worker: the
+# second job of all, and where three have anchors before them, the fourth and the fifth.
 NODE7 = """
 DAEMON_LIST = $(DAEMON_LIST) NODE7
 NODE7 = $(STARTD)
@@ -34,7 +35,7 @@ NODE7_ARGS = -f -local-name NODE7
 NODE7_LOG = $(LOG)/Node7Log
 NODE7.STARTD_LOG = $(LOG)/Node7Log
 NODE7.STARTD_ADDRESS_FILE = $(LOG)/.node7_address
-NODE7.START = (TARGET.ClusterId > 2)
+NODE7.START = (TARGET.ClusterId > (TARGET.HTCDaskOperator == "all" ? 5 : 2))
 NODE7.NETWORK_HOSTNAME = node7
 NEGOTIATOR_PRE_JOB_RANK = (Machine == "node7")
 """
@@ -56,7 +57,7 @@ async def shell(pool: BarePool, tmp_path: Path) -> AsyncIterator[Shell]:
     await made.close()
 
 
-def workers(jobs: tuple[Job, ...]) -> list[Job]:
+def workers(jobs: Iterable[Job]) -> list[Job]:
     return [job for job in jobs if job.role is Role.WORKER]
 
 
@@ -65,8 +66,8 @@ def on_condor(jobs: tuple[Job, ...]) -> list[Job]:
     return [job for job in running if job.machine == "condor"]
 
 
-def eaten(operator: Operator) -> set[str]:
-    return {job.worker for job in workers(tuple(operator.seen)) if job.machine == "node7"}
+def eaten(seen: Iterable[Job]) -> set[str]:
+    return {job.worker for job in workers(seen) if job.machine == "node7"}
 
 
 async def test_a_machine_that_eats_workers_is_avoided_and_named_until_it_is_tried_again(
@@ -82,7 +83,7 @@ async def test_a_machine_that_eats_workers_is_avoided_and_named_until_it_is_trie
     await operator.go_on(USEFUL_AFTER + 1)
     shell.want(2)
     await operator.until(lambda jobs: len(on_condor(jobs)) == 2)
-    assert len(eaten(operator)) == ENOUGH, eaten(operator)
+    assert len(eaten(operator.seen)) == ENOUGH, eaten(operator.seen)
     operator.scheduler.connected[KEY] |= {job.worker for job in on_condor(await operator.agent.jobs())}
     await operator.round()
     (said,) = [its for its in shell.status["explanation"] if its["reason"] == reasons.MACHINES_AVOIDED]
@@ -91,9 +92,39 @@ async def test_a_machine_that_eats_workers_is_avoided_and_named_until_it_is_trie
 
     shell.late = AVOID_SECONDS
     shell.want(3)
-    await operator.until(lambda jobs: len(eaten(operator)) > ENOUGH)
+    await operator.until(lambda jobs: len(eaten(operator.seen)) > ENOUGH)
     assert not [its for its in shell.status["explanation"] if its["reason"] == reasons.MACHINES_AVOIDED]
     assert len(on_condor(await operator.agent.jobs())) == 2, "nobody else has gone"
+
+
+async def test_what_two_users_workers_have_found_every_other_cluster_of_the_operator_knows(
+    pool: BarePool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, "EARLY_SECONDS", USEFUL_AFTER)
+    shell = Shell(pool, tmp_path, "all", cores=1, memory="100Mi", containerImage=IMAGE)
+    bob, carol = ClusterKey("gateway", "c2"), ClusterKey("gateway", "c3")
+    uids = {KEY: shell.uid, bob: shell.add_cluster(bob, "bob"), carol: shell.add_cluster(carol, "carol")}
+    operator = shell.operator(DINES_ON_NODE7, backoff_first_seconds=1.0)
+
+    def of(key: ClusterKey, jobs: Iterable[Job]) -> tuple[Job, ...]:
+        return tuple(job for job in jobs if job.pool_uid == uids[key])
+
+    async def running(count: int, key: ClusterKey) -> None:
+        shell.want(count, key)
+        await operator.until(lambda jobs: len(on_condor(of(key, jobs))) == count)
+
+    await operator.until(lambda jobs: all(is_held(of(key, jobs)) for key in uids))
+    for key in (KEY, bob):
+        await running(1, key)
+        (first,) = on_condor(of(key, await operator.agent.jobs()))
+        operator.scheduler.connected[key] = {first.worker}
+    await operator.go_on(USEFUL_AFTER + 1)
+    for key in (KEY, bob):
+        await running(2, key)
+        assert len(eaten(of(key, operator.seen))) == ENOUGH, "one user's word is not enough for the next"
+    await running(1, carol)
+    assert not eaten(of(carol, operator.seen))
+    await shell.close()
 
 
 async def test_an_image_that_two_machines_cannot_pull_is_the_image_s_fault(
