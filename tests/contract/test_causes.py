@@ -1,7 +1,7 @@
-"""Ten usual causes of a pool without workers, each made on a real HTCondor: what the pool says, and when.
+"""Ten usual causes of a pool without workers, and an image that lacks a library, made on a real HTCondor.
 
-By the operator's whole loop (`shell`: Kubernetes and the scheduler are fakes), as the pool's status says it.
-Causes that leave each other alone stand side by side.
+What the pool says, and when: by the operator's whole loop (`shell`: Kubernetes and the scheduler are fakes),
+as the pool's status says it. Causes that leave each other alone stand side by side.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ NEVER: Final = (
     "transfer_executable = false\nrequirements = false\nqueue\n"
 )
 SETTINGS: Final = "GROUP_NAMES = group_physics\nGROUP_QUOTA_group_physics = 1\nGROUP_ACCEPT_SURPLUS = False\n"
+TREE: Final = "/images"
 NO_APPTAINER: Final = "SINGULARITY = /nowhere/apptainer\n"
 
 
@@ -95,6 +96,14 @@ CAUSES: Final = (
         "The worker runs and is still to connect",
         "can execute nodes reach 127.0.0.1:1, by name and port?",
         settings={"scheduler_address": "127.0.0.1:1"},
+        payload=None,
+    ),
+    Cause(
+        "missing library",
+        "libssl.so.3: cannot open shared object file",
+        "`dask worker` cannot be loaded",
+        template={"containerImage": f"{TREE}/no-library"},
+        settings={"image_trees": (TREE,)},
         payload=None,
     ),
     Cause(
@@ -190,6 +199,15 @@ def running(jobs: tuple[Job, ...]) -> list[Job]:
     return [job for job in jobs if job.status is JobStatus.RUNNING and job.started_at]
 
 
+def make_image_without_library(pool: BarePool) -> None:
+    """The workers' image, without what their Python needs for TLS."""
+    lower, image = IMAGE.replace(":", "\\:"), f"{TREE}/no-library"
+    pool.run("mkdir", "-p", image, "/dev/shm/upper", "/dev/shm/work")
+    options = f"lowerdir={lower},upperdir=/dev/shm/upper,workdir=/dev/shm/work"
+    pool.run("mount", "-t", "overlay", "overlay", "-o", options, image)
+    pool.run("rm", f"{image}/usr/lib/x86_64-linux-gnu/libssl.so.3")
+
+
 async def side_by_side(pool: BarePool, folder: Path, causes: Sequence[Cause]) -> dict[str, Told]:
     """What is said of each."""
     found = await asyncio.gather(*(Waiting(cause, pool, folder).whole() for cause in causes))
@@ -224,6 +242,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Told]]:
         for user, factor in (("dask", "5000"), ("alice", "1000")):
             pool.run(*FACTOR, f"{user}@htcdask.test", factor)
         pool.run("condor_submit", "-", user="alice", input=NEVER)
+        make_image_without_library(pool)
 
         async def of_all() -> dict[str, Told]:
             first, second = await asyncio.gather(
