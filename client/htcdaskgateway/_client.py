@@ -28,6 +28,7 @@ from htcdaskgateway._errors import gateway_away, login_refused, name_wanted, ref
 from htcdaskgateway._kind import take_after
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._stopping import until_taken
+from htcdaskgateway._worker_pools import tasks
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.new_cluster import GatewayWithKeywords
 from htcdaskgateway._worker_pools.offer_route import GatewayWithProfiles
@@ -239,6 +240,21 @@ class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
             shutdown = True
         self._ending = asyncio.ensure_future(self._stop_internal(shutdown=shutdown))
         return self._ending
+
+    async def _stop_internal(self, shutdown: bool | None = None) -> None:
+        """As dask-gateway has it; whoever cancels it, such as by Ctrl-C, leaves no cluster running either."""
+        try:
+            await super()._stop_internal(shutdown)
+        except asyncio.CancelledError:
+            await tasks.to_the_end(
+                self._finish_stop(self.shutdown_on_close if shutdown is None else shutdown)
+            )
+            raise
+
+    async def _finish_stop(self, shutdown: bool) -> None:
+        if shutdown and self.name is not None and not self.is_shutdown:
+            await _exit.stop(self.gateway, self.name)
+        await self.gateway._cleanup()
 
     @property
     def gateway(self) -> HTCGateway:

@@ -5,8 +5,9 @@ has ended its thread pools. So where the gateway's address has a name, and the c
 cluster goes on for ever. It closes no gateway, and the library below prints "Unclosed client session".
 
 A request that was sent may be carried out, whoever waits for its answer. So who presses Ctrl-C while a
-cluster is being made waits for its name, for `_ANSWER_SECONDS` at most, and the cluster is ended. What could
-not be learned is said in a warning.
+cluster is being made waits for its name, for `_ANSWER_SECONDS` at most, and the cluster is ended. Ctrl-C once
+more is answered by a word, and changes nothing, as all of this is bounded. What could not be learned is said
+in a warning.
 """
 
 import asyncio
@@ -15,10 +16,11 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import time
 import weakref
 from collections.abc import Callable, Collection, Coroutine
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -32,6 +34,7 @@ _log = logging.getLogger(__name__)
 _SECONDS: Final = 10.0  # for all of it
 _ANSWER_SECONDS: Final = 10.0  # for one answer of the gateway, after an interrupt
 _INTERRUPT_SECONDS: Final = 2 * _ANSWER_SECONDS + 1  # for the cluster's name, and then for its end
+_A_MOMENT: Final = "what this would leave behind is being ended: a moment\n"  # to who interrupts once more
 
 _gateways: weakref.WeakSet[Gateway] = weakref.WeakSet()
 _clusters: weakref.WeakSet[GatewayCluster] = weakref.WeakSet()
@@ -114,7 +117,10 @@ def _end_alone(clusters: Collection[GatewayCluster], until: float) -> Collection
         ends = (asyncio.wait_for(_end_by_another(cluster), seconds) for cluster in clusters)
         return await asyncio.gather(*ends, return_exceptions=True)
 
-    came_of_it = asyncio.run(end_all())
+    try:
+        came_of_it = asyncio.run(end_all())
+    except KeyboardInterrupt:
+        return {cluster.name for cluster in clusters}
     return {cluster.name for cluster, error in zip(clusters, came_of_it, strict=True) if error is not None}
 
 
@@ -142,9 +148,21 @@ def _begun(of: Any, what: Callable[[Any], Coroutine[Any, Any, None]]) -> Future[
     return None
 
 
+def _wait(ended: Future[None], until: float) -> None:
+    """For it to be done, whatever comes of it. Who interrupts this is told so, and it goes on."""
+    while not ended.done() and (seconds := until - time.monotonic()) > 0:
+        try:
+            wait([ended], seconds)
+        except BaseException:
+            sys.stderr.write(_A_MOMENT)
+
+
 def _ended(end: Future[None] | None, until: float) -> bool:
     try:
-        return end is None or end.result(max(0.0, until - time.monotonic())) is None
+        if end is None:
+            return True
+        _wait(end, until)
+        return end.result(0) is None
     except Exception:
         _log.debug("It could not be closed", exc_info=True)
         return False
@@ -166,7 +184,7 @@ def run_interruptibly(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractE
     """The result of `coroutine`, run in another thread's `loop`.
 
     Whoever interrupts this (KeyboardInterrupt, SystemExit) cancels it, and waits until it has ended, for
-    `_INTERRUPT_SECONDS` at most.
+    `_INTERRUPT_SECONDS` at most, also if they interrupt again.
     """
     tasks: list[asyncio.Task[T]] = []
     ended: Future[None] = Future()
@@ -188,8 +206,7 @@ def run_interruptibly(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractE
     except BaseException:
         if not ended.done():
             loop.call_soon_threadsafe(cancel)
-            with contextlib.suppress(Exception):
-                ended.result(_INTERRUPT_SECONDS)
+            _wait(ended, time.monotonic() + _INTERRUPT_SECONDS)
         raise
     finally:
         # An error holds this frame, and the task holds the error: the gateway would be left to the garbage
@@ -242,13 +259,14 @@ async def _take_back(gateway: Gateway, asked: asyncio.Future[str]) -> None:
             "gateway.list_clusters(), and end it by gateway.stop_cluster(name)"
         )
     elif error is None:
-        await _stop(gateway, asked.result())
+        await stop(gateway, asked.result())
 
 
-async def _stop(gateway: Gateway, cluster: str) -> None:
+async def stop(gateway: Gateway, cluster: str) -> None:
+    """Stop the cluster of who was interrupted; warn if it may go on."""
     try:
         await asyncio.wait_for(gateway._stop_cluster(cluster), _ANSWER_SECONDS)
-    except Exception:
+    except (Exception, asyncio.CancelledError):  # cancelled: its loop ends before the cluster
         _log.debug("The cluster %s could not be stopped", cluster, exc_info=True)
         _may_go_on(cluster)
 

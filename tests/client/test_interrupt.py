@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,122 @@ def test_a_cluster_whose_pool_is_being_made_and_that_cannot_be_ended_is_named(si
     assert printed == "interrupted True\n"
     [name] = stop_all(site, "pool-stubborn")
     assert f"cluster {name} may go on: end it by gateway.stop_cluster({name!r})" in warned
+
+
+# Whenever a cluster's end is asked for, the user presses Ctrl-C, which the end outlasts.
+IMPATIENT_USER = """
+import os, signal, threading, time
+from htcdaskgateway import BasicAuth, HTCGateway, HTCGatewayCluster
+auth = BasicAuth("{user}", "{password}")
+gateway = HTCGateway("{address}", auth=auth)
+gateway.list_clusters()
+{more}
+ask_once = HTCGateway._request
+async def impatient(self, method, url, json=None):
+    if method == "DELETE":
+        interrupt_in(0.3)
+    return await ask_once(self, method, url, json=json)
+HTCGateway._request = impatient
+
+def interrupt_in(seconds):
+    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+{call}
+"""
+ONCE_MORE = {
+    "close": "cluster = gateway.new_cluster(); cluster.close()",
+    "with": "with gateway.new_cluster(): interrupt_in(0.5); time.sleep(60)",
+    "script": "cluster = gateway.new_cluster(); interrupt_in(0.5); time.sleep(60)",
+    "class": "cluster = HTCGatewayCluster('{address}', auth=auth); interrupt_in(0.5); time.sleep(60)",
+}
+# dask-gateway's own client ends what nobody else can.
+CLOSED_GATEWAY = """
+from dask_gateway import Gateway
+cluster = HTCGatewayCluster('{address}', auth=auth); cluster.gateway.close()
+ask, Gateway._request = Gateway._request, impatient
+interrupt_in(0.5); time.sleep(60)
+"""
+ONCE_MORE_MEANWHILE = {
+    "new_cluster": "interrupt_in(1.5); cluster = gateway.new_cluster()",
+    "class": "interrupt_in(1.5); cluster = HTCGatewayCluster('{address}', auth=auth)",
+    "submit": "interrupt_in(1.5); gateway.submit()",
+}
+
+
+def impatient(site: Site, user: str, call: str, more: str) -> str:
+    """What the script logs."""
+    script = IMPATIENT_USER.format(user=user, password=PASSWORD, address=site.address, more=more, call=call)
+    ran = subprocess.run(
+        [sys.executable, "-c", script.replace("{address}", site.address)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "KeyboardInterrupt" in ran.stderr
+    return ran.stderr
+
+
+@pytest.mark.parametrize("call", ONCE_MORE)
+def test_who_interrupts_the_end_of_a_cluster_leaves_none(site: Site, call: str) -> None:
+    # Its pool is made: only the end is slow.
+    more = SLOW_POOL.format(then="").replace("/htcondor/pools", "/nothing")
+    said = impatient(site, f"hasty-{call}", ONCE_MORE[call], more)
+    with site.gateway(f"hasty-{call}") as gateway:
+        assert becomes_empty(gateway), said
+
+
+@pytest.mark.parametrize("call", ["close", "with", CLOSED_GATEWAY])
+def test_who_interrupts_an_end_that_fails_reads_the_cluster_s_name(site: Site, call: str) -> None:
+    more = SLOW_POOL.format(then='raise ValueError("not today")').replace("/htcondor/pools", "/nothing")
+    said = impatient(site, "hasty-stubborn", ONCE_MORE.get(call, call), more)
+    [name] = stop_all(site, "hasty-stubborn")
+    assert f"luster {name} may go on: " in said
+
+
+@pytest.mark.parametrize("call", ONCE_MORE_MEANWHILE)
+def test_who_interrupts_once_more_is_told_that_the_cluster_is_being_ended(site: Site, call: str) -> None:
+    said = impatient(site, f"again-{call}", ONCE_MORE_MEANWHILE[call], SLOW_POOL.format(then=""))
+    assert said.count("what this would leave behind is being ended: a moment\n") == 1
+    with site.gateway(f"again-{call}") as gateway:
+        assert becomes_empty(gateway)
+
+
+async def test_a_close_that_is_cancelled_ends_the_cluster_or_names_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask = HTCGateway._request
+    refused = False
+
+    async def slow(self: HTCGateway, method: str, url: str, json: Any = None) -> Any:
+        if method == "DELETE":
+            await asyncio.sleep(0.5)
+            if refused:
+                raise ValueError("not today")
+        return await ask(self, method, url, json=json)
+
+    monkeypatch.setattr(HTCGateway, "_request", slow)
+    async with site.gateway("closer", asynchronous=True) as gateway:
+        for refused in (False, True):
+            cluster = await gateway.new_cluster()
+            closing = asyncio.ensure_future(cluster.close())
+            for _ in range(3):
+                await asyncio.sleep(0.1)
+                closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            assert cluster.is_shutdown is not refused
+            assert (f"cluster {cluster.name} may go on: end it by" in caplog.text) is refused
+        refused = False
+        await gateway.stop_cluster(cluster.name)
+        kept = await gateway.new_cluster(shutdown_on_close=False)
+        closing = asyncio.ensure_future(kept.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert [report.name for report in await gateway.list_clusters()] == [kept.name]
+        await gateway.stop_cluster(kept.name)
 
 
 async def test_a_submit_that_is_cancelled_ends_its_cluster_too(site: Site) -> None:
