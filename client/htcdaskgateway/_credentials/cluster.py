@@ -104,9 +104,9 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
             answers = await asyncio.wait_for(self._hand_over(packed), _SECONDS)
         except asyncio.TimeoutError:  # another one than Python's own before 3.11
             return f"Not all workers of {self.name} took the credentials within {_SECONDS:.0f} s; {_LATER}"
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             if not self._sent:  # or workers that come later would get what nobody renews
-                await self._withdraw()
+                await tasks.to_the_end(self._withdraw())
             raise
         missed = [address for address, answer in answers.items() if (answer or {}).get("status") != "OK"]
         if missed:

@@ -1,6 +1,7 @@
 """Credentials on the workers of a real gateway: written, renewed, for workers that come later, gone."""
 
 import ast
+import asyncio
 import inspect
 import logging
 import os
@@ -248,6 +249,37 @@ async def test_what_no_worker_can_take_is_taken_back(site: Site, proxy: Path) ->
         await cluster.scale(2)
         await client.wait_for_workers(2, timeout=30)
         assert await client.submit(sum, [1, 2]).result() == 3
+
+
+async def test_what_is_sent_when_the_user_interrupts_is_taken_back(
+    monkeypatch: pytest.MonkeyPatch, proxy: Path
+) -> None:
+    done: list[str] = []
+    sent = asyncio.Event()
+
+    async def register(**what: Any) -> None:
+        done.append("sent")
+        sent.set()
+        await asyncio.Event().wait()
+
+    async def unregister(**named: Any) -> None:
+        await asyncio.sleep(0.1)
+        done.append("taken back")
+
+    cluster = object.__new__(ClusterWithCredentials)
+    cluster.status = "closed"  # or dask-gateway would close it when it is collected
+    cluster.scheduler_comm = SimpleNamespace(
+        register_worker_plugin=register, unregister_worker_plugin=unregister
+    )
+    monkeypatch.setattr(ClusterWithCredentials, "_refuse_without_tls", lambda self: None)
+    sends = asyncio.ensure_future(cluster._send({X509: proxy}))
+    await sent.wait()
+    for _ in range(3):
+        sends.cancel()
+        await asyncio.sleep(0.01)
+    with pytest.raises(asyncio.CancelledError):
+        await sends
+    assert done == ["sent", "taken back"]
 
 
 def test_the_plugin_needs_nothing_of_ours_on_the_worker() -> None:
