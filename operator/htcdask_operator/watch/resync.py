@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from htcdask_api import PoolStatus, names
 from htcdask_operator.core.model import ClusterFacts, PoolFacts, PoolUid
@@ -21,6 +21,9 @@ from htcdask_operator.process.unexpected import Survived
 from htcdask_operator.reconcile.loop import Reconciler
 from htcdask_operator.state.known import Known
 from htcdask_operator.uptime import uptime
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _log = logging.getLogger(__name__)
 
@@ -73,22 +76,20 @@ class Resync:
             self._behind = {}  # the watch has the same trouble, and may take a while to come back
             return
         # After a break kopf lists anew, and never tells who went meanwhile: no sign of silence.
-        for uid in watched_pools.keys() - pools.keys():
+        for uid in _gone(watched_pools, known.watched_pools, pools):
             known.watched_pools.pop(uid, None)
             self._known.forget(uid)
             self._reconciler.wake(_key(watched_pools[uid]))
-        for key in watched_clusters.keys() - clusters.keys():
+        for key in _gone(watched_clusters, known.watched_clusters, clusters):
             known.gone(key)
             self._wake(key, watched_clusters[key])
         self._told &= pools.keys() | clusters.keys()
-        new_pools = {uid: pool for uid, pool in pools.items() if known.watched_pools.get(uid) != pool}
+        new_pools = _news(watched_pools, known.watched_pools, pools)
         for uid, pool in new_pools.items():
             known.watched_pools[uid] = pool
             known.saw_pools(_key(pool), [uid])
             self._reconciler.wake(_key(pool))
-        new_clusters = {
-            key: cluster for key, cluster in clusters.items() if known.watched_clusters.get(key) != cluster
-        }
+        new_clusters = _news(watched_clusters, known.watched_clusters, clusters)
         for key, cluster in new_clusters.items():
             known.heard(cluster)
             self._wake(key, cluster)
@@ -121,6 +122,21 @@ class Resync:
             for cluster in await self._ports.kube.clusters(namespace):
                 clusters[ClusterKey(cluster.namespace, cluster.name)] = cluster
         return pools, clusters
+
+
+# An object that the watch shows anew while others are still being listed may be listed as it was before: that
+# listing does not judge it. Its entry is another one then, even if it says what the first one said.
+
+
+def _gone(before: Mapping[K, V], now: Mapping[K, V], listed: Mapping[K, V]) -> list[K]:
+    """Whom the listing does not have. `before`: as the watch had shown them when the listing began."""
+    return [key for key, facts in before.items() if key not in listed and now.get(key) is facts]
+
+
+def _news(before: Mapping[K, V], now: Mapping[K, V], listed: Mapping[K, V]) -> dict[K, V]:
+    """Whom the listing has otherwise than the watch, or alone."""
+    still = {key: facts for key, facts in listed.items() if now.get(key) is before.get(key)}
+    return {key: facts for key, facts in still.items() if now.get(key) != facts}
 
 
 def _key(pool: PoolFacts) -> ClusterKey:

@@ -1,10 +1,12 @@
 """The slow listing: it wakes what the watch missed, and ends the operator when the watch is silent."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from htcdask_api import PoolStatus, names
+from htcdask_operator.core.model import PoolFacts
 from htcdask_operator.ports import ClusterKey
 from htcdask_operator.watch.resync import Resync, WatchSilent
 from tests.unit.site import KEY, Site, cluster_manifest
@@ -124,6 +126,65 @@ async def test_a_watch_that_is_only_late_is_let_live(watched: Watched) -> None:
         watched.site.scale(wanted)
         assert await watched.tick() == [KEY]
         await watched.show()
+
+
+def shown_meanwhile(watched: Watched, monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+    """The next listing's second namespace is answered after this change, which the watch shows at once."""
+    site = watched.site
+    listed, changed = site.kube.pools, False
+
+    async def pools(namespace: str, cluster: str | None = None) -> tuple[PoolFacts, ...]:
+        nonlocal changed
+        if namespace == "other" and not changed:
+            changed = True
+            change()
+            await watched.show()
+        return await listed(namespace, cluster)
+
+    monkeypatch.setattr(site.kube, "pools", pools)
+    watched.resync = Resync(site.ports, site.known, ("gateway", "other"), site.reconciler)
+
+
+@pytest.mark.parametrize("wanted", [(5,), (5, 3)], ids=["another number", "another, and back"])
+async def test_what_the_watch_shows_during_a_listing_is_newer_than_the_listing(
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    wanted: tuple[int, ...],
+) -> None:
+    uid = watched.site.add_cluster("c1", wanted=3)
+    await watched.show()
+    watched.site.scale(wanted[0] if len(wanted) > 1 else 3)  # as it is listed
+
+    def change() -> None:
+        watched.site.scale(wanted[-1])
+        watched.site.kube.edit_pool("gateway", "default-c1", maxReplicas=wanted[-1])
+
+    shown_meanwhile(watched, monkeypatch, change)
+    assert await watched.tick() == []
+    assert watched.site.known.clusters.watched_clusters[KEY].replicas == wanted[-1]
+    assert watched.site.known.clusters.watched_pools[uid].spec.max_replicas == wanted[-1]
+    assert await watched.tick() == []  # and the watch is not silent, though it has shown no more
+    assert "the watch has not shown it" not in caplog.text
+
+
+async def test_who_ends_during_a_listing_does_not_come_back_with_it(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = watched.site.add_cluster("c1", wanted=3)
+    await watched.show()
+    known = watched.site.known
+
+    def ends() -> None:
+        watched.site.kube.pool_bodies.clear()
+        watched.site.kube.cluster_bodies.clear()
+        known.clusters.gone(KEY)
+        known.clusters.watched_pools.pop(uid)
+        known.forget(uid)
+
+    shown_meanwhile(watched, monkeypatch, ends)
+    assert await watched.tick() == []
+    assert not known.clusters.watched_clusters and not known.clusters.watched_pools
 
 
 async def test_what_went_while_the_watch_was_interrupted_is_forgotten_without_an_alarm(
