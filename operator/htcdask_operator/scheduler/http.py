@@ -24,18 +24,14 @@ T = TypeVar("T")
 DEADLINE: Final = 3.0
 """Seconds for all of it: name, connection, answer and reading."""
 _OFFERS: Final = (
-    ("/info/main/workers.html", page.read),
-    ("/api/v1/get_workers", listing.read),
-    ("/json/counts.json", listing.nobody),
+    ("/info/main/workers.html", page.most_bytes, page.read),
+    ("/api/v1/get_workers", listing.most_bytes, listing.read),
+    ("/json/counts.json", listing.most_bytes, listing.nobody),
 )
 """Where a scheduler tells of its workers, the best first: what its `distributed.scheduler.http.routes` has.
 
 Not `/metrics`, which has numbers alone, and forgets some whenever it is asked: they are the site's own.
 """
-_PAGE_BYTES: Final = 64 * 2**10
-"""For the page without its rows (1.7 KB in distributed 2026.8), and for some workers that are not ours."""
-_ROW_BYTES: Final = 2 * 2**10
-"""For each of our workers: 0.7 KB in distributed 2026.8, 1.9 KB where host names have 253 letters."""
 _COMM_BYTES: Final = 64 * 2**10
 _LONGEST_REASON: Final = 200
 
@@ -66,8 +62,8 @@ class SchedulerHttp:
         self, namespace: str, cluster: str, ours: Collection[WorkerName]
     ) -> SchedulerWorkers | Unnamed:
         url = self._dashboard.format(namespace=namespace, cluster=cluster)
-        most, until = _PAGE_BYTES + _ROW_BYTES * len(ours), asyncio.get_running_loop().time() + DEADLINE
-        for path, understand in _OFFERS:
+        until = asyncio.get_running_loop().time() + DEADLINE
+        for path, most_bytes, understand in _OFFERS:
 
             def read(
                 wire: bytearray, understand: Callable[..., SchedulerWorkers | Unnamed] = understand
@@ -75,7 +71,7 @@ class SchedulerHttp:
                 return understand(wire, ours, answer.body(wire))
 
             try:
-                return await self._ask(url + path, "GET", b"", "", most, read, until)
+                return await self._ask(url + path, "GET", b"", "", most_bytes(len(ours)), read, until)
             except _NotThereError:
                 continue
         return Unnamed()

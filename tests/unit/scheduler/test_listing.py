@@ -1,6 +1,9 @@
 """The JSON of a scheduler without its pages: names, or a number, and nothing that is believed."""
 
 import json
+import tracemalloc
+from collections.abc import Callable, Collection
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -71,3 +74,67 @@ def test_whatever_the_bytes_are(text: bytes) -> None:
     for read in (listing.read, listing.nobody):
         with pytest.raises(NotAPageError):
             read(text, OURS)
+
+
+def real(ours: Collection[str], others: int) -> bytes:
+    """As distributed writes it (`http/scheduler/api.py`)."""
+    workers = [{"name": name, "address": "tls://[fd00:1234:5678:9abc::1]:40123"} for name in ours]
+    workers += [{"name": f"tls://10.1.2.{n}:{n}", "address": f"tls://10.1.2.{n}:{n}"} for n in range(others)]
+    return json.dumps({"num_workers": len(workers), "workers": workers}).encode()
+
+
+@pytest.mark.parametrize(("count", "others"), [(0, 600), (5, 600), (1000, 5000), (4500, 15_000), (30_000, 0)])
+def test_thousands_of_workers_are_an_answer(count: int, others: int) -> None:
+    ours = frozenset(f"a0mcz7x1k{number:05}" for number in range(count))
+    text = real(ours, others)
+    assert len(text) <= listing.most_bytes(count)
+    assert listing.read(text, ours) == SchedulerWorkers(ours, ours, others)
+
+
+def test_our_workers_on_hosts_with_the_longest_names_are_an_answer() -> None:
+    host = ".".join(["h" * 62] * 4) + "h"
+    workers = [{"name": f"a0mcz7x1k{number:05}", "address": f"tls://{host}:40123"} for number in range(4500)]
+    text = json.dumps({"num_workers": len(workers), "workers": workers}).encode()
+    assert len(text) <= listing.most_bytes(4500)
+
+
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "empty objects": lambda number: "{}",
+    "small objects": lambda number: '{"":0}',
+    "objects in objects": lambda number: '{"":{"":0}}',
+    "empty lists": lambda number: "[]",
+    "nested lists": lambda number: "[" * 50 + "]" * 50,
+    "long numbers": lambda number: "9" * 4000,
+    "longer numbers": lambda number: "9" * 2_000_000,
+    "long fractions": lambda number: "0." + "7" * 4000,
+    "numbers": lambda number: f"{number + 1000}",
+    "keys": lambda number: f'{{"{number}":0}}',
+    "texts": lambda number: f'"\N{OWL}{number}"',
+    "one wide text": lambda number: f'"\N{OWL}{"x" * 2_000_000}"',
+    "one escaped text": lambda number: '"\\ud83e\\udd89' + "x" * 2_000_000 + '"',
+    "names": lambda number: f'{{"name": "n{number}", "address": ""}}',
+}
+MOST_MEMORY = 32 * 2**20  # 2.3 MB of answer, as they were sent and with four bytes a letter, and their parts
+
+
+@pytest.mark.parametrize("parts", HOSTILE.values(), ids=HOSTILE)
+def test_an_answer_costs_no_more_than_some_times_its_bytes(parts: Callable[[int], str]) -> None:
+    most, size, many = listing.most_bytes(4500), len('{"workers":[]}'), list[str]()
+    while size + len(part := parts(len(many))) < most:
+        many.append(part)
+        size += len(part.encode()) + 1
+    for share in (1, 2, 4, 8, 16):  # one of them has nearly as many parts as there may be
+        assert peak(f'{{"workers":[{",".join(many[: len(many) // share])}]}}'.encode()) < MOST_MEMORY
+
+
+def peak(text: bytes) -> int:
+    """Bytes of memory at the most while an answer is read as those of 4,500 workers of ours."""
+    ours = [f"a0mcz7x1k{number:05}" for number in range(4500)]
+    tracemalloc.start()
+    try:
+        for read in (listing.read, listing.nobody):
+            with suppress(NotAPageError):
+                read(text, ours)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
