@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from htcdask_api import names
-from htcdask_operator.condor.agent.classads import Plain
+from htcdask_operator.condor.agent.classads import REASONS, Plain
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.core.model import UNKNOWN_TIME, Job, JobStatus, Role
 
@@ -163,4 +163,7 @@ def _time(ad: Mapping[str, Plain], name: str, offset: float) -> float | None:
 
 def _text(ad: Mapping[str, Plain], name: str) -> str | None:
     value = ad.get(name)
-    return value[:_LONGEST_TEXT] if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value:
+        return None
+    # Half a name, or half an id, is another one.
+    return value[:_LONGEST_TEXT] if name in REASONS or len(value) <= _LONGEST_TEXT else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import classad2
 import pytest
 
-from htcdask_operator.condor.agent.classads import plain
+from htcdask_operator.condor.agent.classads import Plain, plain
 from htcdask_operator.condor.errors import CondorError
 from htcdask_operator.condor.jobs import ATTRIBUTES, job, server_time
 from htcdask_operator.core.model import UNKNOWN_TIME, Job, JobStatus, Role
@@ -183,8 +183,19 @@ def test_without_an_id_nothing_is_known_of_the_queue(name: str, value: str) -> N
 
 
 def test_a_text_is_bounded() -> None:
-    held = read(5, f'HoldReasonCode = 1; HoldReason = "{"x" * 100_000}";')
-    assert len(held.hold_reason or "") == 4096
+    said: dict[str, Plain] = {"JobStatus": 5, "HoldReasonCode": 1, "HoldReason": "x" * 100_000}
+    assert len(job({"ClusterId": 7, "ProcId": 3, **said}).hold_reason or "") == 4096
+
+
+def test_a_name_that_is_too_long_is_no_name_rather_than_half_of_one() -> None:
+    ad: dict[str, Plain] = {
+        "ClusterId": 7,
+        "ProcId": 3,
+        "HTCDaskRole": "worker",
+        "HTCDaskPoolUID": "p" * 4097,
+    }
+    found = job({**ad, "HTCDaskWorker": "w" * 4097})
+    assert (found.worker, found.role, found.pool_uid) == ("", Role.UNKNOWN, "")
 
 
 def test_times_are_told_by_our_clock() -> None:
@@ -204,4 +215,4 @@ def test_the_time_of_an_answer_is_a_time_or_nothing(value: str) -> None:
 
 def test_a_text_without_end_does_not_fill_the_answer_for_all() -> None:
     ad = classad2.ClassAd({"VacateReason": "x" * 2**20})
-    assert plain(ad, ["VacateReason"]) == {"VacateReason": "x" * 4096}
+    assert plain(ad, ["VacateReason"]) == {"VacateReason": "x" * 1024}

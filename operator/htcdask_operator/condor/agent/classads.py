@@ -7,12 +7,21 @@ therefore equal to a real 2, so it must be told apart by its type.
 from __future__ import annotations
 
 import enum
+import json
 import math
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+from htcdask_operator.condor import wire
+
+REASONS: Final = frozenset({"HoldReason", "VacateReason", "LastRejMatchReason", "RemoveReason"})
+"""What people and machines say: an image can say a lot on its way there. Only these are cut."""
+_REASON: Final = 1024
+"""Bytes of one as it is sent, the most that an Event tells; a failure's message has room for four."""
+_ALL_REASONS: Final = wire.LARGEST // 2
 _LONGEST: Final = 4096
-"""Characters of one text: an image can say a lot on its way to a reason, and all jobs fit one answer."""
+"""Bytes of any other text as it is sent; a longer one is not there, as half a name is another name."""
 
 Plain = bool | int | float | str | None
 
@@ -27,15 +36,26 @@ class Ad(Protocol):
         """The attribute's value, evaluated if it is an expression."""
 
 
-def plain(ad: Ad, attributes: Iterable[str]) -> dict[str, Plain]:
-    """The attributes that have a plain value."""
-    values = {name: _value(ad, name) for name in attributes}
+def longest_reason(jobs: int) -> int:
+    """Bytes of each reason, so that those of so many jobs take half an answer, whatever anybody says.
+
+    Halved, as a job more or less must not change the reasons of all others: that wakes their clusters.
+    """
+    longest = _REASON
+    while jobs * len(REASONS) * longest > _ALL_REASONS:
+        longest //= 2
+    return longest
+
+
+def plain(ad: Ad, attributes: Iterable[str], longest: int = _REASON) -> dict[str, Plain]:
+    """The attributes that have a plain value. `longest`: bytes of each reason."""
+    values = {name: _bounded(name, _value(ad, name), longest) for name in attributes}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def literals(ad: Ad, attributes: Iterable[str]) -> dict[str, Plain]:
     """Those that stand there as they are: to work out what a stranger wrote may end the process."""
-    values = {name: _literal(ad, name) for name in attributes}
+    values = {name: _bounded(name, _literal(ad, name), _REASON) for name in attributes}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -60,13 +80,25 @@ def _value(ad: Ad, name: str) -> Plain:
 
 def _decoded(error: UnicodeDecodeError) -> str:
     """HTCondor's strings are bytes, and somebody's file name may be in one."""
-    return error.object.decode("utf-8", "replace")[:_LONGEST]
+    return error.object.decode("utf-8", "replace")
+
+
+def _bounded(name: str, value: Plain, longest: int) -> Plain:
+    most = longest if name in REASONS else _LONGEST
+    if not isinstance(value, str) or _sent(value[: most + 1]) <= most:
+        return value
+    if name not in REASONS:
+        return None
+    return value[: bisect_right(range(1, most + 1), most, key=lambda end: _sent(value[:end]))]
+
+
+def _sent(text: str) -> int:
+    """Bytes that `wire` makes of it."""
+    return len(json.dumps(text)) - 2
 
 
 def _simple(value: object) -> Plain:
     if isinstance(value, enum.Enum) or not isinstance(value, bool | int | float | str):
         return None
-    if isinstance(value, str):
-        return value[:_LONGEST]
     # A number without end is there, and none: as a text it can be sent, and nobody takes it for a number.
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

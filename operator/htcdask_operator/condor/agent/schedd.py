@@ -24,7 +24,7 @@ from htcdask_operator.condor.agent import (
     sandbox,
     submit_language,
 )
-from htcdask_operator.condor.agent.classads import Plain, plain
+from htcdask_operator.condor.agent.classads import Plain, longest_reason, plain
 from htcdask_operator.condor.errors import (
     CondorError,
     CondorRefused,
@@ -75,7 +75,8 @@ class Schedd:
     def query(self, constraint: str, attributes: list[str]) -> list[dict[str, Plain]]:
         """The ads of all jobs that match."""
         found = self._do(lambda schedd: schedd.query(constraint, attributes))
-        return [plain(ad, attributes) for ad in found]
+        longest = longest_reason(len(found))
+        return [plain(ad, attributes, longest) for ad in found]
 
     def submit(
         self, description: Mapping[str, str], items: Sequence[Mapping[str, str]], valid_until: float
