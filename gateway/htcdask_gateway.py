@@ -5,8 +5,7 @@ The gateway's configuration calls `configure(c)`, which adds this to whatever ba
 - a cluster option `worker_backend`, kept in `DaskCluster.spec.options`; the number that the scheduler of a
   cluster with htcondor asks for goes to `spec.htcondorReplicas`, so that the controller makes no worker pods,
   and what its user asked for last to `spec.htcondorAsked`;
-- routes for the pools of one's own clusters, and for what their workers printed; and bounds for the bodies of
-  all requests, the stock ones too.
+- routes for the pools of one's own clusters and what their workers printed; bounds for all requests' bodies.
 """
 
 import asyncio
@@ -56,7 +55,7 @@ def configure(c: Any, file: str | None = None) -> None:
     base = import_item(base) if isinstance(base, str) else base
     if not issubclass(base, KubeBackend):
         raise ValueError(f"htcdask needs a Kubernetes backend, and c.DaskGateway.backend_class is {base}")
-    where = {"__module__": __name__}  # for the server's log
+    where = {"__module__": __name__, "later_entries": later}  # the first for the server's log
     c.DaskGateway.backend_class = type(f"HTCDask{base.__name__}", (HTCDaskBackend, base), where)
 
 
@@ -159,7 +158,8 @@ class View(web.View):
 
     async def get(self) -> web.Response:
         told = {"version": 1, "defaultWorkerBackend": self.backend.default_worker_backend}
-        return web.json_response({**told, **await offer(self.backend, self.request["user"])})
+        told |= await offer(self.backend, self.request["user"])
+        return web.json_response({**told, "laterEntries": self.backend.later_entries})
 
     async def cluster(self, for_change: bool = False) -> Json:
         """The DaskCluster; 404 if it is not this gateway's and the user's, 409 to change a stopped one."""

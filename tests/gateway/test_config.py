@@ -47,10 +47,12 @@ def test_what_comes_after_ours_is_said_in_the_log(site: Site, tmp_path: Path) ->
     others = {"a-site": "c.KubeClusterConfig.worker_threads = 2", "zzz-late": "late = True", "zzz": ""}
     with running_api(tmp_path, "late", site.kubeconfig, {**others, **extra_config(OURS)}) as api:
         (line,) = [line for line in api.log.read_text().splitlines() if "zz-htcdask" in line]
+        assert api("ada", "GET", "/api/v1/htcondor")[1]["laterEntries"] == ["zzz", "zzz-late"]
     assert "gateway.extraConfig: zzz, zzz-late come after zz-htcdask" in line
     assert "a-site" not in line
     with running_api(tmp_path, "first", site.kubeconfig, {"a": "", **extra_config(OURS)}) as api:
         assert "come after zz-htcdask" not in api.log.read_text()
+        assert api("ada", "GET", "/api/v1/htcondor")[1]["laterEntries"] == []
 
 
 @pytest.fixture(scope="module")

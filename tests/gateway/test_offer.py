@@ -82,7 +82,7 @@ def why(site: Site) -> str:
 def test_the_operators_words_reach_a_user_with_what_is_theirs(namespace: Site) -> None:
     operator(namespace.plane)
     status, told = namespace.api("ada", "GET", ROUTE)
-    assert (status, told.keys()) == (200, {"version", "defaultWorkerBackend", "offer"})
+    assert (status, told.keys()) == (200, {"version", "defaultWorkerBackend", "offer", "laterEntries"})
     gpu = {"name": "Small GPU", "youMay": True, "attributes": ["Flavour"]}
     dune = {"name": "dune", "youMay": False, "attributes": [], "template": {"cores": 4}, "maxReplicas": 20}
     assert told["offer"] == {

@@ -98,7 +98,12 @@ async def extension(case: Case) -> str:
         )
     case.extension = said
     default = answer.masked(said.get("defaultWorkerBackend"))
-    return f"version {said['version']}; who does not choose gets {default} workers"
+    later = said.get("laterEntries")  # of an older extension nothing
+    hint = ""
+    if isinstance(later, list) and later:
+        entries = case.masked(", ".join(map(str, later)))
+        hint = f"; {entries} of its extraConfig run after zz-htcdask, which does not find what they set"
+    return f"version {said['version']}; who does not choose gets {default} workers{hint}"
 
 
 async def operator(case: Case) -> str:

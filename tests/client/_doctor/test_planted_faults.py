@@ -285,11 +285,11 @@ def test_versions_that_differ(older_site: Site) -> None:
     assert "distributed is" not in finding.said
 
 
-def offering_options(site: Site, *fields: str) -> Report:
-    """Of a gateway that offers these cluster options."""
+def offering_options(site: Site, *fields: str, **extension: object) -> Report:
+    """Of a gateway that offers these cluster options, and whose extension says this of itself."""
     answers = {
         "/api/version": {"version": "1"},
-        "/api/v1/htcondor": {"version": 1},
+        "/api/v1/htcondor": {"version": 1, **extension},
         "/api/v1/options": {"cluster_options": [{"field": field} for field in fields]},
     }
 
@@ -321,6 +321,23 @@ def test_a_site_s_code_that_was_replaced_is_hinted_at_where_our_option_is_alone(
         "been replaced: it must be a map"
     )
     assert options("image", "worker_backend") == "worker_backend, beside the site's own: image"
+
+
+@pytest.mark.parametrize(
+    ("later", "hint"),
+    [
+        (["zzz", "zzz-late"], "; zzz, zzz-late of its extraConfig run after zz-htcdask, which does not find"),
+        ([], ""),
+        ("forged", ""),
+    ],
+)
+def test_entries_that_run_after_ours_are_named(site: Site, later: object, hint: str) -> None:
+    report = offering_options(site, "worker_backend", laterEntries=later, defaultWorkerBackend="htcondor")
+    [finding] = [finding for finding in report.findings if finding.check == "extension"]
+    assert finding.state == "ok"
+    said, _, rest = finding.said.partition(";")
+    assert (said, ("run after" in rest) == bool(hint)) == ("version 1", True)
+    assert hint in finding.said
 
 
 def test_a_site_without_a_fault(site: Site) -> None:
