@@ -21,6 +21,7 @@ from htcdask_operator.condor import token
 from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.client import CondorClient
 from htcdask_operator.condor.errors import (
+    CondorNotAsked,
     CondorRefused,
     CondorTimeout,
     CondorUnreachable,
@@ -143,7 +144,7 @@ async def test_a_schedd_that_never_answers_and_then_does(connect: Connect, bare_
         began = time.monotonic()
         # The loop goes on meanwhile, and nobody waits for longer because others were there first.
         answers = await asyncio.gather(agent.jobs(), submit(agent), agent.jobs(), return_exceptions=True)
-        assert [type(answer) for answer in answers] == [CondorTimeout] * 3
+        assert [type(answer) for answer in answers] == [CondorTimeout, CondorNotAsked, CondorNotAsked]
         assert time.monotonic() - began < 5
     assert agent.pid is None and first is not None and not exists(first)
     assert await agent.whoami() == "dask@htcdask.test"
@@ -309,7 +310,8 @@ async def test_logs_have_a_lane_of_their_own(connect: Connect) -> None:
     await agent.remove([job], "the end of the test")
     assert time.monotonic() - began < 1.5
     assert {type(answer) for answer in await asyncio.gather(*asking, return_exceptions=True)} == {
-        CondorTimeout
+        CondorTimeout,
+        CondorNotAsked,
     }
     assert time.monotonic() - began < 5
     assert agent.pid is not None and agent._logs.pid is None

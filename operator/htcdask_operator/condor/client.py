@@ -19,7 +19,7 @@ from htcdask_operator.condor import clocks, constraints, token
 from htcdask_operator.condor import description as descriptions
 from htcdask_operator.condor.access_point import AccessPoint
 from htcdask_operator.condor.analyses import analysis
-from htcdask_operator.condor.errors import CondorRefused
+from htcdask_operator.condor.errors import CondorNotAsked, CondorRefused, CondorUnreachable
 from htcdask_operator.condor.jobs import ATTRIBUTES, job, server_time
 from htcdask_operator.condor.private_folder import PrivateFolder
 from htcdask_operator.condor.process import AgentProcess
@@ -180,8 +180,13 @@ class CondorClient:
         return constraints.of_operator(self._access.operator_id, self._access.namespaces, identities)
 
     async def _submit(self, identity: str | None, *request: Any) -> Any:
-        if identity is not None and await self._who() != identity:
-            raise _replaced(identity)
+        if identity is not None:
+            try:
+                now = await self._who()
+            except CondorUnreachable as error:  # the submit itself was to come after this
+                raise CondorNotAsked(str(error)) from error
+            if now != identity:
+                raise _replaced(identity)
         return await self._ask(*request, identity=identity)
 
     async def _take_token(self) -> None:

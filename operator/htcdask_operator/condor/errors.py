@@ -19,6 +19,10 @@ class CondorTimeout(CondorUnreachable):
     """The deadline passed; the agent was restarted. What was asked may or may not have been done."""
 
 
+class CondorNotAsked(CondorUnreachable):
+    """What came before had no answer, and this was not sent: nothing was done. Never on the wire."""
+
+
 class CondorRefused(CondorError):  # noqa: N818
     """The access point does not let us: the token is missing, unreadable, expired, or not good for this."""
 

@@ -2,7 +2,7 @@
 
 A process that does not answer in time, dies, or says what is no answer is killed, what it left behind is
 wiped, and the next request starts a new one. Whoever waited for their turn meanwhile has waited long enough:
-they are told the same.
+they are told that nothing was sent for them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from typing import Any, Final
 
 from htcdask_operator import descriptors
 from htcdask_operator.condor import wire
-from htcdask_operator.condor.errors import CondorError, CondorTimeout, CondorUnreachable
+from htcdask_operator.condor.errors import CondorError, CondorNotAsked, CondorTimeout, CondorUnreachable
 
 _GRACE: Final = 2.0  # the process ends itself this long after the parent has given up
 _QUICK: Final = 256 * 1024  # bytes that are read in less time than a thread takes to matter
 _PROGRAM: Final = (sys.executable, "-m", "htcdask_operator.condor.agent")
+_WHY: Final = (
+    "the schedd is overloaded, or something between takes connections and drops what they carry. Does "
+    "condor_q answer on the access point?"
+)
 
 
 class AgentProcess:
@@ -57,12 +61,15 @@ class AgentProcess:
         return self._process.pid if self._process else None
 
     async def ask(self, method: str, *arguments: Any) -> Any:
-        """What the process answers; CondorError as it says, CondorTimeout when it is too late."""
+        """What the process answers; CondorError as it says, CondorTimeout when it is too late.
+
+        CondorNotAsked when it never was its turn: the process has heard nothing of it.
+        """
         silences = self._silences
         async with self._in_turn(method):
             if self._silences != silences:
                 # Else everybody in the queue would wait for a deadline of their own, one after the other.
-                raise self._too_late(method)
+                raise _not_asked(method, self._deadline)
             try:
                 async with asyncio.timeout(self._deadline):
                     return await self._exchange(method, arguments)
@@ -71,7 +78,9 @@ class AgentProcess:
             except TimeoutError as error:
                 self._silences += 1
                 await self._kill()
-                raise self._too_late(method) from error
+                raise CondorTimeout(
+                    f"HTCondor has not answered for {self._deadline:g} s ({method}): {_WHY}"
+                ) from error
             except (wire.Garbage, ValueError, OSError) as error:  # ValueError: a line longer than any answer
                 await self._kill()
                 why = descriptors.exhausted(error) or error or type(error).__name__
@@ -100,18 +109,12 @@ class AgentProcess:
             async with asyncio.timeout(self._turn_seconds):
                 await self._turn.acquire()
         except TimeoutError as error:
-            raise self._too_late(method) from error
+            assert self._turn_seconds is not None
+            raise _not_asked(method, self._turn_seconds) from error
         try:
             yield
         finally:
             self._turn.release()
-
-    def _too_late(self, method: str) -> CondorTimeout:
-        return CondorTimeout(
-            f"HTCondor has not answered for {self._deadline:g} s ({method}): the schedd is overloaded, or "
-            "something between takes connections and drops what they carry. Does condor_q answer on "
-            "the access point?"
-        )
 
     async def _exchange(self, method: str, arguments: tuple[Any, ...]) -> Any:
         process = await self._started()
@@ -167,3 +170,9 @@ class AgentProcess:
         """A process that was killed could not clear up after itself."""
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(mode=0o700, exist_ok=True)
+
+
+def _not_asked(method: str, seconds: float) -> CondorNotAsked:
+    return CondorNotAsked(
+        f"HTCondor was not asked ({method}), as what was asked before had no answer for {seconds:g} s: {_WHY}"
+    )

@@ -16,6 +16,7 @@ from htcdask_api.worker_log import MAX_BYTES
 from htcdask_operator import metrics
 from htcdask_operator.condor.errors import (
     CondorError,
+    CondorNotAsked,
     CondorRefused,
     CondorUnreachable,
     RuleRefused,
@@ -80,7 +81,7 @@ async def perform(
         try:
             await _one(ports, action, pools, observed, outcome, clock, budget)
         except CondorError as error:
-            if _is_not_sent(action, error):
+            if not_sent := _is_not_sent(action, error):
                 outcome.not_submitted(action)
             if isinstance(action, SubmitWorkers) and action.succeeds and not _is_silence(error):
                 _log.warning("No successor of worker %s: %s", action.succeeds, sanitize.line(str(error)))
@@ -93,7 +94,7 @@ async def perform(
                 continue
             if isinstance(error, CondorUnreachable):
                 outcome.silent, outcome.in_vain = str(error), {Analyze, ReadLogs}
-                if isinstance(action, SubmitWorkers) and not action.succeeds:
+                if isinstance(action, SubmitWorkers) and not action.succeeds and not not_sent:
                     outcome.unanswered[action.pool] = len(action.names)
             outcome.fail(action, str(error), clock())
         except KubeError as error:
@@ -119,6 +120,8 @@ def _is_silence(error: CondorError) -> bool:
 
 def _is_not_sent(action: Action, error: CondorError) -> bool:
     """Whether a submit certainly left no job; what `refused` tells the core is not told twice."""
+    if isinstance(error, CondorNotAsked):
+        return True
     if not isinstance(action, SubmitWorkers):
         return False
     if isinstance(error, SubmitRefused):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from htcdask_operator.condor import wire
-from htcdask_operator.condor.errors import CondorError, CondorTimeout, CondorUnreachable
+from htcdask_operator.condor.errors import CondorError, CondorNotAsked, CondorTimeout, CondorUnreachable
 from htcdask_operator.condor.process import AgentProcess
 
 Plant = Callable[..., AgentProcess]
@@ -27,7 +27,9 @@ with open(folder / "starts", "a") as starts:
     starts.write(f"{os.getpid()}\\n")
 (scratch / "left behind").write_text("a secret key")
 for line in sys.stdin:
-    number = json.loads(line)[0]
+    number, method = json.loads(line)[:2]
+    with open(folder / "heard", "a") as heard:
+        heard.write(f"{method}\\n")
     says = (folder / "says").read_bytes()
     if says == b"HANG":
         time.sleep(60)
@@ -175,9 +177,20 @@ async def test_nobody_waits_for_their_turn_longer_than_their_patience(plant: Pla
     first = asyncio.create_task(agent.ask("whoami"))
     await agent.asking.wait()
     began = time.monotonic()
-    with pytest.raises(CondorTimeout):
+    with pytest.raises(CondorNotAsked, match=r"not asked \(whoami\), .* no answer for 0.2 s: the schedd"):
         await agent.ask("whoami")
     assert time.monotonic() - began < 5 and not first.done()
     agent.abandon()
     with pytest.raises(CondorUnreachable):
         await first
+
+
+async def test_who_waits_in_line_behind_silence_is_told_that_nothing_was_sent(
+    plant: Plant, tmp_path: Path
+) -> None:
+    agent = plant(b"HANG", deadline=1.0)
+    asked = asyncio.gather(agent.ask("query"), agent.ask("submit"), return_exceptions=True)
+    silence, not_sent = await asked
+    assert isinstance(silence, CondorTimeout) and "has not answered for 1 s (query)" in str(silence)
+    assert isinstance(not_sent, CondorNotAsked) and "was not asked (submit)" in str(not_sent)
+    assert (tmp_path / "heard").read_text().split() == ["query"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from htcdask_operator.condor.errors import CondorError, CondorRefused, SubmitTooLate
+from htcdask_operator.condor.errors import CondorError, CondorNotAsked, CondorRefused, SubmitTooLate
 from htcdask_operator.core.model import JobStatus
 from htcdask_operator.kube.errors import KubeError
 from tests.unit.site import Site
@@ -19,6 +19,7 @@ WORKERS = 10
     [
         CondorRefused("the token has expired"),
         SubmitTooLate("the lease is over"),
+        CondorNotAsked("what was asked before had no answer"),
         KubeError("the Secret", "it is busy", 429),
     ],
     ids=lambda error: type(error).__name__,
@@ -40,6 +41,7 @@ async def test_when_the_trouble_is_over_all_workers_may_come(
         site.scale(WORKERS)
         await site.settle(400)
     assert sum(tried) > 3 * WORKERS
+    assert set(tried) == {WORKERS}, "nothing was said of how many are too many"
     for _ in range(130):  # the pause after the last failure
         await site.settle(1)
         if site.jobs():
