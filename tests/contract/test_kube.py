@@ -393,6 +393,17 @@ async def test_a_default_pool_is_made_once_and_belongs_to_its_cluster(site: Site
     assert not made.spec.template.manifest(), "the site's defaults apply"
 
 
+async def test_a_default_pool_is_not_made_where_another_clusters_pool_has_its_name(site: Site) -> None:
+    uid = site.create_cluster(cluster(site))
+    site.create_pool(pool(site, name="default-c1", cluster="c2"))
+    with pytest.raises(
+        KubeError, match=f"^pool {site.namespace}/default-c1: it is of the cluster c2"
+    ) as caught:
+        await site.kube.create_pool(site.namespace, "default-c1", "c1", uid)
+    assert caught.value.status == 409
+    assert await site.kube.pools(site.namespace, "c1") == ()
+
+
 async def test_a_status_comes_back_as_it_was_written(site: Site) -> None:
     site.create_pool(pool(site))
     (found,) = await site.kube.pools(site.namespace, "c1")

@@ -126,7 +126,9 @@ class FakeKube:
 
     async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
         self._answer("create_pool")
-        if (namespace, name) not in self.pool_bodies:
+        if there := self.pool_bodies.get((namespace, name)):
+            pools.check_cluster(there, cluster)
+        else:
             self.make_pool(manifest.owned_pool(namespace, name, cluster, uid))
 
     async def add_finalizer(self, pool: PoolFacts) -> None:

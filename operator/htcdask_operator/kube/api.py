@@ -142,8 +142,10 @@ class KubeApi:
         try:
             await self._request("POST", _pools_path(namespace), body=body)
         except KubeError as error:
-            if error.status != 409:
+            there = await self._found(path := _pools_path(namespace, name)) if error.status == 409 else Gone()
+            if isinstance(there, Gone):
                 raise
+            pools.check_cluster(bodies.one(f"GET {path}", there, *_POOLS, name), cluster)
 
     async def add_finalizer(self, pool: PoolFacts) -> None:
         await self._patch(pool, finalizers.addition(pool))

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from htcdask_api import ClusterRef, PoolSpec, PoolStatus, complaint, names
 from htcdask_operator.core.model import PoolFacts
 from htcdask_operator.kube.bodies import mapping, number, text
+from htcdask_operator.kube.errors import KubeError
 
 
 def facts(body: Mapping[str, Any]) -> PoolFacts:
@@ -47,6 +48,19 @@ def cluster_name(body: Mapping[str, Any]) -> str:
     reference = spec.get("clusterRef") if isinstance(spec, Mapping) else None
     name = reference.get("name") if isinstance(reference, Mapping) else None
     return text(name)
+
+
+def check_cluster(body: Mapping[str, Any], cluster: str) -> None:
+    """KubeError unless the pool is of this cluster, whose own was to get the pool's name."""
+    its = cluster_name(body)
+    if its != cluster:
+        metadata, whose = mapping(body.get("metadata")), f"of the cluster {its}" if its else "of no cluster"
+        raise KubeError(
+            f"pool {text(metadata.get('namespace'))}/{text(metadata.get('name'))}",
+            f"it is {whose} and in the way of the default pool of {cluster}: delete it, or make a pool of "
+            f"another name for {cluster}",
+            409,
+        )
 
 
 def seconds(timestamp: object) -> float:

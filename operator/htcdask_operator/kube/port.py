@@ -41,7 +41,10 @@ class Kube(Protocol):
         """The pools of a namespace, or only those that name this cluster."""
 
     async def create_pool(self, namespace: str, name: str, cluster: str, uid: ClusterUid) -> None:
-        """Make a pool of the site's defaults, owned by the DaskCluster; one of that name may be there."""
+        """Make a pool of the site's defaults, owned by the DaskCluster, unless the cluster has it already.
+
+        A conflict (409) if the pool of that name is another cluster's.
+        """
 
     async def add_finalizer(self, pool: PoolFacts) -> None:
         """Put our finalizer beside those that the pool has. A conflict (409) if they are others meanwhile."""

@@ -2,6 +2,9 @@
 
 import asyncio
 import itertools
+import logging
+
+import pytest
 
 from htcdask_api import PoolStatus
 from htcdask_operator.core.model import ClusterFacts, Gone, PoolFacts
@@ -100,3 +103,27 @@ def test_one_question_that_failed_is_asked_again_a_second_later() -> None:
         running.cancel()
 
     in_virtual_time(run)
+
+
+def test_another_clusters_pool_of_the_default_pools_name_is_told_once_and_slows_the_cycle(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def run() -> None:
+        trouble = Trouble()
+        body = trouble.site.kube.pool_bodies["gateway", "default-c1"]
+        body["spec"]["clusterRef"]["name"] = "c2"
+        running = asyncio.create_task(trouble.reconciler.run())
+        trouble.reconciler.wake(KEY)
+        await asyncio.sleep(3600)
+        pauses = [round(later - earlier) for earlier, later in itertools.pairwise(trouble.asked)]
+        assert pauses[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
+        assert caplog.text.count("pool gateway/default-c1: it is of the cluster c2 and in the way") == 1
+        assert "Pool default-c1 made" not in caplog.text
+
+        del trouble.site.kube.pool_bodies["gateway", "default-c1"]
+        await asyncio.sleep(60)
+        assert (await trouble.site.pool()).name == "default-c1"
+        running.cancel()
+
+    with caplog.at_level(logging.INFO):
+        in_virtual_time(run)
