@@ -8,5 +8,6 @@ process/     one operator at a time, its health and its end; no policy touches t
 
 `__main__` reads the `settings` (`settings_types`, `settings_profiles`, `settings_errors`) and connects the
 `ports`; `assemble` wires what runs; `metrics` is what is counted. `uninstall` is another program, for the
-chart's hook. `uptime` and `descriptors` are what the machine says of this process.
+chart's hook. `uptime` and `descriptors` are what the machine says of this process;
+`progress` tells who hangs in it.
 """

@@ -39,8 +39,9 @@ from htcdask_operator.watch import handlers
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_CYCLE = 300.0
-_LONGEST_TICK = 180.0
+# Seconds without an answer, of those that each have a deadline: not how long a cycle or a poll takes in all.
+_CYCLE_HANGS = 300.0
+_POLLER_HANGS = 180.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,10 +154,10 @@ async def _run(
     def health_now() -> Health:
         if leases.waiting is not None:
             return Health(True, leases.waiting)
-        if clock() - poller.last_tick > _LONGEST_TICK:
-            return Health(False, f"the poller has been silent for {clock() - poller.last_tick:.0f} s")
-        if reconciler.longest_cycle() > _LONGEST_CYCLE:
-            return Health(False, f"a cycle has been running for {reconciler.longest_cycle():.0f} s")
+        if poller.progress.standstill() > _POLLER_HANGS:
+            return Health(False, f"the poller has got nowhere for {poller.progress.standstill():.0f} s")
+        if reconciler.standstill() > _CYCLE_HANGS:
+            return Health(False, f"a cycle has got nowhere for {reconciler.standstill():.0f} s")
         return Health(True, "ok")
 
     async def leading(work: Callable[[], Awaitable[None]]) -> None:

@@ -12,7 +12,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self.now = max(self.now, self._scheduled[0]._when)  # type: ignore[attr-defined]
+            # A timer that was cancelled is no reason to stop at, and to wait from there for the next one.
+            timers = (timer for timer in self._scheduled if not timer.cancelled())  # type: ignore[attr-defined]
+            self.now = max(self.now, min((timer.when() for timer in timers), default=self.now))
         super()._run_once()  # type: ignore[misc]
 
 

@@ -190,7 +190,8 @@ class CondorClient:
         return await self._ask(*request, identity=identity)
 
     async def _take_token(self) -> None:
-        async with self._turn:
+        # Who changes the token waits for the process, so all who wait for that stand in one line.
+        async with self._process.line.turn(self._turn):
             current = token.read(self._access.token_file, time.time())
             if current != self._token:
                 self._logs.abandon()

@@ -12,14 +12,15 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from htcdask_operator import descriptors
 from htcdask_operator.condor import wire
 from htcdask_operator.condor.errors import CondorError, CondorNotAsked, CondorTimeout, CondorUnreachable
+from htcdask_operator.progress import Line
 
 _GRACE: Final = 2.0  # the process ends itself this long after the parent has given up
 _QUICK: Final = 256 * 1024  # bytes that are read in less time than a thread takes to matter
@@ -51,6 +52,7 @@ class AgentProcess:
         self._turn_seconds = turn_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self.line: Final = Line()
         self._silences = 0  # how often the deadline has passed
         self._asked = 0
         self.asking = asyncio.Event()  # set while an answer is awaited
@@ -66,36 +68,19 @@ class AgentProcess:
         CondorNotAsked when it never was its turn: the process has heard nothing of it.
         """
         silences = self._silences
-        async with self._in_turn(method):
-            if self._silences != silences:
-                # Else everybody in the queue would wait for a deadline of their own, one after the other.
-                raise _not_asked(method, self._deadline)
-            try:
-                async with asyncio.timeout(self._deadline):
-                    return await self._exchange(method, arguments)
-            except CondorError:
-                raise
-            except TimeoutError as error:
-                self._silences += 1
-                await self._kill()
-                raise CondorTimeout(
-                    f"HTCondor has not answered for {self._deadline:g} s ({method}): {_WHY}"
-                ) from error
-            except (wire.Garbage, ValueError, OSError) as error:  # ValueError: a line longer than any answer
-                await self._kill()
-                why = descriptors.exhausted(error) or error or type(error).__name__
-                raise CondorUnreachable(
-                    f"the HTCondor agent did not answer {method} ({why}); it is "
-                    "started again with the next question"
-                ) from error
-            except BaseException:
-                # Cancelled or broken in the middle: the next answer would be the wrong one.
-                await self._kill()
-                raise
+        try:
+            async with self.line.turn(self._turn, self._turn_seconds):
+                if self._silences != silences:
+                    # Else everybody in the queue would wait for a deadline of their own, one after the other.
+                    raise _not_asked(method, self._deadline)
+                return await self._ask_now(method, arguments)
+        except TimeoutError as error:
+            assert self._turn_seconds is not None
+            raise _not_asked(method, self._turn_seconds) from error
 
     async def stop(self) -> None:
         """End the process, after the request that it is working on."""
-        async with self._turn:
+        async with self.line.turn(self._turn):
             await self._kill()
 
     def abandon(self) -> None:
@@ -103,18 +88,29 @@ class AgentProcess:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
-    @asynccontextmanager
-    async def _in_turn(self, method: str) -> AsyncIterator[None]:
+    async def _ask_now(self, method: str, arguments: tuple[Any, ...]) -> Any:
         try:
-            async with asyncio.timeout(self._turn_seconds):
-                await self._turn.acquire()
+            async with asyncio.timeout(self._deadline):
+                return await self._exchange(method, arguments)
+        except CondorError:
+            raise
         except TimeoutError as error:
-            assert self._turn_seconds is not None
-            raise _not_asked(method, self._turn_seconds) from error
-        try:
-            yield
-        finally:
-            self._turn.release()
+            self._silences += 1
+            await self._kill()
+            raise CondorTimeout(
+                f"HTCondor has not answered for {self._deadline:g} s ({method}): {_WHY}"
+            ) from error
+        except (wire.Garbage, ValueError, OSError) as error:  # ValueError: a line longer than any answer
+            await self._kill()
+            why = descriptors.exhausted(error) or error or type(error).__name__
+            raise CondorUnreachable(
+                f"the HTCondor agent did not answer {method} ({why}); it is "
+                "started again with the next question"
+            ) from error
+        except BaseException:
+            # Cancelled or broken in the middle: the next answer would be the wrong one.
+            await self._kill()
+            raise
 
     async def _exchange(self, method: str, arguments: tuple[Any, ...]) -> Any:
         process = await self._started()

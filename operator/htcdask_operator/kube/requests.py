@@ -21,6 +21,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from htcdask_operator import descriptors, metrics
 from htcdask_operator.kube import bodies
 from htcdask_operator.kube.errors import KubeError
+from htcdask_operator.progress import Line
 
 _TOO_MANY: Final = 429
 _TRIES: Final = 5  # of a request that the API server is too busy for
@@ -43,8 +44,8 @@ class Requests:
     def __init__(self, client: ApiClient, deadline: float) -> None:
         self._client = client
         self._deadline = deadline
-        self._lanes: dict[Lane, AbstractAsyncContextManager[object]] = {
-            lane: nullcontext() if lane.value is None else asyncio.Semaphore(lane.value) for lane in Lane
+        self._lanes = {
+            lane: (Line(), asyncio.Semaphore(lane.value)) for lane in Lane if lane.value is not None
         }
 
     async def send(
@@ -65,7 +66,7 @@ class Requests:
             "body": body,
         }
         for attempt in range(1, _TRIES + 1):
-            async with self._lanes[lane]:
+            async with self._turn(lane):
                 status, headers, content = await self._exchange(method, path, request)
             if status != _TOO_MANY or attempt == _TRIES:
                 break
@@ -81,6 +82,12 @@ class Requests:
             raise KubeError(what, bodies.text(answer.get("message"))[:_MAX_TEXT], status, named=named)
         why = f"{status}, and not in the API server's words ({len(content)} bytes)"
         raise KubeError(what, why, unserved=status == 404)
+
+    def _turn(self, lane: Lane) -> AbstractAsyncContextManager[None]:
+        if lane not in self._lanes:
+            return nullcontext()
+        line, places = self._lanes[lane]
+        return line.turn(places)
 
     async def _exchange(
         self, method: str, path: str, request: Mapping[str, Any]

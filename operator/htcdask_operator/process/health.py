@@ -1,8 +1,9 @@
 """`/healthz`, `/readyz` and `/metrics`, on one port of their own, which any pod may ask (`small_http`).
 
-Run by `__main__` as a supervised task, from the start. Healthy means that the loops turn, or that the lease
-is waited for, not that HTCondor or Kubernetes answer: a pod that is restarted because another system is down
-helps nobody. Nothing that is answered is a secret: numbers of jobs and requests, and names of Leases.
+Run by `__main__` as a supervised task, from the start. Healthy means that the loops turn, however slowly they
+are answered, or that the lease is waited for, not that HTCondor or Kubernetes answer: a pod that is restarted
+because another system is down helps nobody. Nothing that is answered is a secret: numbers of jobs and
+requests, and names of Leases.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ from htcdask_operator.core.plan import Plan
 from htcdask_operator.core.policy import Policy
 from htcdask_operator.core.timestamps import doubled
 from htcdask_operator.ports import ClusterKey, Ports
+from htcdask_operator.progress import Progress
 from htcdask_operator.reconcile.courtesies import Courtesies
 from htcdask_operator.reconcile.observe import ask_queue, observe, with_jobs, with_usage
 from htcdask_operator.reconcile.outcome import Outcome
@@ -63,7 +64,7 @@ class ClusterTask:
     """One cluster, and what is remembered of it between its cycles."""
 
     woken: asyncio.Event = field(default_factory=asyncio.Event)
-    busy_since: float | None = None
+    progress: Progress | None = None  # of the cycle that runs
     failures: int = 0
     said: str | None = None  # the failure that was logged last
     unwritten: dict[PoolUid, str] = field(default_factory=dict)  # likewise, of HTCWorkerLogs

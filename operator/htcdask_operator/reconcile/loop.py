@@ -15,6 +15,7 @@ from htcdask_operator import metrics
 from htcdask_operator.core import mistake
 from htcdask_operator.kube.errors import KubeError
 from htcdask_operator.ports import ClusterKey
+from htcdask_operator.progress import Progress
 from htcdask_operator.reconcile.cycle import RESYNC, ClusterTask, Cycle
 
 _log = logging.getLogger(__name__)
@@ -38,10 +39,10 @@ class Reconciler:
                 self._group.create_task(self._tend(key, cluster), name=f"cluster {key}")
         cluster.woken.set()
 
-    def longest_cycle(self) -> float:
-        """For how many seconds the slowest running cycle has been running."""
-        began = [cluster.busy_since for cluster in self._clusters.values() if cluster.busy_since is not None]
-        return self._clock() - min(began) if began else 0.0
+    def standstill(self) -> float:
+        """For how many seconds a running cycle has got nowhere: the one of which that is longest ago."""
+        running = (cluster.progress for cluster in self._clusters.values())
+        return max((progress.standstill() for progress in running if progress is not None), default=0.0)
 
     async def run(self) -> None:
         """Tend the clusters until cancelled."""
@@ -54,7 +55,9 @@ class Reconciler:
     async def _tend(self, key: ClusterKey, cluster: ClusterTask) -> None:
         while True:
             cluster.woken.clear()
-            cluster.busy_since = began = self._clock()
+            began = self._clock()
+            cluster.progress = Progress(self._clock)
+            cluster.progress.follow()
             try:
                 wake_at = await self.cycle.run(key, cluster)
             except KubeError as error:
@@ -66,7 +69,7 @@ class Reconciler:
                 _log.error("Cluster %s: the cycle failed: %s", key, mistake.of(error))
                 wake_at = self.cycle.after_failure(key, cluster, None)
             finally:
-                cluster.busy_since = None
+                cluster.progress = None
             metrics.CYCLE_SECONDS.observe(self._clock() - began)
             if wake_at is None and not cluster.woken.is_set():
                 del self._clusters[key]

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from htcdask_operator.ports import ClusterKey
+from htcdask_operator.progress import Line
 
 _PLACES: Final = 4  # as many as keep the API server busy with our lists
 _FAIR: Final = 4  # each so many-th is the one that has waited longest, whoever it is
@@ -24,16 +25,19 @@ class Turnstile:
         self._rests = rests
         self._free = _PLACES
         self._given = 0
+        self._line = Line()
         self._waiting: dict[asyncio.Future[None], ClusterKey] = {}  # the longest first
 
     @asynccontextmanager
     async def turn(self, key: ClusterKey) -> AsyncIterator[None]:
         """Wait for a place, and keep it for as long as the context."""
-        await self._enter(key)
+        with self._line.waiting():
+            await self._enter(key)
         try:
             yield
         finally:
             self._leave()
+            self._line.moved()
 
     async def _enter(self, key: ClusterKey) -> None:
         if self._free:

@@ -22,6 +22,7 @@ from htcdask_operator.core.rivals import Renewals
 from htcdask_operator.core.workers import states
 from htcdask_operator.ports import ClusterKey, Ports
 from htcdask_operator.process.unexpected import Survived
+from htcdask_operator.progress import Progress
 from htcdask_operator.state.known import Known
 from htcdask_operator.watch.orphans import Orphans
 from htcdask_operator.watch.schedulers import Schedulers
@@ -60,7 +61,7 @@ class Poller:
         self._said: str | None = None
         self._survived = Survived(clock)
         self._schedulers = Schedulers(ports, known, intervals, clock, lambda key: self._tell({key}))
-        self.last_tick = clock()
+        self.progress: Final = Progress(clock)
         self.asked_once = asyncio.Event()
 
     def poll_soon(self) -> None:
@@ -70,7 +71,8 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        self.last_tick = self._clock()  # the wait for the lease was no silence
+        self.progress.follow()
+        self.progress.note()  # the wait for the lease was no standstill
         while True:
             self._woken.clear()
             await self.tick()
@@ -92,7 +94,7 @@ class Poller:
             self._known.queue.unseen, Disputed
         ):
             await self._look_after_jobs()
-        self.last_tick = self._clock()
+        self.progress.note()
         self.asked_once.set()
 
     async def answers(self) -> None:

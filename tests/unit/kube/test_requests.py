@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from htcdask_operator.kube.requests import Lane, Requests
+from htcdask_operator.progress import Progress
 
 POOLS = "/apis/htcdask.org/v1alpha1/namespaces/gateway/htcworkerpools"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/gateway/leases/one"
@@ -66,3 +67,21 @@ async def test_whoever_stops_waiting_takes_nobodys_turn() -> None:
         await some[0]
     server.may_answer.set()
     await asyncio.wait_for(asyncio.gather(*some[4:]), 5)
+
+
+async def test_who_waits_gets_on_with_each_answer_to_those_before() -> None:
+    server, time = SlowServer(), 0.0
+    requests = Requests(server, 5)
+    before = [asyncio.create_task(requests.send("GET", POOLS, lane=Lane.LIST)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    progress = Progress(lambda: time)
+    progress.follow()
+    waiting = asyncio.create_task(requests.send("GET", POOLS, lane=Lane.LIST))
+    await asyncio.sleep(0.01)
+    time = 400.0
+    assert progress.standstill() == 400
+    before[0].cancel()  # whatever came of it
+    await asyncio.sleep(0.01)
+    assert progress.standstill() == 0 and not waiting.done()
+    server.may_answer.set()
+    await waiting

@@ -215,7 +215,7 @@ async def test_an_answer_that_nobody_expected_is_no_answer_and_ends_nothing(
     assert SECRET not in site.known.queue.unseen.why + caplog.text
     assert caplog.text.count("a mistake of the operator: ValueError") == 1
     assert sorted(site.woken) == [KEY, OTHER]
-    assert site.poller.last_tick == site.clock() - 1
+    assert site.poller.progress.at == site.clock() - 1
     await site.poll()
     assert site.known.queue.unseen is None
     assert len(site.woken) == 4
