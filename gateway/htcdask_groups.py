@@ -21,7 +21,8 @@ MAKER: ContextVar[Any] = ContextVar("htcdask_maker", default=None)  # the user w
 def groups_of(user: Any) -> tuple[list[str], int]:
     """Those of the user's groups that are written and looked at, sorted; and how many are left out."""
     every = getattr(user, "groups", None) or ()  # a site's authenticator may have users of its own
-    fit = [group for group in every if isinstance(group, str) and 0 < len(group) <= LONGEST_GROUP]
+    texts = (group for group in every if isinstance(group, str) and 0 < len(group) <= LONGEST_GROUP)
+    fit = [group for group in texts if group.encode(errors="ignore").decode() == group]  # as it is stored
     groups = sorted(fit)[:MOST_GROUPS]
     return groups, len(every) - len(groups)
 

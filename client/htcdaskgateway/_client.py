@@ -197,6 +197,7 @@ class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
     _parent: HTCGateway | None = None
     _ending: asyncio.Future[None] | None = None
     _process: int | None = None
+    _is_new = False  # this object has asked for its cluster
 
     @classmethod
     def _made_by(cls, gateway: HTCGateway, **kwargs: Any) -> HTCGatewayCluster:
@@ -240,6 +241,16 @@ class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
             shutdown = True
         self._ending = asyncio.ensure_future(self._stop_internal(shutdown=shutdown))
         return self._ending
+
+    async def _start_async(self) -> None:
+        self._is_new = self.status == "created"
+        try:
+            await super()._start_async()
+        except asyncio.CancelledError:
+            # Nobody gets this object, or its name: whatever was to become of the cluster, it is not to go on.
+            if self._is_new:
+                self.shutdown_on_close = True
+            raise
 
     async def _stop_internal(self, shutdown: bool | None = None) -> None:
         """As dask-gateway has it; whoever cancels it, such as by Ctrl-C, leaves no cluster running either."""

@@ -229,6 +229,7 @@ def give_up(cluster: Any, *, interrupted: bool) -> None:
 def _end_interrupted(cluster: Any) -> None:
     """End a synchronous cluster whose start was interrupted, unless its start has; warn if it goes on."""
     if cluster.status == "running":  # it had started in the very moment
+        cluster.shutdown_on_close |= cluster._is_new
         stop = asyncio.run_coroutine_threadsafe(cluster._stop_internal(), cluster.loop.asyncio_loop)
         with contextlib.suppress(Exception):
             stop.result(_ANSWER_SECONDS)

@@ -20,7 +20,7 @@ from dask_gateway_server.models import User
 
 GROUPS = {
     "ada": ["dune", "atlas"],
-    "many": ["x" * 257, 4, *(f"group-{number:03}" for number in range(300))],
+    "many": ["x" * 257, 4, "\\ud800x", *(f"group-{number:03}" for number in range(300))],
     "robot": ["dune"],
 }
 
@@ -79,7 +79,7 @@ def test_of_very_many_groups_the_first_are_written_and_the_log_says_it(grouped: 
         for line in grouped.api.log.read_text().splitlines()
         if "user many" in line and "of their" in line
     ]
-    assert "has 256 of their groups, without 46 others: at most 256, of 256 characters" in line
+    assert "has 256 of their groups, without 47 others: at most 256, of 256 characters" in line
 
 
 def test_who_is_told_that_a_profile_is_theirs(grouped: Site) -> None:

@@ -4,21 +4,28 @@ Called by the cluster object for `cluster.pools` and `cluster.add_pool()`. Such 
 number is its own, and part of what `cluster.scale()` and `adapt()` ask for in all.
 """
 
+import asyncio
+import logging
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import aiohttp
 from dask_gateway import Gateway, GatewayWarning
 
 from htcdask_api import Template
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._scaling import pool_size, read_bounds
+from htcdaskgateway._worker_pools import tasks
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.keywords import read_keywords
 from htcdaskgateway._worker_pools.pool import Pool
 
+_log = logging.getLogger(__name__)
+
+_ANSWER_SECONDS: Final = 10.0  # for one answer, after an interrupt
 _NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?")  # also fit for the name of a Dask resource
 
 
@@ -114,7 +121,32 @@ async def new_pool(
         image = _image_of(await access.list(cluster))
         template = template.model_copy(update={"container_image": image} if image else {})
     await gateway._refuse_workers(template)  # as `GatewayWithProfiles` has it
-    return managed(gateway, cluster, await access.create(cluster, name, template, replicas=replicas))
+    made = asyncio.ensure_future(access.create(cluster, name, template, replicas=replicas))
+    try:
+        return managed(gateway, cluster, await asyncio.shield(made))
+    except asyncio.CancelledError:
+        await tasks.to_the_end(_take_back(access, cluster, name, made))
+        raise
+
+
+async def _take_back(access: Any, cluster: str, name: str, made: "asyncio.Future[Pool]") -> None:
+    """Delete the pool of who was interrupted; warn if it may stay."""
+    try:
+        await asyncio.wait([made], timeout=_ANSWER_SECONDS)
+        if made.cancel() or made.cancelled():
+            raise asyncio.TimeoutError
+        if isinstance(error := made.exception(), (OSError, aiohttp.ClientError)):
+            raise error
+        if error is None:
+            await asyncio.wait_for(access.delete(cluster, name), _ANSWER_SECONDS)
+    except (Exception, asyncio.CancelledError):  # cancelled: its loop ends first
+        _log.debug("Pool %s of cluster %s could not be taken back", name, cluster, exc_info=True)
+        _log.warning(
+            "This was interrupted, and pool %s of cluster %s may be there, and stay: look at cluster.pools, "
+            "and end it by its delete()",
+            name,
+            cluster,
+        )
 
 
 def _image_of(pools: Sequence[Pool]) -> str | None:

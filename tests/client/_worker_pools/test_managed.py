@@ -1,13 +1,15 @@
 """Pools of one's own beside the one that follows `scale()`: a real gateway."""
 
+import asyncio
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from dask_gateway import GatewayClusterError, GatewayWarning
 from dask_gateway.auth import BasicAuth
 
-from htcdaskgateway import HTCDaskError, PoolRefusedError
+from htcdaskgateway import HTCDaskError, HTCGateway, PoolRefusedError
 from htcdaskgateway._worker_pools.gateway_route import RoutePools
 from htcdaskgateway._worker_pools.managed import tell_if_others_leave, template_for
 from tests.client.gateway_site import IMAGE, PASSWORD, Site
@@ -41,6 +43,36 @@ def test_a_pool_is_added_sized_and_deleted(site: Site) -> None:
             pool.delete()
         with pytest.raises(PoolRefusedError, match=r"a new number.* has no pool 'gpu'"):
             pool.scale(1)
+
+
+@pytest.mark.parametrize("stays", [False, True])
+async def test_a_pool_whose_making_is_interrupted_is_taken_back_or_named(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stays: bool
+) -> None:
+    create, posted = RoutePools.create, asyncio.Event()
+
+    async def slow(self: RoutePools, *arguments: Any, **keywords: Any) -> Any:
+        made = await create(self, *arguments, **keywords)
+        posted.set()
+        await asyncio.sleep(0.3)
+        return made
+
+    async def refuse(self: RoutePools, cluster: str, pool: str) -> None:
+        raise PoolRefusedError("not today")
+
+    gateway = HTCGateway(site.address, auth=BasicAuth("adds-interrupted", PASSWORD), asynchronous=True)
+    async with gateway, await gateway.new_cluster() as cluster:
+        monkeypatch.setattr(RoutePools, "create", slow)
+        if stays:
+            monkeypatch.setattr(RoutePools, "delete", refuse)
+        adding = asyncio.ensure_future(cluster.add_pool("gpu", 1))
+        await posted.wait()
+        adding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await adding
+        assert len(await asyncio.to_thread(site.pools_of, cluster.name)) == 1 + stays
+        name = f"pool gpu of cluster {cluster.name} may be there, and stay: look at cluster.pools"
+        assert (name in caplog.text) == stays
 
 
 def test_adapt_says_when_it_would_end_for_such_a_pool(site: Site) -> None:

@@ -217,7 +217,8 @@ class Schedd:
         denied = totals.get("TotalPermissionDenied", 0)
         if denied:
             raise CondorRefused(
-                f"the schedd {self._name} refused {action} for {denied} jobs: they belong to another user"
+                f"the schedd {self._name} refused {action} for {denied} jobs: they belong to another user, "
+                "or its configuration does not let them change"
             )
         if totals.get("TotalError", 0):
             raise CondorError(f"the schedd {self._name} failed to {action} {totals['TotalError']} jobs")

@@ -82,9 +82,10 @@ def profile_is_not_allowed(state: Sight) -> Finding | None:
     if profile is None or cluster is None or profile.is_for(cluster.username, cluster.groups):
         return None
     theirs, whom = _theirs(state), cluster.username
+    there = f"name another one ({', '.join(theirs)}) or none" if theirs else "name none"
     if profile.groups:
         whom += ", nor for a group of theirs when the cluster was made"
-    there = f"name another one ({', '.join(theirs)}) or none" if theirs else "name none"
+        there += ", make a new cluster if they have joined one since"
     return Finding(
         reasons.PROFILE_NOT_ALLOWED,
         f"The site's profile {profile.name} is not for {whom}: {there}, or ask the site's people.",
