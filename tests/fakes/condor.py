@@ -6,7 +6,6 @@ asks by its own `FakeCondor`. Nothing happens until `tick`.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -206,11 +205,6 @@ class FakeSchedd:
         elif self.queue[job].job.status is not JobStatus.REMOVED:
             self._change(job, JobStatus.REMOVED)
 
-    def lose_files(self) -> None:
-        """Its disk is new: the directories of all jobs that were spooled are gone, and the queue is not."""
-        for job in [job for job in self.files if not self.queue[job].job.spooling]:
-            del self.files[job]
-
     def force_remove(self, job: JobId) -> None:
         """What condor_rm -forcex does: nothing for a job that was not removed before."""
         if self.queue[job].job.status is JobStatus.REMOVED:
@@ -278,17 +272,9 @@ class FakeSchedd:
             JobStatus.RUNNING,
             shadow_starts=job.shadow_starts + 1,
             started_at=self.now,
-            slot=self._slot(machine),
+            slot="slot1",
             machine=machine,
         )
-        if entry.anchor is not None and entry.anchor not in self.files:
-            self.hold(job.id, "Failed to open standard input: No such file or directory (errno 2)", 10)
-
-    def _slot(self, machine: str) -> str:
-        """The first one that is free."""
-        jobs = (entry.job for entry in self.queue.values())
-        used = {job.slot for job in jobs if job.status is JobStatus.RUNNING and job.machine == machine}
-        return next(name for number in itertools.count(1) if (name := f"slot1_{number}") not in used)
 
     def _print(self, entry: Entry, text: str) -> None:
         """What it printed comes to the anchor's directory at the end, and no more than HTCondor may bring."""

@@ -32,7 +32,6 @@ from tests.simulation.trouble import (
     FewerJobs,
     Kill,
     Limits,
-    LoseFiles,
     LoseWatch,
     Meanwhile,
     NewSettings,
@@ -211,8 +210,6 @@ RULED = st.tuples(
 MANY = st.builds(Scale, st.just("one"), st.integers(5, 6))
 EATEN = st.tuples(st.just(Wait(60)), st.just(Bad(EATER, 400)), MANY, st.just(Wait(200)))
 QUITTING = st.tuples(MANY, st.just(Bad(QUITTER, 400)), st.just(Wait(200)), st.just(Wait(200)))
-# Files are missed only by who starts then.
-LOST = st.tuples(st.just(LoseFiles()), MANY, st.just(Wait(60)))
 # More workers are wanted than the access point takes at once.
 LIMITED = st.tuples(FEWER_JOBS, MANY)
 # Who waits for a slot, and is outdated meanwhile.
@@ -243,7 +240,7 @@ TOLD = st.tuples(
 )
 # One choice, which hypothesis does not make flat: each of them takes long.
 SLOWLY = st.sampled_from(
-    [*[FOR_LONG, LIVES, RULED, RULED] * 2, QUEUED, QUEUED, LIMITED, EATEN, QUITTING, TOLD, LOST]
+    [*[FOR_LONG, LIVES, RULED, RULED] * 2, QUEUED, QUEUED, LIMITED, EATEN, QUITTING, TOLD]
 ).flatmap(lambda steps: steps)
 ALONE = st.tuples(STEPS)
 # Two lists, because hypothesis makes one list about five long, whatever it may be.

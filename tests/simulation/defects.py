@@ -18,7 +18,7 @@ from htcdask_operator.core.scaling import scale_down, scale_scheduler
 from htcdask_operator.core.scaling.limits import SubmitBudget
 from htcdask_operator.core.submit import worker_names
 from htcdask_operator.core.token_bucket import Rate
-from htcdask_operator.core.workers import failure_policy, failures, ledger, machines, states, succession
+from htcdask_operator.core.workers import failure_policy, ledger, machines, states, succession
 from htcdask_operator.core.workers.out_of_memory import Most
 from htcdask_operator.kube import clusters
 from htcdask_operator.reconcile import cycle, observe
@@ -213,11 +213,6 @@ def keep_who_is_outdated(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(steps, "STEPS", chain)
 
 
-def trust_an_anchor_whose_files_are_gone(patch: pytest.MonkeyPatch) -> None:
-    """It is there, so they are."""
-    patch.setattr(failures, "last_at", lambda events, reason: 0.0)
-
-
 def forgive_who_ends_after_a_minute(patch: pytest.MonkeyPatch) -> None:
     """A worker that ended with 0 was of use."""
     patch.setattr(ledger.Ledger, "owes_nothing", lambda its, job: True)
@@ -249,7 +244,6 @@ DEFECTS: Mapping[str, tuple[Plant, str]] = {
         (try_as_many_again, "it comes to what is wanted"),
         (avoid_no_machine, "a machine that eats workers is avoided"),
         (keep_who_is_outdated, "who waits is of the newest template"),
-        (trust_an_anchor_whose_files_are_gone, "it comes to what is wanted"),
         (forgive_who_ends_after_a_minute, "no more submits than the pace allows"),
         (give_more_memory_than_the_profile_allows, "no worker requests more memory than its profile allows"),
     )

@@ -118,17 +118,6 @@ class OtherClock:
 
 
 @dataclass(frozen=True)
-class LoseFiles:
-    """The access point has lost what was spooled, and kept its queue."""
-
-    def happen(self, world: World) -> None:
-        world.schedd.lose_files()
-
-    def __str__(self) -> str:
-        return "the access point loses the files of all jobs"
-
-
-@dataclass(frozen=True)
 class Restart:
     """A schedd or a scheduler is started anew."""
 
