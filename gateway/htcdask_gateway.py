@@ -159,7 +159,7 @@ class View(web.View):
     async def get(self) -> web.Response:
         told = {"version": 1, "defaultWorkerBackend": self.backend.default_worker_backend}
         told |= await offer(self.backend, self.request["user"])
-        return web.json_response({**told, "laterEntries": self.backend.later_entries})
+        return web.json_response({**told, "laterEntries": getattr(self.backend, "later_entries", [])})
 
     async def cluster(self, for_change: bool = False) -> Json:
         """The DaskCluster; 404 if it is not this gateway's and the user's, 409 to change a stopped one."""
