@@ -3,9 +3,9 @@
 `_client` holds what must equal dask-gateway's own classes, `_worker_pools` what is added to them, and
 `_credentials` what brings a notebook's credentials to its workers. Beside them: `_auth` (which credential
 goes where), `_config` (what a site may set), `_scaling` (numbers of workers), `_exit` (a script that just
-ends, or is interrupted), `_doctor` (what is broken), `_versions` (what differs between notebook and
-cluster), `_kind` (of which class a second gateway is) and `_errors`. The names below are the whole public
-surface: ours, and those of dask_gateway that a script imports beside its gateway.
+ends, or is interrupted), `_tasks` (how one ends), `_doctor` (what is broken), `_versions` (what differs
+between notebook and cluster), `_kind` (of which class a second gateway is) and `_errors`. The names below are
+the whole public surface: ours, and those of dask_gateway that a script imports beside its gateway.
 """
 
 from importlib.metadata import version as _version

@@ -19,7 +19,7 @@ from dask_gateway import Gateway, GatewayCluster
 from distributed import Client
 
 from htcdask_api.names import WORKER_BACKEND_HTCONDOR, WORKER_BACKEND_OPTION
-from htcdaskgateway import _answers, _exit
+from htcdaskgateway import _answers, _exit, _tasks
 from htcdaskgateway._auth import UNSENDABLE, check_address, choose_auth, without_blanks, without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._credentials.cluster import ClusterWithCredentials
@@ -28,7 +28,6 @@ from htcdaskgateway._errors import gateway_away, login_refused, name_wanted, ref
 from htcdaskgateway._kind import take_after
 from htcdaskgateway._scaling import adaptive_bounds, worker_count
 from htcdaskgateway._stopping import until_taken
-from htcdaskgateway._worker_pools import tasks
 from htcdaskgateway._worker_pools.creation import create_default_pool
 from htcdaskgateway._worker_pools.new_cluster import GatewayWithKeywords
 from htcdaskgateway._worker_pools.offer_route import GatewayWithProfiles
@@ -257,7 +256,7 @@ class HTCGatewayCluster(OlderCluster, ClusterWithCredentials):
         try:
             await super()._stop_internal(shutdown)
         except asyncio.CancelledError:
-            await tasks.to_the_end(
+            await _tasks.to_the_end(
                 self._finish_stop(self.shutdown_on_close if shutdown is None else shutdown)
             )
             raise

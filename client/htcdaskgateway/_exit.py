@@ -27,6 +27,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from dask_gateway import Gateway, GatewayCluster
 
+from htcdaskgateway import _tasks
+
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -243,10 +245,7 @@ async def submitted(gateway: Gateway, submit: Coroutine[Any, Any, str]) -> str:
     try:
         return await asyncio.shield(asked)
     except asyncio.CancelledError:
-        taking_back = asyncio.ensure_future(_take_back(gateway, asked))
-        while not taking_back.done():
-            with contextlib.suppress(asyncio.CancelledError):  # once more: it is bounded
-                await asyncio.wait([taking_back])
+        await _tasks.to_the_end(_take_back(gateway, asked))
         raise
 
 

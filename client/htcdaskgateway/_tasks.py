@@ -1,4 +1,4 @@
-"""The end of a task that goes on by itself. For waits, widgets and credentials."""
+"""The end of a task that goes on by itself. For waits, widgets, credentials and interrupts."""
 
 import asyncio
 from collections.abc import Coroutine

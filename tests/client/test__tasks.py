@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from htcdaskgateway._worker_pools import tasks
+from htcdaskgateway import _tasks
 
 
 async def test_a_loop_that_loses_a_cancellation_ends_all_the_same() -> None:
@@ -25,10 +25,10 @@ async def test_a_loop_that_loses_a_cancellation_ends_all_the_same() -> None:
 
     both = asyncio.ensure_future(forgetful()), asyncio.ensure_future(fails())
     await asyncio.sleep(0)
-    await asyncio.wait_for(tasks.end(*both), 5)
+    await asyncio.wait_for(_tasks.end(*both), 5)
     assert (lost, both[0].cancelled(), both[1].done()) == (1, True, True)
-    await tasks.end(*both)
-    await tasks.end()
+    await _tasks.end(*both)
+    await _tasks.end()
 
 
 async def test_an_end_is_reached_however_often_it_is_interrupted() -> None:
@@ -39,14 +39,14 @@ async def test_an_end_is_reached_however_often_it_is_interrupted() -> None:
         await asyncio.sleep(0.05)
         reached = True
 
-    ending = asyncio.ensure_future(tasks.to_the_end(take_away()))
+    ending = asyncio.ensure_future(_tasks.to_the_end(take_away()))
     for _ in range(3):
         await asyncio.sleep(0.01)
         ending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await ending
     assert reached
-    await tasks.to_the_end(take_away())
+    await _tasks.to_the_end(take_away())
 
 
 async def test_an_end_that_fails_says_so() -> None:
@@ -54,4 +54,4 @@ async def test_an_end_that_fails_says_so() -> None:
         raise OSError("no way")
 
     with pytest.raises(OSError, match="no way"):
-        await tasks.to_the_end(fails())
+        await _tasks.to_the_end(fails())

@@ -40,9 +40,7 @@ from tests.contract.shell import Operator, Shell, anchors, is_held
 RUNS_ON: Final = b"trap 'exit 0' TERM; while true; do sleep 0.1; done\n"
 FAILS: Final = b"exit 3\n"
 LOSES_ITS_OUTPUT: Final = b'rm -f "$_CONDOR_SCRATCH_DIR/_condor_stdout"; exit 3\n'
-_SECONDS: Final = (
-    120.0  # for each step of a case, while all the others are about: alone it takes less than 15
-)
+_SECONDS: Final = 120.0  # for one step, while all the others are about: a case alone takes less than 15
 
 KEPT, REPLACED, STALLED, MENDED = "kept", "replaced", "stalled", "replaced with new files, and runs"
 

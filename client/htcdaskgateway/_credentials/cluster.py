@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from dask_gateway import GatewayCluster, GatewayWarning
 
+from htcdaskgateway import _tasks
 from htcdaskgateway._credentials import files, parcel
-from htcdaskgateway._worker_pools import tasks
 from htcdaskgateway._worker_pools.sizes import seconds
 
 _log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
             return f"Not all workers of {self.name} took the credentials within {_SECONDS:.0f} s; {_LATER}"
         except (Exception, asyncio.CancelledError):
             if not self._sent:  # or workers that come later would get what nobody renews
-                await tasks.to_the_end(self._withdraw())
+                await _tasks.to_the_end(self._withdraw())
             raise
         missed = [address for address, answer in answers.items() if (answer or {}).get("status") != "OK"]
         if missed:
@@ -146,7 +146,7 @@ class ClusterWithCredentials(GatewayCluster):  # type: ignore[misc]
 
     async def _stop_sending(self) -> None:
         if self._renewal is not None:
-            await tasks.end(self._renewal)
+            await _tasks.end(self._renewal)
             self._renewal = None
 
     async def _stop_async(self) -> None:

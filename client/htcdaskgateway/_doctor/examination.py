@@ -14,6 +14,7 @@ import aiohttp
 from dask_gateway import Gateway
 from dask_gateway.auth import GatewayAuth
 
+from htcdaskgateway import _tasks
 from htcdaskgateway._auth import without_credentials
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._doctor import gateway_answers, installed, pool_api, probe, proxy, reach, versions
@@ -22,7 +23,6 @@ from htcdaskgateway._doctor.http import bound
 from htcdaskgateway._doctor.report import Finding, Report, harmless
 from htcdaskgateway._doctor.secrecy import secrets_of
 from htcdaskgateway._doctor.timeouts import timeout
-from htcdaskgateway._worker_pools import tasks
 
 Tell = Callable[[Finding], None]
 
@@ -128,7 +128,7 @@ async def examine(case: Case, tell: Tell = lambda finding: None) -> Report:
             await find(check)
 
     async def end(finding_all: asyncio.Future[None]) -> None:
-        await tasks.end(finding_all)
+        await _tasks.end(finding_all)
         await probe.disconnect(case)
         if case.submitting is not None:
             await find(SHUTDOWN)
@@ -140,7 +140,7 @@ async def examine(case: Case, tell: Tell = lambda finding: None) -> Report:
         await asyncio.wait([finding_all])
         finding_all.result()
     finally:
-        await tasks.to_the_end(end(finding_all))
+        await _tasks.to_the_end(end(finding_all))
     return Report(tuple(findings))
 
 

@@ -14,10 +14,10 @@ from dask_gateway import Gateway
 from dask_gateway.client import ClusterStatus
 
 from htcdask_api import Template, names
+from htcdaskgateway import _tasks
 from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import PoolRefusedError
-from htcdaskgateway._worker_pools import tasks
 from htcdaskgateway._worker_pools.access import pool_access
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ async def create_default_pool(
 
 async def stop(gateway: Gateway, cluster: str) -> str:
     """Stop the cluster, however often this is cancelled; a sentence for the user about what came of it."""
-    return await tasks.to_the_end(_stop(gateway, cluster))
+    return await _tasks.to_the_end(_stop(gateway, cluster))
 
 
 async def _stop(gateway: Gateway, cluster: str) -> str:

@@ -10,8 +10,9 @@ import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from htcdaskgateway import _tasks
 from htcdaskgateway._config import ClientConfig
-from htcdaskgateway._worker_pools import panel, tasks, waiting, widget
+from htcdaskgateway._worker_pools import panel, waiting, widget
 from htcdaskgateway._worker_pools.addresses import ClusterWithAddresses
 from htcdaskgateway._worker_pools.explanation import CLOSED
 from htcdaskgateway._worker_pools.pool import Pool, lines
@@ -101,7 +102,7 @@ class ClusterOnDisplay(ClusterWithAddresses):
 
     async def _stop_async(self) -> None:
         if self._pool_watch is not None:
-            await tasks.end(self._pool_watch)
+            await _tasks.end(self._pool_watch)
         await super()._stop_async()
         if self._panel is not None:
             self._panel.say(CLOSED)

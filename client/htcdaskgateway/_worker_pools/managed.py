@@ -16,9 +16,9 @@ import aiohttp
 from dask_gateway import Gateway, GatewayWarning
 
 from htcdask_api import Template
+from htcdaskgateway import _tasks
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._scaling import pool_size, read_bounds
-from htcdaskgateway._worker_pools import tasks
 from htcdaskgateway._worker_pools.access import pool_access
 from htcdaskgateway._worker_pools.keywords import read_keywords
 from htcdaskgateway._worker_pools.pool import Pool
@@ -125,7 +125,7 @@ async def new_pool(
     try:
         return managed(gateway, cluster, await asyncio.shield(made))
     except asyncio.CancelledError:
-        await tasks.to_the_end(_take_back(access, cluster, name, made))
+        await _tasks.to_the_end(_take_back(access, cluster, name, made))
         raise
 
 

@@ -20,10 +20,11 @@ from dask_gateway import Gateway
 from distributed import Client
 
 from htcdask_api.status import READY, Failure
+from htcdaskgateway import _tasks
 from htcdaskgateway._answers import is_unknown
 from htcdaskgateway._config import ClientConfig
 from htcdaskgateway._errors import ClusterStartTimeoutError, PoolsNotThereError, PoolStalledError
-from htcdaskgateway._worker_pools import progress, stalls, tasks, turns
+from htcdaskgateway._worker_pools import progress, stalls, turns
 from htcdaskgateway._worker_pools.explanation import NO_POOL
 from htcdaskgateway._worker_pools.pool import (
     NOT_LOOKED_AT,
@@ -130,7 +131,7 @@ async def _beside(work: Coroutine[Any, Any, T], watch: Coroutine[Any, Any, NoRet
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         return await (working if working.done() else watching)
     finally:
-        await tasks.to_the_end(tasks.end(watching, working))
+        await _tasks.to_the_end(_tasks.end(watching, working))
 
 
 async def _watch_workers(

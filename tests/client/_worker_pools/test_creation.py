@@ -71,7 +71,7 @@ async def test_a_cluster_is_stopped_however_often_its_making_is_cancelled(
             reached.set()
             await asyncio.Event().wait()
         if method == "DELETE":
-            await asyncio.sleep(0.8)  # tasks.end cancels once more meanwhile, and so does this test
+            await asyncio.sleep(0.8)  # _tasks.end cancels once more meanwhile, and so does this test
         return await ask(self, method, url, json=json)
 
     monkeypatch.setattr(HTCGateway, "_request", slow)

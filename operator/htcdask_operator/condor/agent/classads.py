@@ -23,6 +23,9 @@ _ALL_REASONS: Final = wire.LARGEST // 2
 _LONGEST: Final = 4096
 """Bytes of any other text as it is sent; a longer one is not there, as half a name is another name."""
 
+_WIDEST: Final = 12
+"""Bytes of one character as it is sent: two surrogates."""
+
 Plain = bool | int | float | str | None
 
 
@@ -85,7 +88,7 @@ def _decoded(error: UnicodeDecodeError) -> str:
 
 def _bounded(name: str, value: Plain, longest: int) -> Plain:
     most = longest if name in REASONS else _LONGEST
-    if not isinstance(value, str) or _sent(value[: most + 1]) <= most:
+    if not isinstance(value, str) or len(value) * _WIDEST <= most or _sent(value[: most + 1]) <= most:
         return value
     if name not in REASONS:
         return None
