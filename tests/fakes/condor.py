@@ -6,6 +6,7 @@ asks by its own `FakeCondor`. Nothing happens until `tick`.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -79,6 +80,7 @@ class FakeSchedd:
     hides: bool = False  # what is submitted now is shown to nobody
     jobs_per_submission: int | None = None  # MAX_JOBS_PER_SUBMISSION
     jobs_per_owner: int | None = None  # MAX_JOBS_PER_OWNER
+    lost: set[JobId] = field(default_factory=set)  # whose files are gone, and the jobs are not
     rule: Callable[[Mapping[str, str]], str | None] = lambda _: None  # why it refuses this job, if it does
 
     def tick(self, seconds: float = 1.0) -> None:
@@ -205,6 +207,12 @@ class FakeSchedd:
         elif self.queue[job].job.status is not JobStatus.REMOVED:
             self._change(job, JobStatus.REMOVED)
 
+    def lose_files(self) -> None:
+        """Its disk is new: the directories of all jobs that were spooled are gone, and the queue is not."""
+        self.lost |= {job for job in self.files if not self.queue[job].job.spooling}
+        for job in self.lost & self.files.keys():
+            del self.files[job]
+
     def force_remove(self, job: JobId) -> None:
         """What condor_rm -forcex does: nothing for a job that was not removed before."""
         if self.queue[job].job.status is JobStatus.REMOVED:
@@ -272,9 +280,17 @@ class FakeSchedd:
             JobStatus.RUNNING,
             shadow_starts=job.shadow_starts + 1,
             started_at=self.now,
-            slot="slot1",
+            slot=self._slot(machine),
             machine=machine,
         )
+        if entry.anchor in self.lost:
+            self.hold(job.id, "Failed to open standard input: No such file or directory (errno 2)", 10)
+
+    def _slot(self, machine: str) -> str:
+        """The first one that is free."""
+        jobs = (entry.job for entry in self.queue.values())
+        used = {job.slot for job in jobs if job.status is JobStatus.RUNNING and job.machine == machine}
+        return next(name for number in itertools.count(1) if (name := f"slot1_{number}") not in used)
 
     def _print(self, entry: Entry, text: str) -> None:
         """What it printed comes to the anchor's directory at the end, and no more than HTCondor may bring."""

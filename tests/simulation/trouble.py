@@ -105,6 +105,17 @@ class FewerJobs:
 
 
 @dataclass(frozen=True)
+class LoseFiles:
+    """The access point has lost what was spooled, and kept its queue."""
+
+    def happen(self, world: World) -> None:
+        world.schedd.lose_files()
+
+    def __str__(self) -> str:
+        return "the access point loses the files of all jobs"
+
+
+@dataclass(frozen=True)
 class OtherClock:
     """The access point's clock is wrong."""
 
