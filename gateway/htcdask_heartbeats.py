@@ -290,7 +290,7 @@ def _later(at: str, seconds: float) -> str:
 def _is_of_before(spec: Mapping[str, Any]) -> bool:
     """Whether the number is that of a server which knows nothing of what is asked for."""
     asked = spec.get(ASKED_FIELD)
-    return isinstance(asked, Mapping) and asked.get("wanted") != spec.get(WANTED_FIELD)
+    return isinstance(asked, Mapping) and not _has(spec.get(WANTED_FIELD), asked.get("wanted"))
 
 
 def _has(there: Any, change: Any) -> bool:

@@ -99,7 +99,8 @@ class Gateway:
                 dask.beat(now)
                 spec = self._kube.cluster_bodies[NAMESPACE, name]["spec"]
                 asked = spec.get(names.ASKED_FIELD)
-                if asked is not None and asked["wanted"] != spec.get(names.WANTED_FIELD):
+                # Not what only equals it: True is no number.
+                if asked is not None and repr(asked["wanted"]) != repr(spec.get(names.WANTED_FIELD)):
                     dask.forget_word()
                 wanted = min(dask.count, MAX_WORKERS)
                 self.asks(name, dask.word, wanted)
