@@ -652,6 +652,25 @@ def test_a_server_that_ends_waits_for_no_api_server() -> None:
     in_virtual_time(run)
 
 
+@pytest.mark.parametrize("by_hand", [True, 1.0, "1"])
+def test_what_only_equals_its_number_is_somebody_elses(by_hand: object) -> None:
+    """As to the operator, who reads 0 there."""
+
+    async def run() -> None:
+        store = Store()
+        server = store.server()
+        await say(server, 1)
+        await asyncio.sleep(1)
+        word = store.spec[ASKED_FIELD]
+        await store.write(CLUSTER, {WANTED_FIELD: by_hand})
+        await asyncio.sleep(1)
+        await server.heard(CLUSTER, 1, {CLUSTER})
+        assert store.spec[WANTED_FIELD] == 1 and type(store.spec[WANTED_FIELD]) is int
+        assert store.asked is None and store.spec[ASKED_FIELD]["at"] > word["at"]
+
+    in_virtual_time(run)
+
+
 @pytest.mark.parametrize("first", [0, 3])
 def test_adapt_of_a_new_cluster_is_its_users_word(first: int) -> None:
     """Its first number comes when there is work."""
