@@ -334,8 +334,10 @@ class Promises:
                 left = [other.job.worker for other in its if self._known(other.job)]
                 if left:
                     self.breaks(f"no anchor goes before its workers: {', '.join(left)} of {id_}")
-            elif reason == SCALE_DOWN and (since := self.busy_since(job.worker)) and now - since > LONG_BUSY:
-                self.breaks(f"no worker in the middle of a task is removed for scale-down: {job.worker}")
+            elif reason == SCALE_DOWN and job.status is not JobStatus.HELD:  # whose process has ended
+                since = self.busy_since(job.worker)
+                if since is not None and now - since > LONG_BUSY:
+                    self.breaks(f"no worker in the middle of a task is removed for scale-down: {job.worker}")
 
     def lets_go(self, uid: PoolUid, name: str) -> None:
         """Nothing of a pool is left in the queue when it goes."""
