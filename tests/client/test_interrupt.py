@@ -19,9 +19,9 @@ auth = BasicAuth("{user}", "{password}")
 gateway = HTCGateway("{address}", auth=auth)
 gateway.list_clusters()
 {more}
-threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()
 called = time.monotonic()
 try:
+    threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()
     {call}
     time.sleep(60)
 except KeyboardInterrupt:

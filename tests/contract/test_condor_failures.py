@@ -328,9 +328,10 @@ async def test_a_rotated_token_does_not_wait_for_logs(
     await agent.logs(job, ["w1"])
     assert agent._logs.pid is not None
     os.kill(agent._logs.pid, signal.SIGSTOP)
+    another = bare_pool.token("bob")
     asking = asyncio.create_task(agent.logs(job, ["w1"]))
     await agent._logs.asking.wait()
-    file.write_text(bare_pool.token("bob"))
+    file.write_text(another)
     assert await agent.whoami() == "bob@htcdask.test"
     with pytest.raises(CondorUnreachable, match="ended during retrieve"):
         await asking
