@@ -34,7 +34,7 @@ PAYLOAD = b"""case $1 in
   *) trap 'exit 0' TERM; while true; do sleep 0.1; done ;;
 esac
 """
-_PATIENCE = 90.0
+_PATIENCE = 30.0
 _RULE = "/etc/condor/config.d/99-anchors"
 _UNSPOOLED = """
 import json, sys

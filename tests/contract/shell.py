@@ -82,7 +82,7 @@ class Operator:
         for key, task in self.tasks.items():
             await self.parts.reconciler.cycle.run(key, task)
 
-    async def until(self, holds: Callable[[tuple[Job, ...]], object], seconds: float = 120) -> None:
+    async def until(self, holds: Callable[[tuple[Job, ...]], object], seconds: float = 40) -> None:
         """Poll and cycle until the queue is as it should be."""
         async with asyncio.timeout(seconds):
             while not holds(await self.agent.jobs()):

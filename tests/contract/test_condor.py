@@ -496,7 +496,7 @@ async def test_what_is_gone_can_be_held_and_removed_again(pool: Pool, condor: Co
 async def test_without_its_operator_a_job_ends_with_its_lease(
     lab: Lab, condor: Condor, operator_id: str
 ) -> None:
-    short = Pool(lab, condor, operator_id, "short", job_expiry_seconds=10)
+    short = Pool(lab, condor, operator_id, "short", job_expiry_seconds=4)
     anchor = await short.staged()
     await condor.hold([anchor.id], "kept")
     await short.workers(anchor.iwd, "w1", requirements=NEVER)

@@ -88,8 +88,9 @@ def test_why_a_worker_failed_is_told_where_people_read(site: Site, notebook: Not
     its = f"--field-selector=involvedObject.name=default-{bare(cluster)}"
     told = ("-n", "gateway", "get", "events", its, "-o", "jsonpath={.items[*].message}")
     eventually(lambda: site.kubectl(*told), 120, "an Event with the cause", lambda text: cause in text)
-    recent = status(site, cluster)["recentFailures"]
-    (failure, *_) = [each for each in recent if each.get("logTail")]  # the newest one's may be on their way
+    failure = eventually(
+        lambda: status(site, cluster)["recentFailures"][0], 60, "its last lines", lambda its: "logTail" in its
+    )
     assert cause in failure["message"] and failure["reason"] == "WorkerFailed"
     assert "ModuleNotFoundError" in failure["logTail"] and " - INFO - " not in failure["logTail"]
     explained = notebook.run("result = str(gateway.connect(cluster).explain())", cluster=cluster)

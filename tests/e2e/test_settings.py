@@ -162,7 +162,8 @@ def test_how_often_the_access_point_is_asked(release: Release) -> None:
     pool = release.pool(cluster, **IDLE)
     release.ad(pool)
     before = release.questions()
-    eventually(lambda: release.questions() - before, 12, "closely", lambda asked: asked > 8)
+    time.sleep(5)
+    assert release.questions() - before > 8
 
 
 def test_what_a_site_writes_into_every_job(release: Release) -> None:

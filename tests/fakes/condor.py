@@ -209,8 +209,9 @@ class FakeSchedd:
 
     def lose_files(self) -> None:
         """Its disk is new: the directories of all jobs that were spooled are gone, and the queue is not."""
-        self.lost |= {job for job in self.files if not self.queue[job].job.spooling}
-        for job in self.lost & self.files.keys():
+        gone = {job for job in self.files if not self.queue[job].job.spooling}
+        self.lost |= gone
+        for job in gone:
             del self.files[job]
 
     def force_remove(self, job: JobId) -> None:

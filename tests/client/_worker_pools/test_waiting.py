@@ -228,7 +228,7 @@ def test_an_image_that_nobody_can_pull_is_told_and_ends_in_time_and_leaves_nothi
         assert gateway.list_clusters() == []
     told = lines(caplog)
     assert re.fullmatch(
-        r"waiting for the scheduler \(\d+ s\): ErrImagePull: nope \(cluster gateway\.\w+\)", told[-1]
+        r"waiting for the scheduler \(\d+ s\): ErrImagePull: nope \(cluster gateway\.\w+\)", told[0]
     )
 
 
@@ -289,7 +289,7 @@ def test_workers_that_wait_say_for_what_and_a_timeout_is_dasks_own(
         counts = "0 of 2 workers connected, 2 idle; PoolFull: all [2Jtaken"
         why = f"waiting for 2 workers: {counts} (cluster {cluster.name})"
         assert getattr(ended.value, "__notes__", [why]) == [why], "before Python 3.11 there are no notes"
-        assert re.sub(r" \(\d+ s\)", "", lines(caplog)[0]) == why
+        assert lines(caplog)[0].replace(" (1 s)", "").replace(" (2 s)", "") == why
         assert not [w for w in recwarn if issubclass(w.category, GatewayWarning)]
         cluster.scale(2)
         client.wait_for_workers(2, timeout=30)
